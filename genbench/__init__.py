@@ -1,0 +1,118 @@
+"""genbench: train, sample, score and compare generative models. The names plugins may import.
+
+Everything is imported when it is first used: ``import genbench`` itself loads nothing heavy.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_FACE = {
+    "genbench.contracts": (
+        "CAPABILITIES",
+        "MONITOR",
+        "Batch",
+        "Conditional",
+        "Data",
+        "DataAccess",
+        "DataSpec",
+        "Dataset",
+        "Discriminates",
+        "Encodes",
+        "Generates",
+        "HasLikelihood",
+        "Metric",
+        "MetricContext",
+        "Model",
+        "Optimizer",
+        "Phase",
+        "Reconstructs",
+        "SampleContext",
+        "Sampler",
+        "Schedule",
+        "Score",
+        "Split",
+        "Stage",
+        "Terms",
+        "Translates",
+    ),
+    "genbench.settings": ("DatasetSettings", "ModelSettings", "Preset", "Settings", "Training"),
+    "genbench.errors": (
+        "DataError",
+        "GenbenchError",
+        "IncompatibleError",
+        "SettingError",
+        "UsageError",
+    ),
+    "genbench.hookspecs": ("Register", "hookimpl"),
+    "genbench.pixels": ("to_float", "to_uint8"),
+}
+_HOME = {name: module for module, names in _FACE.items() for name in names}
+
+__all__ = ["__version__", *sorted(_HOME)]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'genbench' has no attribute '{name}'")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+if TYPE_CHECKING:
+    from genbench.contracts import (
+        CAPABILITIES as CAPABILITIES,
+        MONITOR as MONITOR,
+        Batch as Batch,
+        Conditional as Conditional,
+        Data as Data,
+        DataAccess as DataAccess,
+        Dataset as Dataset,
+        DataSpec as DataSpec,
+        Discriminates as Discriminates,
+        Encodes as Encodes,
+        Generates as Generates,
+        HasLikelihood as HasLikelihood,
+        Metric as Metric,
+        MetricContext as MetricContext,
+        Model as Model,
+        Optimizer as Optimizer,
+        Phase as Phase,
+        Reconstructs as Reconstructs,
+        SampleContext as SampleContext,
+        Sampler as Sampler,
+        Schedule as Schedule,
+        Score as Score,
+        Split as Split,
+        Stage as Stage,
+        Terms as Terms,
+        Translates as Translates,
+    )
+    from genbench.errors import (
+        DataError as DataError,
+        GenbenchError as GenbenchError,
+        IncompatibleError as IncompatibleError,
+        SettingError as SettingError,
+        UsageError as UsageError,
+    )
+    from genbench.hookspecs import (
+        Register as Register,
+        hookimpl as hookimpl,
+    )
+    from genbench.pixels import (
+        to_float as to_float,
+        to_uint8 as to_uint8,
+    )
+    from genbench.settings import (
+        DatasetSettings as DatasetSettings,
+        ModelSettings as ModelSettings,
+        Preset as Preset,
+        Settings as Settings,
+        Training as Training,
+    )

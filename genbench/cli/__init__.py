@@ -1,0 +1,83 @@
+"""The command line: the one place that turns an error into text and an exit code.
+
+Each group of commands stands in its own file with ``add_to(app)``; those files import only typer,
+rich-free helpers and the standard library at the top, and everything else inside the command.
+Options that hold for every command (``--debug``, ``-q``, ``-v``, ``--strict-plugins``) may stand
+anywhere on the line.
+
+Exit codes: 0 done, 1 run failed, 2 usage, 3 nothing matched, 4 plugin, 5 store, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+
+from genbench.cli.session import SESSION, complain
+from genbench.errors import GenbenchError
+
+GROUPS = ("running", "sampling", "reading", "comparing", "listing", "plugins", "doctor")
+"""Files of this folder, in the order in which ``--help`` shows their commands."""
+
+
+def main() -> None:
+    """Run the command line and exit with a documented code."""
+    arguments = SESSION.take_global_options(sys.argv[1:])
+    try:
+        SESSION.warn_of_broken_plugins()
+        _app()(args=arguments, prog_name="genbench")
+    except GenbenchError as error:
+        if SESSION.debug:
+            raise
+        complain(str(error))
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # The reader went away (genbench query ... | head): not an error of ours.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except Exception as error:
+        if SESSION.debug:
+            raise
+        complain(
+            f"unexpected {type(error).__name__}: {error} "
+            "(this is a fault of genbench or of a plugin; --debug shows where)"
+        )
+        sys.exit(1)
+
+
+def _app():  # type: ignore[no-untyped-def]
+    import typer
+
+    from genbench import __version__
+
+    app = typer.Typer(
+        name="genbench",
+        help="Train, sample, score and compare generative models.",
+        no_args_is_help=True,
+        add_completion=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        rich_markup_mode=None,
+    )
+
+    def show_version(value: bool) -> None:
+        if value:
+            print(f"genbench {__version__}")
+            raise typer.Exit
+
+    @app.callback()
+    def root(
+        version: bool = typer.Option(
+            False, "--version", callback=show_version, is_eager=True, help="Show the version."
+        ),
+    ) -> None:
+        """Train, sample, score and compare generative models.
+
+        For every command: --debug shows tracebacks, -q less, -v more, --strict-plugins stops at
+        a broken plugin.
+        """
+
+    for group in GROUPS:
+        import_module(f"genbench.cli.{group}").add_to(app)
+    return app

@@ -1,0 +1,80 @@
+"""What one call of the command line carries: global options, the registry, the store's address.
+
+Data goes to stdout, everything else (progress, logs, warnings, errors) to stderr.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from genbench.registry import Registry
+
+DEFAULT_STORE = "runs.db"
+
+
+@dataclass
+class Session:
+    """The state of one call. ``verbosity``: -1 quiet, 0 normal, 1 verbose."""
+
+    debug: bool = False
+    strict_plugins: bool = False
+    verbosity: int = 0
+
+    def take_global_options(self, arguments: list[str]) -> list[str]:
+        """Take out the options that may stand anywhere (before a ``--``); return the rest."""
+        end = arguments.index("--") if "--" in arguments else len(arguments)
+        rest = []
+        for argument in arguments[:end]:
+            if argument == "--debug":
+                self.debug = True
+            elif argument == "--strict-plugins":
+                self.strict_plugins = True
+            elif argument in ("-q", "--quiet"):
+                self.verbosity = -1
+            elif argument in ("-v", "--verbose"):
+                self.verbosity = 1
+            else:
+                rest.append(argument)
+        return rest + arguments[end:]
+
+    @cached_property
+    def registry(self) -> Registry:
+        """The registry of the installed plugins; no target is imported."""
+        from genbench.registry import Registry
+
+        return Registry.from_environment(strict=self.strict_plugins)
+
+    def warn_of_broken_plugins(self) -> None:
+        """One line on stderr for each broken plugin; the command goes on."""
+        for plugin in self.registry.broken:
+            warn(
+                f"plugin '{plugin.name}' ({plugin.owner}) is broken: {plugin.error}; {plugin.mend}"
+            )
+
+    def store_url(self, given: str | None) -> str:
+        """The store to use: ``--store``, else GENBENCH_STORE, else runs.db in this folder."""
+        return given or os.environ.get("GENBENCH_STORE") or DEFAULT_STORE
+
+
+SESSION = Session()
+
+
+def warn(message: str) -> None:
+    """A warning on stderr."""
+    print(f"genbench: warning: {message}", file=sys.stderr)
+
+
+def complain(message: str) -> None:
+    """An error on stderr."""
+    print(f"genbench: error: {message}", file=sys.stderr)
+
+
+def say(message: str) -> None:
+    """A plain line on stderr, unless -q."""
+    if SESSION.verbosity >= 0:
+        print(message, file=sys.stderr, flush=True)

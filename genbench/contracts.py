@@ -1,0 +1,402 @@
+"""The contracts between the engine, the plugins and the evaluation.
+
+A model declares *what* is optimised (stages, phases, losses, optimizers); the engine owns *how*
+(precision, accumulation, clipping, EMA, compile, checkpoint, resume). Nothing here imports torch,
+so that listings stay fast; the tensor types are names for the reader and the type checker.
+
+Conventions: ``x`` is float in [-1, 1], shaped (B, C, H, W), or (B, D) for point data; ``y`` holds
+int64 labels (B,) or is None; ``z`` is a latent sample from the prior; ``h`` is what a
+discriminator sees: the image for a GAN, the latent code for a latent GAN; a logit is (B,).
+
+One use of it, a VAE in full::
+
+    class VAE:
+        def __init__(self, settings, data):
+            self.nets = nn.ModuleDict({"encoder": ..., "decoder": ...})
+
+        def optimizers(self):
+            return {"vae": Optimizer(nets=("encoder", "decoder"), kind="adam", lr=1e-3)}
+
+        def stages(self):
+            phase = Phase(name="elbo", loss=self.loss, updates=("vae",))
+            return (Stage(name="train", phases=(phase,), validate=self.validate),)
+
+        def loss(self, batch):
+            ...
+            return {"vae": {"bce": bce, "kl": kl}}   # summed, then differentiated
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from torch import Tensor, nn
+
+MONITOR = "monitor"
+"""A key of a phase's loss beside the optimizers' names: values to record, never differentiated."""
+
+
+# --- data -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSpec:
+    """What is known of a data set before it is read.
+
+    ``shape`` is (C, H, W) for images or (D,) for point data, without the batch. ``train`` and
+    ``test`` are the sizes of the splits, 0 where they are not known before reading.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    classes: int | None = None
+    class_names: tuple[str, ...] = ()
+    train: int = 0
+    test: int = 0
+
+    @property
+    def is_image(self) -> bool:
+        """Whether a sample is an image (C, H, W)."""
+        return len(self.shape) == 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """One part of a data set, decoded.
+
+    ``x`` is uint8 (N, C, H, W), possibly a memory map, or float32 (N, D) for point data; ``y`` is
+    int64 (N,) or None; ``digest`` names the content (hex), for caches and protocols.
+    """
+
+    x: np.ndarray[Any, Any]
+    y: np.ndarray[Any, Any] | None
+    digest: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """A data set, ready for training: its splits, and how a sample becomes an image.
+
+    ``render`` is None where a sample is an image already. A data set that is the latent space of
+    a finished run sets it to that run's decoder: (B, *shape) -> (B, C, H, W) in [-1, 1].
+    """
+
+    spec: DataSpec
+    train: Split
+    test: Split
+    render: Callable[[Tensor], Tensor] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataAccess:
+    """Where data may come from: the torchvision root, the cache, and whether to download.
+
+    ``progress(what, done, total)`` is told of downloads (bytes) and decoding (images).
+    """
+
+    root: Path
+    cache: Path
+    offline: bool = False
+    progress: Callable[[str, int, int | None], None] | None = None
+
+
+class Dataset(Protocol):
+    """A data set plugin: ``Dataset(settings)``; its settings describe it without reading it.
+
+    The settings class (see `genbench.DatasetSettings`) has ``describe(access) -> DataSpec``,
+    which imports neither torch nor numpy.
+    """
+
+    def load(self, access: DataAccess) -> Data:
+        """Read, decode once and cache. Raises DataError with the file and the mend."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """One minibatch on the run's device.
+
+    ``step`` counts the iterations of the stage from 0 and ``steps`` is their number, for warm-ups.
+    """
+
+    x: Tensor
+    y: Tensor | None = None
+    step: int = 0
+    steps: int = 1
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+
+# --- training -------------------------------------------------------------------------------
+
+Terms = Mapping[str, Mapping[str, "Tensor"]]
+"""Optimizer name -> named 0-dim loss terms; they are summed and differentiated per optimizer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """The learning rate over the steps of a stage, as a factor on the base rate.
+
+    ``warmup`` is the share of the steps (0 to 1) in which the rate rises linearly from 0. After
+    it: constant; linear or cosine from 1 to ``final``; or step: times ``gamma`` every ``every``
+    share of the stage.
+    """
+
+    kind: Literal["constant", "linear", "cosine", "step"] = "constant"
+    warmup: float = 0.0
+    final: float = 0.0
+    gamma: float = 0.5
+    every: float = 0.25
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optimizer:
+    """The settings of one optimizer and the names of the ``nets`` whose parameters it owns.
+
+    A parameter belongs to one optimizer at most. ``clip_norm`` bounds the gradient norm of all
+    its parameters together (None: the run's setting).
+    """
+
+    nets: tuple[str, ...]
+    kind: Literal["adam", "adamw", "sgd", "rmsprop"] = "adam"
+    lr: float = 2e-4
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+    clip_norm: float | None = None
+    schedule: Schedule = field(default_factory=Schedule)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phase:
+    """One player's move: a loss and the optimizers that step on it.
+
+    Law: no gradient of this loss reaches a weight that ``updates`` doesn't own.
+
+    ``loss(batch)`` returns terms for each optimizer in ``updates``, and perhaps ``MONITOR``
+    values. ``every``: only each n-th iteration (lazy regularisation). ``repeat``: so many moves
+    an iteration, each on a fresh batch (n_critic). ``compile``: False for double backward.
+    ``after(terms)`` runs without gradients after the step (BEGAN's k, WGAN's clipping).
+    """
+
+    name: str
+    loss: Callable[[Batch], Terms]
+    updates: tuple[str, ...]
+    every: int = 1
+    repeat: int = 1
+    compile: bool = True
+    after: Callable[[Terms], None] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """A part of the training with its own phases, run to its end before the next.
+
+    ``epochs`` None means the run's own ``--epochs``. ``prepare(x, generator)`` gets all training
+    samples (in order, minibatch by minibatch, in [-1, 1]) before the stage starts and returns for
+    each a tensor (B, ...) that the stage sees as ``batch.x`` in their place: data encoded once.
+    It must be a function of the weights and the generator alone, for a resumed stage calls it
+    again. ``prepared(x)``, if given, then sees the whole of it once, to set statistics in buffers.
+    ``validate(batch)`` returns named 0-dim means over a batch of the test split, recorded each
+    epoch.
+    """
+
+    name: str
+    phases: tuple[Phase, ...]
+    epochs: int | None = None
+    prepare: Callable[[Tensor, torch.Generator], Tensor] | None = None
+    prepared: Callable[[Tensor], None] | None = None
+    validate: Callable[[Batch], Mapping[str, Tensor]] | None = None
+
+
+@runtime_checkable
+class Model(Protocol):
+    """A model plugin: ``Model(settings, data: DataSpec)`` builds its networks on the CPU.
+
+    All that it remembers lives in parameters and buffers of ``nets``, so that a checkpoint is
+    whole by construction. ``averaged`` names the nets that an EMA follows when a run asks for one.
+    """
+
+    nets: nn.ModuleDict
+    averaged: tuple[str, ...]
+
+    def optimizers(self) -> Mapping[str, Optimizer]:
+        """The optimizers by name."""
+
+    def stages(self) -> Sequence[Stage]:
+        """The stages in order."""
+
+
+# --- capabilities: what a model can do, asked for by samplers, metrics and pictures -----------
+
+
+@runtime_checkable
+class Generates(Protocol):
+    """z ~ prior, h = generate(z), x = render(h)."""
+
+    def prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """Draw (n, ...) latents on the model's device; the generator, if given, is a CPU one."""
+
+    def generate(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        """Map latents to ``h``, differentiably."""
+
+    def render(self, h: Tensor) -> Tensor:
+        """Map ``h`` to samples (B, *shape) in [-1, 1]; the identity where h is the image."""
+
+
+@runtime_checkable
+class Discriminates(Protocol):
+    """h -> logit of 'real': an estimate of log p_data(h) - log p_model(h)."""
+
+    def discriminate(self, h: Tensor, y: Tensor | None = None) -> Tensor:
+        """Logits (B,), differentiable in ``h``."""
+
+
+@runtime_checkable
+class Encodes(Protocol):
+    """x -> the parameters of the posterior q(z|x)."""
+
+    def encode(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Mean and log-variance, each (B, z_dim); log-variance -inf for a plain autoencoder."""
+
+
+@runtime_checkable
+class Reconstructs(Protocol):
+    """x -> the model's own rendering of it, without noise."""
+
+    def reconstruct(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """Reconstructions (B, *shape) in [-1, 1]."""
+
+
+@runtime_checkable
+class Conditional(Protocol):
+    """The model takes labels ``y`` in 0 .. classes - 1."""
+
+    classes: int
+
+
+@runtime_checkable
+class HasLikelihood(Protocol):
+    """p(x|z) is a density or a mass."""
+
+    def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
+        """log p(x|z) in nats, (B,)."""
+
+
+@runtime_checkable
+class Translates(Protocol):
+    """x -> x in the style of the domain ``y``."""
+
+    def translate(self, x: Tensor, y: Tensor) -> Tensor:
+        """Translations (B, *shape) in [-1, 1]."""
+
+
+CAPABILITIES: Mapping[str, type] = {
+    "generates": Generates,
+    "discriminates": Discriminates,
+    "encodes": Encodes,
+    "reconstructs": Reconstructs,
+    "conditional": Conditional,
+    "has-likelihood": HasLikelihood,
+    "translates": Translates,
+}
+"""The capabilities by the names that registrations, samplers and messages use."""
+
+
+# --- sampling and scoring -------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleContext:
+    """What a sampler works with.
+
+    ``generator`` is a CPU generator, the only source of randomness. ``real(n)`` yields
+    minibatches of ``h``-like real samples held out from training (the test split), for calibration.
+    ``labels`` (n,) asks a conditional model for classes.
+    """
+
+    device: torch.device
+    generator: torch.Generator
+    batch_size: int = 500
+    labels: Tensor | None = None
+    real: Callable[[int], Iterator[Tensor]] | None = None
+
+
+class Sampler(Protocol):
+    """A sampler plugin: ``Sampler(settings)``.
+
+    ``requires`` names the capabilities a model must have (keys of CAPABILITIES).
+    """
+
+    requires: tuple[str, ...]
+
+    def draw(self, model: Any, n: int, context: SampleContext) -> Iterator[Tensor]:
+        """Yield minibatches of samples in [-1, 1], n in all, (b, *shape) as rendered."""
+
+    def diagnostics(self) -> Mapping[str, float]:
+        """Figures of the last draw, such as acceptance; empty for plain sampling."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """One measured value and how it was taken.
+
+    ``protocol`` holds all that decides the number (extractor and weights digest, layer, n,
+    reference split and digest, resize, implementation); scores are compared only where it is
+    equal. ``floor`` is the same measure of real against real at the same n.
+    """
+
+    metric: str
+    value: float
+    std: float | None = None
+    n: int
+    direction: Literal["min", "max"] = "min"
+    unit: str = ""
+    floor: float | None = None
+    protocol: Mapping[str, Any] = field(default_factory=dict)
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricContext:
+    """What a metric works with: the data, the model in eval mode, places and limits.
+
+    ``n`` is the number of samples that will come; ``cache`` a folder for reference statistics.
+    """
+
+    data: Data
+    model: Any
+    device: torch.device
+    cache: Path
+    n: int
+    seed: int = 0
+    offline: bool = False
+    batch_size: int = 500
+
+
+class Metric(Protocol):
+    """A metric plugin: ``Metric(settings)``; one draw of samples feeds all metrics of a run.
+
+    ``uses`` says what it measures: "samples" (it gets every minibatch by ``update``) or "model"
+    (it works on ``context.model`` alone and gets none). ``requires`` names capabilities.
+    Memory must not grow with the number of samples, but for features.
+    """
+
+    uses: Literal["samples", "model"]
+    requires: tuple[str, ...]
+
+    def begin(self, context: MetricContext) -> None:
+        """Get the reference ready. Raises UsageError or DataError where it can't be taken."""
+
+    def update(self, images: Tensor) -> None:
+        """Take a minibatch of samples: uint8 (b, C, H, W), or float (b, D) for point data."""
+
+    def result(self) -> Sequence[Score]:
+        """The scores."""

@@ -1,0 +1,125 @@
+"""Every error that genbench raises on purpose, in one tree, each with its exit code.
+
+::
+
+    GenbenchError                  1   a run failed
+    ├── DivergedError              1   a loss or a weight is no longer finite
+    ├── UsageError                 2   something that was given can't be used
+    │   ├── UnknownNameError       2   no such model, dataset, sampler, metric, preset, ...
+    │   ├── SettingError           2   a setting that doesn't exist or is out of bounds
+    │   ├── IncompatibleError      2   parts that don't fit together
+    │   ├── DeviceError            2   a device that isn't there
+    │   ├── AmbiguousRunError      2   a run reference that fits several runs
+    │   └── DataError              2   data that is missing, corrupt or can't be read
+    ├── NoSuchRunError             3   nothing matched
+    ├── PluginError                4   a plugin is broken or contradicts another
+    ├── StoreError                 5   the store can't be opened, read or written
+    │   ├── CheckpointError        5   a checkpoint is missing, cut short or changed
+    │   └── DiskFullError          5   no space left
+    └── InterruptedRunError      130   Ctrl-C; the run can be resumed
+
+A message says what was given, what was expected and what to do next. Only the command line
+turns an error into text and an exit code.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class GenbenchError(Exception):
+    """The root of all errors that carry a message for the user."""
+
+    exit_code = 1
+
+
+class DivergedError(GenbenchError):
+    """Training produced a value that is not finite; the last good checkpoint is kept."""
+
+    def __init__(self, *, stage: str, phase: str, term: str, step: int, value: float) -> None:
+        self.stage, self.phase, self.term, self.step, self.value = stage, phase, term, step, value
+        super().__init__(
+            f"training diverged: {term} of phase '{phase}' (stage '{stage}') is {value} at step "
+            f"{step}; the last good checkpoint is kept. Try a lower learning rate, "
+            f"--clip-norm 1, or --precision fp32."
+        )
+
+
+class UsageError(GenbenchError):
+    """Something that was given can't be used; nothing was started."""
+
+    exit_code = 2
+
+
+class UnknownNameError(UsageError):
+    """A name that is not registered, with the nearest one that is."""
+
+    def __init__(self, kind: str, given: str, known: Iterable[str], *, see: str = "") -> None:
+        self.kind, self.given = kind, given
+        super().__init__(f"unknown {kind} '{given}'{suggest(given, known)}{see and f' See: {see}'}")
+
+
+class SettingError(UsageError):
+    """A setting that doesn't exist, has the wrong type or is out of bounds."""
+
+
+class IncompatibleError(UsageError):
+    """Parts that don't fit together: a model and a data shape, a sampler and a model."""
+
+
+class DeviceError(UsageError):
+    """A device that this machine or this PyTorch doesn't have."""
+
+
+class AmbiguousRunError(UsageError):
+    """A run reference that fits more than one run."""
+
+
+class DataError(UsageError):
+    """Data that is missing, corrupt or can't be read; names the file and the mend."""
+
+
+class NoSuchRunError(GenbenchError):
+    """A reference or a filter that matched nothing."""
+
+    exit_code = 3
+
+
+class PluginError(GenbenchError):
+    """A plugin that can't be loaded, or that contradicts another one."""
+
+    exit_code = 4
+
+
+class StoreError(GenbenchError):
+    """The store can't be opened, read or written."""
+
+    exit_code = 5
+
+
+class CheckpointError(StoreError):
+    """A checkpoint that is missing, cut short or was changed."""
+
+
+class DiskFullError(StoreError):
+    """No space is left where genbench writes."""
+
+
+class InterruptedRunError(GenbenchError):
+    """Ctrl-C: the step was finished, a checkpoint written, the run can be resumed."""
+
+    exit_code = 130
+
+
+def suggest(given: str, known: Iterable[str]) -> str:
+    """Return '; did you mean ...?' for a near miss, else a short list of what is known.
+
+    >>> suggest("dcgn", ["dcgan", "vae"])
+    "; did you mean 'dcgan'?"
+    """
+    names = sorted(known)
+    near = difflib.get_close_matches(given, names, n=1)
+    if near:
+        return f"; did you mean '{near[0]}'?"
+    return f"; known: {', '.join(names)}." if names else "; none is known."

@@ -1,0 +1,123 @@
+"""What the engine tells: plain frozen records; the recorder and the progress display listen.
+
+Order within an epoch: StepsDone (many), EpochDone, Evaluated (perhaps), Checkpointed. An epoch is
+*reported* to a person at Checkpointed, so that a reported epoch is never lost.
+Epochs count from 1 across the stages of a run; steps count optimizer iterations from 1 across them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from genbench.contracts import Score
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageStarted:
+    """A stage begins (or goes on after a resume); ``prepare_s`` went into its preparation."""
+
+    stage: str
+    index: int
+    epochs: int
+    steps_per_epoch: int
+    first_epoch: int
+    prepare_s: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepsDone:
+    """Recorded values of some steps: each key with its steps and values (means over a window).
+
+    Keys are ``optimizer/term`` (and ``optimizer/loss`` for the sum) or ``monitor/name``.
+    """
+
+    stage: str
+    epoch: int
+    step: int
+    series: Mapping[str, Sequence[tuple[int, float]]] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochDone:
+    """An epoch is trained: means of the losses, ``test/...`` validation means, seconds.
+
+    ``train_s`` is the training alone, after a device synchronize; ``eval_s`` the validation;
+    ``wall_s`` everything since the last epoch ended. ``peak_mem`` in bytes (device, else process).
+    """
+
+    stage: str
+    stage_epoch: int
+    epoch: int
+    step: int
+    images: int
+    train_s: float
+    eval_s: float
+    wall_s: float
+    peak_mem: int
+    losses: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluated:
+    """Scores of the samples of one sampler at one epoch; ``seconds`` by metric and for sampling."""
+
+    epoch: int
+    stage: str
+    sampler: str
+    sampler_settings: Mapping[str, Any]
+    scores: Sequence[Score]
+    seconds: Mapping[str, float]
+    diagnostics: Mapping[str, float] = field(default_factory=dict)
+    skipped: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArtifactMade:
+    """A file was written into the run's folder: kind ("samples", "reconstructions", ...)."""
+
+    kind: str
+    path: Path
+    epoch: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpointed:
+    """Everything up to ``step`` is safe on disk; ``epoch_done`` is the epoch that ended with it."""
+
+    path: Path
+    step: int
+    epoch: int
+    epoch_done: EpochDone | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resumed:
+    """A run goes on after a checkpoint: what lies after ``step`` and ``epoch`` is done again."""
+
+    step: int
+    epoch: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFailed:
+    """The run ended by an error."""
+
+    error: str
+    kind: str
+
+
+Event = (
+    StageStarted
+    | StepsDone
+    | EpochDone
+    | Evaluated
+    | ArtifactMade
+    | Checkpointed
+    | Resumed
+    | RunFailed
+)
+Listener = Callable[[Event], None]

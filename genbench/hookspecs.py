@@ -1,0 +1,66 @@
+"""The hooks that a plugin may implement: one for each kind of thing it can register.
+
+A plugin is a module (or object) named by an entry point of the group ``genbench``::
+
+    import genbench
+
+    @genbench.hookimpl
+    def genbench_register_models(register):
+        register("lsgan", "genbench_lsgan:LSGAN", summary="least-squares GAN (Mao 2017)")
+
+Targets are strings, ``module:attribute``, imported when used and not before.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import pluggy
+
+PROJECT = "genbench"
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+class Register(Protocol):
+    """The callback that a hook gets.
+
+    ``target`` names the class; ``settings`` its settings class (a module without torch);
+    ``presets`` a tuple of `genbench.Preset`; ``family`` the group in listings; ``source`` the
+    paper or document; ``capabilities`` names of `genbench.contracts.CAPABILITIES`. A name that
+    is taken raises PluginError with both owners.
+    """
+
+    def __call__(
+        self,
+        name: str,
+        target: str,
+        *,
+        summary: str = "",
+        settings: str | None = None,
+        presets: str | None = None,
+        family: str = "",
+        source: str = "",
+        capabilities: tuple[str, ...] = (),
+    ) -> None:
+        """Register one name."""
+
+
+@hookspec
+def genbench_register_models(register: Register) -> None:
+    """Register models: classes that follow `genbench.Model`."""
+
+
+@hookspec
+def genbench_register_datasets(register: Register) -> None:
+    """Register data sets: classes that follow `genbench.Dataset`; ``settings`` is required."""
+
+
+@hookspec
+def genbench_register_samplers(register: Register) -> None:
+    """Register samplers: classes that follow `genbench.Sampler`."""
+
+
+@hookspec
+def genbench_register_metrics(register: Register) -> None:
+    """Register metrics: classes that follow `genbench.Metric`."""

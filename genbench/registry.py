@@ -1,0 +1,256 @@
+"""Names -> lazily imported targets, with their owners.
+
+A registry is an instance: the command line builds one from the installed entry points, a test
+builds its own. Loading a plugin runs its registration hooks and nothing else; a target is
+imported when it is resolved. A broken plugin is rolled back and remembered, never raised,
+unless ``strict``.
+"""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Literal
+
+import pluggy
+
+from genbench import hookspecs
+from genbench.errors import PluginError, UnknownNameError, suggest
+
+Kind = Literal["model", "dataset", "sampler", "metric"]
+KINDS: tuple[Kind, ...] = ("model", "dataset", "sampler", "metric")
+GROUP = "genbench"
+BUILTIN = "genbench"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Registration:
+    """One registered name: what it is, where its code stands, whose it is."""
+
+    kind: Kind
+    name: str
+    target: str
+    owner: str
+    summary: str = ""
+    settings: str | None = None
+    presets: str | None = None
+    family: str = ""
+    source: str = ""
+    capabilities: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class PluginInfo:
+    """An installed plugin and how loading it went; ``error`` None means it works.
+
+    ``disabled`` says which variable keeps it out. ``trace`` is the traceback, for --debug.
+    """
+
+    name: str
+    distribution: str
+    version: str
+    module: str
+    builtin: bool = False
+    names: tuple[str, ...] = ()
+    error: str | None = None
+    mend: str = ""
+    trace: str = field(default="", repr=False)
+    disabled: str | None = None
+
+    @property
+    def owner(self) -> str:
+        """The plugin in messages: 'genbench-lsgan 0.1.0'."""
+        return f"{self.distribution} {self.version}".strip()
+
+
+class Registry:
+    """All registered names. Iterate ``registry.of(kind)``; resolve with ``target`` and friends."""
+
+    def __init__(self) -> None:
+        self.plugins: list[PluginInfo] = []
+        self._names: dict[Kind, dict[str, Registration]] = {kind: {} for kind in KINDS}
+        self._pluggy = pluggy.PluginManager(hookspecs.PROJECT)
+        self._pluggy.add_hookspecs(hookspecs)
+
+    # --- filling it
+
+    @classmethod
+    def from_environment(
+        cls, *, strict: bool = False, environ: Mapping[str, str] | None = None
+    ) -> Registry:
+        """Load the built-in plugins, then every installed one, each on its own.
+
+        ``GENBENCH_PLUGINS=a,b`` loads of the installed plugins only these (the built-in ones stay);
+        ``GENBENCH_DISABLE_PLUGINS=a,b`` leaves these out, built-in or not. ``strict`` raises
+        PluginError at the first broken one.
+        """
+        environ = os.environ if environ is None else environ
+        allowed = _names(environ.get("GENBENCH_PLUGINS"))
+        denied = _names(environ.get("GENBENCH_DISABLE_PLUGINS")) or frozenset()
+        registry = cls()
+        points = sorted(_unique(entry_points(group=GROUP)), key=lambda p: (not _builtin(p), p.name))
+        for point in points:
+            if point.name in denied:
+                registry._leave_out(point, "GENBENCH_DISABLE_PLUGINS")
+            elif allowed is not None and point.name not in allowed and not _builtin(point):
+                registry._leave_out(point, "GENBENCH_PLUGINS")
+            else:
+                registry.load(point, strict=strict)
+        return registry
+
+    def load(self, point: EntryPoint, *, strict: bool = False) -> PluginInfo:
+        """Import one entry point and take its registrations; on any error, take none of them."""
+        try:
+            plugin = point.load()
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt):
+                raise
+            return self._broken(_info(point), error, strict=strict)
+        return self.add(plugin, info=_info(point), strict=strict)
+
+    def add(
+        self, plugin: object, *, info: PluginInfo | None = None, strict: bool = False
+    ) -> PluginInfo:
+        """Take the registrations of a plugin that is imported already (as tests do)."""
+        if info is None:
+            name = str(getattr(plugin, "__name__", type(plugin).__name__))
+            info = PluginInfo(name=name, distribution=name, version="", module=name)
+        taken: list[Registration] = []
+        try:
+            self._pluggy.register(plugin, name=f"{info.distribution}:{info.name}")
+            self._check_hooks(plugin)
+            others = [other for other in self._pluggy.get_plugins() if other is not plugin]
+            for kind in KINDS:
+                hook = f"genbench_register_{kind}s"
+                caller = self._pluggy.subset_hook_caller(hook, remove_plugins=others)
+                caller(register=self._registrar(kind, info.owner, taken))
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt):
+                raise
+            for registration in taken:
+                del self._names[registration.kind][registration.name]
+            if self._pluggy.is_registered(plugin):
+                self._pluggy.unregister(plugin)
+            return self._broken(info, error, strict=strict)
+        return self._remember(info, names=tuple(f"{r.kind} {r.name}" for r in taken))
+
+    def _check_hooks(self, plugin: object) -> None:
+        """A misspelt hook would be silent; `check_pending` knows it, we add the nearest name."""
+        known = [name for name in vars(hookspecs) if name.startswith("genbench_")]
+        for name in dir(plugin):
+            marked = getattr(getattr(plugin, name, None), f"{hookspecs.PROJECT}_impl", None)
+            if marked and name not in known:
+                raise PluginError(f"unknown hook '{name}'{suggest(name, known)}")
+        self._pluggy.check_pending()
+
+    def _registrar(self, kind: Kind, owner: str, taken: list[Registration]) -> hookspecs.Register:
+        def register(name: str, target: str, **details: Any) -> None:
+            if name in self._names[kind]:
+                first = self._names[kind][name].owner
+                raise PluginError(f"{kind} '{name}' is already registered by {first}")
+            if not isinstance(target, str) or ":" not in target:
+                raise PluginError(
+                    f"{kind} '{name}': the target must be a string 'module:attribute', "
+                    f"not {target!r}"
+                )
+            registration = Registration(kind=kind, name=name, target=target, owner=owner, **details)
+            self._names[kind][name] = registration
+            taken.append(registration)
+
+        return register
+
+    def _broken(self, info: PluginInfo, error: BaseException, *, strict: bool) -> PluginInfo:
+        text = str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
+        mend = (
+            f"update or remove it (pip uninstall {info.distribution}), or set "
+            f"GENBENCH_DISABLE_PLUGINS={info.name}"
+        )
+        if strict:
+            raise PluginError(f"plugin '{info.name}' ({info.owner}): {text}; {mend}") from error
+        trace = "".join(traceback.format_exception(error))
+        return self._remember(info, error=text, mend=mend, trace=trace)
+
+    def _leave_out(self, point: EntryPoint, variable: str) -> None:
+        self._remember(_info(point), disabled=variable)
+
+    def _remember(self, info: PluginInfo, **changes: Any) -> PluginInfo:
+        info = PluginInfo(**{**vars(info), **changes})
+        self.plugins.append(info)
+        return info
+
+    # --- asking it
+
+    def of(self, kind: Kind) -> Iterator[Registration]:
+        """The registrations of one kind, by name."""
+        return iter(sorted(self._names[kind].values(), key=lambda r: r.name))
+
+    @property
+    def broken(self) -> list[PluginInfo]:
+        """The plugins that could not be loaded."""
+        return [info for info in self.plugins if info.error]
+
+    def get(self, kind: Kind, name: str) -> Registration:
+        """The registration of a name. Raises UnknownNameError with the nearest one."""
+        try:
+            return self._names[kind][name]
+        except KeyError:
+            see = f"genbench {kind}s"
+            raise UnknownNameError(kind, name, self._names[kind], see=see) from None
+
+    def target(self, kind: Kind, name: str) -> Any:
+        """Import and return the class behind a name. Raises PluginError if it can't be."""
+        registration = self.get(kind, name)
+        return _resolve(registration.target, registration)
+
+    def settings(self, kind: Kind, name: str) -> Any:
+        """Import and return the settings class of a name, or None where it has none."""
+        registration = self.get(kind, name)
+        return registration.settings and _resolve(registration.settings, registration)
+
+    def presets(self, model: str) -> tuple[Any, ...]:
+        """The presets of a model."""
+        registration = self.get("model", model)
+        return tuple(_resolve(registration.presets, registration)) if registration.presets else ()
+
+
+def _resolve(target: str, registration: Registration) -> Any:
+    module, _, attribute = target.partition(":")
+    try:
+        found: Any = import_module(module)
+        for part in attribute.split("."):
+            found = getattr(found, part)
+    except Exception as error:
+        raise PluginError(
+            f"{registration.kind} '{registration.name}' of {registration.owner} can't be loaded "
+            f"from '{target}': {type(error).__name__}: {error}"
+        ) from error
+    return found
+
+
+def _names(value: str | None) -> frozenset[str] | None:
+    if value is None:
+        return None
+    return frozenset(name.strip() for name in value.split(",") if name.strip())
+
+
+def _builtin(point: EntryPoint) -> bool:
+    return point.dist is not None and point.dist.name == BUILTIN
+
+
+def _unique(points: Iterable[EntryPoint]) -> list[EntryPoint]:
+    """Entry points without repetition: an editable install can list a distribution twice."""
+    return list({(p.name, p.value, p.dist and p.dist.name): p for p in points}.values())
+
+
+def _info(point: EntryPoint) -> PluginInfo:
+    return PluginInfo(
+        name=point.name,
+        distribution=point.dist.name if point.dist else point.name,
+        version=point.dist.version if point.dist else "",
+        module=point.value,
+        builtin=_builtin(point),
+    )

@@ -1,0 +1,98 @@
+"""RunSpec: all that decides the numbers of a run, frozen, with a JSON round trip and a hash.
+
+Equal experiments have equal ``experiment`` hashes whatever their seed; seeds of one experiment are
+compared as repetitions. What decides no number (names, tags, folders, how often losses are logged)
+is not in the hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+SPEC_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A sampler or a metric with its resolved settings."""
+
+    name: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSpec:
+    """One run, fully resolved. ``epochs`` are those of the last stage (see `Stage.epochs`).
+
+    ``batch_size`` counts images an optimizer step; with ``accumulate`` k it is worked off in k
+    portions. ``evaluate_every`` and ``sample_every`` are in epochs, 0 for the end only.
+    ``log_every`` is the window, in steps, over which recorded losses are averaged.
+    """
+
+    model: str
+    dataset: str
+    model_settings: Mapping[str, Any] = field(default_factory=dict)
+    dataset_settings: Mapping[str, Any] = field(default_factory=dict)
+    epochs: int
+    batch_size: int
+    seed: int = 0
+    device: str = "cpu"
+    precision: str = "fp32"
+    compile: bool = False
+    accumulate: int = 1
+    clip_norm: float | None = None
+    ema: float | None = None
+    evaluate_every: int = 0
+    sample_every: int = 0
+    log_every: int = 10
+    samplers: tuple[Part, ...] = (Part(name="plain"),)
+    metrics: tuple[Part, ...] = ()
+    parents: tuple[str, ...] = ()
+    preset: str | None = None
+
+    def to_json(self) -> str:
+        """Canonical JSON: sorted keys, no spaces."""
+        return canonical_json({"version": SPEC_VERSION, **asdict(self)})
+
+    @classmethod
+    def from_json(cls, text: str) -> RunSpec:
+        """The spec back from `to_json`; a field of a newer version raises ValueError."""
+        values = json.loads(text)
+        version = values.pop("version", SPEC_VERSION)
+        unknown = set(values) - {f.name for f in fields(cls)}
+        if version > SPEC_VERSION or unknown:
+            raise ValueError(f"this spec (version {version}) was written by a newer genbench")
+        for name in ("samplers", "metrics"):
+            values[name] = tuple(Part(**part) for part in values.get(name, ()))
+        values["parents"] = tuple(values.get("parents", ()))
+        return cls(**values)
+
+    @property
+    def digest(self) -> str:
+        """Content hash over all that decides the numbers, the seed included."""
+        return self._hash(leave_out=())
+
+    @property
+    def experiment(self) -> str:
+        """Content hash without the seed: the name of the experiment."""
+        return self._hash(leave_out=("seed",))
+
+    def _hash(self, leave_out: tuple[str, ...]) -> str:
+        values = asdict(self)
+        for name in ("preset", "log_every", *leave_out):
+            del values[name]
+        return content_hash(values)
+
+
+def canonical_json(value: Any) -> str:
+    """JSON with sorted keys and no spaces; equal values give equal text."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def content_hash(value: Any) -> str:
+    """The first 16 hex digits of the SHA-256 of a value's canonical JSON."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:16]
