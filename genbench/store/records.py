@@ -1,0 +1,122 @@
+"""What the store hands out: frozen records, never rows. Times are UTC ISO 8601, seconds float."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Status(StrEnum):
+    """Where a run stands. LOST: it says running, but its process is gone; resume it."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    FINISHED = "finished"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """The head of a run. ``epochs_planned`` counts those of all stages; ``spec`` is its JSON."""
+
+    id: str
+    name: str | None
+    status: Status
+    model: str
+    dataset: str
+    experiment: str
+    digest: str
+    seed: int
+    device: str
+    precision: str
+    preset: str | None
+    spec: str
+    created_at: str
+    started_at: str | None = None
+    finished_at: str | None = None
+    epochs_planned: int = 0
+    epochs_done: int = 0
+    train_s: float = 0.0
+    wall_s: float = 0.0
+    error: str | None = None
+    tags: tuple[str, ...] = ()
+    parents: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageRecord:
+    """One stage of a run; ``prepare_s`` went into preparing its data."""
+
+    index: int
+    name: str
+    epochs: int
+    prepare_s: float = 0.0
+    epochs_done: int = 0
+    train_s: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Epoch:
+    """One epoch as the engine reported it (see `genbench.events.EpochDone`)."""
+
+    epoch: int
+    stage: str
+    stage_epoch: int
+    step: int
+    images: int
+    train_s: float
+    eval_s: float
+    wall_s: float
+    peak_mem: int
+    losses: Mapping[str, float | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreRecord:
+    """One stored score; ``protocol_hash`` says which scores may be ranked together."""
+
+    metric: str
+    value: float | None
+    std: float | None
+    n: int
+    direction: str
+    unit: str
+    floor: float | None
+    sampler: str
+    sampler_settings: Mapping[str, Any]
+    epoch: int
+    stage: str
+    protocol: Mapping[str, Any]
+    protocol_hash: str
+    seconds: float
+    note: str
+    created_at: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artifact:
+    """A file of a run; ``path`` is relative to the run's folder."""
+
+    kind: str
+    path: str
+    epoch: int | None
+    digest: str
+    bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """What a recorded series was in all: first, last and extreme values and their count."""
+
+    key: str
+    first: float | None
+    last: float | None
+    min: float | None
+    argmin: int | None
+    max: float | None
+    n: int
+    n_nonfinite: int
