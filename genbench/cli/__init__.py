@@ -13,9 +13,13 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from genbench.cli.session import SESSION, complain
 from genbench.errors import GenbenchError
+
+if TYPE_CHECKING:
+    import typer
 
 GROUPS = ("running", "sampling", "reading", "comparing", "listing", "plugins", "doctor")
 """Files of this folder, in the order in which ``--help`` shows their commands."""
@@ -46,7 +50,7 @@ def main() -> None:
         sys.exit(1)
 
 
-def _app():  # type: ignore[no-untyped-def]
+def _app() -> typer.Typer:
     import typer
 
     from genbench import __version__
