@@ -1,0 +1,172 @@
+"""A GAN made faster by working in the latent space of a trained VAE (Lin et al. 2023).
+
+Stage 1 trains a VAE (its Algorithm 1). Stage 2 freezes it, encodes the training set once and
+trains a GAN whose generator makes latents and whose discriminator judges latents (Algorithm 2:
+the real ones are samples of the trained VAE's posterior). An image is decoder(generator(z))
+(Algorithm 3). We differ in two points, which the document leaves open: the latents are
+standardised per dimension, and G's loss is the non-saturating one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from genbench import Batch, DataSpec, Optimizer, Phase, Stage, Terms
+from genbench_hybrid.vaegan_settings import VAEGANSettings
+from genbench_nets.elbo import kl_to_normal, reconstruction_loss, sample_posterior
+from genbench_nets.gan_losses import discriminator_terms, generator_loss
+from genbench_nets.mlp import Unflatten, flat_size, mlp
+from genbench_nets.priors import draw_prior
+
+
+class VAEGAN:
+    """x -> VAE latent (stage 1); z -> latent, latent -> logit (stage 2). ``h`` is the latent."""
+
+    averaged = ("generator",)
+
+    def __init__(self, settings: VAEGANSettings, data: DataSpec) -> None:
+        self.settings = settings
+        self._vae_epochs = settings.stage_one_epochs(data)
+        pixels, latent = flat_size(data.shape), settings.latent_dim
+        encoder = mlp((pixels, *settings.vae_hidden, 2 * latent))
+        decoder = mlp((latent, *reversed(settings.vae_hidden), pixels))
+        self.nets = nn.ModuleDict(
+            {
+                "encoder": nn.Sequential(nn.Flatten(), *encoder),
+                "decoder": nn.Sequential(*decoder, Unflatten(data.shape)),
+                "scaler": Scaler(latent),
+                "generator": mlp((settings.z_dim, *settings.g_hidden, latent), act="leaky_relu"),
+                "discriminator": mlp((latent, *settings.d_hidden, 1), act="leaky_relu"),
+            }
+        )
+
+    def optimizers(self) -> Mapping[str, Optimizer]:
+        """Adam for the VAE, and for each player of stage 2."""
+        s = self.settings
+        return {
+            "vae": Optimizer(nets=("encoder", "decoder"), lr=s.vae_lr),
+            "d": Optimizer(nets=("discriminator",), lr=s.lr, betas=(s.beta1, 0.999)),
+            "g": Optimizer(nets=("generator",), lr=s.lr, betas=(s.beta1, 0.999)),
+        }
+
+    def stages(self) -> tuple[Stage, ...]:
+        """The VAE, then the latent GAN on latents that are encoded once."""
+        vae = Phase(name="elbo", loss=self.vae_loss, updates=("vae",))
+        players = (
+            Phase(name="d", loss=self.d_loss, updates=("d",)),
+            Phase(name="g", loss=self.g_loss, updates=("g",)),
+        )
+        return (
+            Stage(name="vae", phases=(vae,), epochs=self._vae_epochs, validate=self.validate_vae),
+            Stage(name="gan", phases=players, prepare=self.encode_data, prepared=self.fit_scaler),
+        )
+
+    # --- stage 1
+
+    def vae_loss(self, batch: Batch) -> Terms:
+        """The negative evidence lower bound, per image."""
+        reconstruction, kl = self._elbo(batch.x)
+        return {"vae": {"reconstruction": reconstruction, "kl": kl}}
+
+    def validate_vae(self, batch: Batch) -> Mapping[str, Tensor]:
+        """The same on the test split."""
+        reconstruction, kl = self._elbo(batch.x)
+        return {"loss": reconstruction + kl, "reconstruction": reconstruction, "kl": kl}
+
+    def _elbo(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        mean, logvar = self.encode(x)
+        logits = self.nets["decoder"](sample_posterior(mean, logvar))
+        return reconstruction_loss(logits, x, "bernoulli"), kl_to_normal(mean, logvar)
+
+    # --- stage 2
+
+    def encode_data(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """The posterior of each image, (B, 2, latent_dim): mean and standard deviation."""
+        mean, logvar = self.encode(x)
+        spread = torch.exp(0.5 * logvar)
+        if self.settings.latents == "mean":
+            spread = torch.zeros_like(spread)
+        return torch.stack((mean, spread), dim=1).float()
+
+    def fit_scaler(self, posteriors: Tensor) -> None:
+        """Standardise: mean and variance of the aggregated posterior, per dimension."""
+        mean, spread = posteriors.unbind(1)
+        variance = mean.var(0, correction=0) + spread.square().mean(0)
+        self.nets["scaler"].fit(mean.mean(0), variance.sqrt())
+
+    def d_loss(self, batch: Batch) -> Terms:
+        """-log D(h) - log(1 - D(G(z))), both halves in one pass of D."""
+        mean, spread = batch.x.unbind(1)
+        real = self.nets["scaler"](mean + spread * torch.randn_like(mean))
+        with torch.no_grad():
+            fake = self.nets["generator"](self.prior(len(batch)))
+        real_logits, fake_logits = self.discriminate(torch.cat((real.to(fake.dtype), fake))).chunk(
+            2
+        )
+        return discriminator_terms(real_logits, fake_logits)
+
+    def g_loss(self, batch: Batch) -> Terms:
+        """-log D(G(z)) on fresh noise."""
+        logits = self.discriminate(self.nets["generator"](self.prior(len(batch))))
+        return {"g": {"adversarial": generator_loss(logits, "non_saturating")}}
+
+    # --- what it can do
+
+    def prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """z ~ N(0, I), (n, z_dim)."""
+        return draw_prior(self.nets, (n, self.settings.z_dim), generator)
+
+    def generate(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        """G(z), a standardised latent (B, latent_dim)."""
+        h: Tensor = self.nets["generator"](z)
+        return h.float()
+
+    def render(self, h: Tensor) -> Tensor:
+        """Decode standardised latents to images (B, *shape) in [-1, 1]."""
+        return self._decode(self.nets["scaler"].undo(h))
+
+    def discriminate(self, h: Tensor, y: Tensor | None = None) -> Tensor:
+        """Logits (B,) of 'a latent of a real image'."""
+        logits: Tensor = self.nets["discriminator"](h)
+        return logits.squeeze(1)
+
+    def encode(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Mean and log-variance of the VAE's posterior, each (B, latent_dim)."""
+        mean, logvar = self.nets["encoder"](x).chunk(2, dim=1)
+        return mean, logvar
+
+    def reconstruct(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """Decode the posterior's mean."""
+        return self._decode(self.encode(x)[0])
+
+    def _decode(self, latent: Tensor) -> Tensor:
+        logits: Tensor = self.nets["decoder"](latent)
+        return logits.float().sigmoid().mul(2).sub(1)
+
+
+class Scaler(nn.Module):
+    """(latent - mean) / std per dimension; what it was fitted to lies in buffers."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(size))
+        self.register_buffer("std", torch.ones(size))
+
+    def fit(self, mean: Tensor, std: Tensor) -> None:
+        """Take the statistics; a dimension that never moves keeps the scale of 1e-6."""
+        self.mean.copy_(mean)
+        self.std.copy_(std.clamp_min(1e-6))
+
+    def forward(self, latent: Tensor) -> Tensor:
+        """Standardise."""
+        return (latent - self.mean) / self.std
+
+    def undo(self, h: Tensor) -> Tensor:
+        """Back to the VAE's latents."""
+        return h * self.std + self.mean

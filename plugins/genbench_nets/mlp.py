@@ -1,0 +1,47 @@
+"""Fully connected networks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from math import prod
+from typing import Literal
+
+from torch import Tensor, nn
+
+Activation = Literal["relu", "leaky_relu", "elu"]
+
+
+def activation(name: Activation) -> nn.Module:
+    """A fresh activation layer; the leaky one has slope 0.2, as in the GAN papers."""
+    if name == "leaky_relu":
+        return nn.LeakyReLU(0.2)
+    return nn.ELU() if name == "elu" else nn.ReLU()
+
+
+def mlp(sizes: Sequence[int], *, act: Activation = "relu", dropout: float = 0.0) -> nn.Sequential:
+    """Linear layers through ``sizes``; each but the last with an activation and dropout."""
+    layers: list[nn.Module] = []
+    for inputs, outputs in pairwise(sizes[:-1]):
+        layers += [nn.Linear(inputs, outputs), activation(act)]
+        if dropout:
+            layers.append(nn.Dropout(dropout))
+    layers.append(nn.Linear(sizes[-2], sizes[-1]))
+    return nn.Sequential(*layers)
+
+
+class Unflatten(nn.Module):
+    """(B, D) -> (B, *shape)."""
+
+    def __init__(self, shape: Sequence[int]) -> None:
+        super().__init__()
+        self.shape = tuple(shape)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Reshape; D must be the product of the shape."""
+        return x.view(len(x), *self.shape)
+
+
+def flat_size(shape: Sequence[int]) -> int:
+    """The number of values in one sample."""
+    return prod(shape)
