@@ -1,0 +1,40 @@
+"""What all tests share: a clean environment, one cache, and real data where there is some."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session", autouse=True)
+def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No setting of the caller reaches a test; all tests share a cache that goes with them."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith("GENBENCH_") and not name.startswith("GENBENCH_TEST_"):
+                patch.delenv(name)
+        patch.setenv("GENBENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("GENBENCH_OFFLINE", "1")
+        yield
+
+
+@pytest.fixture(scope="session")
+def real_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A torchvision root with MNIST and Fashion-MNIST, or a skip.
+
+    ``GENBENCH_TEST_DATA`` names it; else the packed copy beside the repository is unpacked.
+    """
+    if given := os.environ.get("GENBENCH_TEST_DATA"):
+        return Path(given)
+    packed = ROOT.parent / "shared" / "data"
+    if not (packed / "unpack").exists():
+        pytest.skip("real MNIST: set GENBENCH_TEST_DATA to a folder in torchvision's layout")
+    folder = tmp_path_factory.mktemp("real")
+    subprocess.run([str(packed / "unpack"), str(folder)], check=True, capture_output=True)
+    return folder
