@@ -1,1 +1,42 @@
-"""Built-in plugins."""
+"""The built-in data sets: one embedded, two that download, any folder of images (docs/data.md)."""
+
+from __future__ import annotations
+
+import genbench
+
+
+@genbench.hookimpl
+def genbench_register_datasets(register: genbench.Register) -> None:
+    """Register the built-in data sets."""
+    register(
+        "digits",
+        "genbench_data.digits:Digits",
+        settings="genbench_data.settings:DigitsSettings",
+        summary="1,797 handwritten digits, 8x8 resized to 28x28; embedded, needs no download",
+        family="images",
+        source="scikit-learn load_digits: UCI optdigits (Alpaydin and Kaynak 1998)",
+    )
+    register(
+        "mnist",
+        "genbench_data.torchvision_sets:Mnist",
+        settings="genbench_data.settings:MnistSettings",
+        summary="70,000 handwritten digits, 28x28 grey; downloaded when absent",
+        family="images",
+        source="LeCun, Cortes and Burges 1998, by torchvision's mirrors",
+    )
+    register(
+        "fashion-mnist",
+        "genbench_data.torchvision_sets:FashionMnist",
+        settings="genbench_data.settings:FashionMnistSettings",
+        summary="70,000 articles of clothing, 28x28 grey; downloaded when absent",
+        family="images",
+        source="Xiao, Rasul and Vollgraf 2017 (arXiv:1708.07747)",
+    )
+    register(
+        "image-folder",
+        "genbench_data.image_folder:ImageFolder",
+        settings="genbench_data.settings:ImageFolderSettings",
+        summary="any folder of images; subfolders are classes (set path)",
+        family="images",
+        source="your own",
+    )

@@ -1,0 +1,199 @@
+"""Decoded images on disk: decoded once, then a memory map, keyed by the content they came from.
+
+Law: an entry is whole or absent. It is written under a lock, in a folder of another name, and
+renamed when it is complete; one that was cut short later is noticed by its sizes and made again.
+
+::
+
+    CACHE/data/KEY/train-x.npy   uint8 (N, C, H, W)     test-x.npy
+                   train-y.npy   int64 (N,), if any     test-y.npy
+                   entry.json    sizes and digests
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock
+
+from genbench import DataAccess, DataError, Split
+
+FORMAT = 1
+"""Part of every key: raise it where a change of code changes what is decoded."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decoding:
+    """One split on its way into the cache.
+
+    ``shape`` is (N, C, H, W); ``portions`` yields uint8 (b, C, H, W), N in all, in order;
+    ``labels`` is (N,) or None.
+    """
+
+    shape: tuple[int, ...]
+    portions: Iterable[np.ndarray[Any, Any]]
+    labels: np.ndarray[Any, Any] | None
+
+
+Decode = Callable[[], tuple[Decoding, Decoding]]
+
+
+def splits(
+    access: DataAccess, decode: Decode, *, what: str, content: str, **settings: int | float | str
+) -> tuple[Split, Split]:
+    """Return train and test from the cache; ``decode`` and store them where they are missing.
+
+    The entry is keyed by the name of the data set, the hash of its ``content`` and the settings
+    of the decoding. ``x`` is a read-only memory map. Of several processes one decodes and the
+    others wait for it. Raises DataError where the cache can't be written.
+    """
+    entry = access.cache / "data" / _key(what, content, settings)
+    found = _open(entry)
+    if found is None:
+        with _writing(entry.parent), FileLock(entry.with_name(f"{entry.name}.lock")):
+            found = _open(entry)  # another process may have made it while this one waited
+            if found is None:
+                _make(entry, decode, _Progress(access, f"decoding {what}"))
+                found = _open(entry)
+    if found is None:
+        raise DataError(
+            f"{what}: the decoded images in {entry} can't be read back; delete this folder, or "
+            f"name another cache folder by GENBENCH_CACHE"
+        )
+    return found
+
+
+def digest(x: np.ndarray[Any, Any], y: np.ndarray[Any, Any] | None) -> str:
+    """The content of a split as 32 hex digits of a SHA-256 over shape, samples and labels."""
+    content = _content_hash(x.shape)
+    content.update(np.ascontiguousarray(x))
+    if y is not None:
+        content.update(np.ascontiguousarray(y))
+    return str(content.hexdigest()[:32])
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Make a folder of the cache; say in one sentence why it can't be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        reason = "no space is left" if full else error.strerror or str(error)
+        mend = "free some space, or name" if full else "name"
+        raise DataError(
+            f"can't write to the cache folder {folder}: {reason}; {mend} another one by "
+            f"GENBENCH_CACHE"
+        ) from error
+
+
+def _open(entry: Path) -> tuple[Split, Split] | None:
+    """The splits of an entry, or None where it's absent, cut short or of an unknown form."""
+    try:
+        notes = json.loads((entry / "entry.json").read_text())
+        return _open_split(entry, "train", notes["train"]), _open_split(
+            entry, "test", notes["test"]
+        )
+    except (OSError, ValueError, KeyError, TypeError, EOFError):
+        return None
+
+
+def _open_split(entry: Path, name: str, notes: dict[str, Any]) -> Split:
+    """Raises ValueError or OSError where a file isn't what was written."""
+    x = np.load(entry / f"{name}-x.npy", mmap_mode="r")  # checks the file's size against the shape
+    y = np.load(entry / f"{name}-y.npy") if notes["labels"] else None
+    if x.shape != tuple(notes["shape"]) or x.dtype != np.uint8:
+        raise ValueError(f"{entry}: {name} is {x.dtype} {x.shape}, not uint8 {notes['shape']}")
+    return Split(x=x, y=y, digest=str(notes["digest"]))
+
+
+def _make(entry: Path, decode: Decode, progress: _Progress) -> None:
+    """Write an entry beside its place and move it there; the lock is held."""
+    part = entry.with_name(f"{entry.name}.part")
+    shutil.rmtree(part, ignore_errors=True)  # of a process that was killed
+    part.mkdir()
+    try:
+        train, test = decode()
+        progress.total = train.shape[0] + test.shape[0]
+        notes = {
+            "train": _write(part, "train", train, progress),
+            "test": _write(part, "test", test, progress),
+        }
+        with _durable(part / "entry.json") as file:
+            file.write(json.dumps(notes).encode())
+        if entry.exists():
+            shutil.rmtree(entry)
+        part.rename(entry)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+
+
+def _write(folder: Path, name: str, split: Decoding, progress: _Progress) -> dict[str, Any]:
+    """Write one split portion by portion; return its line in entry.json.
+
+    Plain writes, not a memory map: on a full disk a map ends the process with SIGBUS.
+    """
+    content = _content_hash(split.shape)
+    header = {"descr": "|u1", "fortran_order": False, "shape": split.shape}
+    with _durable(folder / f"{name}-x.npy") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for portion in split.portions:
+            images = np.ascontiguousarray(portion, dtype=np.uint8)
+            content.update(images)
+            file.write(images.data)
+            progress.add(len(images))
+    if split.labels is not None:
+        labels = np.ascontiguousarray(split.labels, dtype=np.int64)
+        content.update(labels)
+        with _durable(folder / f"{name}-y.npy") as file:
+            np.lib.format.write_array(file, labels)
+    return {
+        "shape": split.shape,
+        "labels": split.labels is not None,
+        "digest": content.hexdigest()[:32],
+    }
+
+
+@dataclass
+class _Progress:
+    """Images decoded so far, over both splits."""
+
+    access: DataAccess
+    what: str
+    total: int = 0
+    done: int = 0
+
+    def add(self, images: int) -> None:
+        self.done += images
+        if self.access.progress:
+            self.access.progress(self.what, self.done, self.total)
+
+
+def _key(what: str, content: str, settings: Mapping[str, Any]) -> str:
+    parts = json.dumps([FORMAT, content, settings], sort_keys=True)
+    return f"{what}-{hashlib.sha256(parts.encode()).hexdigest()[:24]}"
+
+
+def _content_hash(shape: tuple[int, ...]) -> Any:
+    return hashlib.sha256(f"uint8 {tuple(shape)}".encode())
+
+
+@contextmanager
+def _durable(path: Path) -> Iterator[Any]:
+    """A file whose bytes are on the disk when it is closed."""
+    with path.open("wb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())

@@ -1,0 +1,86 @@
+"""What files hold, as one hash; read once, then known by their paths, sizes and times."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from genbench import DataAccess, DataError
+
+SETTLED_S = 2.0
+"""A file changed less than so long ago may change again within one tick of its time stamp."""
+
+
+def content_digest(access: DataAccess, folder: Path, paths: Sequence[str], *, what: str) -> str:
+    """SHA-256 over the relative paths and the bytes of files, as 64 hex digits.
+
+    An index in the cache remembers it under (path, size, time of change), so that an unchanged
+    folder is listed and not read. Raises DataError, with its name, for a file that can't be read.
+    """
+    fingerprint, newest = _fingerprint(folder, paths, what)
+    note = access.cache / "data" / "index" / fingerprint
+    known = _remembered(note)
+    if known is not None:
+        return known
+    content = hashlib.sha256()
+    for done, path in enumerate(paths):
+        if access.progress:
+            access.progress(f"reading {what}", done, len(paths))
+        content.update(
+            f"{path}\0{_file_digest(folder / path, what)}\n".encode("utf-8", "surrogateescape")
+        )
+    if access.progress:
+        access.progress(f"reading {what}", len(paths), len(paths))
+    if time.time() - newest > SETTLED_S:
+        _remember(note, content.hexdigest())
+    return content.hexdigest()
+
+
+def _fingerprint(folder: Path, paths: Sequence[str], what: str) -> tuple[str, float]:
+    """A hash of the places, sizes and times of files, and the newest of the times in seconds."""
+    marks = hashlib.sha256(os.fsencode(folder.resolve()))
+    newest = 0.0
+    for path in paths:
+        try:
+            stat = (folder / path).stat()
+        except OSError as error:
+            raise unreadable(what, folder / path, error) from error
+        marks.update(
+            f"\0{path}\0{stat.st_size}\0{stat.st_mtime_ns}".encode("utf-8", "surrogateescape")
+        )
+        newest = max(newest, stat.st_mtime)
+    return marks.hexdigest(), newest
+
+
+def _file_digest(path: Path, what: str) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise unreadable(what, path, error) from error
+
+
+def unreadable(what: str, path: Path, error: OSError) -> DataError:
+    """The error for a file that the system won't let us read."""
+    return DataError(f"{what}: {path} can't be read: {error.strerror or error}")
+
+
+def _remembered(note: Path) -> str | None:
+    try:
+        text = note.read_text(encoding="ascii")
+    except (OSError, ValueError):
+        return None
+    return text if len(text) == 64 else None
+
+
+def _remember(note: Path, digest: str) -> None:
+    """Best effort: a cache that is only readable still serves what it holds."""
+    part = note.with_name(f"{note.name}.{os.getpid()}")
+    with suppress(OSError):
+        note.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(digest, encoding="ascii")
+        part.replace(note)

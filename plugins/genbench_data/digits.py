@@ -1,0 +1,70 @@
+"""digits: the 1,797 handwritten digits that come with scikit-learn; no download, ever.
+
+8x8 images with values 0 to 16, the test part of UCI's "Optical Recognition of Handwritten Digits"
+(Alpaydin and Kaynak 1998). Here resized to ``size`` and split, within each class, into 1,437 for
+training and 360 for testing by a fixed permutation. 13 people wrote them, and both parts hold
+digits of each.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from genbench import Data, DataAccess
+from genbench_data.cache import Decoding, splits
+from genbench_data.resize import resized
+from genbench_data.settings import DigitsSettings
+
+TEST = 360
+SPLIT_SEED = 0
+"""Of numpy's RandomState, whose stream is frozen (NEP 19); it is no setting."""
+
+
+class Digits:
+    """The data set ``digits``, uint8 (1, size, size)."""
+
+    def __init__(self, settings: DigitsSettings) -> None:
+        self.settings = settings
+
+    def load(self, access: DataAccess) -> Data:
+        """Resize and split, once; afterwards scikit-learn isn't even imported."""
+        source = version("scikit-learn")
+        train, test = splits(
+            access, self._decode, what="digits", content=source, size=self.settings.size
+        )
+        return Data(spec=self.settings.describe(access), train=train, test=test)
+
+    def _decode(self) -> tuple[Decoding, Decoding]:
+        from sklearn.datasets import load_digits
+
+        found = load_digits()
+        held_out = _held_out(found.target)
+        train = self._part(found.images[~held_out], found.target[~held_out])
+        return train, self._part(found.images[held_out], found.target[held_out])
+
+    def _part(self, images: np.ndarray[Any, Any], labels: np.ndarray[Any, Any]) -> Decoding:
+        size = self.settings.size
+        return Decoding(
+            shape=(len(images), 1, size, size),
+            portions=resized(images, size, white=16.0),
+            labels=labels,
+        )
+
+
+def _held_out(labels: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Which samples are for testing, (N,) bool: a share of each class, TEST in all.
+
+    The shares are rounded by largest remainder, so that the classes stay balanced.
+    """
+    exact = np.bincount(labels) * TEST / len(labels)
+    counts = np.floor(exact).astype(int)
+    rest = TEST - counts.sum()
+    counts[np.argsort(counts - exact, kind="stable")[:rest]] += 1
+    random = np.random.RandomState(SPLIT_SEED)
+    held_out = np.zeros(len(labels), dtype=bool)
+    for label, count in enumerate(counts):
+        held_out[random.permutation(np.flatnonzero(labels == label))[:count]] = True
+    return held_out

@@ -1,0 +1,103 @@
+"""Downloads that can be trusted: checked by their MD5, complete or absent."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from genbench import DataAccess, DataError
+
+TIMEOUT_S = 30
+CHUNK = 1 << 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Archive:
+    """A file to download: its name, its MD5 in hex, and where it can be had, best first."""
+
+    name: str
+    md5: str
+    urls: Sequence[str]
+
+
+class DownloadError(Exception):
+    """No source had the file; the message says why, source by source."""
+
+
+def download(archive: Archive, folder: Path, access: DataAccess) -> Path:
+    """Put an archive into a folder and return its path; on the way it has another name.
+
+    Raises DownloadError where no source has it with the right MD5, DataError where the folder
+    can't be written.
+    """
+    part = folder / f".{archive.name}.{os.getpid()}.part"
+    problems = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for url in archive.urls:
+            problem = _fetch(url, part, archive, access)
+            if problem is None:
+                return part.replace(folder / archive.name)
+            problems.append(f"{url}: {problem}")
+    except OSError as error:
+        raise DataError(
+            f"can't write {archive.name} to {folder}: {error.strerror or error}; name another data "
+            f"directory by --data-dir or GENBENCH_DATA"
+        ) from error
+    finally:
+        with suppress(OSError):  # moved to its place, or never begun
+            part.unlink()
+    raise DownloadError("; ".join(problems))
+
+
+def _fetch(url: str, part: Path, archive: Archive, access: DataAccess) -> str | None:
+    """Download to ``part``; return what is wrong with the source, or None. OSError: the disk's."""
+    with part.open("wb") as file:
+        try:
+            request = urllib.request.Request(url, headers={"User-Agent": "genbench"})
+            response = urllib.request.urlopen(request, timeout=TIMEOUT_S)
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            return _reason(error)
+        with response:
+            return _receive(response, file, archive, access)
+
+
+def _receive(
+    response: http.client.HTTPResponse, file: IO[bytes], archive: Archive, access: DataAccess
+) -> str | None:
+    length = response.headers.get("Content-Length")
+    total = int(length) if length else None
+    found, done = hashlib.md5(usedforsecurity=False), 0
+    while True:
+        try:
+            chunk = response.read(CHUNK)
+        except (OSError, http.client.HTTPException) as error:
+            return _reason(error)
+        if not chunk:
+            break
+        file.write(chunk)
+        found.update(chunk)
+        done += len(chunk)
+        if access.progress:
+            access.progress(f"downloading {archive.name}", done, total)
+    if total is not None and done < total:
+        return f"the connection ended after {done:,} of {total:,} bytes"
+    if found.hexdigest() != archive.md5:
+        return f"MD5 {archive.md5} expected, {found.hexdigest()} found"
+    return None
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, urllib.error.HTTPError):
+        error.close()
+    elif isinstance(error, urllib.error.URLError):
+        return str(error.reason)
+    return str(error) or type(error).__name__

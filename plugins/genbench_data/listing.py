@@ -1,0 +1,133 @@
+"""The images of a folder, their classes and their split, from the file names alone.
+
+Standard library only: describing a folder of a hundred thousand images takes a second.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from genbench import DataError
+
+SUFFIXES = frozenset(
+    (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm")
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """A folder of images: paths relative to ``folder``, with forward slashes, sorted.
+
+    ``class_names`` is empty where the folder has no classes.
+    """
+
+    folder: Path
+    train: tuple[str, ...]
+    test: tuple[str, ...]
+    class_names: tuple[str, ...]
+
+    def labels(self, paths: Sequence[str]) -> list[int] | None:
+        """The classes of images: the places of their topmost subfolders in ``class_names``."""
+        if not self.class_names:
+            return None
+        places = {name: place for place, name in enumerate(self.class_names)}
+        return [places[path.partition("/")[0]] for path in paths]
+
+
+def find(path: str, root: Path) -> Path:
+    """The folder named by ``path``, from the working directory or else from the data directory.
+
+    Raises DataError where it's in neither.
+    """
+    given = Path(path).expanduser()
+    places = list(dict.fromkeys((given.absolute(), (root / given).absolute())))
+    for place in places:
+        if place.is_dir():
+            return place
+    if places[0].exists():
+        raise DataError(f"image-folder: {places[0]} is a file; path must name a folder of images")
+    looked = " and ".join(str(place) for place in places)
+    raise DataError(
+        f"image-folder: there is no folder '{path}' (looked for {looked}); set path to a folder "
+        f"of images, or of one subfolder of images for each class"
+    )
+
+
+def list_images(folder: Path, *, test_share: float) -> Listing:
+    """List the images below a folder, with the classes and the split that their names decide.
+
+    Raises DataError where there are fewer than two, or where some stand beside class subfolders.
+    """
+    paths = sorted(_image_paths(folder))
+    if len(paths) < 2:
+        raise DataError(
+            f"image-folder: {folder} holds {len(paths) or 'no'} image{'s' * (len(paths) != 1)}; "
+            f"at least 2 are needed ({', '.join(sorted(SUFFIXES))}, in capitals or not)"
+        )
+    test = _held_out(paths, test_share)
+    return Listing(
+        folder=folder,
+        train=tuple(path for path in paths if path not in test),
+        test=tuple(path for path in paths if path in test),
+        class_names=_classes(folder, paths),
+    )
+
+
+def _image_paths(folder: Path) -> list[str]:
+    """Paths of the images, links followed; hidden files and ``__MACOSX`` are left out."""
+    found: list[str] = []
+    seen: set[str] = set()
+    for here, folders, files in os.walk(folder, onerror=_unlistable, followlinks=True):
+        place = os.path.realpath(here)
+        if place in seen:  # a link to a folder above
+            folders.clear()
+            continue
+        seen.add(place)
+        folders[:] = sorted(name for name in folders if not name.startswith((".", "__MACOSX")))
+        prefix = Path(here).relative_to(folder).as_posix()
+        found += [
+            name if prefix == "." else f"{prefix}/{name}"
+            for name in files
+            if PurePosixPath(name).suffix.lower() in SUFFIXES and not name.startswith(".")
+        ]
+    return found
+
+
+def _unlistable(error: OSError) -> None:
+    raise DataError(f"image-folder: {error.filename} can't be listed: {error.strerror}")
+
+
+def _classes(folder: Path, paths: list[str]) -> tuple[str, ...]:
+    """Topmost subfolders, sorted as torchvision does; one alone is a wrapper, not a class."""
+    loose = [path for path in paths if "/" not in path]
+    tops = sorted({path.partition("/")[0] for path in paths if "/" in path})
+    if loose and tops:
+        raise DataError(
+            f"image-folder: {folder} holds images ({loose[0]}, {len(loose)} in all) beside "
+            f"subfolders of images ({tops[0]}, {len(tops)} in all); put every image into a "
+            f"subfolder named after its class, or all of them into one folder"
+        )
+    return tuple(tops) if len(tops) > 1 else ()
+
+
+def _held_out(paths: list[str], share: float) -> frozenset[str]:
+    """The test images: a function of each name alone, so that added images move no other.
+
+    Where chance leaves a split empty, the image nearest to the threshold fills it.
+    """
+    ranks = {path: _rank(path) for path in paths}
+    ranked = sorted(paths, key=ranks.__getitem__)
+    count = sum(rank < share for rank in ranks.values())
+    return frozenset(ranked[: min(max(count, 1), len(ranked) - 1)])
+
+
+def _rank(path: str) -> float:
+    """A number in [0, 1) from a path; composed and decomposed accents give the same."""
+    name = unicodedata.normalize("NFC", path)
+    content = hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()
+    return int.from_bytes(content[:8]) / 2**64

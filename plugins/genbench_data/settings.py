@@ -1,0 +1,110 @@
+"""The settings of the built-in data sets, and what they say before anything is decoded.
+
+Neither numpy nor torch is imported here, so that validation and listings stay fast.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from genbench import DataAccess, DatasetSettings, DataSpec
+from genbench_data import listing
+
+DIGITS = tuple("0123456789")
+CLOTHES = (
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+)
+
+
+class DigitsSettings(DatasetSettings):
+    """Settings of ``digits``."""
+
+    size: int = Field(28, ge=8, le=1024, description="side of an image in pixels; 8: as it is")
+
+    def describe(self, access: DataAccess) -> DataSpec:
+        """Known by heart: nothing is read."""
+        shape = (1, self.size, self.size)
+        return DataSpec(
+            name="digits", shape=shape, classes=10, class_names=DIGITS, train=1437, test=360
+        )
+
+
+class MnistSettings(DatasetSettings):
+    """Settings of ``mnist``."""
+
+    registered: ClassVar[str] = "mnist"
+    folder: ClassVar[str] = "MNIST"
+    class_names: ClassVar[tuple[str, ...]] = DIGITS
+
+    size: int = Field(28, ge=8, le=1024, description="side of an image in pixels; 28: as it is")
+    limit: int = Field(
+        0, ge=0, description="train on the first so many images, for quick trials; 0: on all"
+    )
+
+    def describe(self, access: DataAccess) -> DataSpec:
+        """Known by heart: nothing is read."""
+        return DataSpec(
+            name=self.registered,
+            shape=(1, self.size, self.size),
+            classes=len(self.class_names),
+            class_names=self.class_names,
+            train=min(self.limit, 60_000) or 60_000,
+            test=10_000,
+        )
+
+
+class FashionMnistSettings(MnistSettings):
+    """Settings of ``fashion-mnist``."""
+
+    registered: ClassVar[str] = "fashion-mnist"
+    folder: ClassVar[str] = "FashionMNIST"
+    class_names: ClassVar[tuple[str, ...]] = CLOTHES
+
+
+class ImageFolderSettings(DatasetSettings):
+    """Settings of ``image-folder``."""
+
+    path: str = Field(
+        min_length=1,
+        description="the folder, looked up from here, then in the data directory; "
+        "its subfolders are the classes",
+    )
+    size: int = Field(64, ge=8, le=1024, description="side of an image in pixels")
+    crop: Literal["center", "none"] = Field(
+        "center", description="center: keep proportions, cut the longer side; none: squash"
+    )
+    channels: Literal[1, 3] = Field(3, description="3: colour; 1: grey")
+    test_share: float = Field(
+        0.1, gt=0, le=0.5, description="share held out for testing, chosen by a hash of file names"
+    )
+
+    def describe(self, access: DataAccess) -> DataSpec:
+        """List the folder, decode nothing. Raises DataError where it's missing or empty."""
+        return self.spec(self.listed(access))
+
+    def listed(self, access: DataAccess) -> listing.Listing:
+        """The images of the folder and their split."""
+        folder = listing.find(self.path, access.root)
+        return listing.list_images(folder, test_share=self.test_share)
+
+    def spec(self, found: listing.Listing) -> DataSpec:
+        """The description of a folder that was listed already."""
+        return DataSpec(
+            name="image-folder",
+            shape=(self.channels, self.size, self.size),
+            classes=len(found.class_names) or None,
+            class_names=found.class_names,
+            train=len(found.train),
+            test=len(found.test),
+        )

@@ -1,0 +1,158 @@
+"""MNIST and Fashion-MNIST in torchvision's folders: ROOT/MNIST/raw and ROOT/FashionMNIST/raw.
+
+The IDX files are read as they are, unpacked or gzipped. Absent ones are downloaded from
+torchvision's mirrors and checked against its MD5 sums; GENBENCH_MIRROR names another source, laid
+out as ROOT is: any served data directory that holds the archives will do.
+
+Sources: LeCun, Cortes and Burges 1998; Xiao, Rasul and Vollgraf 2017, arXiv:1708.07747.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from genbench import Data, DataAccess, DataError, Split
+from genbench_data.cache import Decoding, digest, splits
+from genbench_data.content import content_digest
+from genbench_data.download import Archive, DownloadError, download
+from genbench_data.idx import read_idx
+from genbench_data.resize import resized
+from genbench_data.settings import FashionMnistSettings, MnistSettings
+
+FILES = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
+
+
+class Mnist:
+    """60,000 training and 10,000 test images of handwritten digits, uint8 (1, size, size)."""
+
+    def __init__(self, settings: MnistSettings) -> None:
+        self.settings = settings
+
+    def load(self, access: DataAccess) -> Data:
+        """Download what is absent, decode once, cut to ``limit``. Raises DataError."""
+        settings = self.settings
+        folder = access.root / settings.folder / "raw"
+        files = self._files(folder, access)
+        content = content_digest(access, folder, files, what=settings.registered)
+        train, test = splits(
+            access,
+            lambda: self._decode(folder, files),
+            what=settings.registered,
+            content=content,
+            size=settings.size,
+        )
+        if settings.limit:
+            train = _first(train, settings.limit)
+        spec = replace(settings.describe(access), train=len(train.x), test=len(test.x))
+        return Data(spec=spec, train=train, test=test)
+
+    def _files(self, folder: Path, access: DataAccess) -> tuple[str, ...]:
+        """The names of the four files, downloaded where they are absent."""
+        absent = _absent(folder)
+        if absent and access.offline:
+            raise self._missing(folder, "downloads are forbidden (offline)")
+        try:
+            for archive in self._archives() if absent else ():
+                if archive.name.removesuffix(".gz") in absent:
+                    download(archive, folder, access)
+        except DownloadError as error:
+            raise self._missing(folder, f"can't be downloaded ({error})") from None
+        return tuple(found for name in FILES if (found := _present(folder, name)))
+
+    def _archives(self) -> Sequence[Archive]:
+        """What torchvision would download, from GENBENCH_MIRROR where it is set."""
+        from torchvision import datasets
+
+        known = getattr(datasets, self.settings.folder)
+        mirror = os.environ.get("GENBENCH_MIRROR", "").rstrip("/")
+        bases = [f"{mirror}/{self.settings.folder}/raw/"] if mirror else known.mirrors
+        return [
+            Archive(name=name, md5=md5, urls=[base + name for base in bases])
+            for name, md5 in known.resources
+        ]
+
+    def _missing(self, folder: Path, reason: str) -> DataError:
+        settings = self.settings
+        return DataError(
+            f"{settings.registered} is not there and {reason}; put {', '.join(_absent(folder))} "
+            f"(or each as .gz) into {folder}, or name the folder that holds {settings.folder}/raw "
+            f"by --data-dir or GENBENCH_DATA; 'digits' needs no download"
+        )
+
+    def _decode(self, folder: Path, files: Sequence[str]) -> tuple[Decoding, Decoding]:
+        train_images, train_labels, test_images, test_labels = (folder / name for name in files)
+        return self._read(train_images, train_labels), self._read(test_images, test_labels)
+
+    def _read(self, images_file: Path, labels_file: Path) -> Decoding:
+        """One split. Raises DataError where the two files don't belong together."""
+        what, size = self.settings.registered, self.settings.size
+        images = read_idx(images_file, dimensions=3, what=what)
+        labels = read_idx(labels_file, dimensions=1, what=what)
+        if len(images) != len(labels):
+            raise DataError(
+                f"{what}: {images_file} holds {len(images):,} images but {labels_file} "
+                f"{len(labels):,} labels; delete both, and they are downloaded again"
+            )
+        _check_values(what, images_file, images, labels_file, labels)
+        return Decoding(
+            shape=(len(images), 1, size, size),
+            portions=resized(images, size),
+            labels=labels.astype(np.int64),
+        )
+
+
+class FashionMnist(Mnist):
+    """60,000 training and 10,000 test images of clothes, uint8 (1, size, size)."""
+
+    def __init__(self, settings: FashionMnistSettings) -> None:
+        super().__init__(settings)
+
+
+def _absent(folder: Path) -> list[str]:
+    return [name for name in FILES if _present(folder, name) is None]
+
+
+def _present(folder: Path, name: str) -> str | None:
+    """The unpacked file, which torchvision reads, before the gzipped one."""
+    for candidate in (name, f"{name}.gz"):
+        if (folder / candidate).is_file():
+            return candidate
+    return None
+
+
+def _check_values(
+    what: str,
+    images_file: Path,
+    images: np.ndarray[Any, Any],
+    labels_file: Path,
+    labels: np.ndarray[Any, Any],
+) -> None:
+    if images.shape[1:] != (28, 28) or not len(images):
+        raise DataError(
+            f"{what}: {images_file} holds images of shape {images.shape}, not (N, 28, 28); "
+            f"delete it, and it is downloaded again"
+        )
+    if labels.max() > 9:
+        raise DataError(
+            f"{what}: {labels_file} holds the label {labels.max()}, not 0 to 9 alone; "
+            f"delete it, and it is downloaded again"
+        )
+
+
+def _first(split: Split, limit: int) -> Split:
+    """The first images of a split, with a digest of their own."""
+    if limit >= len(split.x):
+        return split
+    x, y = split.x[:limit], None if split.y is None else split.y[:limit]
+    return Split(x=x, y=y, digest=digest(x, y))

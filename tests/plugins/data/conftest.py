@@ -1,0 +1,57 @@
+"""A data directory and a cache of its own for each test, and files as the real sets have them."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from genbench import DataAccess
+
+
+@pytest.fixture
+def access(tmp_path):
+    return DataAccess(root=tmp_path / "root", cache=tmp_path / "cache", offline=True)
+
+
+@pytest.fixture
+def real_access(tmp_path):
+    root = os.environ.get("GENBENCH_TEST_DATA")
+    if not root:
+        pytest.skip("GENBENCH_TEST_DATA doesn't name a folder with the real data sets")
+    return DataAccess(root=Path(root), cache=tmp_path / "cache", offline=True)
+
+
+@pytest.fixture
+def idx_bytes():
+    """An array of bytes in the IDX format."""
+
+    def encode(values):
+        values = np.asarray(values, np.uint8)
+        header = bytes((0, 0, 8, values.ndim)) + struct.pack(f">{values.ndim}I", *values.shape)
+        return header + values.tobytes()
+
+    return encode
+
+
+@pytest.fixture
+def mnist_like(idx_bytes):
+    """A small set in torchvision's layout below a root: 40 training and 12 test images."""
+
+    def write(root, folder="MNIST", *, gz=False):
+        raw = root / folder / "raw"
+        raw.mkdir(parents=True)
+        random = np.random.RandomState(7)
+        for part, n in (("train", 40), ("t10k", 12)):
+            images, labels = random.randint(0, 256, (n, 28, 28)), np.arange(n) % 10
+            for name, values in (("images-idx3", images), ("labels-idx1", labels)):
+                content = idx_bytes(values)
+                path = raw / f"{part}-{name}-ubyte{'.gz' if gz else ''}"
+                path.write_bytes(gzip.compress(content, mtime=0) if gz else content)
+        return raw
+
+    return write
