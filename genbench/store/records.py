@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 
 class Status(StrEnum):
@@ -21,7 +21,10 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """The head of a run. ``epochs_planned`` counts those of all stages; ``spec`` is its JSON."""
+    """The head of a run. ``epochs_planned`` counts those of all stages; ``spec`` is its JSON.
+
+    ``host`` and ``heartbeat_at`` say where its process was last and when it was last heard of.
+    """
 
     id: str
     name: str | None
@@ -45,6 +48,8 @@ class Run:
     error: str | None = None
     tags: tuple[str, ...] = ()
     parents: tuple[str, ...] = ()
+    host: str | None = None
+    heartbeat_at: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +82,10 @@ class Epoch:
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreRecord:
-    """One stored score; ``protocol_hash`` says which scores may be ranked together."""
+    """One stored score; ``protocol_hash`` says which scores may be ranked together.
+
+    ``final``: it was taken at the last evaluated epoch and is the newest of its kind there.
+    """
 
     metric: str
     value: float | None
@@ -95,6 +103,7 @@ class ScoreRecord:
     seconds: float
     note: str
     created_at: str
+    final: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,3 +129,77 @@ class Summary:
     max: float | None
     n: int
     n_nonfinite: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draw:
+    """One draw of samples that was scored: its cost, and what the sampler said of it.
+
+    ``seconds`` went into sampling; ``skipped`` holds the metrics that couldn't be taken and why.
+    """
+
+    epoch: int
+    stage: str
+    sampler: str
+    sampler_settings: Mapping[str, Any]
+    seconds: float
+    diagnostics: Mapping[str, float]
+    skipped: Mapping[str, str]
+    created_at: str
+
+
+class Standing(NamedTuple):
+    """One final score of one run, as `Store.leaderboard` hands out tens of thousands of them.
+
+    Final: taken at the run's last evaluated epoch, the newest of its metric, sampler, sampler
+    settings (JSON text here) and protocol. ``status`` is the value of a `Status`; ``value`` is None
+    where it was not finite; ``score_s`` are the metric's seconds, ``train_s`` those of all epochs.
+    """
+
+    experiment: str
+    model: str
+    dataset: str
+    preset: str | None
+    seed: int
+    run: str
+    name: str | None
+    status: str
+    metric: str
+    direction: str
+    unit: str
+    sampler: str
+    sampler_settings: str
+    value: float | None
+    std: float | None
+    n: int
+    floor: float | None
+    protocol_hash: str
+    epoch: int
+    note: str
+    score_s: float
+    train_s: float
+    device: str
+    precision: str
+    created_at: str
+
+
+class StageSeconds(NamedTuple):
+    """What one stage of one run cost.
+
+    ``epoch_s`` is the mean of train_s over its epochs without the first, which also pays for
+    warming up (the only epoch's where there is one, None where there is none).
+    """
+
+    experiment: str
+    model: str
+    dataset: str
+    seed: int
+    run: str
+    status: str
+    position: int
+    stage: str
+    epochs: int
+    epochs_done: int
+    prepare_s: float
+    train_s: float
+    epoch_s: float | None

@@ -1,0 +1,43 @@
+"""Where a store is: an SQLite file by its path, or another database by its SQLAlchemy URL."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from genbench.errors import StoreError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Address:
+    """``path`` is the SQLite file (absolute), None elsewhere; ``url`` is SQLAlchemy's."""
+
+    url: str
+    path: Path | None
+
+    @classmethod
+    def parse(cls, given: str | Path) -> Address:
+        """The address that a person gave. Raises StoreError for a store that has no file."""
+        text = str(given)
+        scheme, separator, rest = text.partition("://")
+        if separator and not scheme.startswith("sqlite"):
+            return cls(url=text, path=None)
+        name = rest.partition("?")[0].removeprefix("/") if separator else text
+        if name in ("", ":memory:"):
+            raise StoreError(f"'{text}' is no place for a store; give a file, such as runs.db")
+        path = Path(os.path.abspath(Path(name).expanduser()))  # noqa: PTH100 (keeps symlinks)
+        return cls(url=f"sqlite:///{path}", path=path)
+
+    @property
+    def runs_folder(self) -> Path:
+        """The folder of the runs' files: ``runs/`` beside the SQLite file, else here."""
+        return (self.path.parent if self.path else Path.cwd()) / "runs"
+
+    def __str__(self) -> str:
+        """The path, or the URL without its password."""
+        if self.path:
+            return str(self.path)
+        scheme, _, rest = self.url.partition("://")
+        login, at, place = rest.rpartition("@")
+        return f"{scheme}://{login.partition(':')[0]}{at}{place}"

@@ -1,0 +1,84 @@
+"""A database's errors as one sentence each: what happened to which store, and the mend."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from genbench.errors import DiskFullError, GenbenchError, StoreError
+from genbench.store.address import Address
+
+BUSY_TIMEOUT_S = 30.0
+"""How long a connection waits for another process's transaction."""
+
+_SENTENCES = {
+    "SQLITE_BUSY": "is locked by another process for more than {wait:.0f} s; try again when that "
+    "process is done",
+    "SQLITE_LOCKED": "is locked by another process; try again when that process is done",
+    "SQLITE_READONLY": "is read-only, and this command writes; make the file and its folder "
+    "writable, or give another --store",
+    "SQLITE_PERM": "can't be opened: no permission; give another --store",
+    "SQLITE_CANTOPEN": "can't be opened; check that its folder exists and is yours, or give "
+    "another --store",
+    "SQLITE_NOTADB": "is not a database; give another --store",
+    "SQLITE_CORRUPT": "is damaged ({error}); put a backup in its place, or rescue what can be "
+    "read: sqlite3 FILE .recover",
+}
+
+
+@contextmanager
+def told_plainly(address: Address) -> Iterator[None]:
+    """Turn the errors of sqlite3, SQLAlchemy and the file system into StoreErrors."""
+    try:
+        yield
+    except GenbenchError:
+        raise
+    except Exception as error:
+        told = translate(error, address)
+        if told is None:
+            raise
+        raise told from error
+
+
+def translate(error: BaseException, address: Address) -> StoreError | None:
+    """The StoreError for a database's error, None for what is no such error."""
+    cause = getattr(error, "orig", None) or error
+    if isinstance(cause, sqlite3.Error):
+        return _of_sqlite(cause, address)
+    if getattr(cause, "sqlstate", None) == "53100" or _is_enospc(cause):
+        return _disk_full(address)
+    if isinstance(cause, OSError):
+        return StoreError(f"the store {address} can't be used: {cause.strerror or cause}")
+    if hasattr(error, "orig") or hasattr(cause, "sqlstate"):
+        return StoreError(f"the store {address} failed: {str(cause).strip().splitlines()[0]}")
+    return None
+
+
+def _of_sqlite(error: sqlite3.Error, address: Address) -> StoreError:
+    name: str = getattr(error, "sqlite_errorname", None) or ""
+    if name == "SQLITE_FULL" or (name.startswith("SQLITE_IOERR") and _no_space(address)):
+        return _disk_full(address)
+    for known, sentence in _SENTENCES.items():
+        if name.startswith(known):
+            text = sentence.format(error=error, wait=BUSY_TIMEOUT_S)
+            return StoreError(f"the store {address} {text}")
+    return StoreError(f"the store {address} failed: {error}")
+
+
+def _disk_full(address: Address) -> DiskFullError:
+    return DiskFullError(
+        f"no space is left for the store {address}; what was written is safe. Free some space, "
+        "then genbench resume the run"
+    )
+
+
+def _is_enospc(error: Any) -> bool:
+    return isinstance(error, OSError) and error.errno in (28, 122)  # ENOSPC, EDQUOT
+
+
+def _no_space(address: Address) -> bool:
+    # SQLite reports a full disk as an I/O error where it maps a file (-shm).
+    return address.path is not None and shutil.disk_usage(address.path.parent).free < 1 << 20

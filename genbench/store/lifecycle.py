@@ -1,0 +1,229 @@
+"""The life of a run as statements on its row: created, taken over, ended, deleted.
+
+Each function works in the transaction of the connection it gets.
+Law: a finished run is never changed; only names, tags and new scores come to it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import delete, insert, or_, select, update
+from sqlalchemy.engine import Connection, Row
+from sqlalchemy.exc import IntegrityError
+
+from genbench.errors import NoSuchRunError, UsageError
+from genbench.spec import RunSpec, canonical_json
+from genbench.store.process import Owner, is_lost, this_process
+from genbench.store.records import Status
+from genbench.store.schema import (
+    environments,
+    experiments,
+    run_params,
+    run_parents,
+    run_tags,
+    runs,
+    stages,
+)
+from genbench.store.upsert import insert_missing
+from genbench.store.values import flat_params, now, param_columns
+
+
+def create(
+    connection: Connection,
+    spec: RunSpec,
+    *,
+    name: str | None,
+    tags: Sequence[str],
+    planned: Sequence[tuple[str, int]],
+    environment: Mapping[str, Any],
+) -> str:
+    """Insert a running run of this process with all that is known of it; return its id."""
+    _check_name(connection, name)
+    run_id = _free_id(connection)
+    moment = now()
+    experiment = {"experiment": spec.experiment, "model": spec.model, "dataset": spec.dataset}
+    insert_missing(connection, experiments, [{**experiment, "created_at": moment}])
+    row = {
+        **_head(spec),
+        **_ownership(),
+        **_git(environment),
+        "id": run_id,
+        "name": name,
+        "created_at": moment,
+        "started_at": moment,
+        "epochs_planned": sum(epochs for _, epochs in planned),
+        "environment": _environment(connection, environment),
+    }
+    try:
+        number = connection.execute(insert(runs).values(row).returning(runs.c.run)).scalar_one()
+    except IntegrityError:
+        raise _name_taken(str(name)) from None
+    _insert_params(connection, number, spec)
+    add_tags(connection, number, tags)
+    insert_missing(
+        connection,
+        run_parents,
+        [{"run": number, "parent": p, "position": i} for i, p in enumerate(spec.parents)],
+    )
+    insert_missing(
+        connection,
+        stages,
+        [
+            {"run": number, "stage": stage, "position": position, "epochs": epochs}
+            for position, (stage, epochs) in enumerate(planned)
+        ],
+    )
+    return run_id
+
+
+def number_of(connection: Connection, run_id: str) -> int:
+    """The run's number in the other tables. Raises NoSuchRunError."""
+    number = connection.execute(select(runs.c.run).where(runs.c.id == run_id)).scalar()
+    if number is None:
+        raise NoSuchRunError(f"no run '{run_id}' in this store. See: genbench runs")
+    return int(number)
+
+
+def take_over(connection: Connection, run_id: str) -> None:
+    """Make the run this process's own. Raises UsageError where it is finished or alive."""
+    row = _locked(connection, run_id)
+    if row.status == Status.FINISHED:
+        raise UsageError(f"run {run_id} is finished; genbench rerun {run_id} starts it anew")
+    if _is_alive(row):
+        raise UsageError(
+            f"run {run_id} is still running (process {row.pid} on {str(row.host).split('#')[0]}); "
+            "stop that process first"
+        )
+    values = {**_ownership(), "finished_at": None, "error": None, "error_kind": None}
+    connection.execute(update(runs).where(runs.c.run == row.run).values(values))
+
+
+def heartbeat(connection: Connection, run_id: str) -> None:
+    """Note that the run's process is alive."""
+    connection.execute(update(runs).where(runs.c.id == run_id).values(heartbeat_at=now()))
+
+
+def end(
+    connection: Connection,
+    run_id: str,
+    status: Status,
+    *,
+    error: str | None = None,
+    kind: str | None = None,
+) -> None:
+    """Set the last status of a run; one that is finished stays as it is."""
+    row = _locked(connection, run_id)
+    if row.status != Status.FINISHED:
+        values = {"status": status.value, "finished_at": now(), "error": error, "error_kind": kind}
+        connection.execute(update(runs).where(runs.c.run == row.run).values(values))
+
+
+def remove(connection: Connection, run_id: str) -> None:
+    """Delete the run with all its rows. Raises UsageError where it is running."""
+    row = _locked(connection, run_id)
+    if _is_alive(row):
+        raise UsageError(f"run {run_id} is still running (process {row.pid}); stop it first")
+    connection.execute(delete(runs).where(runs.c.run == row.run))
+
+
+def add_tags(connection: Connection, number: int, tags: Sequence[str]) -> None:
+    """Add tags; one that is there already stays."""
+    insert_missing(connection, run_tags, [{"run": number, "tag": tag} for tag in tags])
+
+
+def _locked(connection: Connection, run_id: str) -> Row[Any]:
+    row = connection.execute(select(runs).where(runs.c.id == run_id).with_for_update()).first()
+    if row is None:
+        raise NoSuchRunError(f"no run '{run_id}' in this store. See: genbench runs")
+    return row
+
+
+def _is_alive(row: Row[Any]) -> bool:
+    owner = Owner(host=row.host, pid=row.pid, started=row.process_start) if row.pid else None
+    return row.status == Status.RUNNING and not is_lost(owner, row.heartbeat_at)
+
+
+def _check_name(connection: Connection, name: str | None) -> None:
+    if name is None:
+        return
+    if not name or name.startswith("@") or name != name.strip():
+        raise UsageError(f"'{name}' can't be a run's name: it is empty, or has '@' or space around")
+    taken = select(runs.c.run).where(or_(runs.c.name == name, runs.c.id == name))
+    if connection.execute(taken).first():
+        raise _name_taken(name)
+
+
+def _name_taken(name: str) -> UsageError:
+    return UsageError(
+        f"the name '{name}' is taken by another run; give another --name, or remove that run: "
+        f"genbench rm {name}"
+    )
+
+
+def _free_id(connection: Connection) -> str:
+    while True:
+        run_id = secrets.token_hex(5)
+        taken = select(runs.c.run).where(or_(runs.c.id == run_id, runs.c.name == run_id))
+        if connection.execute(taken).first() is None:
+            return run_id
+
+
+def _head(spec: RunSpec) -> dict[str, Any]:
+    return {
+        "model": spec.model,
+        "dataset": spec.dataset,
+        "experiment": spec.experiment,
+        "digest": spec.digest,
+        "seed": spec.seed,
+        "device": spec.device,
+        "precision": spec.precision,
+        "preset": spec.preset,
+        "spec": spec.to_json(),
+    }
+
+
+def _ownership() -> dict[str, Any]:
+    owner = this_process()
+    return {
+        "status": Status.RUNNING.value,
+        "host": owner.host,
+        "pid": owner.pid,
+        "process_start": owner.started,
+        "heartbeat_at": now(),
+    }
+
+
+def _git(environment: Mapping[str, Any]) -> dict[str, Any]:
+    dirty = environment.get("git_dirty")
+    commit = environment.get("git_commit")
+    return {"git_commit": commit, "git_dirty": None if dirty is None else int(dirty)}
+
+
+def _environment(connection: Connection, environment: Mapping[str, Any]) -> int:
+    """The number of the environment's row; equal machines and packages share one."""
+    body = {k: v for k, v in environment.items() if k not in ("git_commit", "git_dirty")}
+    text = canonical_json(body)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    packages = body.get("packages") or {}
+    row = {
+        "digest": digest,
+        **{name: body.get(name) for name in ("host", "platform", "python", "cpu", "cpus")},
+        **{name: body.get(name) or packages.get(name) for name in ("torch", "genbench")},
+        "body": text,
+    }
+    insert_missing(connection, environments, [row])
+    wanted = select(environments.c.environment).where(environments.c.digest == digest)
+    return int(connection.execute(wanted).scalar_one())
+
+
+def _insert_params(connection: Connection, number: int, spec: RunSpec) -> None:
+    rows = []
+    for key, value in flat_params(json.loads(spec.to_json())).items():
+        num, text = param_columns(value)
+        rows.append({"run": number, "key": key, "num": num, "text": text})
+    insert_missing(connection, run_params, rows)

@@ -1,0 +1,88 @@
+"""Bringing an older store to the current schema: a backup first, then alembic's scripts.
+
+Only this file imports alembic (200 ms), and only an older store comes here.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from genbench import __version__
+from genbench.errors import StoreError
+from genbench.store import version
+from genbench.store.address import Address
+from genbench.store.database import Database
+from genbench.store.failures import told_plainly
+from genbench.store.reader import connect_read_only
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
+SCRIPTS = Path(__file__).parent / "migrations"
+
+
+def migrate(address: Address) -> Path | None:
+    """Migrate the store to `version.SCHEMA_VERSION`; return the backup (SQLite) that was made.
+
+    All steps are one transaction: after a crash the store is as it was. Raises StoreError.
+    """
+    # Foreign keys are off: alembic rebuilds an SQLite table to change it, and they can't be
+    # switched inside a transaction. They are checked at the end instead.
+    database = Database(address, foreign_keys=False)
+    try:
+        with told_plainly(address), database.transaction() as connection:
+            if _current(connection) >= version.SCHEMA_VERSION:
+                return None  # another process was faster
+            backup = _back_up(address.path, _current(connection)) if address.path else None
+            upgrade(connection)
+            _check(connection, address)
+        return backup
+    finally:
+        database.close()
+
+
+def upgrade(connection: Connection, target: str = "head") -> None:
+    """Run the scripts up to ``target`` in the connection's transaction."""
+    from alembic import command
+    from alembic.config import Config
+    from sqlalchemy import text
+
+    config = Config()
+    config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    command.upgrade(config, target)
+    wrote = text("UPDATE store_info SET value = :value WHERE key = 'genbench'")
+    connection.execute(wrote, {"value": __version__})
+
+
+def _current(connection: Connection) -> int:
+    return int(connection.exec_driver_sql("SELECT version_num FROM schema_version").scalar_one())
+
+
+def _back_up(path: Path, found: int) -> Path:
+    """Copy the committed state to ``runs.db.backup-v1``; an earlier backup is never replaced."""
+    target = Path(f"{path}.backup-v{found}")
+    number = 2
+    while target.exists():
+        target = Path(f"{path}.backup-v{found}-{number}")
+        number += 1
+    with (
+        closing(connect_read_only(path)) as source,
+        closing(sqlite3.connect(str(target))) as copy,
+    ):
+        source.backup(copy)
+    return target
+
+
+def _check(connection: Connection, address: Address) -> None:
+    if connection.dialect.name == "sqlite":
+        broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
+        if broken is not None:
+            raise StoreError(
+                f"the migration of {address} would break a reference of table {broken[0]}; the "
+                "store was left as it was"
+            )

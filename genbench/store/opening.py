@@ -1,0 +1,177 @@
+"""Opening a store: what is at the address, whether this genbench can use it, making a new one.
+
+Creation is safe when several processes start at once: the tables are made in one transaction by
+whoever gets the lock first, the others find them.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from contextlib import closing
+from typing import TYPE_CHECKING, Literal
+
+from genbench import __version__
+from genbench.errors import StoreError
+from genbench.store import version
+from genbench.store.address import Address
+from genbench.store.failures import BUSY_TIMEOUT_S, told_plainly
+from genbench.store.reader import connect_read_only
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
+    from genbench.store.database import Database
+
+Mode = Literal["create", "write", "read"]
+
+
+def open_sqlite(address: Address, mode: Mode) -> None:
+    """Make sure that a current store is at the address. Raises StoreError, one sentence."""
+    with told_plainly(address):
+        found = _inspect(address, mode)
+        if found is None:
+            _create_sqlite(address)
+        else:
+            _check_version(address, *found, mode)
+
+
+def open_other(address: Address, database: Database, mode: Mode) -> None:
+    """The same for a database that is reached through SQLAlchemy."""
+    with told_plainly(address):
+        with database.engine.connect() as connection:
+            found = _version_in(connection)
+        if found is None:
+            if mode != "create":
+                raise _absent(address)
+            with database.transaction() as connection:
+                _create_tables(connection)
+        else:
+            _check_version(address, *found, mode)
+
+
+def _inspect(address: Address, mode: Mode) -> tuple[int, str | None] | None:
+    """(schema, the genbench that wrote it) of the SQLite file; None where one is to be made."""
+    path = address.path
+    assert path is not None
+    if path.is_dir():
+        raise StoreError(f"the store {path} is a folder; give a file, such as {path}/runs.db")
+    if not path.exists():
+        _check_place(address, mode)
+        return None
+    if not os.access(path, os.R_OK):
+        raise StoreError(f"the store {path} can't be read: no permission")
+    if mode != "read" and not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
+        raise StoreError(
+            f"the store {path} is read-only, and this command writes; make the file and its "
+            "folder writable, or give another --store"
+        )
+    # Only SQLite may open the file: closing it drops the locks of this process's connections.
+    with closing(connect_read_only(path)) as connection:
+        return _inspect_tables(address, mode, connection)
+
+
+def _check_place(address: Address, mode: Mode) -> None:
+    assert address.path is not None
+    folder = address.path.parent
+    if mode != "create":
+        raise _absent(address)
+    if not folder.is_dir():
+        raise StoreError(f"no folder {folder} for the store; make it first: mkdir -p {folder}")
+    if not os.access(folder, os.W_OK):
+        raise StoreError(f"no store can be made in {folder}: the folder is read-only")
+
+
+def _absent(address: Address) -> StoreError:
+    return StoreError(f"no store at {address}; genbench run makes one")
+
+
+def _inspect_tables(
+    address: Address, mode: Mode, connection: sqlite3.Connection
+) -> tuple[int, str | None] | None:
+    if _pragma(connection, "application_id") == version.APPLICATION_ID:
+        (found,) = connection.execute("SELECT version_num FROM schema_version").fetchone()
+        wrote = connection.execute("SELECT value FROM store_info WHERE key = 'genbench'").fetchone()
+        return int(found), wrote[0] if wrote else None
+    if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+        raise StoreError(f"{address} is a database, but not a genbench store; give another --store")
+    if mode != "create":
+        raise StoreError(f"the store {address} is empty; delete it, genbench run makes a new one")
+    return None
+
+
+def _check_version(address: Address, found: int, wrote: str | None, mode: Mode) -> None:
+    if found > version.SCHEMA_VERSION:
+        raise version.too_new(str(address), found, wrote)
+    if found < version.SCHEMA_VERSION:
+        if mode == "read":
+            raise version.too_old(str(address), found)
+        from genbench.store.migrate import migrate
+
+        migrate(address)
+
+
+def _create_sqlite(address: Address) -> None:
+    from genbench.store.database import Database
+
+    assert address.path is not None
+    _enable_wal(address)
+    database = Database(address)
+    try:
+        with database.transaction() as connection:
+            ours = connection.exec_driver_sql("PRAGMA application_id").scalar()
+            if ours != version.APPLICATION_ID:
+                _create_tables(connection)
+                connection.exec_driver_sql(f"PRAGMA application_id = {version.APPLICATION_ID}")
+    finally:
+        database.close()
+
+
+def _enable_wal(address: Address) -> None:
+    # SQLite doesn't wait for this lock by itself (no busy handler while it changes the mode).
+    deadline = time.monotonic() + BUSY_TIMEOUT_S
+    with closing(sqlite3.connect(str(address.path), timeout=BUSY_TIMEOUT_S)) as connection:
+        while True:
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError as error:
+                locked = getattr(error, "sqlite_errorname", "").startswith("SQLITE_BUSY")
+                if not locked or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
+            else:
+                return
+
+
+def _create_tables(connection: Connection) -> None:
+    from sqlalchemy import insert
+
+    from genbench.store import schema
+
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({version.APPLICATION_ID})")
+        if _version_in(connection) is not None:
+            return
+    schema.metadata.create_all(connection, checkfirst=False)
+    number = {"version_num": str(version.SCHEMA_VERSION).zfill(4)}
+    connection.execute(insert(schema.schema_version).values(number))
+    connection.execute(insert(schema.store_info).values(key="genbench", value=__version__))
+
+
+def _version_in(connection: Connection) -> tuple[int, str | None] | None:
+    from sqlalchemy import inspect, select
+
+    from genbench.store import schema
+
+    if not inspect(connection).has_table("schema_version"):
+        return None
+    found = connection.execute(select(schema.schema_version.c.version_num)).scalar_one()
+    info = schema.store_info.c
+    wrote = connection.execute(select(info.value).where(info.key == "genbench")).scalar()
+    return int(found), wrote
+
+
+def _pragma(connection: sqlite3.Connection, name: str) -> int:
+    value: int = connection.execute(f"PRAGMA {name}").fetchone()[0]
+    return value

@@ -1,0 +1,141 @@
+"""Rows in, records out: each reading statement of the store beside the record that it fills."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from genbench.errors import AmbiguousRunError, NoSuchRunError, suggest
+from genbench.store.process import Owner, is_lost
+from genbench.store.reader import Rows, RowSource
+from genbench.store.records import Run, Status
+
+_COLUMNS = (
+    "id, name, status, model, dataset, experiment, digest, seed, device, precision, preset, spec, "
+    "created_at, started_at, finished_at, epochs_planned, epochs_done, train_s, wall_s, error, "
+    "host, heartbeat_at"
+)
+_NAMES = _COLUMNS.split(", ")
+
+FEW_IDS = 10
+"""Ids that a message lists, at most."""
+
+
+def resolve(reader: RowSource, ref: str) -> str:
+    """The id that a reference means: ``@1``, an id, a name, or the beginning of one id.
+
+    Raises NoSuchRunError, or AmbiguousRunError with the ids.
+    """
+    if ref.startswith("@"):
+        return _newest(reader, ref)
+    same = reader.rows("SELECT id FROM runs WHERE id = :ref OR name = :ref", {"ref": ref})
+    if same:
+        return str(same[0][0])
+    found = (
+        []
+        if not ref.isalnum()
+        else reader.rows(
+            "SELECT id FROM runs WHERE id LIKE :ref ORDER BY run DESC", {"ref": f"{ref.lower()}%"}
+        )
+    )
+    if len(found) == 1:
+        return str(found[0][0])
+    if found:
+        ids = ", ".join(row[0] for row in found[:FEW_IDS])
+        more = f" and {len(found) - FEW_IDS} more" if len(found) > FEW_IDS else ""
+        raise AmbiguousRunError(
+            f"'{ref}' fits {len(found)} runs: {ids}{more}; give more characters"
+        )
+    names = [row[0] for row in reader.rows("SELECT name FROM runs WHERE name IS NOT NULL")]
+    hint = suggest(ref, names) if names else ""
+    near = hint if hint.startswith("; did") else ""
+    raise NoSuchRunError(f"no run '{ref}' in this store{near}. See: genbench runs")
+
+
+def _newest(reader: RowSource, ref: str) -> str:
+    place = int(ref[1:]) if ref[1:].isdecimal() else 0
+    count = reader.rows("SELECT count(*) FROM runs")[0][0]
+    if not 1 <= place <= count:
+        raise NoSuchRunError(
+            f"no run '{ref}' in this store: @1 is the newest of its {count}. See: genbench runs"
+        )
+    statement = "SELECT id FROM runs ORDER BY run DESC LIMIT 1 OFFSET :skip"
+    return str(reader.rows(statement, {"skip": place - 1})[0][0])
+
+
+def select_runs(reader: RowSource, conditions: Mapping[str, Any], limit: int | None) -> list[Run]:
+    """The runs that meet all conditions (None: any), newest first, with the derived status.
+
+    Conditions: id, model, dataset, tag, experiment (or its beginning), status.
+    """
+    given = {name: value for name, value in conditions.items() if value is not None}
+    where = [_CONDITIONS[name] for name in given]
+    status = given.get("status")
+    if status is not None:
+        # A lost run says running in the table; which of them it is only the reader knows.
+        given["status"] = "running" if status == Status.LOST else str(status)
+    derived = status in (Status.RUNNING, Status.LOST)
+    if "experiment" in given:
+        given["experiment"] = f"{given['experiment']}%"
+    sql = f"SELECT run, pid, process_start, {_COLUMNS} FROM runs"
+    sql += f" WHERE {' AND '.join(where)}" if where else ""
+    sql += " ORDER BY run DESC"
+    if limit is not None and not derived:
+        sql += f" LIMIT {int(limit)}"
+    rows = reader.rows(sql, given)
+    found = list(_records(reader, rows))
+    if derived:
+        found = [run for run in found if run.status == status][:limit]
+    return found
+
+
+_CONDITIONS = {
+    "id": "id = :id",
+    "model": "model = :model",
+    "dataset": "dataset = :dataset",
+    "status": "status = :status",
+    "experiment": "experiment LIKE :experiment",
+    "tag": "run IN (SELECT run FROM run_tags WHERE tag = :tag)",
+}
+
+
+def _records(reader: RowSource, rows: Rows) -> Iterable[Run]:
+    if not rows:
+        return
+    span = {"low": rows[-1][0], "high": rows[0][0]}
+    tags = _lists(reader, "SELECT run, tag FROM run_tags", "tag", span)
+    parents = _lists(reader, "SELECT run, parent FROM run_parents", "position", span)
+    for number, pid, started, *values in rows:
+        columns = dict(zip(_NAMES, values, strict=True))
+        columns["status"] = _status(columns, pid, started)
+        columns["host"] = columns["host"] and columns["host"].partition("#")[0]
+        yield Run(**columns, tags=tuple(tags[number]), parents=tuple(parents[number]))
+
+
+def _lists(
+    reader: RowSource, select: str, order: str, span: Mapping[str, Any]
+) -> defaultdict[int, list[str]]:
+    lists: defaultdict[int, list[str]] = defaultdict(list)
+    sql = f"{select} WHERE run BETWEEN :low AND :high ORDER BY run, {order}"
+    for number, value in reader.rows(sql, span):
+        lists[number].append(value)
+    return lists
+
+
+def _status(columns: Mapping[str, Any], pid: int | None, started: str | None) -> Status:
+    status = Status(columns["status"])
+    if status is Status.RUNNING and is_lost(
+        Owner(host=columns["host"], pid=pid, started=started) if pid else None,
+        columns["heartbeat_at"],
+    ):
+        return Status.LOST
+    return status
+
+
+def number_of(reader: RowSource, run_id: str) -> int:
+    """The run's number in the other tables. Raises NoSuchRunError."""
+    rows = reader.rows("SELECT run FROM runs WHERE id = :id", {"id": run_id})
+    if not rows:
+        raise NoSuchRunError(f"no run '{run_id}' in this store. See: genbench runs")
+    return int(rows[0][0])

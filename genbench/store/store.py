@@ -1,0 +1,314 @@
+"""The store: every run, what it was, what it left, how it was scored.
+
+Laws: a finished run is never changed (scores, names and tags may come to it); what was committed is
+never lost to a kill; reading changes nothing, not even the status of a run whose process is gone.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from genbench.errors import StoreError, UsageError
+from genbench.store import details, runs, standings
+from genbench.store.address import Address
+from genbench.store.opening import Mode, open_other, open_sqlite
+from genbench.store.reader import EngineReader, Reader, Rows, SqliteReader
+from genbench.store.records import (
+    Artifact,
+    Draw,
+    Epoch,
+    Run,
+    ScoreRecord,
+    StageRecord,
+    StageSeconds,
+    Standing,
+    Status,
+    Summary,
+)
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
+    from genbench.events import Evaluated
+    from genbench.spec import RunSpec
+    from genbench.store.database import Database
+
+
+class Store:
+    """One store, open. Made by `Store.open`; a context manager; usable from several threads."""
+
+    def __init__(self, address: Address, *, mode: Mode) -> None:
+        self._address, self._mode = address, mode
+        try:
+            if address.path is None:
+                open_other(address, self._database, mode)
+            else:
+                open_sqlite(address, mode)
+        except BaseException:
+            self.close()
+            raise
+
+    @classmethod
+    def open(cls, url: str | Path, *, mode: Mode = "write") -> Store:
+        """Open the store at a path or an SQLAlchemy URL; only "create" makes one that is absent.
+
+        An older store is backed up and migrated, unless the mode is "read". Raises StoreError.
+        """
+        return cls(Address.parse(url), mode=mode)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        for name in ("_reader", "_database"):
+            if name in self.__dict__:
+                self.__dict__.pop(name).close()
+
+    @property
+    def url(self) -> str:
+        """The path of the SQLite file, or the URL without its password."""
+        return str(self._address)
+
+    @property
+    def runs_folder(self) -> Path:
+        """The folder that holds the runs' folders."""
+        return self._address.runs_folder
+
+    def folder(self, run_id: str) -> Path:
+        """The folder of a run's files."""
+        return self.runs_folder / run_id
+
+    @cached_property
+    def _database(self) -> Database:
+        from genbench.store.database import Database
+
+        return Database(self._address)
+
+    @cached_property
+    def _reader(self) -> Reader:
+        if self._address.path is None:
+            return EngineReader(self._address, self._database.engine)
+        return SqliteReader(self._address)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """A writing transaction on the tables of `genbench.store.schema`."""
+        if self._mode == "read":
+            raise StoreError(f"the store {self} was opened for reading only")
+        with self._database.transaction() as connection:
+            yield connection
+
+    def __str__(self) -> str:
+        return self.url
+
+    # --- the life of a run
+
+    def create_run(
+        self,
+        spec: RunSpec,
+        *,
+        name: str | None = None,
+        tags: Sequence[str] = (),
+        stages: Sequence[tuple[str, int]],
+        environment: Mapping[str, Any],
+    ) -> Run:
+        """A new running run of this process. ``stages`` are (name, epochs); see docs/store.md.
+
+        Raises UsageError for a name that is taken.
+        """
+        from genbench.store import lifecycle
+
+        with self.transaction() as connection:
+            run_id = lifecycle.create(
+                connection, spec, name=name, tags=tags, planned=stages, environment=environment
+            )
+            self._make_folder(run_id)
+        return self.run(run_id)
+
+    def take_over(self, run_id: str) -> Run:
+        """Make a run that stands still this process's own, and running. Raises UsageError."""
+        from genbench.store import lifecycle
+
+        with self.transaction() as connection:
+            lifecycle.take_over(connection, run_id)
+            self._make_folder(run_id)
+        return self.run(run_id)
+
+    def heartbeat(self, run_id: str) -> None:
+        """Note that the run's process is alive (the recorder does so)."""
+        from genbench.store import lifecycle
+
+        with self.transaction() as connection:
+            lifecycle.heartbeat(connection, run_id)
+
+    def finish(self, run_id: str) -> None:
+        """The run is done; from now on it is never changed."""
+        self._end(run_id, Status.FINISHED)
+
+    def fail(self, run_id: str, error: str, *, kind: str | None = None) -> None:
+        """The run ended by an error; it keeps every epoch it had."""
+        self._end(run_id, Status.FAILED, error=error, kind=kind)
+
+    def interrupt(self, run_id: str) -> None:
+        """The run was stopped by a person and can be resumed."""
+        self._end(run_id, Status.INTERRUPTED)
+
+    def _end(
+        self, run_id: str, status: Status, *, error: str | None = None, kind: str | None = None
+    ) -> None:
+        from genbench.store import lifecycle
+
+        with self.transaction() as connection:
+            lifecycle.end(connection, run_id, status, error=error, kind=kind)
+
+    def delete(self, run_id: str) -> None:
+        """Delete a run and its folder. Raises UsageError while it is running."""
+        from genbench.store import lifecycle
+
+        with self.transaction() as connection:
+            lifecycle.remove(connection, run_id)
+        shutil.rmtree(self.folder(run_id), ignore_errors=True)
+
+    def tag(self, run_id: str, tags: Sequence[str]) -> None:
+        """Add tags to a run."""
+        from genbench.store import lifecycle
+
+        with self.transaction() as connection:
+            lifecycle.add_tags(connection, lifecycle.number_of(connection, run_id), tags)
+
+    def add_evaluation(self, run_id: str, evaluated: Evaluated) -> None:
+        """Store scores of a run, beside those it has; while it runs, redone ones replace them."""
+        from genbench.store import lifecycle, scoring
+
+        with self.transaction() as connection:
+            run = lifecycle.number_of(connection, run_id)
+            scoring.add_evaluation(connection, run, evaluated)
+
+    def add_artifact(self, run_id: str, kind: str, path: Path | str, epoch: int | None) -> None:
+        """Store a file of the run's folder with its digest. Raises StoreError if it isn't there."""
+        from genbench.store import journal, lifecycle
+        from genbench.store.artifact import describe
+
+        row = describe(kind, Path(path), epoch, self.folder(run_id))
+        with self.transaction() as connection:
+            journal.add_artifact(connection, lifecycle.number_of(connection, run_id), row)
+
+    def _make_folder(self, run_id: str) -> None:
+        self.folder(run_id).mkdir(parents=True, exist_ok=True)
+
+    # --- reading
+
+    def resolve(self, ref: str) -> str:
+        """The id of a run by its id, the beginning of one, its name, or @1 (newest), @2, ...
+
+        Raises NoSuchRunError, or AmbiguousRunError with the ids.
+        """
+        return runs.resolve(self._reader, ref)
+
+    def run(self, ref: str) -> Run:
+        """The head of a run."""
+        return runs.select_runs(self._reader, {"id": self.resolve(ref)}, None)[0]
+
+    def runs(
+        self,
+        *,
+        model: str | None = None,
+        dataset: str | None = None,
+        status: Status | str | None = None,
+        tag: str | None = None,
+        experiment: str | None = None,
+        limit: int | None = None,
+    ) -> list[Run]:
+        """The heads of runs, newest first."""
+        conditions = {
+            "model": model,
+            "dataset": dataset,
+            "status": status,
+            "tag": tag,
+            "experiment": experiment,
+        }
+        return runs.select_runs(self._reader, conditions, limit)
+
+    def stages(self, run_id: str) -> list[StageRecord]:
+        """The stages in order."""
+        return details.stages(self._reader, self._number(run_id))
+
+    def epochs(self, run_id: str) -> list[Epoch]:
+        """The epochs in order, with the means of their losses."""
+        return details.epochs(self._reader, self._number(run_id))
+
+    def scores(self, run_id: str) -> list[ScoreRecord]:
+        """All scores, by epoch and then in the order in which they were taken."""
+        return details.scores(self._reader, self._number(run_id))
+
+    def draws(self, run_id: str) -> list[Draw]:
+        """The draws of samples behind the scores: seconds, diagnostics, what was skipped."""
+        return details.draws(self._reader, self._number(run_id))
+
+    def artifacts(self, run_id: str) -> list[Artifact]:
+        """The files, in the order in which they were made."""
+        return details.artifacts(self._reader, self._number(run_id))
+
+    def keys(self, run_id: str) -> list[str]:
+        """The names of the recorded series."""
+        return [summary.key for summary in self.summaries(run_id)]
+
+    def series(self, run_id: str, key: str) -> list[tuple[int, float | None]]:
+        """The points of one series: steps and values, None where not finite."""
+        return details.series(self._reader, self._number(run_id), key)
+
+    def summaries(self, run_id: str) -> list[Summary]:
+        """What each recorded series was in all."""
+        return details.summaries(self._reader, self._number(run_id))
+
+    def environment(self, run_id: str) -> dict[str, Any]:
+        """What the run ran on, as it was given, with the state of the code."""
+        return details.environment(self._reader, self._number(run_id))
+
+    def params(self, run_id: str) -> dict[str, Any]:
+        """All that decides the numbers under flat names, such as ``model.lr``."""
+        return details.params(self._reader, self._number(run_id))
+
+    def leaderboard(
+        self,
+        *,
+        model: str | None = None,
+        dataset: str | None = None,
+        tag: str | None = None,
+        metric: str | None = None,
+    ) -> list[Standing]:
+        """The final scores of all runs, oldest run first: one statement for tens of thousands."""
+        conditions = {"model": model, "dataset": dataset, "tag": tag, "metric": metric}
+        return standings.standings(self._reader, conditions)
+
+    def stage_seconds(
+        self, *, model: str | None = None, dataset: str | None = None, tag: str | None = None
+    ) -> list[StageSeconds]:
+        """What the stages of all runs cost, oldest run first."""
+        conditions = {"model": model, "dataset": dataset, "tag": tag}
+        return standings.stage_seconds(self._reader, conditions)
+
+    def rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Rows:
+        """All rows of genbench's own SQL on documented tables, with ``:name`` parameters."""
+        return self._reader.rows(sql, parameters)
+
+    def query(self, sql: str) -> tuple[list[str], Rows]:
+        """The columns and rows of a person's statement, on a connection that can't write.
+
+        Raises UsageError for a statement that is wrong or would write.
+        """
+        if not sql.strip():
+            raise UsageError("the query is empty; give one SELECT statement")
+        return self._reader.query(sql)
+
+    def _number(self, run_id: str) -> int:
+        return runs.number_of(self._reader, run_id)

@@ -1,0 +1,56 @@
+"""INSERT ... ON CONFLICT, which SQLite and PostgreSQL share and SQLAlchemy spells by dialect."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Table
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Connection
+
+Row = Mapping[str, Any]
+
+
+def insert_missing(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
+    """Insert the rows that are not there yet."""
+    if rows:
+        connection.execute(_insert(connection, table).on_conflict_do_nothing(), list(rows))
+
+
+def insert_or_replace(
+    connection: Connection, table: Table, rows: Sequence[Row], *, key: Sequence[str]
+) -> None:
+    """Insert the rows; where one with the same ``key`` columns is there, its values change."""
+    if rows:
+        changed = [name for name in rows[0] if name not in key]
+        insert_or_update(
+            connection,
+            table,
+            rows,
+            key=key,
+            update=lambda new: {name: new[name] for name in changed},
+        )
+
+
+def insert_or_update(
+    connection: Connection,
+    table: Table,
+    rows: Sequence[Row],
+    *,
+    key: Sequence[str],
+    update: Callable[[Any], Mapping[str, Any]],
+) -> None:
+    """The same with expressions: ``update(new)`` maps columns to expressions of the new row."""
+    if rows:
+        statement = _insert(connection, table)
+        statement = statement.on_conflict_do_update(
+            index_elements=list(key), set_=dict(update(statement.excluded))
+        )
+        connection.execute(statement, list(rows))
+
+
+def _insert(connection: Connection, table: Table) -> Any:
+    if connection.dialect.name == "postgresql":
+        return postgresql.insert(table)
+    return sqlite.insert(table)

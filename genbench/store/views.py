@@ -1,0 +1,46 @@
+"""The views: the tables joined as people ask for them, in SQL that SQLite and PostgreSQL share.
+
+``status`` is the stored one: a run whose process died without a word still says running here
+(see ``heartbeat_at``); `Store.runs` tells it from a live one.
+"""
+
+from __future__ import annotations
+
+_HEAD = "r.id, r.name, r.model, r.dataset, r.preset, r.seed, r.experiment, r.status"
+
+VIEWS = {
+    "v_runs": f"""
+SELECT {_HEAD}, r.device, r.precision, r.epochs_done, r.epochs_planned, r.train_s, r.wall_s,
+  r.created_at, r.started_at, r.finished_at, r.heartbeat_at, r.error, r.git_commit, r.git_dirty,
+  e.host, e.platform, e.python, e.cpu, e.cpus, e.torch, e.genbench
+FROM runs r LEFT JOIN environments e ON e.environment = r.environment""",
+    "v_scores": f"""
+SELECT {_HEAD}, k.name AS metric, k.direction, k.unit, e.sampler, e.sampler_settings, e.value,
+  e.std, e.n, e.floor, CASE WHEN e.floor > 0 THEN e.value / e.floor END AS floor_ratio, e.epoch,
+  e.stage, e.protocol_hash, e.seconds AS score_s, r.train_s, r.wall_s, e.note, e.created_at
+FROM evals e JOIN runs r ON r.run = e.run JOIN metric_keys k ON k.key = e.key
+WHERE e.final = 1""",
+    "v_score_history": f"""
+SELECT {_HEAD}, k.name AS metric, k.direction, e.sampler, e.sampler_settings, e.epoch, e.stage,
+  (SELECT sum(p.train_s) FROM epochs p WHERE p.run = e.run AND p.epoch <= e.epoch)
+  + (SELECT coalesce(sum(s.prepare_s), 0) FROM stages s
+     WHERE s.run = e.run AND s.first_epoch <= e.epoch) AS train_s_so_far,
+  e.value, e.std, e.n, e.floor, e.protocol_hash, e.final, e.created_at
+FROM evals e JOIN runs r ON r.run = e.run JOIN metric_keys k ON k.key = e.key""",
+    "v_epochs": f"""
+SELECT {_HEAD}, p.epoch, p.stage, p.stage_epoch, p.step, p.images, p.train_s, p.eval_s, p.wall_s,
+  CASE WHEN p.train_s > 0 THEN p.images / p.train_s END AS images_per_s, p.peak_mem
+FROM epochs p JOIN runs r ON r.run = p.run""",
+    "v_losses": f"""
+SELECT {_HEAD}, p.epoch, p.stage, p.stage_epoch, k.name AS loss, k.kind, l.value, l.nonfinite
+FROM epoch_losses l JOIN runs r ON r.run = l.run JOIN metric_keys k ON k.key = l.key
+JOIN epochs p ON p.run = l.run AND p.epoch = l.epoch""",
+    "v_series": """
+SELECT r.id, k.name AS series, k.kind, p.step, p.value, p.nonfinite
+FROM points p JOIN runs r ON r.run = p.run JOIN metric_keys k ON k.key = p.key""",
+    "v_stage_seconds": f"""
+SELECT {_HEAD}, s.position, s.stage, s.epochs, s.epochs_done, s.prepare_s, s.train_s,
+  CASE WHEN s.epochs_done > 1 THEN (s.train_s - s.first_epoch_s) / (s.epochs_done - 1)
+       WHEN s.epochs_done = 1 THEN s.train_s END AS epoch_s
+FROM stages s JOIN runs r ON r.run = s.run""",
+}

@@ -1,0 +1,98 @@
+"""The same store on PostgreSQL: GENBENCH_TEST_POSTGRES names an empty database that may be used."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from uuid import uuid4
+
+import pytest
+
+from genbench.errors import NoSuchRunError, StoreError, UsageError
+from genbench.events import Resumed
+from genbench.store import Recorder, Status, Store
+from genbench.store.views import VIEWS
+
+URL = os.environ.get("GENBENCH_TEST_POSTGRES", "")
+pytestmark = pytest.mark.skipif(
+    not URL, reason="set GENBENCH_TEST_POSTGRES to the URL of a PostgreSQL database"
+)
+
+
+@pytest.fixture
+def store(tmp_path, monkeypatch) -> Iterator[Store]:
+    """A store in a schema of its own, dropped at the end."""
+    from sqlalchemy import create_engine, make_url
+
+    monkeypatch.chdir(tmp_path)
+    schema = f"genbench_{uuid4().hex[:8]}"
+    url = make_url(URL).set(drivername="postgresql+psycopg")
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"CREATE SCHEMA {schema}")
+    own = url.update_query_dict({"options": f"-csearch_path={schema}"})
+    with Store.open(own.render_as_string(hide_password=False), mode="create") as opened:
+        yield opened
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"DROP SCHEMA {schema} CASCADE")
+    engine.dispose()
+
+
+def test_a_run_comes_back_from_postgresql_as_from_sqlite(store, create, make, tmp_path):
+    with Store.open(tmp_path / "runs.db", mode="create") as sqlite:
+        there = sqlite.create_run(make.spec(), stages=make.stages, environment=make.environment)
+        make.fill(sqlite, there)
+        here = create()
+        make.fill(store, here)
+        assert store.run(here.id).status is Status.FINISHED
+        for what in ("stages", "epochs", "summaries", "keys", "artifacts", "params", "environment"):
+            assert getattr(store, what)(here.id) == getattr(sqlite, what)(there.id), what
+        assert [s.value for s in store.scores(here.id)] == [
+            s.value for s in sqlite.scores(there.id)
+        ]
+        (ours,), (theirs,) = store.leaderboard(), sqlite.leaderboard()
+        assert ours._replace(run="", created_at="") == theirs._replace(run="", created_at="")
+        for view in VIEWS:
+            (_, ours), (_, theirs) = (s.query(f"SELECT * FROM {view}") for s in (store, sqlite))
+            assert len(ours) == len(theirs) > 0, view
+
+
+def test_a_rewind_works_on_postgresql(store, create, make):
+    run = create()
+    with Recorder(store, run.id) as recorder:
+        for epoch in (1, 2):
+            recorder(make.steps(epoch))
+            recorder(make.epoch(epoch))
+            recorder(make.evaluation(epoch, 1.0))
+        recorder(Resumed(step=10, epoch=1))
+    assert [e.epoch for e in store.epochs(run.id)] == [1]
+    assert [(s.key, s.n) for s in store.summaries(run.id)] == [
+        ("generator/loss", 2),
+        ("test/elbo", 1),
+    ]
+
+
+def test_references_and_names_work_on_postgresql(store, create):
+    run = create(name="first")
+    assert store.resolve("@1") == store.resolve("first") == store.resolve(run.id[:6]) == run.id
+    with pytest.raises(UsageError, match="taken"):
+        create(name="first")
+    with pytest.raises(NoSuchRunError):
+        store.resolve("zz")
+    store.finish(run.id)
+    store.delete(run.id)
+    assert store.runs() == []
+
+
+@pytest.mark.parametrize("sql", ["DELETE FROM runs", "COMMIT; DELETE FROM runs", "SELEC 1"])
+def test_no_query_changes_a_postgresql_store(store, create, sql):
+    create()
+    with pytest.raises(UsageError):
+        store.query(sql)
+    assert len(store.runs()) == 1
+
+
+def test_opening_for_reading_makes_no_store_on_postgresql():
+    url = f"{URL}?options=-csearch_path%3Dno_such_schema"
+    with pytest.raises(StoreError, match="no store at"):
+        Store.open(url, mode="read")
