@@ -1,1 +1,25 @@
-"""."""
+"""The engine: it trains what a model declares, and knows no model, no store, no terminal.
+
+``train`` emits events; whoever records or displays them listens.
+"""
+
+from genbench.engine.checkpoint import drop_training_state, has_checkpoint, load_weights
+from genbench.engine.device import autocast, resolve_device
+from genbench.engine.loop import never, train
+from genbench.engine.modes import evaluation
+from genbench.engine.plan import planned_epochs
+from genbench.engine.randomness import derive_seed, seed_everything
+
+__all__ = [
+    "autocast",
+    "derive_seed",
+    "drop_training_state",
+    "evaluation",
+    "has_checkpoint",
+    "load_weights",
+    "never",
+    "planned_epochs",
+    "resolve_device",
+    "seed_everything",
+    "train",
+]

@@ -1,0 +1,76 @@
+"""EMA: an exponential moving average of the weights, followed beside training.
+
+After each iteration ``shadow <- decay * shadow + (1 - decay) * weights`` for the parameters of the
+nets that the model names in ``averaged``. Buffers (running statistics) are not averaged: the
+live ones serve both. We take no warm-up of the decay: the average starts from the weights at the
+start of the stage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from genbench.contracts import Model
+from genbench.errors import PluginError, suggest
+
+
+class Averaging:
+    """The averages of a model's nets; ``decay`` None follows nothing, at no cost."""
+
+    def __init__(self, model: Model, decay: float | None) -> None:
+        self._decay = decay
+        self._weights: dict[str, nn.Parameter] = {}
+        for net in model.averaged if decay is not None else ():
+            if net not in model.nets:
+                raise PluginError(f"'averaged': unknown net '{net}'{suggest(net, model.nets)}")
+            self._weights.update(
+                (f"{net}.{name}", parameter)
+                for name, parameter in model.nets[net].named_parameters()
+                if parameter.is_floating_point()
+            )
+        self._shadow = {name: weight.detach().clone() for name, weight in self._weights.items()}
+        self._followed: tuple[list[Tensor], list[Tensor]] = ([], [])
+
+    @torch.no_grad()
+    def follow(self, nets: Collection[str], *, reset: bool) -> None:
+        """Follow those of the averaged nets that a stage updates; ``reset`` starts from them."""
+        names = [name for name in self._weights if name.partition(".")[0] in nets]
+        shadows = [self._shadow[name] for name in names]
+        weights = [self._weights[name].detach() for name in names]
+        self._followed = (shadows, weights)
+        if reset and names:
+            torch._foreach_copy_(shadows, weights)
+
+    def update(self) -> None:
+        """Take in the weights after an iteration."""
+        shadows, weights = self._followed
+        if shadows and self._decay is not None:
+            with torch.no_grad():
+                torch._foreach_lerp_(shadows, weights, 1.0 - self._decay)
+
+    @contextmanager
+    def swapped_in(self) -> Iterator[None]:
+        """The model has the averages inside, and its own weights, bitwise, again afterwards."""
+        weights = [weight.detach() for weight in self._weights.values()]
+        if not weights:
+            yield
+            return
+        kept = [weight.clone() for weight in weights]
+        torch._foreach_copy_(weights, list(self._shadow.values()))
+        try:
+            yield
+        finally:
+            torch._foreach_copy_(weights, kept)
+
+    def state(self) -> dict[str, Tensor]:
+        """The averages by the names that the parameters have in ``nets``; empty without EMA."""
+        return dict(self._shadow)
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from `state`."""
+        for name, shadow in self._shadow.items():
+            shadow.copy_(state[name])

@@ -1,0 +1,82 @@
+"""The device: which one a name means, its precision, its clock and its memory.
+
+Precision: ``fp32`` runs with PyTorch's own defaults (matrix products in full fp32; cuDNN may take
+TF32 for convolutions on Ampere and later); ``bf16`` is autocast around the losses, while weights,
+optimizer states and the sums of the loss terms stay fp32.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+
+from genbench.errors import DeviceError, SettingError
+
+PRECISIONS = ("fp32", "bf16")
+
+
+def resolve_device(name: str) -> torch.device:
+    """The device that ``auto|cpu|cuda|cuda:N|mps`` means here.
+
+    ``auto`` takes the first CUDA device, else mps, else the CPU. Raises DeviceError, in one
+    sentence with what there is, for a device that this machine or this PyTorch doesn't have.
+    """
+    present = _present()
+    if name == "auto":
+        preferred = (kind for kind in ("cuda:0", "mps", "cpu") if kind in present)
+        return torch.device(next(preferred))
+    wanted = "cuda:0" if name == "cuda" else name
+    if wanted in present:
+        return torch.device(wanted)
+    seen = f"this PyTorch ({torch.__version__}) sees: {', '.join(present)}"
+    kind, _, index = name.partition(":")
+    if (kind == "cuda" and (not index or index.isdecimal())) or name == "mps":
+        what = f"no device '{name}' here" if index else f"no {_TITLES[kind]} device here"
+        raise DeviceError(f"{what}; {seen}. Use --device {present[0]} or auto.")
+    raise DeviceError(f"unknown device '{name}'; use auto, cpu, cuda, cuda:N or mps; {seen}.")
+
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
+    """The context in which losses are computed. Raises SettingError for an unknown precision."""
+    if precision not in PRECISIONS:
+        raise SettingError(f"unknown precision '{precision}'; use {' or '.join(PRECISIONS)}.")
+    if precision == "fp32":
+        return nullcontext()
+    return torch.autocast(device.type, dtype=torch.bfloat16)
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until the device has done what it was given, so that a clock tells the truth."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+def peak_memory(device: torch.device) -> int:
+    """Bytes: the most that tensors ever held on a CUDA device, else the process's peak RSS.
+
+    0 on a platform that doesn't tell (Windows without CUDA).
+    """
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    try:
+        import resource
+    except ImportError:
+        return 0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+_TITLES = {"cuda": "CUDA", "mps": "MPS"}
+
+
+def _present() -> list[str]:
+    names = ["cpu"]
+    if torch.cuda.is_available():
+        names += [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+    if torch.backends.mps.is_available():
+        names.append("mps")
+    return names

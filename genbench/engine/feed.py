@@ -1,0 +1,121 @@
+"""From a split to batches on the device, in an order that (seed, stage, epoch) alone decides.
+
+Images stay uint8 until a batch is made of them: one tensor on the device where it fits, else the
+memory map on the host, whose rows are gathered batch by batch. Every batch has the same size, as
+BatchNorm and compiled graphs want it: the last short batch of an epoch is left out (another one
+in each epoch, for the order differs), and a data set smaller than the batch is the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from genbench.contracts import Split
+from genbench.engine.randomness import cpu_generator
+from genbench.pixels import to_float
+
+HOST_LIMIT = 2 * 2**30
+"""Bytes up to which a memory map is read whole where no free device memory can be asked for."""
+
+Pair = tuple[Tensor, Tensor | None]
+
+
+class Samples:
+    """The samples of a split: ``x`` as floats on the device on demand, ``y`` as int64 or None."""
+
+    def __init__(self, x: Tensor | np.ndarray[Any, Any], y: Tensor | None, device: torch.device):
+        self._x, self._y, self._device = x, y, device
+
+    @classmethod
+    def of(cls, split: Split, device: torch.device) -> Samples:
+        """Put a split on the device, or keep its memory map on the host where it doesn't fit."""
+        y = None if split.y is None else torch.from_numpy(np.array(split.y, np.int64)).to(device)
+        x: Tensor | np.ndarray[Any, Any] = split.x
+        if _fits(split.x, device):
+            x = torch.from_numpy(np.require(split.x, requirements=["C", "W"])).to(device)
+        return cls(x, y, device)
+
+    def __len__(self) -> int:
+        return len(self._x)
+
+    def replaced(self, x: Tensor) -> Samples:
+        """The same labels with other values, such as latents, in place of ``x``."""
+        return Samples(x, self._y, self._device)
+
+    @property
+    def index_device(self) -> torch.device:
+        """Where the indices for `take` belong."""
+        return self._device if isinstance(self._x, Tensor) else torch.device("cpu")
+
+    def take(self, index: Tensor) -> Pair:
+        """The samples at ``index`` (B,) as (B, ...) float, and their labels."""
+        if isinstance(self._x, Tensor):
+            x = self._x.index_select(0, index)
+        else:
+            x = self._upload(np.take(self._x, index.numpy(), axis=0))
+        y = None if self._y is None else self._y.index_select(0, index.to(self._y.device))
+        return _as_float(x), y
+
+    def in_order(self, size: int) -> Iterator[Pair]:
+        """All samples in their own order, ``size`` at a time; the last portion may be short."""
+        for start in range(0, len(self), size):
+            x = self._x[start : start + size]
+            if not isinstance(x, Tensor):
+                x = self._upload(np.array(x))
+            y = None if self._y is None else self._y[start : start + size]
+            yield _as_float(x), y
+
+    def _upload(self, rows: np.ndarray[Any, Any]) -> Tensor:
+        x = torch.from_numpy(np.asarray(rows))
+        if self._device.type == "cuda":
+            return x.pin_memory().to(self._device, non_blocking=True)
+        return x.to(self._device)
+
+
+class Feed:
+    """The batches of a stage: ``width`` fresh ones in each of ``steps`` iterations an epoch.
+
+    Where an epoch has fewer batches than one iteration takes, it has one iteration and its
+    batches come round again.
+    """
+
+    def __init__(self, samples: Samples, *, batch_size: int, width: int, seed: int, stage: int):
+        self._samples, self._width, self._seed, self._stage = samples, width, seed, stage
+        self.batch_size = min(batch_size, len(samples))
+        self._batches = len(samples) // self.batch_size
+        self.steps = max(1, self._batches // width)
+
+    @property
+    def images(self) -> int:
+        """The samples drawn in an epoch."""
+        return self.steps * self._width * self.batch_size
+
+    def start(self, epoch: int) -> None:
+        """Shuffle for an epoch of the stage, counted from 0."""
+        generator = cpu_generator(self._seed, "order", self._stage, epoch)
+        order = torch.randperm(len(self._samples), generator=generator)
+        self._order = order.to(self._samples.index_device)
+
+    def draw(self, iteration: int) -> list[Pair]:
+        """The ``width`` batches of an iteration of the epoch, counted from 0."""
+        first = iteration * self._width
+        return [self._batch((first + k) % self._batches) for k in range(self._width)]
+
+    def _batch(self, k: int) -> Pair:
+        return self._samples.take(self._order.narrow(0, k * self.batch_size, self.batch_size))
+
+
+def _as_float(x: Tensor) -> Tensor:
+    return to_float(x) if x.dtype == torch.uint8 else x.to(torch.float32)
+
+
+def _fits(x: np.ndarray[Any, Any], device: torch.device) -> bool:
+    """Half of the free memory of a CUDA device is left to the training itself."""
+    if device.type == "cuda":
+        return x.nbytes <= torch.cuda.mem_get_info(device)[0] // 2
+    return x.nbytes <= HOST_LIMIT or not isinstance(x, np.memmap)

@@ -1,0 +1,288 @@
+"""The training loop: every model of every family goes through this file.
+
+Read `Trainer.train` downward: restore, then stage by stage, epoch by epoch, iteration by
+iteration. What the loop needs to know of a family stands in the model's phases.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from genbench.contracts import Batch, Data, Model, Stage
+from genbench.engine.averaging import Averaging
+from genbench.engine.checkpoint import has_checkpoint
+from genbench.engine.device import peak_memory, synchronize
+from genbench.engine.feed import Samples
+from genbench.engine.ledger import ROWS
+from genbench.engine.modes import evaluation
+from genbench.engine.optim import build_players
+from genbench.engine.plan import planned_stages, stage_epochs
+from genbench.engine.randomness import seed_everything
+from genbench.engine.recovery import Position, Recovery
+from genbench.engine.stage import StageRun, ready, validation
+from genbench.errors import InterruptedRunError
+from genbench.events import EpochDone, Listener, Resumed, StageStarted, StepsDone
+from genbench.spec import RunSpec
+
+CHECKPOINT_S = 300.0
+"""Seconds after which a checkpoint is written within an epoch."""
+READ_S = 1.0
+"""Seconds after which the losses are read at the latest, for the display of slow steps."""
+
+
+def never() -> bool:
+    """Nobody asks to stop."""
+    return False
+
+
+def train(
+    model: Model,
+    data: Data,
+    spec: RunSpec,
+    *,
+    device: torch.device,
+    folder: Path,
+    emit: Listener,
+    between_epochs: Callable[[EpochDone], None] | None = None,
+    should_stop: Callable[[], bool] = never,
+    resume: bool = False,
+    checkpoint_s: float = CHECKPOINT_S,
+) -> None:
+    """Train a freshly built model through all its stages, or on from its last checkpoint.
+
+    The model is given on the CPU, built under the run's seed, and is moved to ``device``.
+    ``between_epochs`` is called after EpochDone and before the epoch's checkpoint, in eval mode,
+    with the averaged weights where there are any; what it draws doesn't move the run's generators.
+    ``should_stop`` is asked after each iteration. ``resume`` of a run that was killed before its
+    first checkpoint starts it from the beginning.
+
+    Law: an interrupted and resumed fp32 run on the CPU ends bitwise where an unbroken one ends:
+    weights, optimizers, averages, and the losses reported.
+
+    Raises DivergedError, InterruptedRunError (after a checkpoint), CheckpointError, DiskFullError,
+    PluginError (a model that contradicts itself).
+    """
+    trainer = Trainer(model, data, spec, device, folder, emit, checkpoint_s)
+    trainer.train(between_epochs, should_stop, resume)
+
+
+class Trainer:
+    """A run in training: the model and everything that a checkpoint holds beside it."""
+
+    def __init__(
+        self,
+        model: Model,
+        data: Data,
+        spec: RunSpec,
+        device: torch.device,
+        folder: Path,
+        emit: Listener,
+        checkpoint_s: float,
+    ) -> None:
+        self.model, self.spec, self.device, self.folder = model, spec, device, folder
+        self.emit, self.checkpoint_s = emit, checkpoint_s
+        self.stages = planned_stages(model)
+        model.nets.to(device)
+        self.players = build_players(model, clip_norm=spec.clip_norm)
+        self.averaging = Averaging(model, spec.ema)
+        self.train_samples = Samples.of(data.train, device)
+        self.test_samples = None
+        if any(stage.validate is not None for stage in self.stages):
+            self.test_samples = Samples.of(data.test, device)
+        self.position = Position()
+        self.recovery = Recovery(
+            folder,
+            emit,
+            model=model,
+            players=self.players,
+            averaging=self.averaging,
+            device=device,
+        )
+
+    def train(
+        self,
+        between_epochs: Callable[[EpochDone], None] | None,
+        should_stop: Callable[[], bool],
+        resume: bool,
+    ) -> None:
+        """All stages, from the beginning or from the last checkpoint."""
+        sums: Mapping[str, Any] = {}
+        if resume and has_checkpoint(self.folder):
+            sums = self._restore()
+        else:
+            seed_everything(self.spec.seed)
+        if resume:
+            self.emit(Resumed(step=self.position.step, epoch=self.position.epoch))
+        self._epoch_began = time.perf_counter()
+        while self.position.stage < len(self.stages):
+            run = self._start_stage(self.stages[self.position.stage], sums)
+            sums = {}
+            while self.position.stage_epoch < run.epochs:
+                self._epoch(run, should_stop)
+                done = self._end_epoch(run)
+                self._evaluate(between_epochs, done)
+                if self.recovery.is_due(self.position, run):
+                    self._save(run)
+            self.position.stage += 1
+            self.position.stage_epoch = 0
+
+    # --- a stage
+
+    def _start_stage(self, stage: Stage, sums: Mapping[str, Any]) -> StageRun:
+        at = self.position
+        run = ready(
+            at.stage,
+            stage,
+            self.model,
+            self.players,
+            self.train_samples,
+            self.spec,
+            self.device,
+        )
+        if sums:
+            run.ledger.restore(sums)
+        fresh = at.stage_epoch == 0 and at.iteration == 0
+        self.averaging.follow(run.learning, reset=fresh)
+        before = sum(stage_epochs(other, self.spec) for other in self.stages[: at.stage])
+        self.emit(
+            StageStarted(
+                stage=stage.name,
+                index=at.stage,
+                epochs=run.epochs,
+                steps_per_epoch=run.feed.steps,
+                first_epoch=before + 1,
+                prepare_s=run.prepare_s,
+            )
+        )
+        return run
+
+    # --- an epoch
+
+    def _epoch(self, run: StageRun, should_stop: Callable[[], bool]) -> None:
+        at = self.position
+        run.feed.start(at.stage_epoch)
+        clock = time.perf_counter
+        self._resumed_at = self._read_at = clock()
+        while at.iteration < run.feed.steps:
+            self._iteration(run)
+            now = clock()
+            if at.iteration % ROWS == 0 or now - self._read_at > READ_S:
+                self._read(run)
+                self._read_at = now
+            if should_stop():
+                self._pause(run)
+                raise InterruptedRunError(
+                    f"interrupted at step {at.step}; a checkpoint is written. "
+                    f"Go on with: genbench resume"
+                )
+            if self.recovery.age > self.checkpoint_s:
+                self._pause(run)
+
+    def _iteration(self, run: StageRun) -> None:
+        at = self.position
+        step = at.stage_epoch * run.feed.steps + at.iteration
+        steps = run.steps
+        batches = [Batch(x=x, y=y, step=step, steps=steps) for x, y in run.feed.draw(at.iteration)]
+        at.iteration += 1
+        at.step += 1
+        for update in run.updates:
+            if step % update.phase.every == 0:
+                for batch in batches[: update.phase.repeat]:
+                    run.ledger.record(update, at.step, update(batch))
+        self.averaging.update()
+
+    def _end_epoch(self, run: StageRun) -> EpochDone:
+        """Read the last losses, stop the clock, validate, tell."""
+        at = self.position
+        self._read(run, epoch_ends=True)
+        self._stop_clock()
+        train_s, began = at.train_s, time.perf_counter()
+        scores = validation(
+            run.stage, self.model, self.test_samples, self.spec, at.epoch + 1, self.device
+        )
+        ended = time.perf_counter()
+        if scores:
+            series = {key: [(at.step, value)] for key, value in scores.items()}
+            self._tell_steps(run, series, train_s)
+        at.epoch += 1
+        at.stage_epoch += 1
+        at.iteration = 0
+        done = EpochDone(
+            stage=run.stage.name,
+            stage_epoch=at.stage_epoch,
+            epoch=at.epoch,
+            step=at.step,
+            images=run.feed.images,
+            train_s=train_s,
+            eval_s=ended - began,
+            wall_s=at.wall_s + ended - self._epoch_began,
+            peak_mem=peak_memory(self.device),
+            losses={**run.ledger.end_epoch(), **scores},
+        )
+        at.train_s = at.wall_s = 0.0
+        self._epoch_began = ended
+        self.recovery.wait_for(done)
+        self.emit(done)
+        return done
+
+    def _evaluate(
+        self, between_epochs: Callable[[EpochDone], None] | None, done: EpochDone
+    ) -> None:
+        if between_epochs is not None:
+            with self.averaging.swapped_in(), evaluation(self.model, self.device):
+                between_epochs(done)
+
+    # --- losses and clocks
+
+    def _read(self, run: StageRun, *, epoch_ends: bool = False) -> None:
+        series, diverged = run.ledger.read(self.position.step, epoch_ends=epoch_ends)
+        if series:
+            seconds = self.position.train_s + time.perf_counter() - self._resumed_at
+            self._tell_steps(run, series, seconds)
+        if diverged is not None:
+            raise diverged
+
+    def _tell_steps(
+        self, run: StageRun, series: Mapping[str, list[tuple[int, float]]], seconds: float
+    ) -> None:
+        at = self.position
+        self.emit(
+            StepsDone(
+                stage=run.stage.name,
+                epoch=at.epoch + 1,
+                step=at.step,
+                series=series,
+                seconds=seconds,
+            )
+        )
+
+    def _stop_clock(self) -> None:
+        synchronize(self.device)
+        now = time.perf_counter()
+        self.position.train_s += now - self._resumed_at
+        self._resumed_at = now
+
+    # --- checkpoints
+
+    def _pause(self, run: StageRun) -> None:
+        """A checkpoint within an epoch; its seconds are no training."""
+        self._read(run)
+        self._stop_clock()
+        self._save(run)
+        self._resumed_at = self._read_at = time.perf_counter()
+
+    def _save(self, run: StageRun) -> None:
+        wall_s = self.position.wall_s + time.perf_counter() - self._epoch_began
+        self.recovery.save(self.position, run, wall_s=wall_s)
+
+    def _restore(self) -> Mapping[str, Any]:
+        self.position, sums = self.recovery.restore()
+        at = self.position
+        if at.stage_epoch == stage_epochs(self.stages[at.stage], self.spec):
+            at.stage, at.stage_epoch = at.stage + 1, 0
+        return sums

@@ -1,0 +1,160 @@
+"""What survives a crash: where a run stands, and when that is written down.
+
+A checkpoint holds the nets, their averages, the optimizers, the generators, the position and the
+open sums of the losses: everything that the next step depends on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from genbench.contracts import Model
+from genbench.engine.averaging import Averaging
+from genbench.engine.checkpoint import (
+    Snapshot,
+    last_checkpoint,
+    read_checkpoint,
+    restore_weights,
+    write_checkpoint,
+)
+from genbench.engine.optim import Player
+from genbench.engine.randomness import rng_state, set_rng_state
+from genbench.engine.stage import StageRun
+from genbench.errors import CheckpointError, DivergedError
+from genbench.events import Checkpointed, EpochDone, Listener
+
+SHARE = 0.05
+"""The share of the time that checkpoints at the ends of very short epochs may cost."""
+
+
+@dataclass
+class Position:
+    """Where a run stands. ``epoch`` and ``stage_epoch`` count finished epochs.
+
+    ``iteration`` counts the iterations of the open epoch, ``step`` those of the run; ``train_s``
+    and ``wall_s`` are the seconds spent on the open epoch so far.
+    """
+
+    stage: int = 0
+    stage_epoch: int = 0
+    iteration: int = 0
+    epoch: int = 0
+    step: int = 0
+    train_s: float = 0.0
+    wall_s: float = 0.0
+
+    def counts(self) -> dict[str, int]:
+        """The position without the seconds."""
+        return {name: n for name, n in asdict(self).items() if not name.endswith("_s")}
+
+
+class Recovery:
+    """Writes and reads a run's checkpoints, and tells which epochs are safe with them."""
+
+    def __init__(
+        self,
+        folder: Path,
+        emit: Listener,
+        *,
+        model: Model,
+        players: Mapping[str, Player],
+        averaging: Averaging,
+        device: torch.device,
+    ) -> None:
+        self._folder, self._emit, self._device = folder, emit, device
+        self._model, self._players, self._averaging = model, players, averaging
+        self._waiting: list[EpochDone] = []
+        self._written = time.perf_counter()
+        self._cost = 0.0
+
+    @property
+    def age(self) -> float:
+        """Seconds since the last checkpoint, or since the start."""
+        return time.perf_counter() - self._written
+
+    def is_due(self, position: Position, run: StageRun) -> bool:
+        """At the end of an epoch: yes, unless epochs are so short that it would slow the run.
+
+        A checkpoint of 3 M weights with Adam costs some 0.1 s, an epoch of the digits 0.05 s.
+        """
+        return position.stage_epoch == run.epochs or self._cost <= SHARE * self.age
+
+    def wait_for(self, done: EpochDone) -> None:
+        """An epoch that will be safe with the next checkpoint."""
+        self._waiting.append(done)
+
+    def save(self, position: Position, run: StageRun, *, wall_s: float) -> None:
+        """Write a checkpoint, then tell of each epoch that became safe with it.
+
+        Its seconds count into no epoch's training. Raises DivergedError, DiskFullError and
+        CheckpointError; the last checkpoint is kept then.
+        """
+        began = time.perf_counter()
+        self._check_finite(position, run)
+        players = self._players.items()
+        snapshot = Snapshot(
+            position=position.counts(),
+            weights=self._model.nets.state_dict(),
+            ema=self._averaging.state(),
+            state={
+                "position": asdict(replace(position, wall_s=wall_s)),
+                "optimizers": {name: player.optimizer.state_dict() for name, player in players},
+                "generators": rng_state(self._device),
+                "sums": run.ledger.state(),
+            },
+        )
+        path = write_checkpoint(self._folder, snapshot)
+        self._written = time.perf_counter()
+        self._cost = self._written - began
+        told: list[EpochDone | None] = [*self._waiting]
+        if position.iteration:
+            told.append(None)
+        self._waiting = []
+        for done in told:
+            step, epoch = position.step, position.epoch
+            self._emit(Checkpointed(path=path, step=step, epoch=epoch, epoch_done=done))
+
+    def restore(self) -> tuple[Position, Mapping[str, Any]]:
+        """Go back to the last checkpoint: the position, and the open sums for the ledger."""
+        path, snapshot = last_checkpoint(self._folder), read_checkpoint(self._folder)
+        restore_weights(self._model, snapshot.weights, path)
+        try:
+            self._averaging.restore(snapshot.ema)
+            for name, player in self._players.items():
+                player.optimizer.load_state_dict(snapshot.state["optimizers"][name])
+            set_rng_state(snapshot.state["generators"], self._device)
+            return Position(**snapshot.state["position"]), snapshot.state["sums"]
+        except (KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(
+                f"{path} holds another training state than this model has ({error}). "
+                f"Start it anew with: genbench rerun"
+            ) from error
+
+    @torch.no_grad()
+    def _check_finite(self, position: Position, run: StageRun) -> None:
+        parameters = list(self._model.nets.named_parameters())
+        finite = torch.stack([torch.isfinite(p).all() for _, p in parameters])
+        if bool(finite.all()):
+            return
+        name, parameter = parameters[finite.tolist().index(False)]
+        raise DivergedError(
+            stage=run.stage.name,
+            phase=self._mover(run, parameter),
+            term=f"the weight '{name}'",
+            step=position.step,
+            value=parameter[~torch.isfinite(parameter)][0].item(),
+        )
+
+    def _mover(self, run: StageRun, parameter: Tensor) -> str:
+        for phase in run.stage.phases:
+            for name in phase.updates:
+                if any(parameter is mine for mine in self._players[name].parameters):
+                    return phase.name
+        return ""

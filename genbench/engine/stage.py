@@ -1,0 +1,135 @@
+"""A stage made ready: its data prepared, its phases bound to their optimizers, its nets' modes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from genbench.contracts import Batch, Model, Stage
+from genbench.engine.device import autocast
+from genbench.engine.feed import Feed, Samples
+from genbench.engine.ledger import Ledger
+from genbench.engine.modes import evaluation, set_modes
+from genbench.engine.optim import Player, updated_nets
+from genbench.engine.plan import stage_epochs
+from genbench.engine.randomness import cpu_generator, derive_seed
+from genbench.engine.update import Update
+from genbench.errors import PluginError
+from genbench.spec import RunSpec
+
+PORTION = 1000
+"""Samples that `Stage.prepare` gets at once."""
+VALIDATION_BATCH = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageRun:
+    """A stage that is ready to be trained. ``steps`` are all its iterations."""
+
+    index: int
+    stage: Stage
+    epochs: int
+    feed: Feed
+    updates: tuple[Update, ...]
+    ledger: Ledger
+    prepare_s: float
+    learning: frozenset[str]
+
+    @property
+    def steps(self) -> int:
+        """The iterations of the whole stage."""
+        return self.epochs * self.feed.steps
+
+
+def ready(
+    index: int,
+    stage: Stage,
+    model: Model,
+    players: Mapping[str, Player],
+    train: Samples,
+    spec: RunSpec,
+    device: torch.device,
+) -> StageRun:
+    """Prepare a stage's data, set the modes of its nets, bind its phases."""
+    updates = tuple(
+        Update(
+            phase,
+            players,
+            model,
+            device=device,
+            precision=spec.precision,
+            compile=spec.compile,
+            accumulate=spec.accumulate,
+        )
+        for phase in stage.phases
+    )
+    learning = updated_nets(players, [name for phase in stage.phases for name in phase.updates])
+    begun = time.perf_counter()
+    samples = _prepared(index, stage, model, train, spec.seed, device)
+    prepare_s = time.perf_counter() - begun if stage.prepare else 0.0
+    set_modes(model.nets, learning)
+    width = max(phase.repeat for phase in stage.phases)
+    return StageRun(
+        index=index,
+        stage=stage,
+        epochs=stage_epochs(stage, spec),
+        feed=Feed(samples, batch_size=spec.batch_size, width=width, seed=spec.seed, stage=index),
+        updates=updates,
+        ledger=Ledger(stage, log_every=spec.log_every, device=device),
+        prepare_s=prepare_s,
+        learning=learning,
+    )
+
+
+def validation(
+    stage: Stage,
+    model: Model,
+    test: Samples | None,
+    spec: RunSpec,
+    epoch: int,
+    device: torch.device,
+) -> dict[str, float]:
+    """The means over the test split, weighted by samples, as ``test/name``; {} without any.
+
+    In eval mode, without gradients; the noise of an epoch comes from (seed, epoch) alone.
+    """
+    if stage.validate is None or test is None or not len(test):
+        return {}
+    rows: list[Tensor] = []
+    sizes: list[int] = []
+    names: tuple[str, ...] = ()
+    with evaluation(model, device), torch.no_grad():
+        torch.manual_seed(derive_seed(spec.seed, "validate", epoch))
+        for x, y in test.in_order(VALIDATION_BATCH):
+            with autocast(device, spec.precision):
+                values = stage.validate(Batch(x=x, y=y))
+            names = tuple(values)
+            rows.append(torch.stack([value.float() for value in values.values()]))
+            sizes.append(len(x))
+    table = torch.stack(rows).cpu().double()
+    weights = torch.tensor(sizes, dtype=torch.float64) / sum(sizes)
+    means = (weights @ table).tolist()
+    return {f"test/{name}": mean for name, mean in zip(names, means, strict=True)}
+
+
+def _prepared(
+    index: int, stage: Stage, model: Model, train: Samples, seed: int, device: torch.device
+) -> Samples:
+    if stage.prepare is None:
+        return train
+    generator = cpu_generator(seed, "prepare", index)
+    with evaluation(model, device), torch.no_grad():
+        parts = [stage.prepare(x, generator) for x, _ in train.in_order(PORTION)]
+        whole = torch.cat([part.to(device, torch.float32) for part in parts])
+        if len(whole) != len(train):
+            raise PluginError(
+                f"stage '{stage.name}': prepare returned {len(whole)} samples for {len(train)}; "
+                f"it must return one for each"
+            )
+        if stage.prepared is not None:
+            stage.prepared(whole)
+    return train.replaced(whole)

@@ -1,0 +1,212 @@
+"""One phase's move: loss, gradients, clipping, step.
+
+Law: no gradient of one player's loss ever reaches another player's weights. It holds by
+construction, twice: parameters that the phase doesn't update need no gradient while its loss is
+computed, and each optimizer's total is differentiated with respect to its own parameters only.
+All totals are differentiated before any optimizer steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+import torch
+import torch._functorch.config
+from torch import Tensor, nn
+
+from genbench.contracts import MONITOR, Batch, Model, Phase, Terms
+from genbench.engine.device import autocast
+from genbench.engine.optim import Player
+from genbench.errors import PluginError, suggest
+
+Layout = dict[str, tuple[str, ...]]
+"""The names that a loss returns: optimizer -> its terms, and ``MONITOR`` -> its values, last."""
+
+
+class Update:
+    """A phase, ready to be called with batches; each call returns the values of its `layout`.
+
+    With ``accumulate`` k a batch is worked off in k portions, each loss weighted by its share:
+    the gradient of the whole batch where the loss is a mean over samples (not through BatchNorm,
+    which then sees the portions).
+    """
+
+    def __init__(
+        self,
+        phase: Phase,
+        players: Mapping[str, Player],
+        model: Model,
+        *,
+        device: torch.device,
+        precision: str = "fp32",
+        compile: bool = False,
+        accumulate: int = 1,
+    ) -> None:
+        self.phase = phase
+        self.layout: Layout | None = None
+        self._players = [_player(phase, name, players) for name in phase.updates]
+        self._parameters = [p for player in self._players for p in player.parameters]
+        self._others = _others(model.nets, self._parameters)
+        self._device, self._precision, self._accumulate = device, precision, accumulate
+        self._loss = _compiled(phase) if compile and phase.compile else phase.loss
+
+    def __call__(self, batch: Batch) -> list[Tensor]:
+        """Make the move on ``batch``; 0-dim fp32 tensors on the device, in the layout's order."""
+        for parameter in self._parameters:
+            parameter.grad = None
+        if self._accumulate == 1:
+            terms = self._compute(batch)
+            values = self._values(terms)
+            self._differentiate(values)
+        else:
+            values = self._accumulated(batch)
+            terms = self._terms(values)
+        for player in self._players:
+            player.clip()
+        for player in self._players:
+            player.step(batch.step, batch.steps)
+        if self.phase.after is not None:
+            with torch.no_grad():
+                self.phase.after(terms)
+        return values
+
+    def _accumulated(self, batch: Batch) -> list[Tensor]:
+        sums: list[Tensor] = []
+        for portion in _portions(batch, self._accumulate):
+            share = len(portion) / len(batch)
+            values = [share * value for value in self._values(self._compute(portion))]
+            self._differentiate(values)
+            values = [value.detach() for value in values]
+            sums = [a + b for a, b in zip(sums, values, strict=True)] if sums else values
+        return sums
+
+    def _compute(self, batch: Batch) -> Terms:
+        with _without_gradients(self._others), autocast(self._device, self._precision):
+            return self._loss(batch)
+
+    def _values(self, terms: Terms) -> list[Tensor]:
+        """All terms in fp32: under autocast a sum in bf16 would keep 8 bits of a loss."""
+        if self.layout is None:
+            self.layout = check_terms(self.phase, terms, self._device)
+        values = [
+            terms[owner][name].float() for owner, names in self.layout.items() for name in names
+        ]
+        if sum(map(len, terms.values())) != len(values):
+            raise PluginError(
+                f"phase '{self.phase.name}' returned other terms than at its first step: "
+                f"{_described(terms)} instead of {self.layout}; return the same names each time"
+            )
+        return values
+
+    def _differentiate(self, values: list[Tensor]) -> None:
+        assert self.layout is not None
+        last = self._players[-1]
+        start = 0
+        for player in self._players:
+            stop = start + len(self.layout[player.name])
+            total = values[start]
+            for value in values[start + 1 : stop]:
+                total = total + value
+            if not total.requires_grad:
+                raise self._detached(player)
+            torch.autograd.backward(
+                total, inputs=player.parameters, retain_graph=player is not last
+            )
+            if player.parameters[0].grad is None:
+                self._check_reached(player)
+            start = stop
+
+    def _check_reached(self, player: Player) -> None:
+        if all(parameter.grad is None for parameter in player.parameters):
+            raise self._detached(player)
+
+    def _detached(self, player: Player) -> PluginError:
+        return PluginError(
+            f"phase '{self.phase.name}': the loss for optimizer '{player.name}' doesn't depend on "
+            f"the weights of its nets ({', '.join(player.settings.nets)})"
+        )
+
+    def _terms(self, values: list[Tensor]) -> dict[str, dict[str, Tensor]]:
+        assert self.layout is not None
+        rest = iter(values)
+        return {owner: {name: next(rest) for name in names} for owner, names in self.layout.items()}
+
+
+def check_terms(phase: Phase, terms: Terms, device: torch.device) -> Layout:
+    """The layout of what a loss returned. Raises PluginError where it isn't what it must be."""
+    where = f"phase '{phase.name}'"
+    if not isinstance(terms, Mapping) or not all(isinstance(v, Mapping) for v in terms.values()):
+        raise PluginError(f"{where}: the loss must return {{optimizer: {{term: tensor}}}}")
+    given = set(terms) - {MONITOR}
+    if given != set(phase.updates):
+        raise PluginError(
+            f"{where}: the loss returned terms for {sorted(given)}, but updates names "
+            f"{sorted(phase.updates)}"
+        )
+    for owner, named in terms.items():
+        if not named and owner != MONITOR:
+            raise PluginError(f"{where}: the loss has no term for optimizer '{owner}'")
+        if "loss" in named and len(named) > 1 and owner != MONITOR:
+            raise PluginError(f"{where}: a term may be called 'loss' only where it is the only one")
+        for name, value in named.items():
+            if not isinstance(value, Tensor) or value.dim() or value.device.type != device.type:
+                raise PluginError(
+                    f"{where}: '{owner}/{name}' must be a 0-dim tensor on {device.type}, "
+                    f"not {_kind(value)}"
+                )
+    owners = [*phase.updates, *([MONITOR] if terms.get(MONITOR) else [])]
+    return {owner: tuple(terms[owner]) for owner in owners}
+
+
+def _compiled(phase: Phase) -> Callable[[Batch], Terms]:
+    """The loss, compiled. Shapes are constant by the feed; ``batch.step`` becomes a symbol.
+
+    Several players differentiate one graph one after the other, which a compiled backward that
+    reuses its saved tensors as scratch (a donated buffer) can't stand.
+    """
+    if len(phase.updates) > 1:
+        torch._functorch.config.donated_buffer = False
+    return torch.compile(phase.loss)
+
+
+@contextmanager
+def _without_gradients(parameters: list[nn.Parameter]) -> Iterator[None]:
+    for parameter in parameters:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in parameters:
+            parameter.requires_grad_(True)
+
+
+def _player(phase: Phase, name: str, players: Mapping[str, Player]) -> Player:
+    if name not in players:
+        raise PluginError(
+            f"phase '{phase.name}' updates unknown optimizer '{name}'{suggest(name, players)}"
+        )
+    return players[name]
+
+
+def _others(nets: nn.ModuleDict, own: list[nn.Parameter]) -> list[nn.Parameter]:
+    mine = set(own)
+    return [p for p in nets.parameters() if p.requires_grad and p not in mine]
+
+
+def _portions(batch: Batch, count: int) -> list[Batch]:
+    xs = batch.x.chunk(count)
+    ys = [None] * len(xs) if batch.y is None else batch.y.chunk(count)
+    return [
+        Batch(x=x, y=y, step=batch.step, steps=batch.steps) for x, y in zip(xs, ys, strict=True)
+    ]
+
+
+def _described(terms: Terms) -> Layout:
+    return {owner: tuple(named) for owner, named in terms.items()}
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, Tensor):
+        return f"a tensor of shape {tuple(value.shape)} on {value.device.type}"
+    return f"{type(value).__name__}"

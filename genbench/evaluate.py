@@ -1,0 +1,282 @@
+"""Samples -> images -> scores: one draw of each sampler feeds all sample metrics of a run.
+
+Samples are worked off minibatch by minibatch, so that memory doesn't grow with their number. The
+same model, data and seed give the same samples, whatever was drawn before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from genbench.contracts import (
+    CAPABILITIES,
+    Conditional,
+    Data,
+    Metric,
+    MetricContext,
+    SampleContext,
+    Sampler,
+    Score,
+)
+from genbench.errors import IncompatibleError, PluginError, UsageError
+from genbench.events import Evaluated
+from genbench.pixels import to_float, to_uint8
+from genbench.spec import Part
+
+MOST_SAMPLES = 10_000
+"""The default number of samples is the size of the test split, and at most this."""
+
+Samplers = Sequence[tuple[Part, Sampler]]
+Metrics = Sequence[tuple[Part, Metric]]
+
+_LACKS = {
+    "generates": "that generates",
+    "discriminates": "that discriminates",
+    "encodes": "that encodes",
+    "reconstructs": "that reconstructs",
+    "conditional": "that takes labels",
+    "has-likelihood": "that has a likelihood",
+    "translates": "that translates",
+}
+
+
+def evaluate(
+    model: Any,
+    data: Data,
+    *,
+    samplers: Samplers,
+    metrics: Metrics,
+    device: torch.device,
+    n: int | None = None,
+    seed: int,
+    cache: Path,
+    offline: bool = False,
+    epoch: int,
+    stage: str,
+    batch_size: int = 500,
+) -> list[Evaluated]:
+    """Score a model in eval mode on ``device``: one record a sampler, then one of the model itself.
+
+    The record of the model metrics has the sampler ``""``. ``n`` is the number of samples (None:
+    `default_n`); ``seed`` is the run's, from which the draw's own is derived. A metric whose
+    reference can't be had, or whose samples are not finite, stands in ``skipped`` with the reason.
+    Seconds are read after a device synchronize; a metric's include getting its reference.
+    Raises IncompatibleError where a part asks for what the model can't do.
+    """
+    check_fit(model, samplers, metrics)
+    context = MetricContext(
+        data=data,
+        model=model,
+        device=device,
+        cache=cache,
+        n=default_n(data) if n is None else n,
+        seed=evaluation_seed(seed),
+        offline=offline,
+        batch_size=batch_size,
+    )
+    of_samples = [(part, metric) for part, metric in metrics if metric.uses == "samples"]
+    of_model = [(part, metric) for part, metric in metrics if metric.uses == "model"]
+    evaluated = []
+    for part, sampler in samplers if of_samples else ():
+        with _own_randomness(context):
+            sheet = _Sheet(context, of_samples)
+            sheet.draw(part, sampler)
+            evaluated.append(sheet.evaluated(epoch, stage, part, sampler.diagnostics()))
+    if of_model:
+        with _own_randomness(context):
+            sheet = _Sheet(context, of_model)
+            evaluated.append(sheet.evaluated(epoch, stage, Part(name=""), {}))
+    return evaluated
+
+
+def default_n(data: Data) -> int:
+    """As many samples as the test split has images, at most `MOST_SAMPLES`."""
+    return min(len(data.test.x), MOST_SAMPLES)
+
+
+def evaluation_seed(seed: int) -> int:
+    """The seed of the samples that are scored: derived from the run's, but not the same.
+
+    Samples drawn from the seed that also drew the weights would not be independent of them.
+    """
+    return int.from_bytes(hashlib.sha256(f"genbench evaluation {seed}".encode()).digest()[:6])
+
+
+def check_fit(model: Any, samplers: Samplers, metrics: Metrics, *, name: str | None = None) -> None:
+    """Raise IncompatibleError where a sampler or metric asks for what the model can't do.
+
+    ``name`` is what the message calls the model (default: its class).
+    """
+    wanted = [("sampler", part, sampler.requires) for part, sampler in samplers]
+    wanted += [("metric", part, metric.requires) for part, metric in metrics]
+    for kind, part, requires in wanted:
+        for capability in requires:
+            if capability not in CAPABILITIES:
+                raise PluginError(
+                    f"{kind} '{part.name}' asks for an unknown capability '{capability}'; known: "
+                    f"{', '.join(CAPABILITIES)}"
+                )
+            if not isinstance(model, CAPABILITIES[capability]):
+                raise IncompatibleError(
+                    f"{kind} '{part.name}' needs a model {_LACKS[capability]}; "
+                    f"'{name or type(model).__name__}' does not"
+                )
+
+
+class _Sheet:
+    """The metrics of one record while they are taken: their seconds, scores and what was skipped.
+
+    Gradients are on while a metric gets ready and while a sampler draws (it may need them, or
+    switch them off itself); off while metrics look at samples.
+    """
+
+    def __init__(self, context: MetricContext, metrics: Metrics) -> None:
+        self._context = context
+        self._seconds: dict[str, float] = {}
+        self._skipped: dict[str, str] = {}
+        self._taken: list[tuple[str, Metric]] = []
+        for part, metric in metrics:
+            try:
+                with _Timed(self._seconds, part.name, context.device), torch.enable_grad():
+                    metric.begin(context)
+            except UsageError as error:
+                self._skipped[part.name] = str(error)
+            else:
+                self._taken.append((part.name, metric))
+
+    def draw(self, part: Part, sampler: Sampler) -> None:
+        """Draw all samples and show each minibatch to every metric."""
+        drawn = self._drawn(sampler) if self._taken else iter(())
+        # Again, so that samples don't depend on what the metrics drew while they got ready.
+        torch.manual_seed(self._context.seed)
+        count = 0
+        while True:
+            with _Timed(self._seconds, "sampling", self._context.device):
+                x = next(drawn, None)
+            if x is None:
+                break
+            count += len(x)
+            if not torch.isfinite(x).all():
+                self._skip_all(f"the samples of '{part.name}' are not finite (nan or inf)")
+                return
+            self._show(x)
+        if self._taken and count != self._context.n:
+            raise PluginError(
+                f"sampler '{part.name}' yielded {count} samples where {self._context.n} were asked"
+            )
+
+    def evaluated(
+        self, epoch: int, stage: str, part: Part, diagnostics: Mapping[str, float]
+    ) -> Evaluated:
+        """Take the scores of all metrics that were not skipped."""
+        scores: list[Score] = []
+        for name, metric in self._taken:
+            try:
+                with _Timed(self._seconds, name, self._context.device), torch.no_grad():
+                    scores += metric.result()
+            except UsageError as error:
+                self._skipped[name] = str(error)
+        return Evaluated(
+            epoch=epoch,
+            stage=stage,
+            sampler=part.name,
+            sampler_settings=part.settings,
+            scores=tuple(scores),
+            seconds=self._seconds,
+            diagnostics=dict(diagnostics),
+            skipped=self._skipped,
+        )
+
+    def _show(self, x: Tensor) -> None:
+        images = to_uint8(x) if x.dim() == 4 else x
+        for name, metric in self._taken:
+            with _Timed(self._seconds, name, self._context.device), torch.no_grad():
+                metric.update(images)
+
+    def _skip_all(self, reason: str) -> None:
+        self._skipped.update({name: reason for name, _ in self._taken})
+        self._taken = []
+
+    def _drawn(self, sampler: Sampler) -> Iterator[Tensor]:
+        """The sampler's minibatches as images or points, drawn from a fresh generator."""
+        context = self._context
+        generator = torch.Generator().manual_seed(context.seed)
+        asked = SampleContext(
+            device=context.device,
+            generator=generator,
+            batch_size=context.batch_size,
+            labels=_labels(context),
+            real=lambda count: _real(context, count),
+        )
+        draw = iter(sampler.draw(context.model, context.n, asked))
+        while True:
+            with torch.enable_grad():
+                x = next(draw, None)
+            if x is None:
+                return
+            x = x.detach()
+            if context.data.render is not None:
+                with torch.no_grad():
+                    x = context.data.render(x)
+            yield x
+
+
+class _Timed:
+    """Adds the seconds of a block to ``seconds[key]``, the device's queue emptied on both ends."""
+
+    def __init__(self, seconds: dict[str, float], key: str, device: torch.device) -> None:
+        self._seconds, self._key, self._device = seconds, key, device
+
+    def __enter__(self) -> None:
+        _synchronize(self._device)
+        self._start = time.perf_counter()
+
+    def __exit__(self, *error: object) -> None:
+        _synchronize(self._device)
+        spent = time.perf_counter() - self._start
+        self._seconds[self._key] = self._seconds.get(self._key, 0.0) + spent
+
+
+def _synchronize(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+@contextmanager
+def _own_randomness(context: MetricContext) -> Iterator[None]:
+    """Seed the global generators for a model that draws from them, and give them back after."""
+    cuda = [context.device] if context.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=cuda):
+        torch.manual_seed(context.seed)
+        yield
+
+
+def _labels(context: MetricContext) -> Tensor | None:
+    """Classes for a conditional model, as frequent as in the training split; else None."""
+    if not isinstance(context.model, Conditional):
+        return None
+    order = np.random.default_rng(context.seed)
+    y = context.data.train.y
+    if y is None:
+        return torch.from_numpy(order.integers(context.model.classes, size=context.n))
+    return torch.from_numpy(np.asarray(order.choice(y, size=context.n), dtype=np.int64))
+
+
+def _real(context: MetricContext, count: int) -> Iterator[Tensor]:
+    """The first ``count`` test samples, in [-1, 1], as the model was trained on them."""
+    x = context.data.test.x[:count]
+    for start in range(0, len(x), context.batch_size):
+        batch = torch.from_numpy(np.array(x[start : start + context.batch_size]))
+        batch = batch.to(context.device)
+        yield to_float(batch) if batch.dtype == torch.uint8 else batch

@@ -1,0 +1,114 @@
+"""The classifier that fd_clf takes its features from: shipped with genbench, or trained here.
+
+Shipped weights are made by ``scripts/train_classifiers.py`` and kept in ``weights/``. Others are
+trained on the training split once and kept in the cache, keyed by data, architecture and recipe.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from genbench import Data, MetricContext
+from genbench_metrics.cache import cached_tensors, digest_of
+from genbench_metrics.features import resized
+from genbench_metrics.lenet import ARCHITECTURE, DIM, LeNet, Recipe, accuracy, trained
+
+WEIGHTS = Path(__file__).parent / "weights"
+SHIPPED = ("digits", "mnist", "fashion-mnist")
+TRAINED_HERE = Recipe(images=160_000)
+"""A third of what the shipped ones saw: half a minute on one core, on the way to a score."""
+
+
+class ClassifierFeatures:
+    """The 84 features of a trained `LeNet`; images of another size are resized to its input."""
+
+    name = f"{ARCHITECTURE}-{DIM}"
+    dim = DIM
+
+    def __init__(
+        self, net: LeNet, *, trained_on: str, shape: tuple[int, ...], device: torch.device
+    ) -> None:
+        same = shape[1:] == (net.size, net.size)
+        self._device = device
+        self._net = net.to(device).requires_grad_(False).eval()
+        self.protocol: Mapping[str, Any] = {
+            "extractor": self.name,
+            "layer": f"last hidden after ReLU ({DIM})",
+            "weights": digest_of(net.state_dict()),
+            "trained_on": trained_on,
+            "resize": "none" if same else f"{net.size}x{net.size}, bilinear, antialiased",
+        }
+
+    def features(self, samples: Tensor) -> Tensor:
+        """Float32 (b, 84)."""
+        with torch.no_grad():
+            return self._net.features(resized(samples.to(self._device), self._net.size))
+
+
+def classifier_for(
+    context: MetricContext, shape: tuple[int, ...], recipe: Recipe | None = None
+) -> tuple[ClassifierFeatures, str]:
+    """The extractor for a labelled image data set, and what to say of it in the score's note.
+
+    ``shape`` (C, H, W) is that of the images as scored.
+    """
+    data, device = context.data, context.device
+    if data.spec.name in SHIPPED and shape[0] == 1 and data.render is None:
+        net, origin = shipped(data.spec.name), f"{data.spec.name}, shipped"
+        return ClassifierFeatures(net, trained_on=origin, shape=shape, device=device), ""
+    net, right = _kept_or_trained(context, shape, recipe or TRAINED_HERE)
+    origin = f"{data.spec.name}, {data.train.digest}"
+    note = f"classifier trained here, {right:.1%} right on the test split"
+    return ClassifierFeatures(net, trained_on=origin, shape=shape, device=device), note
+
+
+def shipped(name: str) -> LeNet:
+    """The classifier that comes with genbench for one of `SHIPPED`."""
+    return _loaded(load_file(WEIGHTS / f"{name}.safetensors"), channels=1, classes=10, size=28)
+
+
+def _kept_or_trained(
+    context: MetricContext, shape: tuple[int, ...], recipe: Recipe
+) -> tuple[LeNet, float]:
+    data, device = context.data, context.device
+    channels, classes = shape[0], data.spec.classes or 0
+    size = 28 if max(shape[1:]) <= 28 else 32
+    key = {
+        "architecture": f"{ARCHITECTURE} {channels}x{size}x{size} {classes}",
+        "data": data.train.digest,
+        "labels": _labels_digest(data),
+        "split": "train",
+        "recipe": asdict(recipe),
+    }
+
+    def build() -> dict[str, Tensor]:
+        net = trained(
+            data, channels=channels, classes=classes, size=size, recipe=recipe, device=device
+        )
+        right = accuracy(net, data, data.test, device=device)
+        return {**net.state_dict(), "accuracy": torch.tensor(right, dtype=torch.float64)}
+
+    tensors = cached_tensors(context.cache / "metrics", "classifier", key, build)
+    right = float(tensors.pop("accuracy"))
+    return _loaded(tensors, channels=channels, classes=classes, size=size), right
+
+
+def _loaded(tensors: Mapping[str, Tensor], *, channels: int, classes: int, size: int) -> LeNet:
+    """A classifier of these weights; no random number is drawn for the ones they replace."""
+    with torch.device("meta"):
+        net = LeNet(channels=channels, classes=classes, size=size)
+    net.load_state_dict(tensors, assign=True)
+    return net.requires_grad_(False).eval()
+
+
+def _labels_digest(data: Data) -> str:
+    labels = b"" if data.train.y is None else data.train.y.astype("<i8").tobytes()
+    return hashlib.sha256(labels).hexdigest()

@@ -1,0 +1,41 @@
+"""fd_pixel: the Fréchet distance on raw pixels. Needs no weights; a weak judge of pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from torch import Tensor
+
+from genbench import MetricContext, Score
+from genbench_metrics.features import PixelFeatures, sample_shape
+from genbench_metrics.reference import DistanceToTest
+from genbench_metrics.settings import FdPixelSettings
+
+FLOOR_DRAWS = 3
+"""One draw alone is 4 % off (sd)."""
+
+
+class FdPixel:
+    """Compares means and covariances of pixel values: comparable everywhere, for any data."""
+
+    uses: Literal["samples", "model"] = "samples"
+    requires: tuple[str, ...] = ()
+
+    def __init__(self, settings: FdPixelSettings | None = None) -> None:
+        self._settings = settings or FdPixelSettings()
+
+    def begin(self, context: MetricContext) -> None:
+        """Get the moments of the test split."""
+        extractor = PixelFeatures(sample_shape(context.data))
+        self._distance = DistanceToTest(
+            context, extractor, n=self._settings.n, floor_draws=FLOOR_DRAWS
+        )
+
+    def update(self, images: Tensor) -> None:
+        """Take a minibatch of samples."""
+        self._distance.update(images)
+
+    def result(self) -> Sequence[Score]:
+        """One score, ``fd_pixel``."""
+        return [self._distance.score("fd_pixel")]

@@ -1,0 +1,82 @@
+"""reconstruction: mean squared error of reconstructed test images, per pixel in [0, 1]."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from genbench import Conditional, MetricContext, Score, to_float
+from genbench_metrics.settings import ReconstructionSettings
+
+
+class Reconstruction:
+    """Squared error between a test image and the model's noiseless rendering of it.
+
+    Images are compared in [0, 1], so an error of 0.01 is a typical deviation of a tenth of the
+    grey scale; nothing is rounded or clamped. Point data is compared in its own unit.
+    """
+
+    uses: Literal["samples", "model"] = "model"
+    requires: tuple[str, ...] = ("reconstructs",)
+
+    def __init__(self, settings: ReconstructionSettings | None = None) -> None:
+        self._settings = settings or ReconstructionSettings()
+
+    def begin(self, context: MetricContext) -> None:
+        """Remember where the test images are."""
+        self._context = context
+
+    def update(self, images: Tensor) -> None:
+        """Takes no samples: this score is of the model itself."""
+
+    def result(self) -> Sequence[Score]:
+        """One score, ``reconstruction``."""
+        test = self._context.data.test
+        n = min(self._settings.n, len(test.x))
+        total, values = torch.zeros((), dtype=torch.float64), 0
+        for start in range(0, n, self._context.batch_size):
+            error = self._squared_error(start, min(start + self._context.batch_size, n))
+            total += error.double().sum().cpu() if error.device.type != "mps" else error.sum().cpu()
+            values += error.numel()
+        return [
+            Score(
+                metric="reconstruction",
+                value=float(total) / values,
+                n=n,
+                direction="min",
+                protocol={
+                    "distance": "mean squared error",
+                    "range": "[0, 1]" if self._are_images else "as given",
+                    "n": n,
+                    "reference": "test" if self._context.data.render is None else "test, rendered",
+                    "reference_n": n,
+                    "reference_digest": test.digest,
+                    "resize": "none",
+                    "implementation": "genbench-reconstruction-1",
+                },
+            )
+        ]
+
+    @property
+    def _are_images(self) -> bool:
+        return self._context.data.spec.is_image or self._context.data.render is not None
+
+    def _squared_error(self, start: int, stop: int) -> Tensor:
+        """Squared errors of some test images, of any shape with one entry a value."""
+        context, test = self._context, self._context.data.test
+        chosen = torch.from_numpy(test.x[start:stop].copy()).to(context.device)
+        x = to_float(chosen) if chosen.dtype == torch.uint8 else chosen
+        y = None
+        if isinstance(context.model, Conditional) and test.y is not None:
+            y = torch.from_numpy(test.y[start:stop].copy()).to(context.device)
+        with torch.no_grad():
+            again = context.model.reconstruct(x, y)
+            if context.data.render is not None:
+                x, again = context.data.render(x), context.data.render(again)
+        # From [-1, 1] to [0, 1]: half the difference.
+        scale = 0.5 if self._are_images else 1.0
+        error: Tensor = ((again.float() - x) * scale).square()
+        return error

@@ -1,0 +1,81 @@
+"""Laws of the optimizers: ownership and schedules in closed form."""
+
+from __future__ import annotations
+
+import math
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+
+from genbench.contracts import Optimizer, Schedule
+from genbench.engine.optim import build_players, factor
+from genbench.errors import PluginError
+
+
+def model_of(nets, **optimizers):
+    return SimpleNamespace(nets=nn.ModuleDict(nets), optimizers=lambda: optimizers)
+
+
+def test_constant_schedule_is_one_and_warm_up_rises_linearly_to_it():
+    assert {factor(Schedule(), k, 10) for k in range(10)} == {1.0}
+    rising = [factor(Schedule(warmup=0.5), k, 8) for k in range(8)]
+    assert rising == [0.25, 0.5, 0.75, 1.0, 1.0, 1.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize("warmup", [0.0, 0.3])
+def test_linear_and_cosine_follow_their_closed_form_after_the_warm_up(warmup):
+    steps, w = 50, warmup * 50
+    for k in range(math.ceil(w), steps):
+        p = (k - w) / (steps - w)
+        linear = Schedule(kind="linear", warmup=warmup, final=0.1)
+        assert factor(linear, k, steps) == pytest.approx(1 - 0.9 * p)
+        cosine = Schedule(kind="cosine", warmup=warmup, final=0.1)
+        assert factor(cosine, k, steps) == pytest.approx(
+            0.1 + 0.9 * (1 + math.cos(math.pi * p)) / 2
+        )
+
+
+def test_step_schedule_drops_by_gamma_each_share_of_the_stage():
+    schedule = Schedule(kind="step", gamma=0.1, every=0.25)
+    found = [factor(schedule, k, 8) for k in range(8)]
+    assert found == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.01, 0.001, 0.001])
+
+
+@pytest.mark.parametrize("kind", ["adam", "adamw", "sgd", "rmsprop"])
+def test_rate_in_use_is_base_rate_times_factor_and_each_kind_moves_the_weights(kind):
+    net = nn.Linear(2, 1)
+    schedule = Schedule(kind="linear")
+    settings = Optimizer(nets=("f",), kind=kind, lr=0.5, momentum=0.5, schedule=schedule)
+    player = build_players(model_of({"f": net}, f=settings), clip_norm=None)["f"]
+    before = net.weight.detach().clone()
+    net(torch.ones(3, 2)).sum().backward()
+    player.step(3, 4)
+    assert player.optimizer.param_groups[0]["lr"] == 0.5 * 0.25
+    assert not torch.equal(before, net.weight)
+
+
+def test_parameter_with_two_owners_is_refused():
+    shared = nn.Linear(2, 2)
+    model = model_of(
+        {"a": shared, "b": nn.Sequential(shared, nn.Linear(2, 2))},
+        first=Optimizer(nets=("a",)),
+        second=Optimizer(nets=("b",)),
+    )
+    with pytest.raises(PluginError, match="'first' and 'second' share a parameter"):
+        build_players(model, clip_norm=None)
+
+
+def test_weights_tied_within_one_optimizer_are_owned_once():
+    shared = nn.Linear(2, 2)
+    model = model_of({"a": shared, "b": shared}, both=Optimizer(nets=("a", "b")))
+    assert len(build_players(model, clip_norm=None)["both"].parameters) == 2
+
+
+def test_unknown_net_and_empty_optimizer_are_refused():
+    nets = {"encoder": nn.Linear(2, 2), "nothing": nn.ReLU()}
+    with pytest.raises(PluginError, match="did you mean 'encoder'"):
+        build_players(model_of(nets, f=Optimizer(nets=("encodr",))), clip_norm=None)
+    with pytest.raises(PluginError, match="owns no parameter"):
+        build_players(model_of(nets, f=Optimizer(nets=("nothing",))), clip_norm=None)

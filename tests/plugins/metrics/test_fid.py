@@ -1,0 +1,158 @@
+"""The laws of fid: torch-fidelity's number, weights by path, and one sentence without them."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch_fidelity
+from torch import nn
+
+from genbench import Data, DataError, DataSpec, Score, Split, UsageError
+from genbench_metrics.fid import Fid
+from genbench_metrics.inception import _network
+from genbench_metrics.settings import FidSettings
+
+SHAPE = (3, 24, 24)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Inception-v3 with random weights that keep the scale of the signal from layer to layer."""
+    from torch_fidelity import feature_extractor_inceptionv3 as published
+
+    class Unloaded(published.FeatureExtractorInceptionV3):
+        def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
+            return None
+
+    path = tmp_path_factory.mktemp("inception") / "random.pth"
+    torch.save({}, path)
+    torch.manual_seed(0)
+    network = Unloaded("x", ["2048"], feature_extractor_weights_path=str(path))
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+    torch.save(network.state_dict(), path)
+    return path
+
+
+class Images(torch.utils.data.Dataset[torch.Tensor]):
+    """Bare uint8 tensors, as torch-fidelity wants them."""
+
+    def __init__(self, images: np.ndarray[Any, Any]) -> None:
+        self.images = torch.from_numpy(np.array(images))
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        return self.images[index]
+
+
+def _score(metric: Fid, context: Any, images: np.ndarray[Any, Any]) -> Score:
+    metric.begin(context)
+    for batch in torch.from_numpy(np.array(images)).split(10):
+        metric.update(batch)
+    (score,) = metric.result()
+    return score
+
+
+def test_fid_is_torch_fidelitys_on_the_same_images_and_weights(context: Any, weights: Path) -> None:
+    made = context(shape=SHAPE, test=_few(SHAPE, 10, 1), train=_few(SHAPE, 2, 2), n=10)
+    noise = np.random.default_rng(0).integers(0, 256, (10, *SHAPE), dtype=np.uint8)
+    ours = _score(Fid(FidSettings(weights=str(weights))), made, noise)
+    theirs = torch_fidelity.calculate_metrics(
+        input1=Images(noise),
+        input2=Images(made.data.test.x),
+        fid=True,
+        cuda=False,
+        save_cpu_ram=True,
+        cache=False,
+        verbose=False,
+        batch_size=10,
+        feature_extractor_weights_path=str(weights),
+    )["frechet_inception_distance"]
+    assert ours.value == pytest.approx(theirs, rel=1e-5)
+    assert ours.protocol["weights"] == hashlib.sha256(weights.read_bytes()).hexdigest()
+    assert ours.protocol["extractor"] == "inception-v3-compat"
+    assert ours.protocol["torch-fidelity"] == torch_fidelity.__version__
+    assert "n = 10 is below 10 x 2048" in ours.note
+
+
+def test_grey_images_are_repeated_to_rgb(weights: Path) -> None:
+    from genbench_metrics.inception import InceptionFeatures
+
+    extractor = InceptionFeatures(weights, device=torch.device("cpu"))
+    grey = torch.randint(0, 256, (2, 1, 20, 20), dtype=torch.uint8)
+    assert torch.equal(extractor.features(grey), extractor.features(grey.repeat(1, 3, 1, 1)))
+
+
+def test_without_weights_one_sentence_names_both_ways_to_mend_it(
+    context: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    with pytest.raises(
+        DataError, match=r"without GENBENCH_OFFLINE.*--set metric\.fid\.weights=PATH"
+    ):
+        Fid().begin(context())
+
+
+def test_a_download_that_fails_says_why_and_how_to_go_on(
+    context: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreachable(*args: Any, **kwargs: Any) -> None:
+        raise OSError("network is unreachable")
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", unreachable)
+    with pytest.raises(DataError, match=r"network is unreachable.*--set metric\.fid\.weights=PATH"):
+        Fid().begin(context(offline=False))
+
+
+def test_a_cached_file_that_is_not_the_published_one_is_refused(
+    context: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, weights: Path
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    path = tmp_path / "hub" / "checkpoints" / "weights-inception-2015-12-05-6726825d.pth"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(weights.read_bytes())
+    with pytest.raises(DataError, match="is not the published Inception file"):
+        Fid().begin(context())
+
+
+def test_weights_that_would_run_code_are_refused_unrun(tmp_path: Path) -> None:
+    class Trap:
+        def __reduce__(self) -> Any:
+            return Path.touch, (tmp_path / "it ran",)
+
+    with pytest.raises(DataError, match="does not hold torch-fidelity's Inception weights"):
+        _network(pickle.dumps({"weight": Trap()}), tmp_path / "trap.pth")
+    assert not (tmp_path / "it ran").exists()
+
+
+def test_weights_of_another_network_are_refused_by_name(context: Any, tmp_path: Path) -> None:
+    path = tmp_path / "other.pth"
+    torch.save(nn.Linear(2, 2).state_dict(), path)
+    with pytest.raises(DataError, match=r"other\.pth does not hold"):
+        Fid(FidSettings(weights=str(path))).begin(context())
+    with pytest.raises(DataError, match=r"no Inception weights at .*nowhere"):
+        Fid(FidSettings(weights=str(tmp_path / "nowhere"))).begin(context())
+
+
+def test_fid_of_points_names_fd_pixel(context: Any) -> None:
+    split = Split(x=np.zeros((9, 2), np.float32), y=None, digest="p")
+    points = Data(spec=DataSpec(name="ring", shape=(2,)), train=split, test=split)
+    with pytest.raises(UsageError, match="use fd_pixel"):
+        Fid().begin(context(data=points))
+
+
+def _few(shape: tuple[int, int, int], n: int, seed: int) -> Split:
+    order = np.random.default_rng(seed)
+    x = (order.random((n, 3, 1, 1)) * np.linspace(0, 255, shape[2])).astype(np.uint8)
+    x = np.broadcast_to(x, (n, *shape)).copy()
+    return Split(x=x, y=None, digest=f"ramps {seed}")
