@@ -32,6 +32,7 @@ class StepsDone:
     """Recorded values of some steps: each key with its steps and values (means over a window).
 
     Keys are ``optimizer/term`` (and ``optimizer/loss`` for the sum) or ``monitor/name``.
+    ``seconds`` are those of training in the open epoch so far.
     """
 
     stage: str
@@ -63,7 +64,11 @@ class EpochDone:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluated:
-    """Scores of the samples of one sampler at one epoch; ``seconds`` by metric and for sampling."""
+    """Scores of the samples of one sampler at one epoch; ``seconds`` by metric and for sampling.
+
+    The sampler is ``""`` for scores of the model itself, such as its reconstruction error.
+    ``skipped`` names the metrics that could not be taken, each with the reason.
+    """
 
     epoch: int
     stage: str

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from types import NoneType, UnionType
+from typing import Any, ClassVar, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
 
 from genbench.contracts import DataAccess, DataSpec
 from genbench.errors import SettingError, suggest
@@ -58,6 +60,10 @@ class DatasetSettings(Settings):
         """What is known before reading. Raises DataError where the data can't be there."""
         raise NotImplementedError(f"{type(self).__name__} must describe its data set")
 
+    def missing(self, access: DataAccess) -> str | None:
+        """What of it is not on this machine yet, in words; None where nothing is missing."""
+        return None
+
 
 @dataclass(frozen=True, kw_only=True)
 class Preset:
@@ -77,27 +83,105 @@ class Preset:
     note: str = ""
 
 
-def validate(cls: type[Settings], values: Mapping[str, Any], *, owner: str) -> Settings:
+@dataclass(frozen=True, kw_only=True)
+class SettingInfo:
+    """One setting in words, for ``genbench info``; a required one has ``default`` None."""
+
+    name: str
+    type: str
+    default: Any
+    required: bool
+    bounds: str
+    help: str
+
+
+def describe_settings(cls: type[Settings]) -> tuple[SettingInfo, ...]:
+    """The settings of a class in the order of their definition."""
+    return tuple(
+        SettingInfo(
+            name=name,
+            type=_type_name(info.annotation),
+            default=None if info.is_required() else info.get_default(call_default_factory=True),
+            required=info.is_required(),
+            bounds=_bounds(info),
+            help=info.description or "",
+        )
+        for name, info in cls.model_fields.items()
+    )
+
+
+def validate(
+    cls: type[Settings],
+    values: Mapping[str, Any],
+    *,
+    owner: str,
+    sources: Mapping[str, str] | None = None,
+) -> Settings:
     """Build settings from typed or typed-in values; all that is wrong in one SettingError.
 
-    ``owner`` is what the message calls them, such as "model 'vae'".
+    ``owner`` is what the message calls them, such as "model 'vae'"; ``sources`` says for a name
+    where its value comes from ("genbench.toml", "--set").
     """
     try:
         return cls.model_validate(dict(values))
     except ValidationError as error:
-        raise SettingError("; ".join(_sentences(cls, error, owner))) from None
+        raise SettingError("; ".join(_sentences(cls, error, owner, sources or {}))) from None
 
 
-def _sentences(cls: type[Settings], error: ValidationError, owner: str) -> list[str]:
+def _sentences(
+    cls: type[Settings], error: ValidationError, owner: str, sources: Mapping[str, str]
+) -> list[str]:
     sentences = []
     for problem in error.errors():
         name = ".".join(str(part) for part in problem["loc"])
+        source = sources.get(str(problem["loc"][0])) if problem["loc"] else None
+        origin = f" (from {source})" if source else ""
+        message = _lower_first(problem["msg"].removeprefix("Value error, "))
         if problem["type"] == "extra_forbidden":
-            sentences.append(f"{owner} has no setting '{name}'{suggest(name, cls.model_fields)}")
+            hint = suggest(name, cls.model_fields)
+            sentences.append(f"{owner} has no setting '{name}'{origin}{hint}")
+        elif problem["type"] == "missing":
+            sentences.append(f"{owner} needs the setting '{name}': --set {name}=...")
         elif name:
-            message = problem["msg"].removeprefix("Value error, ")
-            message = message[0].lower() + message[1:]
-            sentences.append(f"{owner}: setting '{name}' = {problem['input']!r}: {message}")
+            given = repr(problem["input"])
+            sentences.append(f"{owner}: setting '{name}' = {given}{origin}: {message}")
         else:
-            sentences.append(f"{owner}: {problem['msg'].removeprefix('Value error, ')}")
+            sentences.append(f"{owner}: {message}")
     return sentences
+
+
+def _lower_first(message: str) -> str:
+    return message[:1].lower() + message[1:]
+
+
+def _type_name(annotation: Any) -> str:
+    """An annotation as a person reads it: 'int', 'float or none', 'bce | mse', 'list of int'."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        return " | ".join(str(choice) for choice in arguments)
+    if origin in (Union, UnionType):
+        words = [_type_name(a) for a in arguments if a is not NoneType]
+        return " or ".join([*words, "none"] if NoneType in arguments else words)
+    if origin in (list, tuple):
+        items = [_type_name(a) for a in arguments if a is not Ellipsis]
+        same = len(set(items)) == 1
+        count = f"{len(items)} " if same and origin is tuple and Ellipsis not in arguments else ""
+        return f"list of {count}{items[0] if same else ', '.join(items)}"
+    if hasattr(annotation, "__metadata__"):
+        return _type_name(arguments[0])
+    return {"str": "text", "Path": "path"}.get(
+        name := getattr(annotation, "__name__", str(annotation)), name
+    )
+
+
+_SIGNS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<", "multiple_of": "multiple of"}
+
+
+def _bounds(info: FieldInfo) -> str:
+    found = [
+        f"{sign} {getattr(bound, attribute)}"
+        for bound in info.metadata
+        for attribute, sign in _SIGNS.items()
+        if getattr(bound, attribute, None) is not None
+    ]
+    return ", ".join(found)

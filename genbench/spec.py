@@ -29,8 +29,10 @@ class RunSpec:
     """One run, fully resolved. ``epochs`` are those of the last stage (see `Stage.epochs`).
 
     ``batch_size`` counts images an optimizer step; with ``accumulate`` k it is worked off in k
-    portions. ``evaluate_every`` and ``sample_every`` are in epochs, 0 for the end only.
-    ``log_every`` is the window, in steps, over which recorded losses are averaged.
+    portions. ``evaluate_every`` and ``sample_every`` are in epochs; 0: scores at the end only,
+    grids at the first, the last and a few between. ``samples`` is the number of samples scored
+    (None: as many as the test split has, 10,000 at most). ``log_every`` is the window, in steps,
+    over which recorded losses are averaged.
     """
 
     model: str
@@ -48,6 +50,7 @@ class RunSpec:
     ema: float | None = None
     evaluate_every: int = 0
     sample_every: int = 0
+    samples: int | None = None
     log_every: int = 10
     samplers: tuple[Part, ...] = (Part(name="plain"),)
     metrics: tuple[Part, ...] = ()

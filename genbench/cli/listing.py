@@ -1,0 +1,213 @@
+"""Commands that list what can be run: models, data sets, samplers, metrics, presets; and ``info``.
+
+They read registrations and settings classes; no model is imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from genbench.cli.output import Format, print_json, print_table
+from genbench.cli.session import SESSION, warn
+
+if TYPE_CHECKING:
+    from genbench.registry import Kind, Registration
+    from genbench.settings import Preset, SettingInfo
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+FormatOption = Annotated[Format, typer.Option("--format", help="How to print the table.")]
+
+
+class KindOption(StrEnum):
+    """The kinds by the names that ``--kind`` takes."""
+
+    MODEL = "model"
+    DATASET = "dataset"
+    SAMPLER = "sampler"
+    METRIC = "metric"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("models", help="List the models.")(_lister("model"))
+    app.command("datasets", help="List the data sets.")(_lister("dataset"))
+    app.command("samplers", help="List the samplers.")(_lister("sampler"))
+    app.command("metrics", help="List the metrics.")(_lister("metric"))
+    app.command("presets")(presets)
+    app.command("info")(info)
+
+
+def _lister(kind: Kind) -> Callable[..., None]:
+    def listing(format: FormatOption = Format.TABLE, json: JsonOption = False) -> None:
+        found = [_head(registration) for registration in SESSION.registry.of(kind)]
+        if json:
+            print_json({f"{kind}s": found})
+            return
+        # What a sampler or metric lists as capabilities is what it asks of a model.
+        needs = "needs" if kind in ("sampler", "metric") else "capabilities"
+        keys = ["name", "family", "summary", "capabilities", "source", "owner"]
+        if kind == "dataset":
+            keys.remove("capabilities")
+        rows = [[_words(head[key]) for key in keys] for head in found]
+        print_table([needs if k == "capabilities" else k for k in keys], rows, format=format)
+
+    return listing
+
+
+def presets(
+    model: Annotated[
+        str | None, typer.Argument(metavar="[MODEL]", help="Only presets of this model.")
+    ] = None,
+    format: FormatOption = Format.TABLE,
+    json: JsonOption = False,
+) -> None:
+    """List the presets: published settings, by the name of their source."""
+    from genbench.errors import PluginError
+
+    registry = SESSION.registry
+    models = [registry.get("model", model)] if model else list(registry.of("model"))
+    found = []
+    for registration in models:
+        try:
+            variants = registry.presets(registration.name)
+        except PluginError as error:
+            if model:
+                raise
+            warn(str(error))
+            continue
+        found += [{"model": registration.name, **_preset(preset)} for preset in variants]
+    if json:
+        print_json({"presets": found})
+        return
+    keys = ["model", "name", "datasets", "epochs", "batch_size", "source"]
+    rows = [[_words(preset[key]) for key in keys] for preset in found]
+    print_table(keys, rows, format=format, right=("epochs", "batch_size"))
+
+
+def info(
+    name: Annotated[str, typer.Argument(help="A model, data set, sampler or metric.")],
+    kind: Annotated[
+        KindOption | None, typer.Option("--kind", help="Which, where a name is two things.")
+    ] = None,
+    format: FormatOption = Format.TABLE,
+    json: JsonOption = False,
+) -> None:
+    """Show what NAME is, its settings with their bounds, and its presets."""
+    from genbench.settings import describe_settings
+
+    registration = _find(name, kind.value if kind else None)
+    registry = SESSION.registry
+    cls = registry.settings(registration.kind, name)
+    settings = describe_settings(cls) if cls else ()
+    variants = registry.presets(name) if registration.kind == "model" else ()
+    if json:
+        details = {
+            "kind": registration.kind,
+            **_head(registration),
+            "settings": [vars(setting) for setting in settings],
+            "presets": [_preset(preset) for preset in variants],
+        }
+        print_json(details)
+        return
+    _print_head(registration)
+    _print_settings(settings, format)
+    for preset in variants:
+        _print_preset(preset)
+
+
+def _find(name: str, kind: Kind | None) -> Registration:
+    """The registration of a name, of whichever kind. Raises UnknownNameError or UsageError."""
+    from genbench.errors import UnknownNameError, UsageError
+    from genbench.registry import KINDS
+
+    registry = SESSION.registry
+    if kind:
+        return registry.get(kind, name)
+    everything = [registration for each in KINDS for registration in registry.of(each)]
+    found = [registration for registration in everything if registration.name == name]
+    if not found:
+        known = {registration.name for registration in everything}
+        see = "genbench models, datasets, samplers, metrics"
+        raise UnknownNameError("name", name, known, see=see)
+    if len(found) > 1:
+        kinds = " and a ".join(registration.kind for registration in found)
+        raise UsageError(f"'{name}' is a {kinds}; add --kind {found[0].kind} or the other")
+    return found[0]
+
+
+# --- records as rows
+
+
+def _head(registration: Registration) -> dict[str, Any]:
+    keys = ("name", "summary", "family", "capabilities", "source", "owner")
+    return {key: getattr(registration, key) for key in keys}
+
+
+def _preset(preset: Preset) -> dict[str, Any]:
+    return {
+        "name": preset.name,
+        "source": preset.source,
+        "datasets": preset.datasets,
+        "epochs": preset.epochs,
+        "batch_size": preset.batch_size,
+        "seed": preset.seed,
+        "settings": preset.settings,
+        "data": preset.data,
+        "note": preset.note,
+    }
+
+
+def _words(value: Any) -> Any:
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else value
+
+
+def _print_head(registration: Registration) -> None:
+    print(f"{registration.kind} {registration.name}: {registration.summary}")
+    lines: Mapping[str, str] = {
+        "family": registration.family,
+        "source": registration.source,
+        "needs" if registration.kind in ("sampler", "metric") else "can": ", ".join(
+            registration.capabilities
+        ),
+        "owner": registration.owner,
+    }
+    for label, text in lines.items():
+        if text:
+            print(f"  {label:<7} {text}")
+
+
+def _print_settings(settings: tuple[SettingInfo, ...], format: Format) -> None:
+    if not settings:
+        print("\nNo settings.")
+        return
+    rows = [
+        [s.name, s.type, "(required)" if s.required else _typed(s.default), s.bounds, s.help]
+        for s in settings
+    ]
+    print("\nSettings (--set name=value):")
+    print_table(["name", "type", "default", "bounds", "help"], rows, format=format)
+
+
+def _print_preset(preset: Preset) -> None:
+    on = f" on {_words(preset.datasets)}" if preset.datasets else ""
+    print(f"--preset {preset.name}{on}: {preset.source}")
+    shown = {"epochs": preset.epochs, "batch_size": preset.batch_size, "seed": preset.seed}
+    values = {**{k: v for k, v in shown.items() if v is not None}, **preset.settings}
+    values |= {f"data.{key}": value for key, value in preset.data.items()}
+    if values:
+        print("  " + ", ".join(f"{key}={_typed(value)}" for key, value in values.items()))
+    if preset.note:
+        print(f"  {preset.note}")
+
+
+def _typed(value: Any) -> str:
+    """A value as one would type it after ``--set name=``."""
+    if value is None or isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(_typed(item) for item in value) + "]"
+    return str(value)

@@ -1,0 +1,150 @@
+"""What this machine has and what is broken on it: the findings of ``genbench doctor``."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from genbench.contracts import DataAccess
+from genbench.errors import GenbenchError, PluginError
+from genbench.registry import Registration, Registry
+
+PACKAGES = ("genbench", "torch", "torchvision", "torch-fidelity", "numpy", "scikit-learn")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One line of the report. ``ok`` None: not there, and that is no fault; ``error``: a fault."""
+
+    group: str
+    name: str
+    text: str
+    ok: bool | None = True
+    error: GenbenchError | None = None
+
+    @property
+    def mark(self) -> str:
+        """The finding in one word."""
+        return "broken" if self.error else "ok" if self.ok else "-"
+
+    def as_dict(self) -> dict[str, Any]:
+        """The finding as plain values."""
+        return {"group": self.group, "name": self.name, "status": self.mark, "text": self.text}
+
+
+def examine(registry: Registry, access: DataAccess, store_url: str) -> list[Finding]:
+    """All findings, in the order of the report. Nothing is downloaded, made or changed."""
+    return [
+        *_versions(),
+        *_devices(),
+        _store(store_url),
+        *_data(registry, access),
+        *_caches(registry, access),
+        *_plugins(registry),
+    ]
+
+
+def _versions() -> Iterator[Finding]:
+    system = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    yield Finding(group="versions", name="python", text=system)
+    for package in PACKAGES:
+        try:
+            yield Finding(group="versions", name=package, text=version(package))
+        except PackageNotFoundError:
+            error = GenbenchError(f"{package} is not installed; pip install genbench again")
+            yield Finding(group="versions", name=package, text=str(error), error=error)
+
+
+def _devices() -> Iterator[Finding]:
+    import torch
+
+    yield Finding(group="devices", name="cpu", text=f"{torch.get_num_threads()} threads")
+    for index in range(torch.cuda.device_count()):
+        properties = torch.cuda.get_device_properties(index)
+        text = f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB"
+        yield Finding(group="devices", name=f"cuda:{index}", text=text)
+    if not torch.cuda.is_available():
+        built = "" if torch.version.cuda else "; this PyTorch is built without CUDA"
+        yield Finding(group="devices", name="cuda", text=f"none{built}", ok=None)
+    if torch.backends.mps.is_available():
+        yield Finding(group="devices", name="mps", text="Apple GPU")
+
+
+def _store(url: str) -> Finding:
+    from genbench.store import Store
+    from genbench.store.version import SCHEMA_VERSION
+
+    if "://" not in url and not Path(url).exists():
+        text = f"none at {url} yet; genbench run makes one"
+        return Finding(group="store", name="store", text=text, ok=None)
+    try:
+        with Store.open(url, mode="read") as store:
+            _, rows = store.query("select count(*) from runs")
+            text = f"{store.url}, schema {SCHEMA_VERSION}, {rows[0][0]} runs"
+    except GenbenchError as error:
+        return Finding(group="store", name="store", text=str(error), error=error)
+    return Finding(group="store", name="store", text=text)
+
+
+def _data(registry: Registry, access: DataAccess) -> Iterator[Finding]:
+    there = access.root.is_dir()
+    text = str(access.root) if there else f"{access.root} is not there (GENBENCH_DATA, --data-dir)"
+    yield Finding(group="data", name="folder", text=text, ok=there or None)
+    for registration in registry.of("dataset"):
+        yield _dataset(registry, registration, access)
+
+
+def _dataset(registry: Registry, registration: Registration, access: DataAccess) -> Finding:
+    """Whether a data set can be described with its default settings."""
+    name = registration.name
+    try:
+        settings = registry.settings("dataset", name)
+        if any(field.is_required() for field in settings.model_fields.values()):
+            return Finding(group="data", name=name, text="needs settings", ok=None)
+        spec = settings().describe(access)
+        absent = settings().missing(access)
+    except PluginError as error:
+        return Finding(group="data", name=name, text=str(error), error=error)
+    except GenbenchError as error:
+        return Finding(group="data", name=name, text=str(error), ok=None)
+    if absent:
+        return Finding(group="data", name=name, text=absent, ok=None)
+    shape = "x".join(map(str, spec.shape))
+    return Finding(group="data", name=name, text=f"{shape}, {spec.train} + {spec.test} samples")
+
+
+def _caches(registry: Registry, access: DataAccess) -> Iterator[Finding]:
+    files = [path for path in access.cache.rglob("*") if path.is_file()]
+    size = sum(path.stat().st_size for path in files) / 2**20
+    text = f"{access.cache}, {len(files)} files, {size:.1f} MiB"
+    yield Finding(group="caches", name="cache", text=text, ok=bool(files) or None)
+    if any(metric.name == "fid" for metric in registry.of("metric")):
+        yield _inception()
+
+
+def _inception() -> Finding:
+    """The Inception weights where torch-fidelity and torch hub keep them."""
+    import torch
+    from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
+
+    path = Path(torch.hub.get_dir()) / "checkpoints" / Path(URL_INCEPTION_V3).name
+    text = str(path) if path.is_file() else f"none at {path}; the first fid downloads them"
+    return Finding(group="caches", name="fid weights", text=text, ok=path.is_file() or None)
+
+
+def _plugins(registry: Registry) -> Iterator[Finding]:
+    for plugin in registry.plugins:
+        if plugin.error:
+            text = f"{plugin.owner}: {plugin.error}; {plugin.mend}"
+            error = PluginError(f"plugin '{plugin.name}' ({text})")
+            yield Finding(group="plugins", name=plugin.name, text=text, error=error)
+        elif plugin.disabled:
+            text = f"{plugin.owner}: left out by {plugin.disabled}"
+            yield Finding(group="plugins", name=plugin.name, text=text, ok=None)
+        else:
+            text = f"{plugin.owner}: {', '.join(plugin.names) or 'registers nothing'}"
+            yield Finding(group="plugins", name=plugin.name, text=text)

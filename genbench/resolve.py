@@ -1,0 +1,247 @@
+"""Planning a run: what was asked for -> a RunSpec with everything resolved, before torch.
+
+The one precedence: flag > ``--set`` > environment > ``--preset`` > ``--config FILE`` >
+``genbench.toml`` (or ``[tool.genbench]``) > defaults. Names, bounds, the shape of the data and the
+capabilities of the model are checked here, from registrations and settings classes alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, cast
+
+from genbench.config import (
+    Layer,
+    RunSettings,
+    Scope,
+    choose_preset,
+    from_environment,
+    from_preset,
+    from_sets,
+)
+from genbench.configfile import from_file, from_folder
+from genbench.contracts import DataAccess, DataSpec
+from genbench.errors import IncompatibleError, SettingError, UsageError
+from genbench.registry import Kind, Registration, Registry
+from genbench.settings import DatasetSettings, ModelSettings, Preset, Settings, Training, validate
+from genbench.spec import Part, RunSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What was asked for on the command line; None or empty for what was not given."""
+
+    model: str
+    dataset: str
+    epochs: int | None = None
+    batch_size: int | None = None
+    seed: int | None = None
+    device: str | None = None
+    precision: str | None = None
+    compile: bool | None = None
+    accumulate: int | None = None
+    clip_norm: float | None = None
+    ema: float | None = None
+    evaluate_every: int | None = None
+    sample_every: int | None = None
+    samples: int | None = None
+    log_every: int | None = None
+    preset: str | None = None
+    sets: Sequence[str] = ()
+    samplers: Sequence[str] = ()
+    metrics: Sequence[str] = ()
+    config: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resolved:
+    """A planned run: its spec, what is known of its data, and notes for the user.
+
+    ``spec.device`` may still be "auto": which devices there are is known with torch only.
+    """
+
+    spec: RunSpec
+    data_spec: DataSpec
+    notes: tuple[str, ...] = ()
+
+
+def resolve(
+    request: Request,
+    registry: Registry,
+    access: DataAccess,
+    environ: Mapping[str, str],
+    cwd: Path,
+) -> Resolved:
+    """Plan a run. Raises a UsageError that names the source of what is wrong, or PluginError."""
+    model = registry.get("model", request.model)
+    dataset = registry.get("dataset", request.dataset)
+    scope = Scope(registry=registry, model=model.name, dataset=dataset.name)
+    layers, preset, notes = _layers(request, scope, environ, cwd)
+
+    run = _run_settings(layers)
+    data_settings = cast(DatasetSettings, _part_settings("dataset", dataset.name, layers, scope))
+    data_spec = data_settings.describe(access)
+    model_settings = _part_settings("model", model.name, layers, scope)
+    if isinstance(model_settings, ModelSettings):
+        model_settings.check(data_spec)
+
+    samplers = _chosen("sampler", run.samplers, _default_samplers(model, registry), scope)
+    metrics = _chosen("metric", run.metrics, _default_metrics(model, data_spec, registry), scope)
+    for part in (*samplers, *metrics):
+        check_capabilities(model, part)
+    _no_idle_settings(layers[-2], (*samplers, *metrics))
+
+    training = getattr(type(model_settings), "training", Training())
+    spec = RunSpec(
+        model=model.name,
+        dataset=dataset.name,
+        model_settings=model_settings.model_dump(mode="json"),
+        dataset_settings=data_settings.model_dump(mode="json"),
+        epochs=run.epochs or training.epochs_for(data_spec.train),
+        batch_size=run.batch_size or training.batch_size,
+        samplers=tuple(_part("sampler", part.name, layers, scope) for part in samplers),
+        metrics=tuple(_part("metric", part.name, layers, scope) for part in metrics),
+        preset=preset.name if preset else None,
+        **run.model_dump(exclude={"epochs", "batch_size", "samplers", "metrics", "preset"}),
+    )
+    if run.batch_size is None and spec.batch_size > data_spec.train > 0:
+        spec = replace(spec, batch_size=data_spec.train)
+    check_batch(spec, data_spec)
+    return Resolved(spec=spec, data_spec=data_spec, notes=notes)
+
+
+def resolve_parts(
+    kind: Kind, names: Sequence[str], sets: Sequence[str], registry: Registry, spec: RunSpec
+) -> tuple[Part, ...]:
+    """Samplers or metrics by name for a run that exists, with ``sampler.NAME.key=v`` settings."""
+    scope = Scope(registry=registry, model=spec.model, dataset=spec.dataset)
+    layer = from_sets(sets, scope)
+    parts = _chosen(kind, tuple(names), (), scope)
+    for part in parts:
+        check_capabilities(registry.get("model", spec.model), part)
+    return tuple(_part(kind, part.name, (layer,), scope) for part in parts)
+
+
+def check_capabilities(model: Registration, part: Registration) -> None:
+    """Raise IncompatibleError where a model lacks what a sampler or metric requires.
+
+    A model that declares no capability at all is looked at once it is built, not here.
+    """
+    missing = [c for c in part.capabilities if c not in model.capabilities]
+    if model.capabilities and missing:
+        lacking = " and ".join(f"'{name}'" for name in missing)
+        raise IncompatibleError(
+            f"{part.kind} '{part.name}' needs a model with {lacking}; "
+            f"'{model.name}' has only: {', '.join(model.capabilities)}. See: genbench models"
+        )
+
+
+# --- the sources, one over the other ----------------------------------------------------------
+
+
+def _layers(
+    request: Request, scope: Scope, environ: Mapping[str, str], cwd: Path
+) -> tuple[tuple[Layer, ...], Preset | None, tuple[str, ...]]:
+    """All sources from the lowest to the highest; the last two are --set and the flags."""
+    files = [from_folder(cwd, scope)]
+    if request.config is not None:
+        files.append(from_file(request.config, scope))
+    above = [from_environment(environ), from_sets(request.sets, scope), _flags(request)]
+    name = _top([*files, *above], "preset")
+    if name is None:
+        return (*files, *above), None, ()
+    preset, note = choose_preset(str(name), scope)
+    return (*files, from_preset(preset, scope), *above), preset, (note,) if note else ()
+
+
+def _flags(request: Request) -> Layer:
+    given = {
+        field.name: value
+        for field in fields(request)
+        if field.name in RunSettings.model_fields
+        and (value := getattr(request, field.name)) is not None
+        and value != ()
+        and value != []
+    }
+    return Layer(source="the command line", run=given)
+
+
+def _top(layers: Sequence[Layer], name: str) -> Any:
+    return next((layer.run[name] for layer in reversed(layers) if name in layer.run), None)
+
+
+def _run_settings(layers: Sequence[Layer]) -> RunSettings:
+    values = {name: value for layer in layers for name, value in layer.run.items()}
+    sources = {name: layer.source for layer in layers for name in layer.run}
+    return cast(RunSettings, validate(RunSettings, values, owner="run", sources=sources))
+
+
+def _part_settings(kind: Kind, name: str, layers: Sequence[Layer], scope: Scope) -> Settings:
+    own = [(layer.source, layer.settings.get((kind, name), {})) for layer in layers]
+    return validate(
+        scope.settings(kind, name),
+        {key: value for _, values in own for key, value in values.items()},
+        owner=f"{kind} '{name}'",
+        sources={key: source for source, values in own for key in values},
+    )
+
+
+def _part(kind: Kind, name: str, layers: Sequence[Layer], scope: Scope) -> Part:
+    settings = _part_settings(kind, name, layers, scope)
+    return Part(name=name, settings=settings.model_dump(mode="json"))
+
+
+# --- samplers and metrics ---------------------------------------------------------------------
+
+
+def _chosen(
+    kind: Kind, given: tuple[str, ...] | None, default: tuple[str, ...], scope: Scope
+) -> tuple[Registration, ...]:
+    names = default if given is None else given
+    return tuple(scope.registry.get(kind, name) for name in dict.fromkeys(names))
+
+
+def _default_samplers(model: Registration, registry: Registry) -> tuple[str, ...]:
+    can_generate = not model.capabilities or "generates" in model.capabilities
+    return _registered("sampler", ["plain"] if can_generate else [], registry)
+
+
+def _default_metrics(model: Registration, data: DataSpec, registry: Registry) -> tuple[str, ...]:
+    """What can be measured at once, offline: distances for samples, error for reconstructions."""
+    names = []
+    if not model.capabilities or "generates" in model.capabilities:
+        names = ["fd_clf", "fd_pixel"] if data.is_image and data.classes else ["fd_pixel"]
+    if "reconstructs" in model.capabilities:
+        names.append("reconstruction")
+    return _registered("metric", names, registry)
+
+
+def _registered(kind: Kind, names: Sequence[str], registry: Registry) -> tuple[str, ...]:
+    there = {registration.name for registration in registry.of(kind)}
+    return tuple(name for name in names if name in there)
+
+
+def _no_idle_settings(sets: Layer, parts: Sequence[Registration]) -> None:
+    """A --set for a sampler or metric that this run doesn't use would silently do nothing."""
+    used = {(part.kind, part.name) for part in parts}
+    for kind, name in sets.settings:
+        if kind in ("sampler", "metric") and (kind, name) not in used:
+            raise UsageError(
+                f"--set {kind}.{name}: this run doesn't use {kind} '{name}'; add --{kind} {name}"
+            )
+
+
+def check_batch(spec: RunSpec, data: DataSpec) -> None:
+    """Raise where a batch can't be worked off in equal portions, or is more than the data."""
+    if spec.batch_size % spec.accumulate:
+        raise SettingError(
+            f"accumulate = {spec.accumulate} must divide the batch size, {spec.batch_size}; "
+            f"choose one that does, or another --batch-size"
+        )
+    if 0 < data.train < spec.batch_size:
+        raise IncompatibleError(
+            f"a batch of {spec.batch_size} is more than the {data.train} training images of "
+            f"'{data.name}'; set --batch-size {data.train} or less"
+        )

@@ -1,0 +1,205 @@
+"""The laws of a model, checked with the real engine on small data."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from genbench.contracts import CAPABILITIES, MONITOR, Data, Stage
+from genbench.registry import Registry
+from genbench.settings import Settings
+from genbench.testing.subject import Subject, subject
+from genbench.testing.trial import (
+    build,
+    differs,
+    first,
+    fitting_data,
+    has_shape,
+    images,
+    is_sample,
+    outputs_of,
+    stage_batch,
+    state_of,
+    stepped,
+    train_model,
+)
+
+EPOCHS = 20
+
+
+def check_model(
+    model: str | type,
+    settings: Settings | type[Settings] | None = None,
+    *,
+    data: Data | None = None,
+    capabilities: tuple[str, ...] | None = None,
+    registry: Registry | None = None,
+) -> None:
+    """Check a model by its registered name, or its class and settings.
+
+    Without ``data``, the smallest of a few shapes that the settings accept is made.
+    ``capabilities`` stands in for those of a registration where a class is given.
+    Raises AssertionError with the law that is broken and how to mend it.
+    """
+    part = subject("model", model, settings, registry)
+    if capabilities is not None:
+        part = replace(part, capabilities=capabilities)
+    data = data or fitting_data(part.settings)
+    check_structure(part, data)
+    check_capabilities(part, data)
+    check_losses(part, data)
+    check_training(part, data)
+    check_resume(part, data)
+    check_state(part, data)
+
+
+def check_structure(part: Subject, data: Data) -> None:
+    """Nets, optimizers and stages fit one another; each parameter has one owner at most."""
+    model = build(part, data)
+    assert isinstance(model.nets, torch.nn.ModuleDict), f"{part.name}.nets must be a ModuleDict"
+    nets, optimizers = set(model.nets), model.optimizers()
+    stray = set(model.averaged) - nets
+    assert not stray, f"{part.name}.averaged names {stray}, which are no nets; there are {nets}"
+    owners: dict[int, str] = {}
+    for name, optimizer in optimizers.items():
+        for net in optimizer.nets:
+            assert net in nets, f"optimizer '{name}' names the net '{net}'; there are {nets}"
+            for parameter in model.nets[net].parameters():
+                other = owners.setdefault(id(parameter), name)
+                assert other == name, (
+                    f"a parameter of net '{net}' belongs to the optimizers '{other}' and "
+                    f"'{name}'; give each parameter one owner"
+                )
+    for stage in model.stages():
+        for phase in stage.phases:
+            unknown = set(phase.updates) - set(optimizers)
+            assert not unknown, f"phase '{phase.name}' updates {unknown}, which are no optimizers"
+
+
+def check_capabilities(part: Subject, data: Data) -> None:
+    """What is declared is there and what is there is declared; shapes and ranges hold."""
+    model = build(part, data)
+    there = {name for name, protocol in CAPABILITIES.items() if isinstance(model, protocol)}
+    if part.capabilities is not None:
+        missing, extra = set(part.capabilities) - there, there - set(part.capabilities)
+        assert not missing, f"{part.name} declares {missing} but lacks their methods"
+        assert not extra, f"{part.name} has {extra}; declare them in register(capabilities=...)"
+    for net in model.nets.values():
+        net.eval()
+    x, y = images(data, 6)
+    labels = y if "conditional" in there else None
+    with torch.no_grad():
+        if "generates" in there:
+            z = model.prior(6, torch.Generator().manual_seed(1))
+            again = model.prior(6, torch.Generator().manual_seed(1))
+            assert torch.equal(z, again), "prior(n, generator) must draw from the generator alone"
+            h = model.generate(z, labels)
+            is_sample(model.render(h), data, "render(generate(z))")
+            if "discriminates" in there:
+                has_shape(model.discriminate(h, labels), (6,), "discriminate(h)")
+        if "encodes" in there:
+            mean, logvar = model.encode(x, labels)
+            assert mean.ndim == 2, f"encode(x) must give (B, z_dim), not {tuple(mean.shape)}"
+            has_shape(logvar, tuple(mean.shape), "the log-variance of encode(x)")
+        if "reconstructs" in there:
+            is_sample(model.reconstruct(x, labels), data, "reconstruct(x)")
+        if "has-likelihood" in there and "generates" in there:
+            z = model.prior(6, torch.Generator().manual_seed(1))
+            has_shape(model.log_likelihood(x, z), (6,), "log_likelihood(x, z)")
+        if "translates" in there and y is not None:
+            is_sample(model.translate(x, y), data, "translate(x, y)")
+
+
+def check_losses(part: Subject, data: Data) -> None:
+    """A loss only computes: named finite terms for the phase's optimizers, nothing else moves."""
+    model = build(part, data)
+    before = state_of(model)
+    for stage in model.stages():
+        batch = stage_batch(stage, data)
+        for phase in stage.phases:
+            where = f"loss of phase '{phase.name}' (stage '{stage.name}')"
+            terms = phase.loss(batch)
+            assert set(terms) - {MONITOR} == set(phase.updates), (
+                f"the {where} gives terms for {sorted(set(terms) - {MONITOR})}, but its updates "
+                f"are {sorted(phase.updates)}; they must be the same"
+            )
+            for name, term in ((n, t) for group in terms.values() for n, t in group.items()):
+                assert term.ndim == 0, f"term '{name}' of the {where} must be 0-dim, a mean"
+                assert torch.isfinite(term), f"term '{name}' of the {where} is {float(term)}"
+    touched = [name for name, p in model.nets.named_parameters() if p.grad is not None]
+    assert not touched, f"a loss called backward() itself: {touched[:3]} have gradients; return it"
+    moved = [name for name, _ in model.nets.named_parameters() if differs(model, before, name)]
+    assert not moved, f"a loss changed the weights {moved[:3]}; the engine steps, not the loss"
+
+
+def check_training(part: Subject, data: Data) -> None:
+    """On 8 images: losses move (fall, for a single player); owned weights move, others don't."""
+    few = first(data, 8)
+    model = build(part, few)
+    before, losses = state_of(model), train_model(model, few, epochs=EPOCHS)
+    owned = {
+        f"{net}.{name}"
+        for optimizer in stepped(model)
+        for net in model.optimizers()[optimizer].nets
+        for name, parameter in model.nets[net].named_parameters()
+        if parameter.requires_grad
+    }
+    for name, _ in model.nets.named_parameters():
+        moved = differs(model, before, name)
+        assert moved or name not in owned, (
+            f"no step moved '{name}': no loss reaches it; use it in a loss of the optimizer that "
+            "owns it, or take it out of the optimizer's nets"
+        )
+        assert not moved or name in owned, (
+            f"'{name}' moved although no phase updates its optimizer: a gradient crossed players"
+        )
+    for stage in model.stages():
+        _check_curve(stage, [epoch.losses for epoch in losses if epoch.stage == stage.name])
+
+
+def check_resume(part: Subject, data: Data) -> None:
+    """A run stopped at half and resumed ends bitwise where an unbroken one ends."""
+    few = first(data, 16)
+    unbroken, stopped, resumed = (build(part, few) for _ in range(3))
+    train_model(unbroken, few, epochs=4)
+    with tempfile.TemporaryDirectory() as folder:
+        train_model(stopped, few, epochs=4, folder=Path(folder), stop_after=2)
+        train_model(resumed, few, epochs=4, folder=Path(folder), resume=True)
+    different = [n for n in unbroken.nets.state_dict() if differs(resumed, state_of(unbroken), n)]
+    assert not different, (
+        f"after a resume {different[:3]} differ from an unbroken run; keep all that the model "
+        "remembers in parameters and buffers of nets, and draw noise from torch alone"
+    )
+
+
+def check_state(part: Subject, data: Data) -> None:
+    """The state of ``nets`` is all there is: loaded into a fresh model it acts the same."""
+    few = first(data, 16)
+    trained = build(part, few)
+    train_model(trained, few, epochs=2)
+    fresh = build(part, few, seed=1)
+    fresh.nets.load_state_dict(trained.nets.state_dict(), strict=True)
+    outputs = [outputs_of(model, few) for model in (trained, fresh)]
+    for name, output in outputs[0].items():
+        assert torch.equal(output, outputs[1][name]), (
+            f"{name} differs after nets' state was loaded into a fresh model: something that the "
+            "model remembers is no parameter or buffer of nets"
+        )
+
+
+def _check_curve(stage: Stage, losses: list[Mapping[str, float]]) -> None:
+    """A single player's loss falls; with several, each one's loss at least moves."""
+    players = {name for phase in stage.phases for name in phase.updates}
+    for name in players if len(losses) > 1 else ():
+        curve = [epoch[key] for epoch in losses if (key := f"{name}/loss") in epoch]
+        assert len(set(curve)) > 1, f"the loss of '{name}' never moves in stage '{stage.name}'"
+        third = max(1, len(curve) // 3)
+        if len(players) == 1:
+            assert min(curve[-third:]) < curve[0], (
+                f"the loss of '{name}' doesn't fall on 8 images in stage '{stage.name}': "
+                f"{curve[0]:.4g} at first, {curve[-1]:.4g} at last; look at its sign and its rate"
+            )

@@ -1,0 +1,211 @@
+"""The laws of data sets, samplers and metrics."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from genbench.contracts import (
+    CAPABILITIES,
+    Data,
+    DataAccess,
+    DataSpec,
+    MetricContext,
+    SampleContext,
+    Score,
+    Split,
+)
+from genbench.pixels import to_float, to_uint8
+from genbench.registry import Registry
+from genbench.settings import DatasetSettings, Settings
+from genbench.testing.data import small_data
+from genbench.testing.oracle import Oracle
+from genbench.testing.subject import subject
+
+CPU = torch.device("cpu")
+SAMPLES = 96
+
+
+def check_dataset(
+    dataset: str | type,
+    settings: Settings | type[Settings] | None = None,
+    *,
+    access: DataAccess | None = None,
+    registry: Registry | None = None,
+) -> None:
+    """Check that a data set is what its settings describe, and the same when read again.
+
+    Without ``access`` there is an empty data folder and no download.
+    """
+    part = subject("dataset", dataset, settings, registry)
+    assert isinstance(part.settings, DatasetSettings), (
+        f"the settings of {part.name} must be a genbench.DatasetSettings"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        root, cache = Path(folder) / "data", Path(folder) / "cache"
+        access = access or DataAccess(root=root, cache=cache, offline=True)
+        described = part.settings.describe(access)
+        data, again = (part.cls(part.settings).load(access) for _ in range(2))
+        _is_described(data, described)
+        for name in ("train", "test"):
+            split: Split = getattr(data, name)
+            _is_split(split, data.spec, name)
+            other: Split = getattr(again, name)
+            same = np.array_equal(split.x, other.x) and split.digest == other.digest
+            assert same, f"reading {part.name} twice gives another {name} split or digest"
+        assert data.train.digest != data.test.digest, "train and test are the same data"
+
+
+def _is_described(data: Data, described: DataSpec) -> None:
+    for name in ("shape", "classes"):
+        given, found = getattr(described, name), getattr(data.spec, name)
+        assert given == found, f"describe() says {name} = {given}, load() gives {found}"
+    for name in ("train", "test"):
+        given, found = getattr(described, name), len(getattr(data, name).x)
+        assert given in (0, found), f"describe() says {name} = {given}, load() gives {found}"
+
+
+def _is_split(split: Split, spec: DataSpec, name: str) -> None:
+    dtype = "uint8" if spec.is_image else "float32"
+    assert split.x.dtype == dtype, f"{name}.x is {split.x.dtype}; expected {dtype}"
+    assert split.x.shape[1:] == spec.shape, (
+        f"{name}.x holds samples of shape {split.x.shape[1:]}; expected {spec.shape}"
+    )
+    assert len(split.x) > 0, f"the {name} split is empty"
+    if spec.classes is None:
+        return
+    assert split.y is not None, f"{name}.y is None although there are {spec.classes} classes"
+    assert split.y.dtype == np.int64, f"{name}.y is {split.y.dtype}; expected int64"
+    assert split.y.shape == (len(split.x),), f"{name}.y has shape {split.y.shape}"
+    inside = bool(((split.y >= 0) & (split.y < spec.classes)).all())
+    assert inside, f"{name}.y has labels outside 0 .. {spec.classes - 1}"
+
+
+# --- samplers ---------------------------------------------------------------------------------
+
+
+def check_sampler(
+    sampler: str | type,
+    settings: Settings | type[Settings] | None = None,
+    *,
+    model: Any = None,
+    registry: Registry | None = None,
+) -> None:
+    """Check that a sampler draws n samples of the right shape from its generator alone.
+
+    ``model`` stands in for a small one with every capability.
+    """
+    part = subject("sampler", sampler, settings, registry)
+    model = model or Oracle()
+    built = part.cls(part.settings)
+    _known_capabilities(part.name, built.requires)
+    for n in (1, SAMPLES):
+        batches = _draw(built, model, n, seed=0)
+        x = torch.cat(batches)
+        assert len(x) == n, f"asked for {n} samples, {part.name} drew {len(x)}"
+        assert torch.isfinite(x).all(), f"{part.name} drew values that are not finite"
+        assert float(x.abs().max()) <= 1, f"{part.name} drew values outside [-1, 1]"
+    again, other = (torch.cat(_draw(built, model, SAMPLES, seed=seed)) for seed in (0, 1))
+    assert torch.equal(x, again), (
+        f"{part.name} drew other samples from the same generator; use context.generator alone, "
+        "and keep nothing from one draw to the next"
+    )
+    assert not torch.equal(x, other), f"{part.name} ignores context.generator"
+    for name, value in built.diagnostics().items():
+        assert isinstance(value, (int, float)), f"diagnostics()['{name}'] is no number: {value!r}"
+
+
+def _draw(sampler: Any, model: Any, n: int, seed: int) -> list[Tensor]:
+    def real(count: int) -> Iterator[Tensor]:
+        x = to_float(torch.from_numpy(small_data().test.x))
+        yield x.repeat(-(-count // len(x)), 1, 1, 1)[:count]
+
+    context = SampleContext(
+        device=CPU, generator=torch.Generator().manual_seed(seed), batch_size=32, real=real
+    )
+    return list(sampler.draw(model, n, context))
+
+
+# --- metrics ----------------------------------------------------------------------------------
+
+
+def check_metric(
+    metric: str | type,
+    settings: Settings | type[Settings] | None = None,
+    *,
+    data: Data | None = None,
+    model: Any = None,
+    registry: Registry | None = None,
+) -> None:
+    """Check a metric: repeatable, whatever the minibatches; real samples beat noise.
+
+    The last law is for metrics of samples. ``data`` and ``model`` stand in for small ones.
+    """
+    part = subject("metric", metric, settings, registry)
+    data = data or small_data(train=256, test=SAMPLES)
+    model = model or Oracle(data.spec.shape)
+    _known_capabilities(part.name, part.cls(part.settings).requires)
+    real = torch.from_numpy(np.array(data.test.x))
+    noise = to_uint8(torch.randn(real.shape, generator=torch.Generator().manual_seed(0)))
+    with tempfile.TemporaryDirectory() as folder:
+
+        def score(x: Tensor, portion: int) -> Sequence[Score]:
+            built = part.cls(part.settings)
+            context = MetricContext(
+                data=data, model=model, device=CPU, cache=Path(folder), n=len(x), offline=True
+            )
+            built.begin(context)
+            if built.uses == "samples":
+                for start in range(0, len(x), portion):
+                    built.update(x[start : start + portion])
+            return tuple(built.result())
+
+        scores = score(real, 32)
+        assert scores, f"{part.name} gave no score"
+        for one in scores:
+            _is_score(part.name, one)
+        for again in (score(real, 32), score(real, 20)):
+            _agree(part.name, scores, again)
+        if part.cls(part.settings).uses == "samples":
+            _real_beats_noise(part.name, scores, score(noise.to(real.dtype), 32))
+
+
+def _is_score(name: str, score: Score) -> None:
+    assert np.isfinite(score.value), f"{name}: '{score.metric}' is {score.value}"
+    assert score.n > 0, f"{name}: '{score.metric}' says n = {score.n}"
+    assert score.direction in ("min", "max"), f"{name}: direction is {score.direction!r}"
+    assert score.protocol, f"{name}: '{score.metric}' has no protocol; say all that decides it"
+    try:
+        json.dumps(dict(score.protocol))
+    except TypeError as error:
+        raise AssertionError(f"{name}: the protocol must be plain JSON values: {error}") from None
+
+
+def _agree(name: str, scores: Sequence[Score], again: Sequence[Score]) -> None:
+    for one, other in zip(scores, again, strict=True):
+        assert np.isclose(one.value, other.value, rtol=1e-4, atol=1e-6), (
+            f"{name}: '{one.metric}' is {one.value} and then {other.value} of the same samples; "
+            "seed what is random with context.seed, and don't depend on the minibatches"
+        )
+        assert one.protocol == other.protocol, f"{name}: the protocol changes between two calls"
+
+
+def _real_beats_noise(name: str, real: Sequence[Score], noise: Sequence[Score]) -> None:
+    for one, other in zip(real, noise, strict=True):
+        better = one.value < other.value if one.direction == "min" else one.value > other.value
+        assert better, (
+            f"{name}: '{one.metric}' is {one.value:.4g} for real samples and {other.value:.4g} for "
+            f"noise, but direction is '{one.direction}'"
+        )
+
+
+def _known_capabilities(name: str, requires: Any) -> None:
+    unknown = set(requires) - set(CAPABILITIES)
+    assert not unknown, f"{name} requires {unknown}; known: {', '.join(CAPABILITIES)}"

@@ -1,0 +1,43 @@
+"""Everything that a plugin registers, each part held against its contract."""
+
+from __future__ import annotations
+
+import os
+
+from genbench.contracts import DataAccess
+from genbench.diagnose import faults
+from genbench.registry import KINDS, Registry
+from genbench.testing.models import check_model
+from genbench.testing.parts import check_dataset, check_metric, check_sampler
+
+
+def check_plugin(plugin: object, *, access: DataAccess | None = None) -> None:
+    """Check the hooks of a plugin (its module) and all that they register.
+
+    It need not be installed. Data sets with a required setting, such as a folder, are left to a
+    `check_dataset` of their own. Raises AssertionError with what is wrong and the mend.
+    """
+    registry = Registry()
+    info = registry.add(plugin)
+    assert info.error is None, f"{info.name} can't be registered: {info.error}"
+    assert info.names, (
+        f"{info.name} registers nothing: mark its hooks with @genbench.hookimpl and name them "
+        f"genbench_register_{'|'.join(f'{kind}s' for kind in KINDS)}"
+    )
+    found = [
+        f"{kind} '{registration.name}': {fault}"
+        for kind in KINDS
+        for registration in registry.of(kind)
+        for fault in faults(registry, registration)
+    ]
+    assert not found, os.linesep.join(found)
+    for registration in registry.of("model"):
+        check_model(registration.name, registry=registry)
+    for registration in registry.of("dataset"):
+        settings = registry.settings("dataset", registration.name)
+        if not any(field.is_required() for field in settings.model_fields.values()):
+            check_dataset(registration.name, registry=registry, access=access)
+    for registration in registry.of("sampler"):
+        check_sampler(registration.name, registry=registry)
+    for registration in registry.of("metric"):
+        check_metric(registration.name, registry=registry)

@@ -1,0 +1,172 @@
+"""What the laws of a model are made of: build it, train it by the engine, look at its state."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from genbench.contracts import Batch, Conditional, Data, Generates, Reconstructs, Split, Stage
+from genbench.engine import seed_everything, train
+from genbench.errors import IncompatibleError, InterruptedRunError
+from genbench.events import EpochDone, Event
+from genbench.pixels import to_float
+from genbench.settings import ModelSettings, Settings
+from genbench.spec import RunSpec
+from genbench.testing.data import SHAPES, small_data
+from genbench.testing.subject import Subject
+
+CPU = torch.device("cpu")
+
+
+def fitting_data(settings: Settings) -> Data:
+    """Small data of the first shape that a model's settings accept."""
+    refusals = []
+    for shape in SHAPES:
+        data = small_data(shape)
+        try:
+            if isinstance(settings, ModelSettings):
+                settings.check(data.spec)
+        except IncompatibleError as error:
+            refusals.append(str(error))
+        else:
+            return data
+    raise AssertionError(
+        f"the settings accept none of {SHAPES}: {refusals[0]}; give data=small_data(shape)"
+    )
+
+
+def build(part: Subject, data: Data, seed: int = 0) -> Any:
+    """A fresh model under a seed."""
+    seed_everything(seed)
+    return part.cls(part.settings, data.spec)
+
+
+def first(data: Data, n: int) -> Data:
+    """The first n samples of each split."""
+    train_split, test_split = (_cut(split, n) for split in (data.train, data.test))
+    spec = replace(data.spec, train=len(train_split.x), test=len(test_split.x))
+    return replace(data, spec=spec, train=train_split, test=test_split)
+
+
+def _cut(split: Split, n: int) -> Split:
+    y = None if split.y is None else split.y[:n]
+    return Split(x=split.x[:n], y=y, digest=f"{split.digest}-{n}")
+
+
+def images(data: Data, n: int) -> tuple[Tensor, Tensor | None]:
+    """The first n training samples as a model sees them, and their labels."""
+    x = torch.from_numpy(np.array(data.train.x[:n]))
+    y = None if data.train.y is None else torch.from_numpy(np.array(data.train.y[:n]))
+    return (to_float(x) if x.dtype == torch.uint8 else x), y
+
+
+def stage_batch(stage: Stage, data: Data) -> Batch:
+    """A batch as a stage sees it, prepared where the stage prepares its data."""
+    x, y = images(data, 8)
+    if stage.prepare:
+        with torch.no_grad():
+            x = stage.prepare(x, torch.Generator().manual_seed(0))
+            if stage.prepared:
+                stage.prepared(x)
+    return Batch(x=x, y=y)
+
+
+def train_model(
+    model: Any,
+    data: Data,
+    *,
+    epochs: int,
+    folder: Path | None = None,
+    stop_after: int | None = None,
+    resume: bool = False,
+) -> list[EpochDone]:
+    """Train with the engine; ``stop_after`` asks it to stop once so many epochs are done."""
+    size = min(8, len(data.train.x))
+    spec = RunSpec(model="model", dataset=data.spec.name, epochs=epochs, batch_size=size)
+    done: list[EpochDone] = []
+
+    def listen(event: Event) -> None:
+        if isinstance(event, EpochDone):
+            done.append(event)
+
+    def should_stop() -> bool:
+        return stop_after is not None and len(done) >= stop_after
+
+    stages = model.stages
+    model.stages = lambda: [_short(stage, epochs) for stage in stages()]
+    seed_everything(0)
+    with tempfile.TemporaryDirectory() as scratch:
+        try:
+            train(
+                model,
+                data,
+                spec,
+                device=CPU,
+                folder=folder or Path(scratch),
+                emit=listen,
+                should_stop=should_stop,
+                resume=resume,
+            )
+        except InterruptedRunError:
+            assert stop_after is not None
+        finally:
+            model.stages = stages
+    return done
+
+
+def _short(stage: Stage, epochs: int) -> Stage:
+    """A stage may ask for thousands of epochs of so small a data set; its laws need but a few."""
+    return replace(stage, epochs=epochs)
+
+
+def stepped(model: Any) -> set[str]:
+    """The optimizers that some phase steps."""
+    return {n for stage in model.stages() for phase in stage.phases for n in phase.updates}
+
+
+def state_of(model: Any) -> dict[str, Tensor]:
+    """A copy of all parameters and buffers."""
+    return {name: value.detach().clone() for name, value in model.nets.state_dict().items()}
+
+
+def differs(model: Any, before: Mapping[str, Tensor], name: str) -> bool:
+    """Whether an entry of the state is not what it was, bit for bit."""
+    return not torch.equal(model.nets.state_dict()[name], before[name])
+
+
+def outputs_of(model: Any, data: Data) -> dict[str, Tensor]:
+    """What a model makes in eval mode of fixed noise and fixed images."""
+    for net in model.nets.values():
+        net.eval()
+    found: dict[str, Tensor] = {}
+    labels = images(data, 4)[1] if isinstance(model, Conditional) else None
+    with torch.no_grad():
+        if isinstance(model, Generates):
+            z = model.prior(4, torch.Generator().manual_seed(2))
+            found["generate(z)"] = model.render(model.generate(z, labels))
+        if isinstance(model, Reconstructs):
+            found["reconstruct(x)"] = model.reconstruct(images(data, 4)[0], labels)
+    return found
+
+
+def has_shape(value: Tensor, shape: tuple[int, ...], what: str) -> None:
+    """Assert a shape."""
+    assert tuple(value.shape) == shape, f"{what} has shape {tuple(value.shape)}; expected {shape}"
+
+
+def is_sample(x: Tensor, data: Data, what: str) -> None:
+    """Assert a batch of samples: shape, finite, and images in [-1, 1]."""
+    has_shape(x, (len(x), *data.spec.shape), what)
+    assert torch.isfinite(x).all(), f"{what} holds values that are not finite"
+    low, high = float(x.min()), float(x.max())
+    inside = -1 <= low <= high <= 1
+    assert inside or not data.spec.is_image, (
+        f"{what} lies in [{low:.3g}, {high:.3g}], outside [-1, 1]; end with a tanh, or map to it"
+    )

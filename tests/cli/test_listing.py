@@ -1,0 +1,82 @@
+"""models, datasets, samplers, metrics, presets and info."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from genbench.cli.listing import _typed
+
+
+def genbench(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "genbench", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=Path.cwd())
+
+
+@pytest.mark.parametrize("kind", ["models", "datasets", "samplers", "metrics"])
+def test_a_listing_as_json_has_the_documented_keys(kind):
+    found = json.loads(genbench(kind, "--json").stdout)
+    assert found["schema_version"] == 1
+    assert found[kind]
+    for head in found[kind]:
+        assert set(head) == {"name", "summary", "family", "capabilities", "source", "owner"}
+        assert head["summary"]
+
+
+@pytest.mark.parametrize("format", ["table", "md", "csv", "latex"])
+def test_a_listing_comes_in_every_format(format):
+    text = genbench("models", "--format", format).stdout
+    assert "vae" in text
+    if format == "csv":
+        rows = list(csv.DictReader(io.StringIO(text)))
+        assert {"vae", "gan", "dcgan", "vaegan"} <= {row["name"] for row in rows}
+
+
+def test_presets_are_those_of_all_models_or_of_one():
+    everything = json.loads(genbench("presets", "--json").stdout)["presets"]
+    one = json.loads(genbench("presets", "vae", "--json").stdout)["presets"]
+    assert one == [preset for preset in everything if preset["model"] == "vae"]
+    assert {"guo2023", "ijzer"} <= {preset["name"] for preset in one}
+    assert all(preset["source"] for preset in everything)
+
+
+def test_info_shows_settings_with_default_bounds_and_help():
+    text = genbench("info", "vae").stdout
+    assert "arXiv" in text
+    assert "z_dim" in text
+    assert ">= 1" in text
+    assert "--preset guo2023" in text
+    found = json.loads(genbench("info", "vae", "--json").stdout)
+    assert (found["kind"], found["name"]) == ("model", "vae")
+    setting = next(s for s in found["settings"] if s["name"] == "z_dim")
+    assert set(setting) == {"name", "type", "default", "required", "bounds", "help"}
+
+
+@pytest.mark.parametrize("name", ["digits", "plain", "fd_pixel"])
+def test_info_knows_every_kind_of_name(name):
+    assert json.loads(genbench("info", name, "--json").stdout)["name"] == name
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["info", "vea"], "did you mean 'vae'?"),
+        (["info", "digits", "--kind", "model"], "unknown model 'digits'"),
+        (["presets", "vea"], "did you mean 'vae'?"),
+    ],
+)
+def test_an_unknown_name_is_a_usage_error_with_the_nearest(arguments, words):
+    done = genbench(*arguments)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert done.stdout == ""
+
+
+def test_defaults_print_as_they_are_typed():
+    assert _typed([512, None, True]) == "[512, null, true]".replace("null", "none")

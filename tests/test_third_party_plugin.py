@@ -1,0 +1,73 @@
+"""The example plugin, really installed by pip and used through its entry point."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+EXAMPLE = ROOT / "examples" / "third_party_plugin"
+GENBENCH = [sys.executable, "-m", "genbench"]
+
+
+def genbench(folder: Path, *arguments: str, site: Path) -> subprocess.CompletedProcess[str]:
+    environ = {**os.environ, "PYTHONPATH": str(site), "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [*GENBENCH, *arguments], cwd=folder, env=environ, capture_output=True, text=True, check=True
+    )
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the example installed by pip, from a copy: a build writes beside its source."""
+    pytest.importorskip("setuptools", reason="the example is built with setuptools")
+    folder = tmp_path_factory.mktemp("third-party")
+    source = shutil.copytree(EXAMPLE, folder / "source")
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    how = ["--no-deps", "--no-build-isolation", "--no-index", "--target", str(folder / "site")]
+    subprocess.run([*pip, *how, str(source)], check=True)
+    return folder / "site"
+
+
+def test_the_example_has_at_most_forty_lines_of_python():
+    lines = 0
+    for path in (EXAMPLE / "genbench_lsgan").glob("*.py"):
+        text = path.read_text()
+        docstring = ast.get_docstring(ast.parse(text), clean=False) or ""
+        code = text.replace(f'"""{docstring}"""', "")
+        lines += sum(1 for line in code.splitlines() if line.strip())
+    assert 0 < lines <= 40
+
+
+def test_an_installed_plugin_is_listed_through_its_entry_point(site, tmp_path):
+    found = json.loads(genbench(tmp_path, "models", "--json", site=site).stdout)["models"]
+    model = next(model for model in found if model["name"] == "lsgan-mini")
+    assert model["owner"] == "genbench-lsgan 0.1.0"
+    assert model["capabilities"] == ["generates"]
+
+
+def test_an_installed_plugin_trains_and_scores_through_its_entry_point(site, tmp_path):
+    ran = genbench(
+        tmp_path, "run", "lsgan-mini", "digits", "--epochs", "1", "--set", "z_dim=8",
+        "--metric", "fd_pixel", "--device", "cpu", "--json", site=site,
+    )  # fmt: skip
+    outcome = json.loads(ran.stdout)
+    assert outcome["status"] == "finished"
+    assert [score["metric"] for score in outcome["scores"]] == ["fd_pixel"]
+    shown = json.loads(genbench(tmp_path, "show", "@1", "--json", site=site).stdout)
+    assert shown["model"] == "lsgan-mini"
+    assert len(shown["epochs"]) == 1
+
+
+def test_the_plugins_own_tests_pass(site, tmp_path):
+    shutil.copytree(EXAMPLE / "tests", tmp_path / "tests")
+    environ = {**os.environ, "PYTHONPATH": str(site), "OMP_NUM_THREADS": "1"}
+    pytest_run = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"]
+    subprocess.run(pytest_run, cwd=tmp_path, env=environ, check=True)
