@@ -11,6 +11,7 @@ from pydantic import Field
 
 from genbench import DataAccess, DatasetSettings, DataSpec
 from genbench_data import listing
+from genbench_data.idx_files import absent_files
 
 DIGITS = tuple("0123456789")
 CLOTHES = (
@@ -62,6 +63,12 @@ class MnistSettings(DatasetSettings):
             train=min(self.limit, 60_000) or 60_000,
             test=10_000,
         )
+
+    def missing(self, access: DataAccess) -> str | None:
+        """The files that would have to be downloaded."""
+        folder = access.root / self.folder / "raw"
+        absent = absent_files(folder)
+        return f"{', '.join(absent)} in {folder}" if absent else None
 
 
 class FashionMnistSettings(MnistSettings):

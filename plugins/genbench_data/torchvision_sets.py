@@ -22,15 +22,9 @@ from genbench_data.cache import Decoding, digest, splits
 from genbench_data.content import content_digest
 from genbench_data.download import Archive, DownloadError, download
 from genbench_data.idx import read_idx
+from genbench_data.idx_files import FILES, absent_files, present_file
 from genbench_data.resize import resized
 from genbench_data.settings import FashionMnistSettings, MnistSettings
-
-FILES = (
-    "train-images-idx3-ubyte",
-    "train-labels-idx1-ubyte",
-    "t10k-images-idx3-ubyte",
-    "t10k-labels-idx1-ubyte",
-)
 
 
 class Mnist:
@@ -59,7 +53,7 @@ class Mnist:
 
     def _files(self, folder: Path, access: DataAccess) -> tuple[str, ...]:
         """The names of the four files, downloaded where they are absent."""
-        absent = _absent(folder)
+        absent = absent_files(folder)
         if absent and access.offline:
             raise self._missing(folder, "downloads are forbidden (offline)")
         try:
@@ -68,7 +62,7 @@ class Mnist:
                     download(archive, folder, access)
         except DownloadError as error:
             raise self._missing(folder, f"can't be downloaded ({error})") from None
-        return tuple(found for name in FILES if (found := _present(folder, name)))
+        return tuple(found for name in FILES if (found := present_file(folder, name)))
 
     def _archives(self) -> Sequence[Archive]:
         """What torchvision would download, from GENBENCH_MIRROR where it is set."""
@@ -83,9 +77,9 @@ class Mnist:
         ]
 
     def _missing(self, folder: Path, reason: str) -> DataError:
-        settings = self.settings
+        settings, absent = self.settings, ", ".join(absent_files(folder))
         return DataError(
-            f"{settings.registered} is not there and {reason}; put {', '.join(_absent(folder))} "
+            f"{settings.registered} is not there and {reason}; put {absent} "
             f"(or each as .gz) into {folder}, or name the folder that holds {settings.folder}/raw "
             f"by --data-dir or GENBENCH_DATA; 'digits' needs no download"
         )
@@ -117,18 +111,6 @@ class FashionMnist(Mnist):
 
     def __init__(self, settings: FashionMnistSettings) -> None:
         super().__init__(settings)
-
-
-def _absent(folder: Path) -> list[str]:
-    return [name for name in FILES if _present(folder, name) is None]
-
-
-def _present(folder: Path, name: str) -> str | None:
-    """The unpacked file, which torchvision reads, before the gzipped one."""
-    for candidate in (name, f"{name}.gz"):
-        if (folder / candidate).is_file():
-            return candidate
-    return None
 
 
 def _check_values(
