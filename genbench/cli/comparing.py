@@ -1,0 +1,202 @@
+"""Commands that set experiments side by side: ``compare`` (a table) and ``report`` (a page)."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from genbench.cli.output import Best, Format, print_json, print_table
+from genbench.cli.session import SESSION, say, warn
+from genbench.cli.stored import (
+    DatasetOption,
+    FormatOption,
+    JsonOption,
+    ModelOption,
+    StoreOption,
+    TagOption,
+    open_store,
+)
+
+if TYPE_CHECKING:
+    from genbench.compare import Selected, Table
+    from genbench.report.cells import Cell
+
+BaselineOption = Annotated[
+    str | None,
+    typer.Option("--baseline", metavar="MODEL|RUN|EXPERIMENT", help="What speed-ups refer to."),
+]
+LimitOption = Annotated[
+    int, typer.Option("--limit", min=1, help="Experiments a data set, the best first.")
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("compare")(compare)
+    app.command("report")(report)
+
+
+def compare(
+    dataset: DatasetOption = None,
+    model: ModelOption = None,
+    tag: TagOption = None,
+    metric: Annotated[
+        list[str] | None, typer.Option("--metric", help="Only this metric (repeatable).")
+    ] = None,
+    sampler: Annotated[
+        list[str] | None, typer.Option("--sampler", help="Only this sampler (repeatable).")
+    ] = None,
+    baseline: BaselineOption = None,
+    target: Annotated[
+        float | None, typer.Option("--target", help="Show the seconds to reach this score.")
+    ] = None,
+    sort: Annotated[
+        str | None,
+        typer.Option("--sort", help="A metric, or model, epoch, total, speedup, target."),
+    ] = None,
+    limit: LimitOption = 20,
+    store: StoreOption = None,
+    format: FormatOption = Format.TABLE,
+    json: JsonOption = False,
+) -> None:
+    """Compare finished runs: scores with spread over seeds, seconds, speed-ups."""
+    from genbench.compare import SORTS, Question, Selection, baseline_of, reached, select, tabulate
+    from genbench.report.cells import as_dict
+
+    with open_store(store) as opened:
+        meant = baseline_of(opened, baseline) if baseline else None
+        selected = select(
+            opened,
+            Selection(
+                model=model,
+                dataset=dataset,
+                tag=tag,
+                baseline=meant,
+                metric=sort or next(iter(metric or ()), None),
+                limit=None if sort in SORTS or target is not None else limit,
+            ),
+        )
+        question = Question(
+            baseline=meant,
+            metrics=tuple(metric or ()),
+            samplers=tuple(sampler or ()),
+            target=target,
+            sort=sort,
+        )
+        times = reached(opened, selected.trials, target) if target is not None else {}
+        tables = tabulate(selected.trials, question, times)
+    if json:
+        left_out = dict(selected.left_out)
+        print_json({"datasets": [as_dict(t) for t in tables], "left_out": left_out})
+        return
+    if format is Format.CSV:
+        _print_csv(tables)
+    else:
+        for i, table in enumerate(tables):
+            print("\n" * (i > 0), end="")
+            _print(table, limit, format)
+    _tell(selected)
+
+
+def _print(table: Table, limit: int, format: Format) -> None:
+    from genbench.report.cells import grid
+
+    cells = grid(table)
+    rows: list[list[str]] = []
+    for row in cells.rows[:limit]:
+        narrow = format is Format.TABLE and sys.stdout.isatty()
+        rows += _stacked(row) if narrow else [[_text(cell) for cell in row]]
+    settings = ", ".join(f"{key} {value}" for key, value in table.settings.items())
+    title = f"{table.dataset} ({settings})" if settings else table.dataset
+    print_table(
+        [heading.text for heading in cells.headings],
+        rows,
+        format=format,
+        title=f"{title} · {', '.join(table.devices)}",
+        right=[heading.text for heading in cells.headings if heading.numeric],
+    )
+    if len(cells.rows) > limit:
+        say(f"note: {table.dataset}: {len(cells.rows) - limit} more rows (--limit)")
+    for warning in table.warnings:
+        warn(f"{table.dataset}: {warning}")
+    for note in table.notes:
+        say(f"note: {table.dataset}: {note}")
+
+
+def _text(cell: Cell) -> str:
+    return Best(cell.text) if cell.best else cell.text
+
+
+def _stacked(row: Sequence[Cell]) -> list[list[str]]:
+    """A row as several where a cell has lines, so that the table fits a terminal."""
+    height = max(len(cell.lines) for cell in row)
+    first = [_text(cell) if len(cell.lines) < 2 else cell.lines[0] for cell in row]
+    others = [
+        [cell.lines[i] if i < len(cell.lines) else "" for cell in row] for i in range(1, height)
+    ]
+    return [first, *others]
+
+
+def _print_csv(tables: Sequence[Table]) -> None:
+    from genbench.report.cells import flat
+
+    rows: list[dict[str, Any]] = [row for table in tables for row in flat(table)]
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    texts = [[_exact(row.get(column)) for column in columns] for row in rows]
+    print_table(columns, texts, format=Format.CSV)
+    for table in tables:
+        for warning in table.warnings:
+            warn(warning)
+
+
+def _exact(value: Any) -> Any:
+    """Numbers in CSV are for programs: all their digits."""
+    return repr(value) if isinstance(value, float) else value
+
+
+def _tell(selected: Selected) -> None:
+    for dataset, count in selected.hidden.items():
+        say(f"note: {dataset}: {count} more experiments (--limit)")
+    if selected.left_out:
+        counts = ", ".join(f"{count} {status}" for status, count in selected.left_out.items())
+        say(f"note: runs that aren't finished are left out: {counts}")
+
+
+def report(
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[RUN]...", help="Runs whose experiments are shown; none: all."),
+    ] = None,
+    dataset: DatasetOption = None,
+    tag: TagOption = None,
+    baseline: BaselineOption = None,
+    limit: LimitOption = 12,
+    out: Annotated[Path, typer.Option("--out", help="The page to write.")] = Path(
+        "genbench-report.html"
+    ),
+    store: StoreOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Write one self-contained HTML page: the comparison, curves and pictures."""
+    from genbench.compare import Question, Selection, baseline_of
+    from genbench.report.gather import gather
+    from genbench.report.page import render
+    from genbench.report.writing import write_page
+
+    with open_store(store) as opened:
+        meant = baseline_of(opened, baseline) if baseline else None
+        selection = Selection(
+            dataset=dataset, tag=tag, baseline=meant, runs=tuple(runs or ()), limit=limit
+        )
+        page = render(gather(opened, selection, Question(baseline=meant)))
+    write_page(page, out)
+    if json:
+        print_json({"report": str(out.resolve()), "bytes": len(page.encode())})
+        return
+    print(out)
+    if SESSION.verbosity > 0:
+        say(f"{len(page.encode()) / 1e6:.1f} MB")

@@ -1,0 +1,278 @@
+"""``show``: all that is stored of one run; ``diff``: in what two runs differ."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from genbench.cli.output import Format, print_json, print_table
+from genbench.cli.session import SESSION
+from genbench.cli.stored import (
+    FormatOption,
+    JsonOption,
+    RunArgument,
+    StoreOption,
+    age,
+    head,
+    open_store,
+)
+from genbench.numbers import duration, number
+
+if TYPE_CHECKING:
+    from genbench.store import Store
+    from genbench.store.records import Epoch, Run, ScoreRecord, StageRecord
+
+
+_NUMBERS = {"epochs", "epoch", "mean", "score", "std", "n", "floor", "× floor", "bytes", "seconds"}
+_NUMBERS |= {"prepare s", "train s", "s/epoch"}
+"""Columns that are aligned right."""
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("show")(show)
+    app.command("diff")(diff)
+
+
+def show(
+    run: RunArgument,
+    store: StoreOption = None,
+    format: FormatOption = Format.TABLE,
+    json: JsonOption = False,
+) -> None:
+    """Show all that is stored of a run."""
+    with open_store(store) as opened:
+        identity = opened.resolve(run)
+        if json:
+            print_json(_as_json(opened, identity))
+            return
+        _print_head(opened, identity, format)
+        _print_tables(opened, identity, format)
+
+
+def _as_json(store: Store, identity: str) -> dict[str, Any]:
+    run = store.run(identity)
+    return {
+        **head(run),
+        "params": store.params(identity),
+        "stages": [vars(stage) for stage in store.stages(identity)],
+        "epochs": [_epoch(epoch) for epoch in store.epochs(identity)],
+        "scores": [_score(score) for score in store.scores(identity)],
+        "diagnostics": _draws(store, identity),
+        "artifacts": [
+            {**vars(artifact), "path": str(store.folder(identity) / artifact.path)}
+            for artifact in store.artifacts(identity)
+        ],
+        "environment": store.environment(identity),
+        "store": str(store.url),
+        "folder": str(store.folder(identity)),
+    }
+
+
+def _epoch(epoch: Epoch) -> dict[str, Any]:
+    return {**vars(epoch), "losses": dict(epoch.losses)}
+
+
+def _score(score: ScoreRecord) -> dict[str, Any]:
+    return {**vars(score), "ratio": ratio(score.value, score.floor)}
+
+
+def _draws(store: Store, identity: str) -> list[dict[str, Any]]:
+    """What samplers said of their draws (acceptance, ...), and the metrics that were skipped."""
+    return [dict(vars(draw)) for draw in store.draws(identity)]
+
+
+def ratio(value: float | None, floor: float | None) -> float | None:
+    """How many times its floor (real against real) a score is; None where either is unknown."""
+    return value / floor if value is not None and floor else None
+
+
+def _print_head(store: Store, identity: str, format: Format) -> None:
+    run = store.run(identity)
+    known = {
+        "run": run.id,
+        "name": run.name,
+        "status": run.status.value,
+        "model": run.model + (f" (preset {run.preset})" if run.preset else ""),
+        "data set": run.dataset,
+        "seed": run.seed,
+        "device": f"{run.device}, {run.precision}",
+        "epochs": f"{run.epochs_done} of {run.epochs_planned}",
+        "created": f"{run.created_at} ({age(run.created_at)} ago)",
+        "training": duration(run.train_s),
+        "in all": duration(run.wall_s),
+        "tags": ", ".join(run.tags) or None,
+        "parents": ", ".join(run.parents) or None,
+        "experiment": run.experiment,
+        "folder": str(store.folder(identity)),
+        "error": run.error,
+        "to go on": mend(run),
+    }
+    rows = [(key, value) for key, value in known.items() if value is not None]
+    print_table(("run", run.id), rows[1:], format=format)
+
+
+def mend(run: Run) -> str | None:
+    """The command that takes up a run that didn't end well."""
+    if run.status.value in ("failed", "interrupted", "lost"):
+        return f"genbench resume {run.id}"
+    return None
+
+
+def _print_tables(store: Store, identity: str, format: Format) -> None:
+    def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        if rows:
+            print()
+            right = [column for column in columns if column in _NUMBERS]
+            print_table(columns, rows, format=format, title=title, right=right)
+
+    epochs = store.epochs(identity)
+    stages = [_stage_row(stage, epochs) for stage in store.stages(identity)]
+    table("Settings", ("setting", "value", "default"), _settings_rows(store, identity))
+    table("Stages", ("stage", "epochs", "prepare s", "train s", "s/epoch"), stages)
+    losses = epochs[-1].losses if epochs else {}
+    title = f"Losses, means of epoch {epochs[-1].epoch}" if epochs else ""
+    table(title, ("name", "mean"), [(key, _nan(value)) for key, value in losses.items()])
+    columns = ("metric", "score", "std", "n", "floor", "× floor", "sampler", "epoch", "seconds")
+    taken = store.scores(identity)
+    scores = [score for score in taken if score.epoch == taken[-1].epoch]
+    earlier = len(taken) - len(scores)
+    title = f"Scores (and {earlier} of earlier epochs: --json)" if earlier else "Scores"
+    table(title, columns, [_score_row(score) for score in scores])
+    for score in scores:
+        if score.note:
+            print(f"  {score.metric}: {score.note}")
+    draws = store.draws(identity)
+    said = [
+        (draw.sampler, draw.epoch, name, number(value))
+        for draw in draws
+        for name, value in draw.diagnostics.items()
+    ]
+    table("Diagnostics", ("sampler", "epoch", "name", "mean"), said)
+    for draw in draws:
+        for metric, reason in draw.skipped.items():
+            print(f"  {metric} at epoch {draw.epoch} was skipped: {reason}")
+    files = [(a.kind, a.epoch, a.bytes, a.path) for a in store.artifacts(identity)]
+    table("Files", ("kind", "epoch", "bytes", "file"), files)
+    environment = [(key, _text(value)) for key, value in store.environment(identity).items()]
+    table("Environment", ("key", "value"), environment)
+
+
+def _settings_rows(store: Store, identity: str) -> list[tuple[str, str, str | None]]:
+    """Each setting with its value; beside it the default where it is another one."""
+    defaults = _defaults(store.run(identity))
+    rows = []
+    for key, value in store.params(identity).items():
+        default = defaults.get(key, value)
+        rows.append((key, _text(value), _text(default) if default != value else None))
+    return rows
+
+
+def _defaults(run: Run) -> dict[str, Any]:
+    """The model's own defaults, under every spelling of a stored key; {} if it isn't installed."""
+    from genbench.errors import GenbenchError
+
+    try:
+        settings = SESSION.registry.settings("model", run.model)
+    except GenbenchError:
+        return {}
+    fields = settings.model_fields if settings else {}
+    values = {name: f.default for name, f in fields.items() if not f.is_required()}
+    return {f"{prefix}{name}": value for name, value in values.items() for prefix in ("model.", "")}
+
+
+def _stage_row(stage: StageRecord, epochs: Sequence[Epoch]) -> list[Any]:
+    seconds = [epoch.train_s for epoch in epochs if epoch.stage == stage.name]
+    mean = sum(seconds) / len(seconds) if seconds else None
+    done = f"{stage.epochs_done}/{stage.epochs}"
+    return [stage.name, done, number(stage.prepare_s, 3), number(sum(seconds), 3), number(mean, 3)]
+
+
+def _score_row(score: ScoreRecord) -> list[Any]:
+    row = [score.metric, _nan(score.value), number(score.std), score.n, number(score.floor)]
+    row += [number(ratio(score.value, score.floor), 3), _sampler(score), score.epoch]
+    return [*row, number(score.seconds, 3)]
+
+
+def _sampler(score: ScoreRecord) -> str:
+    settings = ", ".join(f"{k}={_text(v)}" for k, v in score.sampler_settings.items())
+    return f"{score.sampler} ({settings})" if settings else score.sampler
+
+
+def _nan(value: float | None) -> str:
+    """A stored value; the store keeps what is not finite as None."""
+    return "nan" if value is None else number(value)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float):
+        return repr(value)
+    if isinstance(value, Mapping):
+        return ", ".join(f"{k} {_text(v)}" for k, v in value.items())
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(_text, value))
+    return "none" if value is None else str(value)
+
+
+# --- diff
+
+
+def diff(
+    first: Annotated[str, typer.Argument(metavar="A", help="A run.")],
+    second: Annotated[str, typer.Argument(metavar="B", help="Another run.")],
+    store: StoreOption = None,
+    format: FormatOption = Format.TABLE,
+    json: JsonOption = False,
+) -> None:
+    """Show the settings, the environment and the scores in which two runs differ."""
+    with open_store(store) as opened:
+        a, b = (opened.resolve(ref) for ref in (first, second))
+        differences = {
+            "settings": differing(_settings(opened, a), _settings(opened, b)),
+            "environment": differing(opened.environment(a), opened.environment(b)),
+            "scores": differing(_score_values(opened, a), _score_values(opened, b)),
+        }
+    if json:
+        parts = {
+            part: [{"key": key, "a": left, "b": right} for key, left, right in rows]
+            for part, rows in differences.items()
+        }
+        print_json({"a": a, "b": b, **parts})
+        return
+    rows = [
+        (part, key, *("" if v is None else _brief(part, v) for v in pair))
+        for part, found in differences.items()
+        for key, *pair in found
+    ]
+    if rows:
+        print_table(("what", "key", a, b), rows, format=format)
+    else:
+        print("no difference in settings, environment or scores")
+
+
+def _brief(part: str, value: Any) -> str:
+    """Settings with all their digits, measured values with as many as mean something."""
+    return number(value) if part == "scores" else _text(value)
+
+
+def differing(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """The keys whose values differ, with both; None where one side lacks the key."""
+    keys = [*a, *(key for key in b if key not in a)]
+    return [(key, a.get(key), b.get(key)) for key in keys if a.get(key) != b.get(key)]
+
+
+def _settings(store: Store, identity: str) -> dict[str, Any]:
+    run = store.run(identity)
+    fixed = {"model": run.model, "dataset": run.dataset, "seed": run.seed, "device": run.device}
+    return {**fixed, "precision": run.precision, "preset": run.preset, **store.params(identity)}
+
+
+def _score_values(store: Store, identity: str) -> dict[str, Any]:
+    """The last value of each metric and sampler; a protocol that differs makes another key."""
+    values: dict[str, Any] = {}
+    for score in store.scores(identity):
+        where = f"{score.metric}, {_sampler(score)}, protocol {score.protocol_hash[:6]}"
+        values[where] = score.value
+    return values

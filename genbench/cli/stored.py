@@ -1,0 +1,72 @@
+"""What the reading commands share: their options, opening the store, the head of a run."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from genbench.cli.output import Format
+from genbench.cli.session import SESSION
+
+if TYPE_CHECKING:
+    from genbench.store import Store
+    from genbench.store.records import Run
+
+StoreOption = Annotated[
+    str | None,
+    typer.Option("--store", metavar="URL", help="The store (default: GENBENCH_STORE or runs.db)."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+FormatOption = Annotated[Format, typer.Option("--format", help="How to print tables.")]
+RunArgument = Annotated[
+    str, typer.Argument(metavar="RUN", help="An id, its beginning, a name, or @1 for the newest.")
+]
+ModelOption = Annotated[str | None, typer.Option("--model", help="Only runs of this model.")]
+DatasetOption = Annotated[str | None, typer.Option("--dataset", help="Only runs on this data set.")]
+TagOption = Annotated[str | None, typer.Option("--tag", help="Only runs with this tag.")]
+
+
+def open_store(given: str | None) -> Store:
+    """The store, for reading. Raises StoreError where there is none."""
+    from genbench.store import Store
+
+    return Store.open(SESSION.store_url(given), mode="read")
+
+
+def head(run: Run) -> dict[str, Any]:
+    """What identifies a run and says where it stands, for JSON."""
+    return {
+        "run": run.id,
+        "name": run.name,
+        "status": run.status.value,
+        "model": run.model,
+        "dataset": run.dataset,
+        "preset": run.preset,
+        "seed": run.seed,
+        "device": run.device,
+        "precision": run.precision,
+        "experiment": run.experiment,
+        "epochs_done": run.epochs_done,
+        "epochs_planned": run.epochs_planned,
+        "created_at": run.created_at,
+        "started_at": run.started_at,
+        "finished_at": run.finished_at,
+        "train_s": run.train_s,
+        "wall_s": run.wall_s,
+        "tags": run.tags,
+        "parents": run.parents,
+        "error": run.error,
+    }
+
+
+def age(created_at: str, now: datetime | None = None) -> str:
+    """How long ago a UTC time was: '5 s', '12 min', '3 h', '9 d'."""
+    then = datetime.fromisoformat(created_at)
+    then = then if then.tzinfo else then.replace(tzinfo=UTC)
+    seconds = max(0.0, ((now or datetime.now(UTC)) - then).total_seconds())
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit}"
+    return f"{int(seconds)} s"

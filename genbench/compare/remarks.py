@@ -1,0 +1,84 @@
+"""What is said beside the table: numbers that are not shown, and how sure the others are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from genbench.compare.experiments import Contender, scores_of
+from genbench.compare.rows import Column, Row
+
+NAMED = 3
+"""Rows that a sentence names; the others are counted."""
+
+
+def protocol_warnings(rows: Sequence[Contender], columns: Sequence[Column]) -> Iterator[str]:
+    """A sentence for each metric and each other way in which all values of some rows were taken."""
+    for column in columns:
+        others: dict[str, list[Contender]] = {}
+        for row in rows:
+            scores = [s for t in row.trials for s in scores_of(t, row) if s.metric == column.metric]
+            if scores and all(s.protocol_hash != column.protocol_hash for s in scores):
+                difference = protocol_difference(scores[-1].protocol, column.protocol)
+                others.setdefault(difference, []).append(row)
+        for difference, found in others.items():
+            yield (
+                f"{listed([row.title for row in found])}: {column.metric} was taken under another "
+                f"protocol ({difference}) and is not compared; genbench evaluate "
+                f"{found[0].first.run} takes it anew"
+            )
+
+
+def protocol_difference(given: Mapping[str, Any], ranked: Mapping[str, Any]) -> str:
+    """'n 1000, not 10000; weights 3fa1, not 90bc': what differs in two protocols."""
+    keys = [*ranked, *(key for key in given if key not in ranked)]
+    parts = [
+        f"{key} {_brief(given.get(key))}, not {_brief(ranked.get(key))}"
+        for key in keys
+        if given.get(key) != ranked.get(key)
+    ]
+    return "; ".join(parts) or "an unnamed difference"
+
+
+def _brief(value: Any) -> str:
+    text = "none" if value is None else str(value)
+    return text if len(text) <= 24 else text[:12] + "…"
+
+
+def speed_warnings(rows: Sequence[Row], baselines: Sequence[Contender]) -> Iterator[str]:
+    """A sentence where seconds can't be set against the baseline's."""
+    alone = [r.contender.title for r in rows if not r.is_baseline and r.epoch_speedup is None]
+    if baselines and alone:
+        yield (
+            f"no speed-up for {listed(alone)}: epochs that saw other data than those of the "
+            f"baseline {baselines[0].title}, or ran on another device or machine"
+        )
+
+
+def notes(rows: Sequence[Row], columns: Sequence[Column]) -> Iterator[str]:
+    """Which rows have no spread, and which best values are not certain."""
+    single = [row.contender.title for row in rows if len(row.contender.trials) == 1]
+    if single:
+        which = "every row" if len(single) == len(rows) else listed(list(dict.fromkeys(single)))
+        yield f"one run only, so no spread is known: {which} (more: genbench run ... --seed N)"
+    for column in columns:
+        best = next((row.contender for row in rows if column.metric in row.best), None)
+        close = [row.contender.title for row in rows if best and _overlaps(row, best, column)]
+        if best and close:
+            yield (
+                f"{column.metric}: mean ± sd of the best, {best.title}, overlaps that of "
+                f"{listed(close)}"
+            )
+
+
+def _overlaps(row: Row, best: Contender, column: Column) -> bool:
+    measure = row.contender.scores.get(column.metric)
+    if measure is None or row.contender is best:
+        return False
+    return measure.overlaps(best.scores[column.metric])
+
+
+def listed(titles: Sequence[str]) -> str:
+    """'a, b, c and 12 others'."""
+    text = ", ".join(titles[:NAMED])
+    return text if len(titles) <= NAMED else f"{text} and {len(titles) - NAMED} others"

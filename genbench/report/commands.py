@@ -1,0 +1,79 @@
+"""The exact command that makes a run again, with every setting spelled out."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from genbench.compare import Contender
+
+_FLAGS = (
+    "epochs",
+    "batch_size",
+    "device",
+    "precision",
+    "accumulate",
+    "clip_norm",
+    "ema",
+    "evaluate_every",
+    "sample_every",
+    "samples",
+)
+_IMPLIED = {"accumulate": 1, "evaluate_every": 0, "sample_every": 0}
+
+
+def command(contender: Contender) -> str:
+    """A shell command; one loop where an experiment has several seeds.
+
+    Every setting is given, so that a later default changes nothing.
+    """
+    first = contender.first
+    words = ["genbench", "run", first.model, first.dataset, *_words(first.spec)]
+    lines = _wrapped([shlex.quote(word) for word in words])
+    seeds = sorted({trial.seed for trial in contender.trials})
+    if len(seeds) == 1:
+        return f"{lines} --seed {seeds[0]}"
+    each = " ".join(map(str, seeds))
+    return f"for seed in {each}; do\n  {lines} --seed $seed\ndone"
+
+
+def _words(spec: Mapping[str, Any]) -> Iterator[str]:
+    for key in _FLAGS:
+        value = spec.get(key)
+        if value is not None and value != _IMPLIED.get(key):
+            yield f"--{key.replace('_', '-')}"
+            yield str(value)
+    if spec.get("compile"):
+        yield "--compile"
+    yield from _sets("model", spec.get("model_settings", {}))
+    yield from _sets("data", spec.get("dataset_settings", {}))
+    for kind in ("sampler", "metric"):
+        for part in spec.get(f"{kind}s", ()):
+            yield f"--{kind}"
+            yield part["name"]
+            yield from _sets(f"{kind}.{part['name']}", part.get("settings", {}))
+
+
+def _sets(prefix: str, settings: Mapping[str, Any]) -> Iterator[str]:
+    for key, value in settings.items():
+        yield "--set"
+        yield f"{prefix}.{key}={value if isinstance(value, str) else json.dumps(value)}"
+
+
+def _wrapped(words: list[str], width: int = 88) -> str:
+    """Words in lines of a shell command; an option stays beside its value."""
+    lines, line = [], ""
+    pairs: list[str] = []
+    for word in words:
+        if pairs and pairs[-1].startswith("--") and " " not in pairs[-1] and word[:2] != "--":
+            pairs[-1] += f" {word}"
+        else:
+            pairs.append(word)
+    for pair in pairs:
+        if line and len(line) + len(pair) > width:
+            lines.append(line)
+            line = ""
+        line += f" {pair}" if line else pair
+    return " \\\n    ".join([*lines, line])

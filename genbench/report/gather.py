@@ -1,0 +1,194 @@
+"""All that the page shows, read from the store: tables, curves, pictures, environments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from genbench.compare import (
+    Contender,
+    Question,
+    Selection,
+    Table,
+    select,
+    tabulate,
+)
+from genbench.report.curves import Panel, loss_panels, score_panels
+from genbench.store import Store
+from genbench.store.records import Artifact, Epoch
+
+EARLY = 3
+"""Pictures of a model before its final one, at most."""
+
+PICTURE_BUDGET = 1_700_000
+"""Bytes of PNG on a page; early epochs are left out beyond it (base64 adds a third)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A PNG of a run at an epoch; ``stage_epoch`` counts within its stage."""
+
+    png: bytes
+    epoch: int
+    stage: str
+    stage_epoch: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gallery:
+    """The pictures of one contender's first run, the last one final."""
+
+    title: str
+    colour: int
+    samples: tuple[Picture, ...]
+    reconstructions: Picture | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """All about one data set."""
+
+    table: Table
+    scores: tuple[Panel, ...]
+    losses: tuple[Panel, ...]
+    galleries: tuple[Gallery, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """The page's content. ``environments`` are the distinct ones, with the runs they hold for."""
+
+    sections: tuple[Section, ...]
+    environments: tuple[tuple[Mapping[str, Any], int], ...]
+    left_out: Mapping[str, int]
+    hidden: Mapping[str, int]
+
+
+def gather(store: Store, selection: Selection, question: Question) -> Report:
+    """Read everything. Raises NoSuchRunError where nothing matched."""
+    selected = select(store, selection)
+    tables = tabulate(selected.trials, question)
+    colours: dict[str, int] = {}
+    for table in tables:
+        for row in table.rows:
+            colours.setdefault(row.contender.title, len(colours))
+    pictures = _Pictures(store)
+    return Report(
+        sections=tuple(_section(store, table, colours, pictures) for table in tables),
+        environments=_environments(store, [trial.run for trial in selected.trials]),
+        left_out=selected.left_out,
+        hidden=selected.hidden,
+    )
+
+
+def _section(
+    store: Store, table: Table, colours: Mapping[str, int], pictures: _Pictures
+) -> Section:
+    people = list({row.contender.first.experiment: row.contender for row in table.rows}.values())
+    histories = {run: store.epochs(run) for c in people for run in (c.first.run,)}
+    losses: list[Panel] = []
+    galleries = []
+    for contender in people:
+        epochs = histories[contender.first.run]
+        losses += loss_panels(store, contender, epochs)
+        galleries.append(pictures.gallery(contender, epochs, colours[contender.title]))
+    return Section(
+        table=table,
+        scores=tuple(score_panels(store, table, colours)),
+        losses=tuple(losses),
+        galleries=tuple(g for g in galleries if g.samples or g.reconstructions),
+    )
+
+
+# --- pictures
+
+
+class _Pictures:
+    """Reads PNGs until the page's budget is spent; final ones are always read."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._spent = 0
+
+    def gallery(self, contender: Contender, epochs: Sequence[Epoch], colour: int) -> Gallery:
+        """The pictures of a contender's first run; those of its last stage where it has any."""
+        run = contender.first.run
+        found = self._store.artifacts(run)
+        stages = {epoch.epoch: epoch for epoch in epochs}
+        samples = list(
+            {
+                artifact.epoch: artifact
+                for artifact in sorted(found, key=lambda a: a.epoch or 0)
+                if artifact.kind == "samples" and artifact.epoch is not None
+            }.values()
+        )
+        last = contender.stages[-1] if contender.stages else ""
+        own = [a for a in samples if a.epoch in stages and stages[a.epoch].stage == last]
+        samples = own or samples
+        pairs = [a for a in found if a.kind == "reconstructions"]
+        final = self._read(run, samples[-1:] + pairs[-1:], stages, always=True)
+        early = self._read(run, spaced(samples[:-1], EARLY), stages, always=False)
+        return Gallery(
+            title=contender.title,
+            colour=colour,
+            samples=(*early, *final[: len(samples[-1:])]),
+            reconstructions=final[-1] if pairs and len(final) > len(samples[-1:]) else None,
+        )
+
+    def _read(
+        self, run: str, artifacts: Sequence[Artifact], epochs: Mapping[int, Epoch], *, always: bool
+    ) -> list[Picture]:
+        pictures = []
+        for artifact in artifacts:
+            path = self._store.folder(run) / artifact.path
+            if not always and self._spent + artifact.bytes > PICTURE_BUDGET:
+                continue
+            png = _png(path)
+            if png is None:
+                continue
+            self._spent += len(png)
+            epoch = epochs.get(artifact.epoch or 0)
+            pictures.append(
+                Picture(
+                    png=png,
+                    epoch=artifact.epoch or 0,
+                    stage=epoch.stage if epoch else "",
+                    stage_epoch=epoch.stage_epoch if epoch else artifact.epoch or 0,
+                )
+            )
+        return pictures
+
+
+def _png(path: Path) -> bytes | None:
+    """The file's bytes; None where it is gone or no PNG."""
+    try:
+        png = path.read_bytes()
+    except OSError:
+        return None
+    return png if png.startswith(b"\x89PNG\r\n\x1a\n") else None
+
+
+def spaced(artifacts: Sequence[Artifact], count: int) -> list[Artifact]:
+    """The first and others at about equal distances, ``count`` in all."""
+    if len(artifacts) <= count:
+        return list(artifacts)
+    return [artifacts[round(i * (len(artifacts) - 1) / count)] for i in range(count)]
+
+
+# --- environments
+
+
+def _environments(store: Store, runs: Sequence[str]) -> tuple[tuple[Mapping[str, Any], int], ...]:
+    """The distinct environments, that of most runs first; the git state is not part of it."""
+    found: list[tuple[Mapping[str, Any], int]] = []
+    for run in runs:
+        here = store.environment(run)
+        for i, (known, count) in enumerate(found):
+            if known == here:
+                found[i] = (known, count + 1)
+                break
+        else:
+            found.append((here, 1))
+    return tuple(sorted(found, key=lambda pair: -pair[1]))

@@ -1,0 +1,124 @@
+"""The figures and pictures of the page, each with a caption and a text for those who can't see.
+
+Pictures are embedded as they are, as data URIs.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Iterator, Sequence
+from html import escape
+
+from genbench.report.curves import Panel
+from genbench.report.figures import COLOURS, line_chart
+from genbench.report.gather import Gallery, Picture
+
+
+def figures(title: str, under: str, panels: Sequence[Panel], prefix: str) -> str:
+    """Drawings side by side; "" where there are none. ``prefix`` makes their ids unique."""
+    drawn = list(_drawn(panels, prefix))
+    if not drawn:
+        return ""
+    return (
+        f'<h3>{escape(title)}</h3>\n<p class="under">{escape(under)}</p>\n'
+        f'<div class="figures">\n{"".join(drawn)}</div>'
+    )
+
+
+def _drawn(panels: Sequence[Panel], prefix: str) -> Iterator[str]:
+    for i, panel in enumerate(panels):
+        svg = line_chart(
+            panel.curves,
+            identity=f"{prefix}-{i}",
+            title=panel.title,
+            desc=_described(panel),
+            x_label=panel.x_label,
+            y_label=panel.y_label,
+            size=(560.0, 300.0),
+        )
+        if svg:
+            yield f"<figure><figcaption>{escape(panel.title)}</figcaption>{svg}</figure>\n"
+
+
+def _described(panel: Panel) -> str:
+    """What a figure shows, for those who don't see it: where each curve begins and ends."""
+    ends = []
+    for curve in panel.curves:
+        finite = [(x, y) for x, y in curve.points if y is not None]
+        if finite:
+            (x0, y0), (x1, y1) = finite[0], finite[-1]
+            ends.append(f"{curve.label} goes from {y0:.3g} at {x0:.3g} s to {y1:.3g} at {x1:.3g} s")
+    return f"{panel.y_label} over {panel.x_label}: {'; '.join(ends)}."
+
+
+def samples(galleries: Sequence[Gallery]) -> str:
+    """The final grids side by side."""
+    shown = [gallery for gallery in galleries if gallery.samples]
+    figures = "".join(_figure(gallery, gallery.samples[-1], "samples") for gallery in shown)
+    if not figures:
+        return ""
+    return (
+        '<h3>Samples of the trained models</h3>\n<p class="under">From one fixed noise of each '
+        "model, not selected; the run with the lowest seed.</p>\n"
+        f'<div class="pictures">{figures}</div>'
+    )
+
+
+def strips(galleries: Sequence[Gallery]) -> str:
+    """The same noise over the epochs: one row a model."""
+    shown = [gallery for gallery in galleries if len(gallery.samples) > 1]
+    if not shown:
+        return ""
+    rows = []
+    for gallery in shown:
+        pictures = "".join(
+            f'<figure><img alt="{escape(gallery.title, quote=True)}, samples, {_when(picture)}" '
+            f'src="{_uri(picture)}" loading="lazy"><figcaption>{_when(picture)}</figcaption>'
+            "</figure>"
+            for picture in gallery.samples[:-1]
+        )
+        rows.append(
+            f'<div class="strip"><h4>{_dot(gallery)}{escape(gallery.title)}</h4>{pictures}</div>'
+        )
+    return (
+        '<h3>How they came about</h3>\n<p class="under">The same noise at earlier epochs.</p>\n'
+        f'<div class="strips">{"".join(rows)}</div>'
+    )
+
+
+def reconstructions(galleries: Sequence[Gallery]) -> str:
+    """Test images beside what the models make of them."""
+    figures = "".join(
+        _figure(gallery, gallery.reconstructions, "reconstructions")
+        for gallery in galleries
+        if gallery.reconstructions
+    )
+    if not figures:
+        return ""
+    return (
+        '<h3>Reconstructions</h3>\n<p class="under">Test images, each followed by the model\'s own '
+        f'rendering of it.</p>\n<div class="pictures">{figures}</div>'
+    )
+
+
+def _figure(gallery: Gallery, picture: Picture, what: str) -> str:
+    alt = escape(f"{gallery.title}, {what}, ", quote=True) + _when(picture)
+    return (
+        f"<figure><figcaption>{_dot(gallery)}{escape(gallery.title)} "
+        f"<small>{_when(picture)}</small></figcaption>"
+        f'<img alt="{alt}" src="{_uri(picture)}" loading="lazy"></figure>'
+    )
+
+
+def _dot(gallery: Gallery) -> str:
+    return f'<span class="key" style="--c:var(--c{gallery.colour % COLOURS})"></span>'
+
+
+def _when(picture: Picture) -> str:
+    if picture.epoch != picture.stage_epoch:
+        return escape(f"epoch {picture.stage_epoch} of stage {picture.stage}", quote=True)
+    return f"epoch {picture.epoch}"
+
+
+def _uri(picture: Picture) -> str:
+    return "data:image/png;base64," + b64encode(picture.png).decode("ascii")

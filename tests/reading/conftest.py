@@ -1,0 +1,266 @@
+"""Stores filled through the recorder with the events of runs that never trained."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import struct
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from genbench.cli import main
+from genbench.contracts import Score
+from genbench.events import ArtifactMade, EpochDone, Evaluated, StageStarted, StepsDone
+from genbench.spec import Part, RunSpec
+from genbench.store import Recorder, Store
+
+STEPS = 20
+PROTOCOL = {"extractor": "lenet", "weights": "3fa1", "n": 1000, "reference": "test"}
+MACHINE = {"cpu": "a CPU", "threads": 2, "python": "3.11", "packages": {"torch": "2.15"}}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A stage that never was: its epochs, their seconds, and those of its preparation."""
+
+    name: str
+    epochs: int
+    epoch_s: float
+    prepare_s: float = 0.0
+
+
+class Bench:
+    """A store to fill: ``bench.add("gan", score=40.0)`` is one whole run, finished."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.store = Store.open(path, mode="create")
+
+    def add(
+        self,
+        model: str,
+        *,
+        dataset: str = "mnist",
+        seed: int = 0,
+        stages: Sequence[Plan] = (Plan(name="train", epochs=4, epoch_s=10.0),),
+        score: float | None = None,
+        scores: dict[str, float] | None = None,
+        curve: Sequence[float] = (),
+        protocol: dict[str, Any] | None = None,
+        sampler: str = "plain",
+        machine: dict[str, Any] | None = None,
+        images: int = 60_000,
+        settings: dict[str, Any] | None = None,
+        pictures: bool = False,
+        end: str | None = "finish",
+        name: str | None = None,
+        tags: Sequence[str] = (),
+        **fields: Any,
+    ) -> str:
+        """Record one run; ``curve`` are scores of the epochs before the last. Returns its id."""
+        spec = RunSpec(
+            model=model,
+            dataset=dataset,
+            model_settings=settings or {},
+            epochs=stages[-1].epochs,
+            batch_size=100,
+            seed=seed,
+            metrics=(Part(name="fd_clf"),),
+            **fields,
+        )
+        run = self.store.create_run(
+            spec,
+            name=name,
+            tags=tags,
+            stages=[(plan.name, plan.epochs) for plan in stages],
+            environment=machine or MACHINE,
+        )
+        values = scores or ({} if score is None else {"fd_clf": score})
+        with Recorder(self.store, run.id) as recorder:
+            last = self._train(recorder, run.id, stages, images, pictures)
+            for epoch, value in enumerate(curve, start=last - len(curve)):
+                recorder(self._evaluated(epoch, stages[-1].name, {"fd_clf": value}, sampler))
+            if values:
+                made = self._evaluated(last, stages[-1].name, values, sampler, protocol)
+                recorder(made)
+        if end == "finish":
+            self.store.finish(run.id)
+        elif end == "fail":
+            self.store.fail(run.id, "training diverged: <b>nan</b>")
+        return run.id
+
+    def _train(
+        self,
+        emit: Callable[[Any], None],
+        run: str,
+        stages: Sequence[Plan],
+        images: int,
+        pictures: bool,
+    ) -> int:
+        epoch = 0
+        for index, plan in enumerate(stages):
+            emit(
+                StageStarted(
+                    stage=plan.name,
+                    index=index,
+                    epochs=plan.epochs,
+                    steps_per_epoch=STEPS,
+                    first_epoch=epoch + 1,
+                    prepare_s=plan.prepare_s,
+                )
+            )
+            for stage_epoch in range(1, plan.epochs + 1):
+                epoch += 1
+                self._epoch(emit, plan, stage_epoch, epoch, images)
+                if pictures:
+                    path = self.store.folder(run) / f"samples/epoch-{epoch:04d}.png"
+                    path.parent.mkdir(exist_ok=True)
+                    path.write_bytes(png(epoch))
+                    emit(ArtifactMade(kind="samples", path=path, epoch=epoch))
+        return epoch
+
+    def _epoch(
+        self, emit: Callable[[Any], None], plan: Plan, stage_epoch: int, epoch: int, images: int
+    ) -> None:
+        steps = range((epoch - 1) * STEPS + 1, epoch * STEPS + 1)
+        loss = [(step, 2.0 / math.sqrt(step)) for step in steps]
+        series = {f"{plan.name}/loss": loss}
+        emit(StepsDone(stage=plan.name, epoch=epoch, step=steps[-1], series=series))
+        # The first epoch warms up: twice as long.
+        seconds = plan.epoch_s * (2 if stage_epoch == 1 else 1)
+        emit(
+            EpochDone(
+                stage=plan.name,
+                stage_epoch=stage_epoch,
+                epoch=epoch,
+                step=steps[-1],
+                images=images,
+                train_s=seconds,
+                eval_s=0.1,
+                wall_s=seconds + 0.2,
+                peak_mem=1 << 28,
+                losses={f"{plan.name}/loss": loss[-1][1], "test/loss": loss[-1][1] * 1.1},
+            )
+        )
+
+    @staticmethod
+    def _evaluated(
+        epoch: int,
+        stage: str,
+        values: dict[str, float],
+        sampler: str,
+        protocol: dict[str, Any] | None = None,
+    ) -> Evaluated:
+        return Evaluated(
+            epoch=epoch,
+            stage=stage,
+            sampler=sampler,
+            sampler_settings={},
+            scores=[
+                Score(
+                    metric=metric,
+                    value=value,
+                    n=1000,
+                    floor=2.0,
+                    protocol={"metric": metric, **(protocol or PROTOCOL)},
+                )
+                for metric, value in values.items()
+            ],
+            seconds=dict.fromkeys(values, 0.5) | {"sampling": 1.0},
+            diagnostics={"acceptance": 0.25},
+        )
+
+
+VAEGAN = (
+    Plan(name="vae", epochs=3, epoch_s=4.0),
+    Plan(name="gan", epochs=5, epoch_s=1.0, prepare_s=2.0),
+)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    """An empty store."""
+    return Bench(tmp_path / "runs.db")
+
+
+@pytest.fixture
+def filled(filled_once: Path, tmp_path: Path) -> Bench:
+    """gan and vaegan over three seeds on mnist; the document's claim, with easy numbers."""
+    shutil.copytree(filled_once, tmp_path, dirs_exist_ok=True)
+    return Bench(tmp_path / "runs.db")
+
+
+@pytest.fixture(scope="module")
+def filled_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that `filled` copies: making it takes a second."""
+    folder = tmp_path_factory.mktemp("filled")
+    bench = Bench(folder / "runs.db")
+    for seed in range(3):
+        bench.add("gan", seed=seed, score=40.0 + seed, curve=(80.0, 60.0, 50.0), pictures=True)
+        bench.add("vaegan", seed=seed, stages=VAEGAN, score=20.0 + seed, pictures=True)
+    bench.store.close()
+    return folder
+
+
+@pytest.fixture
+def vaegan_stages() -> tuple[Plan, ...]:
+    """Two stages: 16 s, then 2 s of preparation and 6 s."""
+    return VAEGAN
+
+
+def png(shade: int) -> bytes:
+    """A grey 8 x 8 PNG."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        body = kind + data
+        return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
+
+    header = struct.pack(">IIBBBBB", 8, 8, 8, 0, 0, 0, 0)
+    rows = b"".join(b"\0" + bytes([shade * 20 % 256]) * 8 for _ in range(8))
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Said:
+    """What a command printed, and its exit code."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """Its one JSON object."""
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def genbench(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Callable[..., Said]:
+    """Runs the command line in the store's folder: ``genbench("compare", "--json")``."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> Said:
+        monkeypatch.setattr("sys.argv", ["genbench", *arguments])
+        capsys.readouterr()
+        code = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        printed = capsys.readouterr()
+        return Said(code=code, out=printed.out, err=printed.err)
+
+    return run
