@@ -393,7 +393,7 @@ class Metric(Protocol):
     requires: tuple[str, ...]
 
     def begin(self, context: MetricContext) -> None:
-        """Get the reference ready. Raises UsageError or DataError where it can't be taken."""
+        """Start afresh with the reference ready. Raises UsageError or DataError without one."""
 
     def update(self, images: Tensor) -> None:
         """Take a minibatch of samples: uint8 (b, C, H, W), or float (b, D) for point data."""

@@ -31,17 +31,19 @@ class Settings(BaseModel):
 class Training:
     """How long and in which portions a model trains when nobody says otherwise.
 
-    The last stage sees ``images`` training images in all, at least ``epochs`` epochs: a small
-    data set gets more epochs than a large one.
+    It sees ``images`` training images in all, so that a small data set gets more epochs than a
+    large one, but at least ``epochs`` and at most ``max_epochs`` epochs.
     """
 
     images: int = 600_000
     epochs: int = 1
+    max_epochs: int = 300
     batch_size: int = 100
 
     def epochs_for(self, size: int) -> int:
         """Epochs over a training split of ``size`` images (0: unknown)."""
-        return max(self.epochs, round(self.images / size)) if size else self.epochs
+        wanted = round(self.images / size) if size else self.epochs
+        return max(self.epochs, min(wanted, self.max_epochs))
 
 
 class ModelSettings(Settings):

@@ -13,12 +13,12 @@ class VAEGANSettings(ModelSettings):
     """Stage 1 trains a VAE; stage 2 freezes it and trains a GAN on its latents."""
 
     training: ClassVar[Training] = Training(images=2_400_000, batch_size=100)
-    vae_training: ClassVar[Training] = Training(images=900_000)
+    vae_training: ClassVar[Training] = Training(images=900_000, max_epochs=100)
 
     vae_epochs: int | None = Field(
-        None, ge=1, description="epochs of stage 1; by default as many as 900,000 images make"
+        None, ge=1, description="epochs of stage 1; by default those of 900,000 images, 100 at most"
     )
-    latent_dim: int = Field(20, ge=1, le=4096, description="size of the VAE's latent")
+    latent_dim: int = Field(10, ge=1, le=4096, description="size of the VAE's latent")
     vae_hidden: tuple[int, ...] = Field((512, 256), description="widths of the VAE's encoder")
     vae_lr: float = Field(1e-3, gt=0, description="learning rate of stage 1's Adam")
     z_dim: int = Field(64, ge=1, le=4096, description="size of the generator's noise z ~ N(0, I)")
@@ -27,7 +27,7 @@ class VAEGANSettings(ModelSettings):
     latents: Literal["sample", "mean"] = Field(
         "sample", description="real latents: drawn from the posterior at each step, or its mean"
     )
-    lr: float = Field(2e-4, gt=0, description="learning rate of stage 2's Adams")
+    lr: float = Field(1e-3, gt=0, description="learning rate of stage 2's Adams")
     beta1: float = Field(0.5, ge=0, lt=1, description="beta1 of stage 2's Adams")
 
     def stage_one_epochs(self, data: DataSpec) -> int:
@@ -47,6 +47,7 @@ PRESETS = (
             "latent_dim": 2,
             "vae_hidden": (512, 256),
             "z_dim": 100,
+            "lr": 2e-4,
             "beta1": 0.9,
         },
         note="the document gives no sizes for the latent networks: two hidden layers of 256",

@@ -12,7 +12,7 @@ from genbench import DataSpec, IncompatibleError, ModelSettings, Preset, Trainin
 class VAESettings(ModelSettings):
     """A Gaussian posterior, a standard normal prior, and a decoder that gives pixel means."""
 
-    training: ClassVar[Training] = Training(images=900_000, batch_size=100)
+    training: ClassVar[Training] = Training(images=900_000, max_epochs=100, batch_size=100)
 
     network: Literal["mlp", "conv"] = Field("mlp", description="kind of encoder and decoder")
     z_dim: int = Field(20, ge=1, le=4096, description="size of the latent")

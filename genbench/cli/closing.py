@@ -1,0 +1,111 @@
+"""How a run is told at its end: one block for a person on stderr, one JSON object on stdout."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from genbench.cli.output import print_json
+from genbench.cli.session import say
+from genbench.numbers import duration, number
+
+if TYPE_CHECKING:
+    from genbench.store import Store
+    from genbench.store.records import Run, ScoreRecord
+
+
+def print_result(store: Store, run_id: str) -> None:
+    """The run as one JSON object, however it ended."""
+    run = store.run(run_id)
+    print_json(
+        {
+            "run": run.id,
+            "name": run.name,
+            "status": str(run.status),
+            "error": run.error,
+            "model": run.model,
+            "dataset": run.dataset,
+            "seed": run.seed,
+            "store": str(store.url),
+            "folder": str(store.folder(run.id)),
+            "epochs_done": run.epochs_done,
+            "train_s": run.train_s,
+            "wall_s": run.wall_s,
+            "scores": [score_as_json(score) for score in store.scores(run.id)],
+        }
+    )
+
+
+def score_as_json(score: ScoreRecord) -> dict[str, Any]:
+    """A stored score, with its ratio to the floor."""
+    return {
+        "metric": score.metric,
+        "value": score.value,
+        "std": score.std,
+        "n": score.n,
+        "floor": score.floor,
+        "ratio": ratio_to_floor(score),
+        "direction": score.direction,
+        "unit": score.unit,
+        "sampler": score.sampler,
+        "epoch": score.epoch,
+        "protocol": score.protocol_hash,
+        "seconds": score.seconds,
+        "note": score.note,
+    }
+
+
+def ratio_to_floor(score: ScoreRecord) -> float | None:
+    """The score in units of real against real at the same n; None where there is no floor."""
+    if score.value is None or not score.floor:
+        return None
+    return score.value / score.floor
+
+
+def say_closing(store: Store, run: Run, *, seconds: float) -> None:
+    """Scores, seconds, where the pictures are and what to do next, on stderr.
+
+    ``seconds`` is what the person waited, start of the program and scoring included.
+    """
+    say("")
+    say(
+        f"run {run.id} {run.status}: {run.model} on {run.dataset}, "
+        f"{duration(seconds)}, training {duration(run.train_s)}"
+    )
+    last = max((score.epoch for score in store.scores(run.id)), default=0)
+    say_scores([score for score in store.scores(run.id) if score.epoch == last])
+    for artifact in store.artifacts(run.id):
+        if Path(artifact.path).parent == Path():
+            say(f"  {artifact.kind}: {_short(store.folder(run.id) / artifact.path)}")
+    say(f"  next: genbench show {run.id}   genbench compare   genbench sample {run.id}")
+
+
+def say_scores(scores: Sequence[ScoreRecord]) -> None:
+    """A table of scores beside their floors, on stderr."""
+    header = ("metric", "sampler", "value", "floor", "ratio", "n")
+    rows = [
+        (
+            score.metric,
+            score.sampler or "-",
+            f"{number(score.value)} {score.unit}".strip(),
+            number(score.floor),
+            number(ratio_to_floor(score), 3),
+            f"{score.n:,}",
+        )
+        for score in scores
+    ]
+    if not rows:
+        return
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    for row in (header, *rows):
+        left = [cell.ljust(width) for cell, width in zip(row[:2], widths, strict=False)]
+        right = [cell.rjust(width) for cell, width in zip(row[2:], widths[2:], strict=True)]
+        say("  " + "  ".join((*left, *right)))
+    for note in dict.fromkeys(f"{s.metric}: {s.note}" for s in scores if s.note):
+        say(f"  {note}")
+
+
+def _short(path: Path) -> Path:
+    """The path as seen from here, where it lies below."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -1,0 +1,64 @@
+"""What ``run --dry-run`` prints, without torch: the resolved spec and what it will cost."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from genbench.cli.output import print_json
+
+if TYPE_CHECKING:
+    from genbench.contracts import DataSpec
+    from genbench.spec import RunSpec
+
+_LATER = "known once the model is built: number of parameters, epochs of earlier stages, seconds"
+
+
+def print_plan(spec: RunSpec, data: DataSpec, *, as_json: bool) -> None:
+    """The spec, the data and the cost of a run on stdout."""
+    from dataclasses import asdict
+
+    cost = cost_of(spec, data)
+    if as_json:
+        print_json({"spec": asdict(spec), "experiment": spec.experiment, "cost": cost})
+        return
+    print(f"{spec.model} on {spec.dataset}  (experiment {spec.experiment})")
+    for key, value in asdict(spec).items():
+        if key not in ("model", "dataset"):
+            for line in _lines(key, value):
+                print(f"  {line}")
+    print("cost")
+    print(
+        f"  data         {_shape(data)}, {_count(data.train)} to train, {_count(data.test)} to test"
+    )
+    for key, value in cost.items():
+        print(f"  {key.replace('_', ' '):12} {_count(value)}")
+    print(f"  {_LATER}")
+
+
+def cost_of(spec: RunSpec, data: DataSpec) -> dict[str, int | None]:
+    """Epochs, steps and training images of the last stage; None where the data is not read yet."""
+    steps = data.train // spec.batch_size if data.train else None
+    return {
+        "epochs": spec.epochs,
+        "steps_an_epoch": steps,
+        "steps": steps and steps * spec.epochs,
+        "images": steps and steps * spec.epochs * spec.batch_size,
+    }
+
+
+def _lines(key: str, value: Any) -> list[str]:
+    if isinstance(value, Mapping) and value:
+        return [f"{key}.{name} = {json.dumps(item)}" for name, item in value.items()]
+    if isinstance(value, (list, tuple)) and value and isinstance(value[0], Mapping):
+        return [f"{key}: {part['name']} {json.dumps(part['settings'])}" for part in value]
+    return [f"{key} = {json.dumps(value)}"]
+
+
+def _count(value: int | None) -> str:
+    return f"{value:,}" if value else "not known before the data is read"
+
+
+def _shape(data: DataSpec) -> str:
+    return " x ".join(str(side) for side in data.shape)

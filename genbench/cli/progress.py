@@ -1,0 +1,256 @@
+"""The display of a run on stderr: a bar on a terminal, plain lines elsewhere.
+
+An epoch is shown when its checkpoint is safe, and so is what was scored after it: nothing that
+was shown can be lost. Elsewhere than on a terminal at most two epochs a second get a line, but
+the first and the last of a stage always do.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol, TextIO
+
+from genbench.events import (
+    Checkpointed,
+    EpochDone,
+    Evaluated,
+    Event,
+    Resumed,
+    StageStarted,
+    StepsDone,
+)
+from genbench.numbers import duration, number
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+    from genbench.store.records import Run
+
+SECONDS_BETWEEN_LINES = 0.5
+SECONDS_BETWEEN_TRANSFERS = 5.0
+
+
+class Screen(Protocol):
+    """Where a display draws."""
+
+    def line(self, text: str) -> None:
+        """A line that stays."""
+
+    def bar(self, what: str, done: float, total: float | None, text: str = "") -> None:
+        """How far ``what`` is; a screen that can't redraw leaves it out."""
+
+    def transfer(self, what: str, done: int, total: int | None) -> None:
+        """How far a download (bytes) or decoding (images) is."""
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+
+
+class Display:
+    """Listens to a run and shows it; a context manager that closes its screen."""
+
+    def __init__(self, screen: Screen, *, verbosity: int = 0, redraws: bool = False) -> None:
+        self.screen, self.verbosity, self.redraws = screen, verbosity, redraws
+        self._stage: StageStarted | None = None
+        self._epochs = 0
+        self._reported = 0
+        self._step = 0
+        self._stage_epoch = 0
+        self._held: list[Evaluated] = []
+        self._last_line = float("-inf")
+
+    def __enter__(self) -> Display:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self.screen.close()
+
+    def started(self, run: Run) -> None:
+        """Head line of a run that begins or goes on."""
+        self._epochs = run.epochs_planned
+        name = f" '{run.name}'" if run.name else ""
+        self.screen.line(
+            f"run {run.id}{name}: {run.model} on {run.dataset}, {run.epochs_planned} epochs, "
+            f"seed {run.seed}, {run.device} {run.precision}"
+        )
+
+    def transfer(self, what: str, done: int, total: int | None) -> None:
+        """The progress of a `DataAccess`."""
+        self.screen.transfer(what, done, total)
+
+    def __call__(self, event: Event) -> None:
+        """Show an event, or keep it until its checkpoint is safe."""
+        match event:
+            case StageStarted():
+                self._begin(event)
+            case StepsDone():
+                self._advance(event.step)
+            case Evaluated():
+                self._held.append(event)
+                self._show_scores()
+            case Checkpointed():
+                self._report(event)
+            case Resumed():
+                self._reported, self._step = event.epoch, event.step
+                done = f"step {event.step} (epoch {event.epoch})"
+                self.screen.line(f"going on after {done}" if event.step else "starting again")
+
+    def _begin(self, stage: StageStarted) -> None:
+        self._stage = stage
+        self._stage_epoch = max(0, self._reported - stage.first_epoch + 1)
+        prepared = f", prepared in {duration(stage.prepare_s)}" if stage.prepare_s else ""
+        self.screen.line(
+            f"stage {stage.stage}: {stage.epochs} epochs of {stage.steps_per_epoch:,} steps"
+            f"{prepared}"
+        )
+
+    def _advance(self, step: int) -> None:
+        if self._stage is not None:
+            within = (step - self._step) / max(1, self._stage.steps_per_epoch)
+            done = self._stage_epoch + min(1.0, max(0.0, within))
+            self.screen.bar(self._stage.stage, done, self._stage.epochs)
+
+    def _report(self, checkpoint: Checkpointed) -> None:
+        done = checkpoint.epoch_done
+        if done is not None:
+            self._reported, self._step = done.epoch, done.step
+            self._stage_epoch = done.stage_epoch
+            self._show_epoch(done)
+            self._show_scores()
+
+    def _show_epoch(self, done: EpochDone) -> None:
+        total = self._stage.epochs if self._stage is not None else done.stage_epoch
+        losses = losses_in_words(done.losses, every_term=self.verbosity > 0)
+        self.screen.bar(done.stage, done.stage_epoch, total, losses)
+        ends = done.stage_epoch == total
+        now = time.monotonic()
+        rested = now - self._last_line >= SECONDS_BETWEEN_LINES
+        if ends or (not self.redraws and (done.stage_epoch == 1 or rested)):
+            self._last_line = now
+            of = f"{done.epoch:>{len(str(self._epochs))}}/{self._epochs}"
+            self.screen.line(f"epoch {of}  {done.stage}  {losses}  {duration(done.train_s)}")
+
+    def _show_scores(self) -> None:
+        safe = [held for held in self._held if held.epoch <= self._reported]
+        self._held = [held for held in self._held if held not in safe]
+        for evaluated in safe:
+            scores = ", ".join(f"{s.metric} {number(s.value)}" for s in evaluated.scores)
+            if scores:
+                of = f" ({evaluated.sampler})" if evaluated.sampler else ""
+                self.screen.line(f"scores after epoch {evaluated.epoch}{of}: {scores}")
+            for metric, reason in evaluated.skipped.items():
+                self.screen.line(f"no {metric}: {reason}")
+
+
+def losses_in_words(losses: Mapping[str, float], *, every_term: bool = False) -> str:
+    """The sum of each optimizer's terms and the test means, or every term.
+
+    >>> losses_in_words({"vae/bce": 90.0, "vae/loss": 101.25, "test/loss": 103.0})
+    'vae/loss 101.2  test/loss 103'
+    """
+    tests = [key for key in losses if key.startswith("test/")]
+    shown = [key for key in losses if key.endswith("/loss") and key not in tests] + tests
+    chosen = list(losses) if every_term else shown or list(losses)
+    return "  ".join(f"{key} {number(losses[key])}" for key in chosen)
+
+
+def open_display(verbosity: int, stream: TextIO | None = None) -> Display:
+    """The display that suits stderr: silent with -q, a bar on a terminal, else plain lines."""
+    stream = stream or sys.stderr
+    if verbosity < 0:
+        return Display(SilentScreen(), verbosity=verbosity)
+    if stream.isatty() and os.environ.get("TERM", "") not in ("dumb", "unknown"):
+        return Display(BarScreen(), verbosity=verbosity, redraws=True)
+    return Display(PlainScreen(stream), verbosity=verbosity)
+
+
+class SilentScreen:
+    """Draws nothing."""
+
+    def line(self, text: str) -> None:
+        """Nothing."""
+
+    def bar(self, what: str, done: float, total: float | None, text: str = "") -> None:
+        """Nothing."""
+
+    def transfer(self, what: str, done: int, total: int | None) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
+        """Nothing."""
+
+
+class PlainScreen(SilentScreen):
+    """Lines in a log file or pipe, no control characters."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._transferred: dict[str, float] = {}
+
+    def line(self, text: str) -> None:
+        """Print it."""
+        print(text, file=self._stream, flush=True)
+
+    def transfer(self, what: str, done: int, total: int | None) -> None:
+        """A line at the first call, every few seconds and at the end."""
+        now, ends = time.monotonic(), total is not None and done >= total
+        last = self._transferred.get(what)
+        if last is None or ends or now - last >= SECONDS_BETWEEN_TRANSFERS:
+            self._transferred[what] = float("inf") if ends else now
+            if last != float("inf"):
+                self.line(f"{what}: {done:,}" + (f" of {total:,}" if total else ""))
+
+
+class BarScreen:
+    """Bars that are redrawn, by rich; imported here and nowhere else. NO_COLOR is honoured."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[count]}"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[text]}"),
+            console=Console(stderr=True, highlight=False),
+            transient=True,
+        )
+        self._tasks: dict[str, TaskID] = {}
+        self._progress.start()
+
+    def line(self, text: str) -> None:
+        """Print it above the bars."""
+        self._progress.console.print(text, markup=False)
+
+    def bar(self, what: str, done: float, total: float | None, text: str = "") -> None:
+        """Redraw the bar of a stage; the text stays until another is given."""
+        task = self._task(what, total)
+        count = f"{int(done):,}/{total:,.0f}" if total else f"{int(done):,}"
+        shown = total is None or done < total
+        self._progress.update(task, completed=done, total=total, visible=shown, count=count)
+        if text:
+            self._progress.update(task, text=text)
+
+    def transfer(self, what: str, done: int, total: int | None) -> None:
+        """Redraw the bar of a download or of decoding."""
+        self.bar(what, done, total)
+
+    def close(self) -> None:
+        """Stop redrawing and show the cursor."""
+        self._progress.stop()
+
+    def _task(self, what: str, total: float | None) -> TaskID:
+        if what not in self._tasks:
+            self._tasks[what] = self._progress.add_task(what, total=total, count="", text="")
+        return self._tasks[what]

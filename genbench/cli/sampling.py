@@ -1,0 +1,185 @@
+"""``genbench evaluate`` and ``sample``: more scores and samples of a stored run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from genbench.cli.running import DataDir, Device, Json, Offline, Reference, Sets, StoreOption
+from genbench.cli.session import SESSION, say
+
+if TYPE_CHECKING:
+    from genbench.events import Evaluated
+    from genbench.registry import Kind
+    from genbench.spec import Part, RunSpec
+    from genbench.store import Store
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands of this file."""
+    app.command("evaluate")(evaluate)
+    app.command("sample")(sample)
+
+
+def evaluate(
+    reference: Reference,
+    metric: Annotated[list[str] | None, typer.Option(help="Repeatable.")] = None,
+    sampler: Annotated[list[str] | None, typer.Option(help="Repeatable.")] = None,
+    samples: Annotated[int | None, typer.Option(min=2, help="Samples scored.")] = None,
+    sets: Sets = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the samples.")] = None,
+    device: Device = None,
+    store: StoreOption = None,
+    data_dir: DataDir = None,
+    offline: Offline = False,
+    as_json: Json = False,
+) -> None:
+    """Score a stored run again; scores are added, never overwritten."""
+    from genbench.store import Store
+
+    with Store.open(SESSION.store_url(store)) as opened:
+        run_id, spec = _find(opened, reference)
+        samplers = _parts("sampler", sampler, sets, spec)
+        metrics = _parts("metric", metric, sets, spec)
+
+        def work(**hooks: Any) -> list[Evaluated]:
+            from genbench.runner import evaluate_run
+
+            return evaluate_run(
+                run_id,
+                registry=SESSION.registry,
+                store=opened,
+                samplers=samplers,
+                metrics=metrics,
+                n=samples,
+                seed=seed,
+                **hooks,
+            )
+
+        before = len(opened.scores(run_id))
+        evaluated = _watched(work, device, data_dir, offline)
+        _tell(opened, run_id, evaluated, before, as_json=as_json)
+
+
+def sample(
+    reference: Reference,
+    count: Annotated[int, typer.Option("-n", "--samples", min=1, help="How many.")] = 64,
+    sampler: Annotated[str, typer.Option(help="See: genbench samplers.")] = "plain",
+    sets: Sets = None,
+    out: Annotated[
+        str | None, typer.Option(help="grid.png, samples.npz or folder/ (default: a grid).")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the noise.")] = 0,
+    label: Annotated[int | None, typer.Option(help="A class, of a conditional model.")] = None,
+    device: Device = None,
+    store: StoreOption = None,
+    data_dir: DataDir = None,
+    offline: Offline = False,
+    as_json: Json = False,
+) -> None:
+    """Draw samples of a stored run into a picture, an array file or a folder."""
+    from genbench.cli.output import print_json
+    from genbench.store import Store
+
+    with Store.open(SESSION.store_url(store), mode="read") as opened:
+        run_id, spec = _find(opened, reference)
+        [part] = _parts("sampler", [sampler], sets, spec) or ()
+        path = _destination(out, run_id)
+
+        def work(**hooks: Any) -> Path:
+            from genbench.runner import sample_run
+
+            return sample_run(
+                run_id,
+                registry=SESSION.registry,
+                store=opened,
+                out=path,
+                n=count,
+                sampler=part,
+                seed=seed,
+                label=label,
+                **hooks,
+            )
+
+        written = _watched(work, device, data_dir, offline)
+    if as_json:
+        print_json({"run": run_id, "sampler": part.name, "n": count, "path": str(written)})
+    else:
+        print(written)
+
+
+def _find(store: Store, reference: str) -> tuple[str, RunSpec]:
+    from genbench.spec import RunSpec
+
+    run = store.run(store.resolve(reference))
+    return run.id, RunSpec.from_json(run.spec)
+
+
+def _parts(
+    kind: Kind, names: list[str] | None, sets: list[str] | None, spec: RunSpec
+) -> Sequence[Part] | None:
+    """The parts that were asked for, with their settings; None for those of the run itself.
+
+    With ``--set sampler.NAME.k=v`` and no ``--sampler``, the run's own are taken anew.
+    """
+    from genbench.resolve import resolve_parts
+
+    prefix = f"{kind}."
+    own = [text for text in sets or () if text.startswith(prefix)]
+    if not names and not own:
+        return None
+    stored = spec.samplers if kind == "sampler" else spec.metrics
+    chosen = names or [part.name for part in stored]
+    return resolve_parts(kind, chosen, own, SESSION.registry, spec)
+
+
+def _watched(work: Any, device: str | None, data_dir: Path | None, offline: bool) -> Any:
+    """Do the work with progress shown; Ctrl-C ends it in one sentence."""
+    import os
+
+    from genbench.cli.progress import open_display
+    from genbench.cli.stopping import StopSignals
+    from genbench.errors import InterruptedRunError
+    from genbench.runner import data_access
+
+    display = open_display(SESSION.verbosity)
+    access = data_access(data_dir, os.environ, display.transfer, offline=offline)
+    try:
+        with StopSignals(quiet=True) as signals, display:
+            return work(access=access, device=device or "auto", should_stop=signals)
+    except (KeyboardInterrupt, InterruptedRunError):
+        raise InterruptedRunError("interrupted; nothing was added to the store") from None
+
+
+def _destination(out: str | None, run_id: str) -> Path:
+    import os
+
+    from genbench.errors import UsageError
+
+    path = Path(out or f"samples-{run_id}.png").expanduser()
+    if out and (out.endswith(("/", os.sep)) or path.is_dir()):
+        return path
+    if path.suffix and path.suffix not in (".png", ".npz"):
+        raise UsageError(f"--out {out}: expected a name in .png or .npz, or a folder ending in /")
+    return path
+
+
+def _tell(
+    store: Store, run_id: str, evaluated: Sequence[Evaluated], before: int, *, as_json: bool
+) -> None:
+    from genbench.cli.closing import say_scores, score_as_json
+    from genbench.cli.output import print_json
+
+    new = store.scores(run_id)[before:]
+    skipped = {name: why for record in evaluated for name, why in record.skipped.items()}
+    for name, why in skipped.items():
+        say(f"no {name}: {why}")
+    if as_json:
+        scores = [score_as_json(score) for score in new]
+        status = str(store.run(run_id).status)
+        print_json({"run": run_id, "status": status, "store": str(store.url), "scores": scores})
+    else:
+        say_scores(new)

@@ -1,0 +1,109 @@
+"""Sample grids as PNG: from one fixed noise, so that pictures can be compared across epochs.
+
+Images are float (N, C, H, W) in [-1, 1] or uint8; small ones are drawn at a whole multiple of
+their size. Point data has no grid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torchvision.utils import make_grid
+
+from genbench.contracts import Conditional, Data, Generates
+from genbench.pixels import to_float, to_uint8
+
+COUNT, COLUMNS = 64, 8
+"""Samples of a grid, and how many stand in a row."""
+
+SMALLEST_SIDE = 56
+"""Pixels that an image's longer side is drawn with at least."""
+
+_BACKGROUND = 255
+
+
+def picture_epochs(stages: Sequence[tuple[str, int]], every: int) -> frozenset[int]:
+    """The epochs (from 1, across the stages) after which a grid is drawn.
+
+    ``every`` > 0: each so many epochs and the last of each stage. 0: the first and the last of
+    each stage and at most eight between, at about equal ratios.
+
+    >>> sorted(picture_epochs([("train", 20)], 0))
+    [1, 2, 3, 4, 5, 7, 10, 14, 20]
+    """
+    chosen: set[int] = set()
+    before = 0
+    for _, epochs in stages:
+        if every:
+            within = {epoch for epoch in range(1, epochs + 1) if (before + epoch) % every == 0}
+        else:
+            within = {round(epochs ** (k / 9)) for k in range(10)}
+        if epochs:
+            chosen |= {before + epoch for epoch in within | {epochs}}
+        before += epochs
+    return frozenset(chosen)
+
+
+def fixed_samples(model: Generates, data: Data, *, seed: int, n: int = COUNT) -> Tensor:
+    """``n`` samples (n, C, H, W), uint8 on the CPU, from the noise that ``seed`` names.
+
+    The model is in eval mode. A conditional model draws the classes in turn.
+    """
+    with torch.no_grad():
+        z = model.prior(n, torch.Generator().manual_seed(seed))
+        y = None
+        if isinstance(model, Conditional):
+            y = torch.arange(n, device=z.device) % model.classes
+        return as_images(model.render(model.generate(z, y)), data)
+
+
+def reconstruction_pairs(model: Any, data: Data, device: torch.device, n: int = 32) -> Tensor:
+    """The first ``n`` test images, each followed by its reconstruction: (2n, C, H, W) uint8."""
+    x = torch.from_numpy(np.array(data.test.x[:n])).to(device)
+    x = to_float(x) if x.dtype == torch.uint8 else x
+    y = None
+    if isinstance(model, Conditional) and data.test.y is not None:
+        y = torch.from_numpy(np.array(data.test.y[:n])).to(device)
+    with torch.no_grad():
+        again = model.reconstruct(x, y)
+    pairs = torch.stack([as_images(x, data), as_images(again, data)], dim=1)
+    return pairs.flatten(0, 1)
+
+
+def has_pictures(data: Data) -> bool:
+    """Whether samples of this data can be drawn: images, or what renders to images."""
+    return data.spec.is_image or data.render is not None
+
+
+def as_images(samples: Tensor, data: Data) -> Tensor:
+    """Samples (N, *shape) in [-1, 1] as the images they stand for: uint8 (N, C, H, W), CPU."""
+    if data.render is not None:
+        samples = data.render(samples)
+    return to_uint8(samples).cpu()
+
+
+def save_grid(images: Tensor, path: Path, *, columns: int = COLUMNS) -> None:
+    """Write uint8 images (N, C, H, W) as one PNG; a reader never sees half a file."""
+    scale = max(1, -(-SMALLEST_SIDE // max(images.shape[-2:])))
+    enlarged = images.repeat_interleave(scale, dim=-2).repeat_interleave(scale, dim=-1)
+    grid = make_grid(enlarged, nrow=columns, padding=2, pad_value=_BACKGROUND)
+    save_image(grid, path)
+
+
+def save_image(image: Tensor, path: Path) -> None:
+    """Write one uint8 image (C, H, W), C of 1, 3 or 4, as PNG."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = image.permute(1, 2, 0).contiguous().numpy()
+    picture = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+    part = path.with_name(f".{path.name}.part")
+    try:
+        picture.save(part, format="PNG")
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

@@ -1,0 +1,38 @@
+"""The composition root: the one room that knows registry, data, engine, evaluation and store.
+
+``run`` trains, scores and stores; ``resume`` takes up a run that did not end; ``evaluate_run``,
+``sample_run`` and ``load_run`` work on what is stored. All raise `GenbenchError` with a sentence;
+none of them prints. Everything but ``data_access`` imports torch, and so is imported when used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+_HOME = {
+    "data_access": "genbench.runner.access",
+    "run": "genbench.runner.running",
+    "resume": "genbench.runner.running",
+    "load_run": "genbench.runner.stored",
+    "evaluate_run": "genbench.runner.stored",
+    "sample_run": "genbench.runner.stored",
+}
+
+__all__ = ["data_access", "evaluate_run", "load_run", "resume", "run", "sample_run"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'genbench.runner' has no attribute '{name}'")
+    return getattr(import_module(_HOME[name]), name)
+
+
+if TYPE_CHECKING:
+    from genbench.runner.access import data_access as data_access
+    from genbench.runner.running import resume as resume, run as run
+    from genbench.runner.stored import (
+        evaluate_run as evaluate_run,
+        load_run as load_run,
+        sample_run as sample_run,
+    )

@@ -1,0 +1,70 @@
+"""What a run ran on: machine, package versions and the state of the code around it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from genbench import __version__
+
+PACKAGES = ("torchvision", "numpy", "scikit-learn", "torch-fidelity", "pillow", "safetensors")
+"""The packages, beside torch and genbench, that can move a number."""
+
+
+def environment(device: torch.device, folder: Path | None = None) -> dict[str, Any]:
+    """The description: None where something is not known.
+
+    ``git_commit`` and ``git_dirty`` are those of ``folder`` (the working directory).
+    """
+    commit = _git(folder, "rev-parse", "HEAD")
+    status = _git(folder, "status", "--porcelain", "--untracked-files=no") if commit else None
+    return {
+        "host": platform.node(),
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+        "cpu": _cpu_name(),
+        "cpus": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
+        "cuda": torch.version.cuda if device.type == "cuda" else None,
+        "torch": torch.__version__,
+        "genbench": __version__,
+        "packages": {name: found for name in PACKAGES if (found := _version(name))},
+        "git_commit": commit,
+        "git_dirty": None if status is None else bool(status),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _cpu_name() -> str:
+    """Linux alone keeps the name out of `platform`."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _git(folder: Path | None, *arguments: str) -> str | None:
+    """The answer of git, or None where there is no git, no repository or no quick answer."""
+    try:
+        done = subprocess.run(
+            ["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=5, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

@@ -1,0 +1,107 @@
+"""A spec's names and settings -> the objects behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from torch import Tensor
+
+from genbench.contracts import Data, DataAccess, DataSpec, Metric, Model, SampleContext, Sampler
+from genbench.engine import seed_everything
+from genbench.errors import InterruptedRunError
+from genbench.registry import Kind, Registry
+from genbench.settings import Settings, validate
+from genbench.spec import Part, RunSpec
+
+ShouldStop = Callable[[], bool]
+
+
+def never() -> bool:
+    """Never asked to stop."""
+    return False
+
+
+def settings_of(kind: Kind, part: Part, registry: Registry) -> Any:
+    """The validated settings of a part; an empty `Settings` where its plugin has none."""
+    cls = registry.settings(kind, part.name) or Settings
+    return validate(cls, part.settings, owner=f"{kind} '{part.name}'")
+
+
+def load_data(spec: RunSpec, registry: Registry, access: DataAccess) -> Data:
+    """The data set of a spec, read. Raises DataError with the file and the mend."""
+    part = Part(name=spec.dataset, settings=spec.dataset_settings)
+    dataset = registry.target("dataset", spec.dataset)(settings_of("dataset", part, registry))
+    data: Data = dataset.load(access)
+    return data
+
+
+def build_model(spec: RunSpec, data: DataSpec, registry: Registry) -> Model:
+    """The model of a spec, freshly initialised on the CPU under the spec's seed.
+
+    Raises IncompatibleError where the model can't take data of this shape.
+    """
+    settings = settings_of("model", Part(name=spec.model, settings=spec.model_settings), registry)
+    check = getattr(settings, "check", None)
+    if check is not None:
+        check(data)
+    target = registry.target("model", spec.model)
+    seed_everything(spec.seed)
+    model: Model = target(settings, data)
+    return model
+
+
+def build_samplers(parts: Iterable[Part], registry: Registry) -> list[tuple[Part, Sampler]]:
+    """Each sampler beside the part that it was built from."""
+    return [
+        (part, registry.target("sampler", part.name)(settings_of("sampler", part, registry)))
+        for part in parts
+    ]
+
+
+def build_metrics(parts: Iterable[Part], registry: Registry) -> list[tuple[Part, Metric]]:
+    """Each metric beside the part that it was built from."""
+    return [
+        (part, registry.target("metric", part.name)(settings_of("metric", part, registry)))
+        for part in parts
+    ]
+
+
+class StoppableSampler:
+    """A sampler that gives up between two minibatches once it is asked to.
+
+    Raises InterruptedRunError from ``draw``; scores that are complete by then are kept.
+    """
+
+    def __init__(self, sampler: Sampler, should_stop: ShouldStop) -> None:
+        self.sampler, self.should_stop = sampler, should_stop
+        self.requires = sampler.requires
+
+    def draw(self, model: Any, n: int, context: SampleContext) -> Iterator[Tensor]:
+        """The minibatches of the sampler within."""
+        for images in self.sampler.draw(model, n, context):
+            stop_if(self.should_stop)
+            yield images
+
+    def diagnostics(self) -> Mapping[str, float]:
+        """Those of the sampler within."""
+        return self.sampler.diagnostics()
+
+
+def stoppable(access: DataAccess, should_stop: ShouldStop) -> DataAccess:
+    """The access with a progress that gives up a download or decoding once asked to stop."""
+    inner = access.progress
+
+    def progress(what: str, done: int, total: int | None) -> None:
+        stop_if(should_stop)
+        if inner is not None:
+            inner(what, done, total)
+
+    return replace(access, progress=progress)
+
+
+def stop_if(should_stop: ShouldStop) -> None:
+    """Raise InterruptedRunError once a stop is asked for."""
+    if should_stop():
+        raise InterruptedRunError("stopped on request")

@@ -1,0 +1,198 @@
+"""Train, score and store one run, from its first step or from its last checkpoint.
+
+The way of a run: data ready -> device -> model under the seed -> parts checked against one
+another -> row in the store -> training -> final scores and pictures -> finished. Whatever stops
+it leaves a status, an error in words and every epoch that was reported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from genbench.contracts import Data, DataAccess, Metric, Model, Sampler
+from genbench.engine import drop_training_state, planned_epochs, resolve_device, train
+from genbench.errors import UsageError
+from genbench.evaluate import check_fit
+from genbench.events import Event, Listener
+from genbench.registry import Registry
+from genbench.runner.ending import ending
+from genbench.runner.environment import environment
+from genbench.runner.parts import (
+    ShouldStop,
+    build_metrics,
+    build_model,
+    build_samplers,
+    load_data,
+    never,
+    stop_if,
+    stoppable,
+)
+from genbench.runner.scoring import Scoring
+from genbench.spec import Part, RunSpec
+from genbench.store import Recorder, Store
+from genbench.store.records import Run, Status
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """All that a run needs, built and checked against one another; nothing is stored yet."""
+
+    spec: RunSpec
+    device: torch.device
+    data: Data
+    model: Model
+    samplers: Sequence[tuple[Part, Sampler]]
+    metrics: Sequence[tuple[Part, Metric]]
+    access: DataAccess
+
+    @property
+    def stages(self) -> tuple[tuple[str, int], ...]:
+        """The stages with their epochs."""
+        return planned_epochs(self.model, self.spec)
+
+
+def run(
+    spec: RunSpec,
+    *,
+    registry: Registry,
+    store: Store,
+    access: DataAccess,
+    name: str | None = None,
+    tags: Sequence[str] = (),
+    listeners: Sequence[Listener] = (),
+    should_stop: ShouldStop = never,
+    started: Callable[[Run], None] | None = None,
+) -> Run:
+    """Train and score a spec as a new run of ``store``; return the finished run.
+
+    ``listeners`` hear every event after the store has it; ``started`` gets the new run.
+    ``should_stop`` is asked after each step and each minibatch of samples. Errors before
+    ``started`` leave nothing in the store; later ones (InterruptedRunError, DivergedError,
+    DiskFullError, GenbenchError) leave the run interrupted or failed, to be resumed.
+    """
+    job = assemble(spec, registry=registry, access=access, should_stop=should_stop)
+    made = store.create_run(
+        job.spec, name=name, tags=tags, stages=job.stages, environment=environment(job.device)
+    )
+    if started is not None:
+        started(made)
+    return _carry_out(job, made, store, listeners, should_stop, resume=False)
+
+
+def resume(
+    run_id: str,
+    *,
+    registry: Registry,
+    store: Store,
+    access: DataAccess,
+    device: str | None = None,
+    listeners: Sequence[Listener] = (),
+    should_stop: ShouldStop = never,
+    started: Callable[[Run], None] | None = None,
+) -> Run:
+    """Take up a run that did not end, from its last checkpoint; on the CPU it ends bitwise equal.
+
+    Raises UsageError for a run that is finished or still alive. ``device`` may differ from the
+    one that the run began on.
+    """
+    found = store.run(run_id)
+    if found.status is Status.FINISHED:
+        raise UsageError(
+            f"run {found.id} is finished: there is nothing to resume. "
+            f"To train it again: genbench rerun {found.id}"
+        )
+    job = assemble(
+        RunSpec.from_json(found.spec),
+        registry=registry,
+        access=access,
+        device=device,
+        should_stop=should_stop,
+    )
+    taken = store.take_over(found.id)
+    if started is not None:
+        started(taken)
+    return _carry_out(job, taken, store, listeners, should_stop, resume=True)
+
+
+def assemble(
+    spec: RunSpec,
+    *,
+    registry: Registry,
+    access: DataAccess,
+    device: str | None = None,
+    should_stop: ShouldStop = never,
+) -> Job:
+    """Read the data and build every part of a run; the device's kind goes into its spec.
+
+    Raises DataError, DeviceError, IncompatibleError, SettingError or PluginError.
+    """
+    chosen = resolve_device(device or spec.device)
+    data = load_data(spec, registry, stoppable(access, should_stop))
+    stop_if(should_stop)
+    model = build_model(spec, data.spec, registry)
+    samplers = build_samplers(spec.samplers, registry)
+    metrics = build_metrics(spec.metrics, registry)
+    check_fit(model, samplers, metrics)
+    return Job(
+        spec=spec if device else replace(spec, device=chosen.type),
+        device=chosen,
+        data=data,
+        model=model,
+        samplers=samplers,
+        metrics=metrics,
+        access=access,
+    )
+
+
+def _carry_out(
+    job: Job,
+    made: Run,
+    store: Store,
+    listeners: Sequence[Listener],
+    should_stop: ShouldStop,
+    *,
+    resume: bool,
+) -> Run:
+    folder = store.folder(made.id)
+    with ending(made.id, store, job.spec, listeners):
+        with Recorder(store, made.id) as recorder:
+            emit = _to_all(recorder, *listeners)
+            scoring = Scoring(
+                job.model,
+                job.data,
+                job.spec,
+                samplers=job.samplers,
+                metrics=job.metrics,
+                device=job.device,
+                access=job.access,
+                stages=job.stages,
+                folder=folder,
+                emit=emit,
+                should_stop=should_stop,
+            )
+            train(
+                job.model,
+                job.data,
+                job.spec,
+                device=job.device,
+                folder=folder,
+                emit=emit,
+                between_epochs=scoring.between_epochs,
+                should_stop=should_stop,
+                resume=resume,
+            )
+            scoring.at_the_end(done=store.scores(made.id))
+        store.finish(made.id)
+    drop_training_state(folder)
+    return store.run(made.id)
+
+
+def _to_all(*listeners: Listener) -> Listener:
+    def emit(event: Event) -> None:
+        for listener in listeners:
+            listener(event)
+
+    return emit

@@ -1,0 +1,134 @@
+"""Scores and pictures of a run: between its epochs, and of its final weights."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+import torch
+
+from genbench.contracts import Data, DataAccess, Generates, Metric, Model, Reconstructs, Sampler
+from genbench.engine import evaluation, load_weights
+from genbench.evaluate import evaluate
+from genbench.events import ArtifactMade, EpochDone, Listener
+from genbench.pictures import (
+    fixed_samples,
+    has_pictures,
+    picture_epochs,
+    reconstruction_pairs,
+    save_grid,
+)
+from genbench.runner.parts import ShouldStop, StoppableSampler
+from genbench.spec import Part, RunSpec, canonical_json
+from genbench.store.records import ScoreRecord
+
+
+class Scoring:
+    """Draws and scores one run; what it makes it tells ``emit``.
+
+    The same noise and the same evaluation seed serve every epoch, so that scores and pictures
+    differ by the weights alone.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        data: Data,
+        spec: RunSpec,
+        *,
+        samplers: Sequence[tuple[Part, Sampler]],
+        metrics: Sequence[tuple[Part, Metric]],
+        device: torch.device,
+        access: DataAccess,
+        stages: Sequence[tuple[str, int]],
+        folder: Path,
+        emit: Listener,
+        should_stop: ShouldStop,
+    ) -> None:
+        self.model, self.data, self.spec, self.device = model, data, spec, device
+        self.samplers, self.metrics = samplers, metrics
+        self.access, self.folder, self.emit, self.should_stop = access, folder, emit, should_stop
+        self.last_stage = stages[-1][0]
+        self.last_epoch = sum(epochs for _, epochs in stages)
+        self.pictures = picture_epochs(stages, spec.sample_every)
+
+    def between_epochs(self, done: EpochDone) -> None:
+        """What the run asked for after this epoch; the final weights have their own turn.
+
+        A stop that is asked for meanwhile waits: the epoch's checkpoint is written first.
+        """
+        if done.epoch in self.pictures:
+            name = f"samples/epoch-{done.epoch:04d}.png"
+            self._draw_samples(name, done.epoch)
+        every = self.spec.evaluate_every
+        if every and done.epoch % every == 0 and done.epoch != self.last_epoch:
+            self._score(self.samplers, done.epoch, done.stage)
+
+    def at_the_end(self, *, done: Sequence[ScoreRecord] = ()) -> None:
+        """Score and draw the final weights, as the checkpoint holds them.
+
+        Samplers of which ``done`` has scores of the last epoch are left out: a run that was
+        stopped here goes on with the others. Raises InterruptedRunError on a stop.
+        """
+        load_weights(self.model, self.folder, self.device)
+        scored = {
+            (score.sampler, canonical_json(score.sampler_settings))
+            for score in done
+            if score.epoch == self.last_epoch
+        }
+        with evaluation(self.model, self.device):
+            self._draw_samples("samples.png", self.last_epoch)
+            self._draw_reconstructions()
+            samplers = [(p, StoppableSampler(s, self.should_stop)) for p, s in self.samplers]
+            self._score(samplers, self.last_epoch, self.last_stage, scored)
+
+    def _score(
+        self,
+        samplers: Sequence[tuple[Part, Sampler]],
+        epoch: int,
+        stage: str,
+        scored: Collection[tuple[str, str]] = (),
+    ) -> None:
+        """One record a sampler, then one of the model itself, each stored as soon as it is taken.
+
+        Records named in ``scored`` (sampler, its settings) are left out.
+        """
+        of_model = [(part, metric) for part, metric in self.metrics if metric.uses == "model"]
+        of_samples = [pair for pair in self.metrics if pair not in of_model]
+        rounds: list[tuple[list[tuple[Part, Sampler]], list[tuple[Part, Metric]]]] = [
+            ([(part, sampler)], of_samples)
+            for part, sampler in samplers
+            if (part.name, canonical_json(part.settings)) not in scored
+        ]
+        if ("", canonical_json({})) not in scored:
+            rounds.append(([], of_model))
+        for sampler, metrics in rounds:
+            for evaluated in evaluate(
+                self.model,
+                self.data,
+                samplers=sampler,
+                metrics=metrics,
+                device=self.device,
+                n=self.spec.samples,
+                seed=self.spec.seed,
+                cache=self.access.cache,
+                offline=self.access.offline,
+                epoch=epoch,
+                stage=stage,
+            ):
+                self.emit(evaluated)
+
+    def _draw_samples(self, name: str, epoch: int) -> None:
+        if has_pictures(self.data) and isinstance(self.model, Generates):
+            images = fixed_samples(self.model, self.data, seed=self.spec.seed)
+            self._keep("samples", name, images, epoch)
+
+    def _draw_reconstructions(self) -> None:
+        if has_pictures(self.data) and isinstance(self.model, Reconstructs):
+            images = reconstruction_pairs(self.model, self.data, self.device)
+            self._keep("reconstructions", "reconstructions.png", images, self.last_epoch)
+
+    def _keep(self, kind: str, name: str, images: torch.Tensor, epoch: int) -> None:
+        path = self.folder / name
+        save_grid(images, path)
+        self.emit(ArtifactMade(kind=kind, path=path, epoch=epoch))

@@ -1,0 +1,225 @@
+"""Work on runs that are stored: load their weights, score them again, draw samples.
+
+Nothing of a stored run is changed: scores are added to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from genbench.contracts import Conditional, Data, DataAccess, Model, SampleContext, Sampler
+from genbench.engine import evaluation, has_checkpoint, load_weights, resolve_device
+from genbench.errors import IncompatibleError, UsageError
+from genbench.evaluate import check_fit, evaluate
+from genbench.events import Evaluated
+from genbench.pictures import COLUMNS, as_images, has_pictures, save_grid, save_image
+from genbench.pixels import to_float
+from genbench.registry import Registry
+from genbench.runner.parts import (
+    ShouldStop,
+    StoppableSampler,
+    build_metrics,
+    build_model,
+    build_samplers,
+    load_data,
+    never,
+    stoppable,
+)
+from genbench.spec import Part, RunSpec
+from genbench.store import Store
+from genbench.store.records import Run
+
+BATCH = 500
+"""Samples that are drawn at a time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedRun:
+    """A stored run, ready to sample: its model in eval mode on ``device``, and its data."""
+
+    run: Run
+    spec: RunSpec
+    model: Model
+    data: Data
+    device: torch.device
+
+
+def load_run(
+    run_id: str,
+    *,
+    registry: Registry,
+    store: Store,
+    access: DataAccess,
+    device: str = "auto",
+) -> LoadedRun:
+    """Rebuild a run's model from its spec and put its last weights in: averages where it has any.
+
+    Raises UsageError for a run without a checkpoint, CheckpointError for a damaged one.
+    """
+    run = store.run(run_id)
+    folder = store.folder(run.id)
+    if not has_checkpoint(folder):
+        raise UsageError(
+            f"run {run.id} ({run.status}) has no checkpoint in {folder}, so there are no weights "
+            f"to work with; genbench resume {run.id} or genbench rerun {run.id} makes them"
+        )
+    spec = RunSpec.from_json(run.spec)
+    chosen = resolve_device(device)
+    data = load_data(spec, registry, access)
+    model = build_model(spec, data.spec, registry)
+    load_weights(model, folder, chosen)
+    model.nets.eval()
+    return LoadedRun(run=run, spec=spec, model=model, data=data, device=chosen)
+
+
+def evaluate_run(
+    run_id: str,
+    *,
+    registry: Registry,
+    store: Store,
+    access: DataAccess,
+    samplers: Sequence[Part] | None = None,
+    metrics: Sequence[Part] | None = None,
+    n: int | None = None,
+    seed: int | None = None,
+    device: str = "auto",
+    should_stop: ShouldStop = never,
+) -> list[Evaluated]:
+    """Score the last weights of a run and add the scores to the store; nothing is overwritten.
+
+    What is None is as the run had it: its samplers, metrics, number of samples, seed.
+    """
+    loaded = load_run(
+        run_id,
+        registry=registry,
+        store=store,
+        access=stoppable(access, should_stop),
+        device=device,
+    )
+    spec, run = loaded.spec, loaded.run
+    drawing = build_samplers(spec.samplers if samplers is None else samplers, registry)
+    measuring = build_metrics(spec.metrics if metrics is None else metrics, registry)
+    check_fit(loaded.model, drawing, measuring, name=spec.model)
+    last = store.epochs(run.id)[-1:]
+    with evaluation(loaded.model, loaded.device):
+        evaluated = evaluate(
+            loaded.model,
+            loaded.data,
+            samplers=[(part, StoppableSampler(sampler, should_stop)) for part, sampler in drawing],
+            metrics=measuring,
+            device=loaded.device,
+            n=spec.samples if n is None else n,
+            seed=spec.seed if seed is None else seed,
+            cache=access.cache,
+            offline=access.offline,
+            epoch=last[0].epoch if last else 0,
+            stage=last[0].stage if last else "",
+        )
+    for record in evaluated:
+        store.add_evaluation(run.id, record)
+    return evaluated
+
+
+def sample_run(
+    run_id: str,
+    *,
+    registry: Registry,
+    store: Store,
+    access: DataAccess,
+    out: Path,
+    n: int = 64,
+    sampler: Part = Part(name="plain"),  # noqa: B008 (frozen)
+    seed: int = 0,
+    label: int | None = None,
+    device: str = "auto",
+    should_stop: ShouldStop = never,
+) -> Path:
+    """Draw ``n`` samples of a stored run into ``out``; return the path that was written.
+
+    ``out`` ending in .png: one grid; in .npz: ``images`` (n, H, W, C) uint8, or ``points``
+    (n, D) float32, with ``labels`` (n,) for a conditional model; else a folder, one PNG each.
+    ``label`` asks a conditional model for one class; without it the classes come in turn.
+    """
+    loaded = load_run(
+        run_id, registry=registry, store=store, access=stoppable(access, should_stop), device=device
+    )
+    labels = _labels(loaded, n, label)
+    [(part, drawing)] = build_samplers([sampler], registry)
+    check_fit(loaded.model, [(part, drawing)], [], name=loaded.spec.model)
+    if not has_pictures(loaded.data) and out.suffix != ".npz":
+        raise UsageError(
+            f"'{loaded.spec.dataset}' is point data, which has no pictures; use --out points.npz"
+        )
+    with evaluation(loaded.model, loaded.device):
+        samples = _draw(loaded, StoppableSampler(drawing, should_stop), n, seed, labels)
+    write_samples(samples, labels, out)
+    return out
+
+
+def write_samples(samples: Tensor, labels: Tensor | None, out: Path) -> None:
+    """Write uint8 images (n, C, H, W) or float points (n, D) as `sample_run` says."""
+    if out.suffix == ".npz":
+        is_image = samples.dim() == 4
+        array = (samples.permute(0, 2, 3, 1) if is_image else samples).contiguous().numpy()
+        arrays = {"images" if is_image else "points": array}
+        if labels is not None:
+            arrays["labels"] = labels.numpy()
+        out.parent.mkdir(parents=True, exist_ok=True)
+        np.savez_compressed(out, **arrays)  # type: ignore[arg-type]
+    elif out.suffix == ".png":
+        save_grid(samples, out, columns=max(COLUMNS, round(len(samples) ** 0.5)))
+    else:
+        digits = len(str(len(samples) - 1))
+        for index, image in enumerate(samples):
+            save_image(image, out / f"{index:0{digits}d}.png")
+
+
+def _draw(loaded: LoadedRun, sampler: Sampler, n: int, seed: int, labels: Tensor | None) -> Tensor:
+    # Models may draw noise of their own from the global generators, which are forked here.
+    torch.manual_seed(seed)
+    context = SampleContext(
+        device=loaded.device,
+        generator=torch.Generator().manual_seed(seed),
+        batch_size=BATCH,
+        labels=labels,
+        real=lambda count: _real(loaded, count),
+    )
+    drawn = []
+    for samples in sampler.draw(loaded.model, n, context):
+        with torch.no_grad():
+            drawn.append(
+                as_images(samples, loaded.data)
+                if has_pictures(loaded.data)
+                else samples.detach().float().cpu()
+            )
+    return torch.cat(drawn)
+
+
+def _real(loaded: LoadedRun, count: int) -> Iterator[Tensor]:
+    """The first ``count`` test samples in [-1, 1], on the device, minibatch by minibatch."""
+    for start in range(0, min(count, len(loaded.data.test.x)), BATCH):
+        stop = min(start + BATCH, count)
+        x = torch.from_numpy(np.array(loaded.data.test.x[start:stop])).to(loaded.device)
+        yield to_float(x) if x.dtype == torch.uint8 else x
+
+
+def _labels(loaded: LoadedRun, n: int, label: int | None) -> Tensor | None:
+    if not isinstance(loaded.model, Conditional):
+        if label is None:
+            return None
+        raise IncompatibleError(
+            f"--label {label}: model '{loaded.spec.model}' of run {loaded.run.id} is not "
+            "conditional, so it can't be asked for a class; leave --label out"
+        )
+    classes = loaded.model.classes
+    if label is None:
+        return torch.arange(n) % classes
+    if not 0 <= label < classes:
+        raise UsageError(f"--label {label}: '{loaded.spec.dataset}' has classes 0 to {classes - 1}")
+    return torch.full((n,), label)
