@@ -14,11 +14,12 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from genbench import Batch, DataSpec, Optimizer, Phase, Stage, Terms
+from genbench import Batch, DataSpec, Optimizer, Stage, Terms
 from genbench_gan.dcgan_settings import DCGANSettings
 from genbench_nets.conv import halvings
 from genbench_nets.gan_losses import discriminator_terms, generator_loss
 from genbench_nets.mlp import Unflatten
+from genbench_nets.players import in_turns, two_adams
 from genbench_nets.priors import draw_prior
 
 
@@ -40,17 +41,11 @@ class DCGAN:
     def optimizers(self) -> Mapping[str, Optimizer]:
         """Adam for each player."""
         s = self.settings
-        return {
-            "d": Optimizer(nets=("discriminator",), lr=s.d_lr, betas=(s.beta1, 0.999)),
-            "g": Optimizer(nets=("generator",), lr=s.g_lr, betas=(s.beta1, 0.999)),
-        }
+        return two_adams(d_lr=s.d_lr, g_lr=s.g_lr, beta1=s.beta1)
 
     def stages(self) -> tuple[Stage, ...]:
         """D moves ``n_critic`` times, then G once."""
-        phases = (
-            Phase(name="d", loss=self.d_loss, updates=("d",), repeat=self.settings.n_critic),
-            Phase(name="g", loss=self.g_loss, updates=("g",)),
-        )
+        phases = in_turns(self.d_loss, self.g_loss, n_critic=self.settings.n_critic)
         return (Stage(name="train", phases=phases),)
 
     def d_loss(self, batch: Batch) -> Terms:

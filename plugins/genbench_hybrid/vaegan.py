@@ -19,6 +19,7 @@ from genbench_hybrid.vaegan_settings import VAEGANSettings
 from genbench_nets.elbo import kl_to_normal, reconstruction_loss, sample_posterior
 from genbench_nets.gan_losses import discriminator_terms, generator_loss
 from genbench_nets.mlp import Unflatten, flat_size, mlp
+from genbench_nets.players import in_turns, two_adams
 from genbench_nets.priors import draw_prior
 
 
@@ -48,17 +49,13 @@ class VAEGAN:
         s = self.settings
         return {
             "vae": Optimizer(nets=("encoder", "decoder"), lr=s.vae_lr),
-            "d": Optimizer(nets=("discriminator",), lr=s.lr, betas=(s.beta1, 0.999)),
-            "g": Optimizer(nets=("generator",), lr=s.lr, betas=(s.beta1, 0.999)),
+            **two_adams(d_lr=s.lr, g_lr=s.lr, beta1=s.beta1),
         }
 
     def stages(self) -> tuple[Stage, ...]:
         """The VAE, then the latent GAN on latents that are encoded once."""
         vae = Phase(name="elbo", loss=self.vae_loss, updates=("vae",))
-        players = (
-            Phase(name="d", loss=self.d_loss, updates=("d",)),
-            Phase(name="g", loss=self.g_loss, updates=("g",)),
-        )
+        players = in_turns(self.d_loss, self.g_loss)
         return (
             Stage(name="vae", phases=(vae,), epochs=self._vae_epochs, validate=self.validate_vae),
             Stage(name="gan", phases=players, prepare=self.encode_data, prepared=self.fit_scaler),
