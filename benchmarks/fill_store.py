@@ -188,11 +188,6 @@ def main() -> None:
     begun = time.perf_counter()
     fill(given.path, runs=given.runs, seeds=given.seeds)
     print(f"filled in {time.perf_counter() - begun:.1f} s, {given.path.stat().st_size >> 20} MiB")
-    with Store.open(given.path, mode="read") as store:
-        for name in ("leaderboard", "stage_seconds", "runs"):
-            begun = time.perf_counter()
-            count = len(getattr(store, name)())
-            print(f"{name}: {count} rows in {1e3 * (time.perf_counter() - begun):.0f} ms")
 
 
 if __name__ == "__main__":

@@ -44,10 +44,10 @@ LEVELS = {
     "compare": 4,
     "testing": 5,
     "report": 5,
-    "runner": 5,
+    "runner": 7,
     "examination": 6,
-    "cli": 7,
-    "__main__": 8,
+    "cli": 8,
+    "__main__": 9,
 }
 # Rooms that must not see one another though their levels would allow it.
 APART = {

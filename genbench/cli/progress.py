@@ -80,7 +80,7 @@ class Display:
         name = f" '{run.name}'" if run.name else ""
         self.screen.line(
             f"run {run.id}{name}: {run.model} on {run.dataset}, {run.epochs_planned} epochs, "
-            f"seed {run.seed}, {run.device} {run.precision}"
+            f"{run.parameters or 0:,} parameters, seed {run.seed}, {run.device} {run.precision}"
         )
 
     def transfer(self, what: str, done: int, total: int | None) -> None:

@@ -100,6 +100,7 @@ def _print_head(store: Store, identity: str, format: Format) -> None:
         "seed": run.seed,
         "device": f"{run.device}, {run.precision}",
         "epochs": f"{run.epochs_done} of {run.epochs_planned}",
+        "parameters": f"{run.parameters:,}" if run.parameters else None,
         "created": f"{run.created_at} ({age(run.created_at)} ago)",
         "training": duration(run.train_s),
         "in all": duration(run.wall_s),

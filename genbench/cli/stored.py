@@ -50,6 +50,7 @@ def head(run: Run) -> dict[str, Any]:
         "experiment": run.experiment,
         "epochs_done": run.epochs_done,
         "epochs_planned": run.epochs_planned,
+        "parameters": run.parameters,
         "created_at": run.created_at,
         "started_at": run.started_at,
         "finished_at": run.finished_at,

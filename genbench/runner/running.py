@@ -53,6 +53,11 @@ class Job:
         """The stages with their epochs."""
         return planned_epochs(self.model, self.spec)
 
+    @property
+    def parameters(self) -> int:
+        """The trainable parameters of all networks together."""
+        return sum(p.numel() for p in self.model.nets.parameters() if p.requires_grad)
+
 
 def run(
     spec: RunSpec,
@@ -75,7 +80,12 @@ def run(
     """
     job = assemble(spec, registry=registry, access=access, should_stop=should_stop)
     made = store.create_run(
-        job.spec, name=name, tags=tags, stages=job.stages, environment=environment(job.device)
+        job.spec,
+        name=name,
+        tags=tags,
+        stages=job.stages,
+        environment=environment(job.device),
+        parameters=job.parameters,
     )
     if started is not None:
         started(made)

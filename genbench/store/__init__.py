@@ -14,8 +14,6 @@ from genbench.store.records import (
     Run,
     ScoreRecord,
     StageRecord,
-    StageSeconds,
-    Standing,
     Status,
     Summary,
 )
@@ -32,8 +30,6 @@ __all__ = [
     "Run",
     "ScoreRecord",
     "StageRecord",
-    "StageSeconds",
-    "Standing",
     "Status",
     "Store",
     "Summary",

@@ -41,6 +41,7 @@ def create(
     tags: Sequence[str],
     planned: Sequence[tuple[str, int]],
     environment: Mapping[str, Any],
+    parameters: int | None,
 ) -> str:
     """Insert a running run of this process with all that is known of it; return its id."""
     _check_name(connection, name)
@@ -57,6 +58,7 @@ def create(
         "created_at": moment,
         "started_at": moment,
         "epochs_planned": sum(epochs for _, epochs in planned),
+        "parameters": parameters,
         "environment": _environment(connection, environment),
     }
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any
 
 
 class Status(StrEnum):
@@ -21,7 +21,8 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """The head of a run. ``epochs_planned`` counts those of all stages; ``spec`` is its JSON.
+    """The head of a run. ``epochs_planned`` counts those of all stages; ``spec`` is its JSON;
+    ``parameters`` are the trainable ones of all its networks.
 
     ``host`` and ``heartbeat_at`` say where its process was last and when it was last heard of.
     """
@@ -42,6 +43,7 @@ class Run:
     started_at: str | None = None
     finished_at: str | None = None
     epochs_planned: int = 0
+    parameters: int | None = None
     epochs_done: int = 0
     train_s: float = 0.0
     wall_s: float = 0.0
@@ -146,60 +148,3 @@ class Draw:
     diagnostics: Mapping[str, float]
     skipped: Mapping[str, str]
     created_at: str
-
-
-class Standing(NamedTuple):
-    """One final score of one run, as `Store.leaderboard` hands out tens of thousands of them.
-
-    Final: taken at the run's last evaluated epoch, the newest of its metric, sampler, sampler
-    settings (JSON text here) and protocol. ``status`` is the value of a `Status`; ``value`` is None
-    where it was not finite; ``score_s`` are the metric's seconds, ``train_s`` those of all epochs.
-    """
-
-    experiment: str
-    model: str
-    dataset: str
-    preset: str | None
-    seed: int
-    run: str
-    name: str | None
-    status: str
-    metric: str
-    direction: str
-    unit: str
-    sampler: str
-    sampler_settings: str
-    value: float | None
-    std: float | None
-    n: int
-    floor: float | None
-    protocol_hash: str
-    epoch: int
-    note: str
-    score_s: float
-    train_s: float
-    device: str
-    precision: str
-    created_at: str
-
-
-class StageSeconds(NamedTuple):
-    """What one stage of one run cost.
-
-    ``epoch_s`` is the mean of train_s over its epochs without the first, which also pays for
-    warming up (the only epoch's where there is one, None where there is none).
-    """
-
-    experiment: str
-    model: str
-    dataset: str
-    seed: int
-    run: str
-    status: str
-    position: int
-    stage: str
-    epochs: int
-    epochs_done: int
-    prepare_s: float
-    train_s: float
-    epoch_s: float | None

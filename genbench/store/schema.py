@@ -112,6 +112,7 @@ runs = _table(
     _text("precision", nullable=False),
     _text("preset"),
     Column("epochs_planned", Integer, nullable=False),
+    Column("parameters", BigInteger),
     _count("epochs_done"),
     _seconds("train_s"),
     _seconds("wall_s"),

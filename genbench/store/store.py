@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from genbench.errors import StoreError, UsageError
-from genbench.store import details, runs, standings
+from genbench.store import details, runs
 from genbench.store.address import Address
 from genbench.store.opening import Mode, open_other, open_sqlite
 from genbench.store.reader import EngineReader, Reader, Rows, SqliteReader
@@ -25,8 +25,6 @@ from genbench.store.records import (
     Run,
     ScoreRecord,
     StageRecord,
-    StageSeconds,
-    Standing,
     Status,
     Summary,
 )
@@ -120,6 +118,7 @@ class Store:
         tags: Sequence[str] = (),
         stages: Sequence[tuple[str, int]],
         environment: Mapping[str, Any],
+        parameters: int | None = None,
     ) -> Run:
         """A new running run of this process. ``stages`` are (name, epochs); see docs/store.md.
 
@@ -129,7 +128,13 @@ class Store:
 
         with self.transaction() as connection:
             run_id = lifecycle.create(
-                connection, spec, name=name, tags=tags, planned=stages, environment=environment
+                connection,
+                spec,
+                name=name,
+                tags=tags,
+                planned=stages,
+                environment=environment,
+                parameters=parameters,
             )
             self._make_folder(run_id)
         return self.run(run_id)
@@ -277,25 +282,6 @@ class Store:
     def params(self, run_id: str) -> dict[str, Any]:
         """All that decides the numbers under flat names, such as ``model.lr``."""
         return details.params(self._reader, self._number(run_id))
-
-    def leaderboard(
-        self,
-        *,
-        model: str | None = None,
-        dataset: str | None = None,
-        tag: str | None = None,
-        metric: str | None = None,
-    ) -> list[Standing]:
-        """The final scores of all runs, oldest run first: one statement for tens of thousands."""
-        conditions = {"model": model, "dataset": dataset, "tag": tag, "metric": metric}
-        return standings.standings(self._reader, conditions)
-
-    def stage_seconds(
-        self, *, model: str | None = None, dataset: str | None = None, tag: str | None = None
-    ) -> list[StageSeconds]:
-        """What the stages of all runs cost, oldest run first."""
-        conditions = {"model": model, "dataset": dataset, "tag": tag}
-        return standings.stage_seconds(self._reader, conditions)
 
     def rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Rows:
         """All rows of genbench's own SQL on documented tables, with ``:name`` parameters."""

@@ -104,12 +104,3 @@ def test_a_run_that_stands_still_is_taken_over(store, create, ended):
     taken = store.take_over(run.id)
     assert (taken.status, taken.error, taken.finished_at) == (Status.RUNNING, None, None)
     assert store.query("SELECT pid FROM runs")[1] == [(os.getpid(),)]
-
-
-def test_the_scores_table_tells_lost_runs_too(store, create, make):
-    run = create()
-    store.add_evaluation(run.id, make.evaluation(1, 2.0))
-    assert [row.status for row in store.leaderboard()] == ["running"]
-    give(store, run.id, process_start="0/1")
-    assert [row.status for row in store.leaderboard()] == ["lost"]
-    assert {row.status for row in store.stage_seconds()} == {"lost"}

@@ -193,7 +193,7 @@ def test_reading_imports_neither_sqlalchemy_nor_alembic_nor_numpy_nor_torch(stor
     code = (
         "import sys; from genbench.store import Store\n"
         "store = Store.open(sys.argv[1], mode='read')\n"
-        "store.runs(); store.leaderboard(); store.query('SELECT 1')\n"
+        "store.runs(); store.query('SELECT 1')\n"
         "heavy = {'sqlalchemy', 'alembic', 'numpy', 'torch', 'pydantic'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )

@@ -50,8 +50,6 @@ def test_a_run_comes_back_from_postgresql_as_from_sqlite(store, create, make, tm
         assert [s.value for s in store.scores(here.id)] == [
             s.value for s in sqlite.scores(there.id)
         ]
-        (ours,), (theirs,) = store.leaderboard(), sqlite.leaderboard()
-        assert ours._replace(run="", created_at="") == theirs._replace(run="", created_at="")
         for view in VIEWS:
             (_, ours), (_, theirs) = (s.query(f"SELECT * FROM {view}") for s in (store, sqlite))
             assert len(ours) == len(theirs) > 0, view

@@ -76,6 +76,7 @@ def upgrade() -> None:
         text("precision"),
         text("preset", nullable=True),
         sa.Column("epochs_planned", sa.Integer(), nullable=False),
+        sa.Column("parameters", sa.BigInteger()),
         count("epochs_done"),
         seconds("train_s"),
         seconds("wall_s"),
@@ -324,9 +325,9 @@ HEAD = "r.id, r.name, r.model, r.dataset, r.preset, r.seed, r.experiment, r.stat
 
 VIEWS = {
     "v_runs": f"""
-SELECT {HEAD}, r.device, r.precision, r.epochs_done, r.epochs_planned, r.train_s, r.wall_s,
-  r.created_at, r.started_at, r.finished_at, r.heartbeat_at, r.error, r.git_commit, r.git_dirty,
-  e.host, e.platform, e.python, e.cpu, e.cpus, e.torch, e.genbench
+SELECT {HEAD}, r.device, r.precision, r.epochs_done, r.epochs_planned, r.parameters,
+  r.train_s, r.wall_s, r.created_at, r.started_at, r.finished_at, r.heartbeat_at, r.error, r.git_commit,
+  r.git_dirty, e.host, e.platform, e.python, e.cpu, e.cpus, e.torch, e.genbench
 FROM runs r LEFT JOIN environments e ON e.environment = r.environment""",
     "v_scores": f"""
 SELECT {HEAD}, k.name AS metric, k.direction, k.unit, e.sampler, e.sampler_settings, e.value,

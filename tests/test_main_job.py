@@ -1,0 +1,68 @@
+"""The README's first command, with its default settings: fast, scored, and better than noise."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+from PIL import Image
+
+from genbench import DataSpec
+from genbench.registry import Registry
+
+DIGITS = DataSpec(name="digits", shape=(1, 28, 28), classes=10, train=1437, test=360)
+
+
+def genbench(folder, *arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "genbench", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_the_main_job_trains_scores_and_draws_in_under_a_minute(tmp_path):
+    began = time.monotonic()
+    done = genbench(tmp_path, "run", "vaegan", "digits", "--json")
+    seconds = time.monotonic() - began
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["status"] == "finished"
+    scores = {score["metric"]: score for score in result["scores"]}
+    # Pure noise scores some 3,000 and a model of half the classes 650; the floor is 25.
+    assert scores["fd_clf"]["value"] < 250
+    assert 0 < scores["fd_clf"]["floor"] < 60
+    assert scores["reconstruction"]["value"] < 0.02
+    grid = tmp_path / "runs" / result["run"] / "samples.png"
+    assert min(Image.open(grid).size) >= 8 * 28
+    assert seconds < 60
+
+
+@pytest.mark.parametrize("model", ["vae", "gan", "dcgan", "vaegan"])
+def test_every_models_default_length_on_digits_is_bounded(model):
+    training = Registry.from_environment().settings("model", model).training
+    assert 20 <= training.epochs_for(DIGITS.train) <= 300
+    assert training.epochs_for(60_000) <= 40
+
+
+@pytest.mark.parametrize(
+    ("model", "settings"),
+    [
+        ("vae", ()),
+        ("vae", ("--set", "network=conv")),
+        ("gan", ()),
+        ("dcgan", ("--set", "g_channels=8", "--set", "d_channels=8")),
+    ],
+)
+def test_every_model_learns_on_digits(tmp_path, model, settings):
+    common = ("--metric", "fd_clf", "--json", "--store", str(tmp_path / "runs.db"), *settings)
+    values = []
+    for epochs in ("1", "25"):
+        done = genbench(tmp_path, "run", model, "digits", "--epochs", epochs, *common)
+        assert done.returncode == 0, done.stderr
+        values.append(json.loads(done.stdout)["scores"][0]["value"])
+    assert values[1] < 0.7 * values[0]
