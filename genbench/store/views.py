@@ -11,8 +11,8 @@ _HEAD = "r.id, r.name, r.model, r.dataset, r.preset, r.seed, r.experiment, r.sta
 VIEWS = {
     "v_runs": f"""
 SELECT {_HEAD}, r.device, r.precision, r.epochs_done, r.epochs_planned, r.parameters,
-  r.train_s, r.wall_s, r.created_at, r.started_at, r.finished_at, r.heartbeat_at, r.error, r.git_commit,
-  r.git_dirty, e.host, e.platform, e.python, e.cpu, e.cpus, e.torch, e.genbench
+  r.train_s, r.wall_s, r.created_at, r.started_at, r.finished_at, r.heartbeat_at, r.error,
+  r.git_commit, r.git_dirty, e.host, e.platform, e.python, e.cpu, e.cpus, e.torch, e.genbench
 FROM runs r LEFT JOIN environments e ON e.environment = r.environment""",
     "v_scores": f"""
 SELECT {_HEAD}, k.name AS metric, k.direction, k.unit, e.sampler, e.sampler_settings, e.value,
