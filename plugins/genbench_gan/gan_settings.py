@@ -12,7 +12,7 @@ from genbench import ModelSettings, Preset, Training
 class GANSettings(ModelSettings):
     """Two fully connected networks; any shape of data."""
 
-    training: ClassVar[Training] = Training(images=600_000, batch_size=100)
+    training: ClassVar[Training] = Training(images=1_200_000, batch_size=100)
 
     z_dim: int = Field(100, ge=1, le=4096, description="size of the noise z")
     prior: Literal["normal", "uniform"] = Field(
