@@ -58,7 +58,13 @@ def one_run(store: Store, spec: RunSpec) -> int:
     environment = {"host": "bench", "cpu": "a CPU", "packages": {"torch": "2.15"}}
     with store.transaction() as connection:
         run_id = lifecycle.create(
-            connection, spec, name=None, tags=["bench"], planned=stages, environment=environment
+            connection,
+            spec,
+            name=None,
+            tags=["bench"],
+            planned=stages,
+            environment=environment,
+            parameters=1_000_000,
         )
         run = lifecycle.number_of(connection, run_id)
         for index, (stage, epochs) in enumerate(stages):
