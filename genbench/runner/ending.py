@@ -14,12 +14,13 @@ from pathlib import Path
 
 import torch
 
-from genbench.errors import DiskFullError, GenbenchError, InterruptedRunError
+from genbench.errors import CheckpointError, DiskFullError, GenbenchError, InterruptedRunError
 from genbench.events import Listener, RunFailed
 from genbench.spec import RunSpec
 from genbench.store import Store
 
 ERROR_FILE = "error.txt"
+_MENDS = ("genbench resume", "genbench rerun")
 
 
 @contextlib.contextmanager
@@ -36,7 +37,7 @@ def ending(
         ) from None
     except Exception as error:
         file = store.folder(run_id) / ERROR_FILE
-        failure = in_words(error, spec, file)
+        failure = _with_id(in_words(error, spec, file), run_id)
         # On a full disk neither may succeed, and the first error is the one to tell.
         with contextlib.suppress(OSError):
             _write_trace(file, error)
@@ -67,6 +68,14 @@ def in_words(error: Exception, spec: RunSpec, file: Path) -> GenbenchError:
     text = " ".join(str(error).split())
     reason = f"{type(error).__name__}: {text}" if text else type(error).__name__
     return GenbenchError(f"the run failed: {reason} (traceback: {file})")
+
+
+def _with_id(error: GenbenchError, run_id: str) -> GenbenchError:
+    """The engine knows no ids: complete a mend that ends with one of these commands."""
+    text = str(error)
+    if type(error) in (DiskFullError, CheckpointError) and text.endswith(_MENDS):
+        return type(error)(f"{text} {run_id}").with_traceback(error.__traceback__)
+    return error
 
 
 def _cpu_out_of_memory(error: Exception) -> bool:
