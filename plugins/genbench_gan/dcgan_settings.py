@@ -12,7 +12,7 @@ from genbench import DataSpec, IncompatibleError, ModelSettings, Preset, Trainin
 class DCGANSettings(ModelSettings):
     """Two convolutional networks; square images of 28 to 64 px."""
 
-    training: ClassVar[Training] = Training(images=300_000, batch_size=128)
+    training: ClassVar[Training] = Training(images=480_000, batch_size=128)
 
     network: Literal["paper", "guo2023"] = Field(
         "paper", description="the paper's networks, or those of guo2023 (28 px only)"

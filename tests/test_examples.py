@@ -1,0 +1,44 @@
+"""The examples run as their first lines say."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+
+
+def test_the_first_run_from_python_prints_scores_and_draws(tmp_path):
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / "first_run.py"), "vae", "digits"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "fd_clf" in done.stdout
+    assert Path(tmp_path, done.stdout.splitlines()[-1]).exists()
+
+
+def test_the_sweep_ends_with_a_table_of_three_seeds_each(tmp_path):
+    scripts = Path(sys.executable).parent
+    (tmp_path / "genbench.toml").write_text("[model.vaegan]\nvae_epochs = 1\n")
+    done = subprocess.run(
+        ["sh", str(EXAMPLES / "sweep.sh"), "digits", "1"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={
+            **os.environ,
+            "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}",
+            "GENBENCH_METRICS": "fd_pixel",
+        },
+    )
+    assert done.returncode == 0, done.stderr
+    rows = [line.split() for line in done.stdout.splitlines()]
+    assert {(row[0], row[1]) for row in rows if row and row[0] in ("gan", "vaegan")} == {
+        ("gan", "3"),
+        ("vaegan", "3"),
+    }
