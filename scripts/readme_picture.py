@@ -1,7 +1,7 @@
 """Make the README's picture from the sample grids of four stored runs on the digits.
 
-    for model in vae gan dcgan vaegan; do genbench run $model digits; done
-    python scripts/readme_picture.py docs/images/four-models.png
+for model in vae gan dcgan vaegan; do genbench run $model digits; done
+python scripts/readme_picture.py docs/images/four-models.png
 """
 
 from __future__ import annotations
