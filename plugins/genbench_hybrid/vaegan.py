@@ -34,11 +34,12 @@ class VAEGAN:
         pixels, latent = flat_size(data.shape), settings.latent_dim
         encoder = mlp((pixels, *settings.vae_hidden, 2 * latent))
         decoder = mlp((latent, *reversed(settings.vae_hidden), pixels))
+        self._scaler = Scaler(latent)
         self.nets = nn.ModuleDict(
             {
                 "encoder": nn.Sequential(nn.Flatten(), *encoder),
                 "decoder": nn.Sequential(*decoder, Unflatten(data.shape)),
-                "scaler": Scaler(latent),
+                "scaler": self._scaler,
                 "generator": mlp((settings.z_dim, *settings.g_hidden, latent), act="leaky_relu"),
                 "discriminator": mlp((latent, *settings.d_hidden, 1), act="leaky_relu"),
             }
@@ -92,12 +93,12 @@ class VAEGAN:
         """Standardise: mean and variance of the aggregated posterior, per dimension."""
         mean, spread = posteriors.unbind(1)
         variance = mean.var(0, correction=0) + spread.square().mean(0)
-        self.nets["scaler"].fit(mean.mean(0), variance.sqrt())
+        self._scaler.fit(mean.mean(0), variance.sqrt())
 
     def d_loss(self, batch: Batch) -> Terms:
         """-log D(h) - log(1 - D(G(z))), both halves in one pass of D."""
         mean, spread = batch.x.unbind(1)
-        real = self.nets["scaler"](mean + spread * torch.randn_like(mean))
+        real = self._scaler(mean + spread * torch.randn_like(mean))
         with torch.no_grad():
             fake = self.nets["generator"](self.prior(len(batch)))
         real_logits, fake_logits = self.discriminate(torch.cat((real.to(fake.dtype), fake))).chunk(
@@ -123,7 +124,7 @@ class VAEGAN:
 
     def render(self, h: Tensor) -> Tensor:
         """Decode standardised latents to images (B, *shape) in [-1, 1]."""
-        return self._decode(self.nets["scaler"].undo(h))
+        return self._decode(self._scaler.undo(h))
 
     def discriminate(self, h: Tensor, y: Tensor | None = None) -> Tensor:
         """Logits (B,) of 'a latent of a real image'."""
