@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import gzip
-import os
 import struct
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,11 +17,8 @@ def access(tmp_path):
 
 
 @pytest.fixture
-def real_access(tmp_path):
-    root = os.environ.get("GENBENCH_TEST_DATA")
-    if not root:
-        pytest.skip("GENBENCH_TEST_DATA doesn't name a folder with the real data sets")
-    return DataAccess(root=Path(root), cache=tmp_path / "cache", offline=True)
+def real_access(real_data, tmp_path):
+    return DataAccess(root=real_data, cache=tmp_path / "cache", offline=True)
 
 
 @pytest.fixture

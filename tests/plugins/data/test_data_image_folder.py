@@ -327,7 +327,7 @@ def test_a_change_within_one_tick_of_the_clock_is_noticed(access, classes):
 
 def test_the_real_hands_are_2059_images_of_ten_classes(real_access):
     if not (real_access.root / "SignDigits").is_dir():
-        pytest.skip("GENBENCH_TEST_DATA holds no SignDigits")
+        pytest.skip("the real data hold no SignDigits")
     data = load(real_access, "SignDigits", size=32)
     counts = np.bincount(data.train.y) + np.bincount(data.test.y)
     assert counts.tolist() == [205, 206, 206, 206, 207, 207, 207, 203, 208, 204]
