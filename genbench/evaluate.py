@@ -111,6 +111,16 @@ def evaluation_seed(seed: int) -> int:
     return int.from_bytes(hashlib.sha256(f"genbench evaluation {seed}".encode()).digest()[:6])
 
 
+def held_out(
+    data: Data, count: int, device: torch.device, batch_size: int = 500
+) -> Iterator[Tensor]:
+    """The first ``count`` test samples in [-1, 1] on ``device``, as a model was trained on them."""
+    x = data.test.x[:count]
+    for start in range(0, len(x), batch_size):
+        batch = torch.from_numpy(np.array(x[start : start + batch_size])).to(device)
+        yield to_float(batch) if batch.dtype == torch.uint8 else batch
+
+
 def check_fit(model: Any, samplers: Samplers, metrics: Metrics, *, name: str | None = None) -> None:
     """Raise IncompatibleError where a sampler or metric asks for what the model can't do.
 
@@ -215,7 +225,7 @@ class _Sheet:
             generator=generator,
             batch_size=context.batch_size,
             labels=_labels(context),
-            real=lambda count: _real(context, count),
+            real=lambda count: held_out(context.data, count, context.device, context.batch_size),
         )
         draw = iter(sampler.draw(context.model, context.n, asked))
         while True:
@@ -271,12 +281,3 @@ def _labels(context: MetricContext) -> Tensor | None:
     if y is None:
         return torch.from_numpy(order.integers(context.model.classes, size=context.n))
     return torch.from_numpy(np.asarray(order.choice(y, size=context.n), dtype=np.int64))
-
-
-def _real(context: MetricContext, count: int) -> Iterator[Tensor]:
-    """The first ``count`` test samples, in [-1, 1], as the model was trained on them."""
-    x = context.data.test.x[:count]
-    for start in range(0, len(x), context.batch_size):
-        batch = torch.from_numpy(np.array(x[start : start + context.batch_size]))
-        batch = batch.to(context.device)
-        yield to_float(batch) if batch.dtype == torch.uint8 else batch

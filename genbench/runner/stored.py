@@ -5,7 +5,7 @@ Nothing of a stored run is changed: scores are added to it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,10 +16,9 @@ from torch import Tensor
 from genbench.contracts import Conditional, Data, DataAccess, Model, SampleContext, Sampler
 from genbench.engine import evaluation, has_checkpoint, load_weights, resolve_device
 from genbench.errors import IncompatibleError, UsageError
-from genbench.evaluate import check_fit, evaluate
+from genbench.evaluate import check_fit, evaluate, held_out
 from genbench.events import Evaluated
 from genbench.pictures import COLUMNS, as_images, has_pictures, save_grid, save_image
-from genbench.pixels import to_float
 from genbench.registry import Registry
 from genbench.runner.parts import (
     ShouldStop,
@@ -188,7 +187,7 @@ def _draw(loaded: LoadedRun, sampler: Sampler, n: int, seed: int, labels: Tensor
         generator=torch.Generator().manual_seed(seed),
         batch_size=BATCH,
         labels=labels,
-        real=lambda count: _real(loaded, count),
+        real=lambda count: held_out(loaded.data, count, loaded.device, BATCH),
     )
     drawn = []
     for samples in sampler.draw(loaded.model, n, context):
@@ -199,14 +198,6 @@ def _draw(loaded: LoadedRun, sampler: Sampler, n: int, seed: int, labels: Tensor
                 else samples.detach().float().cpu()
             )
     return torch.cat(drawn)
-
-
-def _real(loaded: LoadedRun, count: int) -> Iterator[Tensor]:
-    """The first ``count`` test samples in [-1, 1], on the device, minibatch by minibatch."""
-    for start in range(0, min(count, len(loaded.data.test.x)), BATCH):
-        stop = min(start + BATCH, count)
-        x = torch.from_numpy(np.array(loaded.data.test.x[start:stop])).to(loaded.device)
-        yield to_float(x) if x.dtype == torch.uint8 else x
 
 
 def _labels(loaded: LoadedRun, n: int, label: int | None) -> Tensor | None:
