@@ -66,8 +66,12 @@ def print_table(
     title: str = "",
     right: Sequence[str] = (),
 ) -> None:
-    """Print rows under columns; ``right`` names the columns to align right (numbers)."""
-    cells = [[_cell(cell) for cell in row] for row in rows]
+    """Print rows under columns; ``right`` names the columns to align right (numbers).
+
+    CSV is for other programs and keeps every digit; the tables for people have four.
+    """
+    digits = repr if format is Format.CSV else number
+    cells = [[_cell(cell, digits) for cell in row] for row in rows]
     if format is Format.CSV:
         csv.writer(sys.stdout, lineterminator="\n").writerows([list(columns), *cells])
     elif format is Format.MD:
@@ -78,11 +82,11 @@ def print_table(
         _print_text(columns, cells, title, right, terminal=sys.stdout.isatty())
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any, digits: Callable[[float], str]) -> str:
     if value is None:
         return ""
     if isinstance(value, float):
-        return number(value)
+        return digits(value)
     if isinstance(value, bytes):
         return f"{len(value)} bytes"
     return value if isinstance(value, str) else str(value)

@@ -144,6 +144,12 @@ def test_query_prints_rows_and_can_not_write(filled, genbench):
     assert len(filled.store.runs()) == 6
 
 
+def test_csv_keeps_every_digit_and_the_table_four(filled, genbench):
+    sql = "SELECT 38.46180244588891 AS value"
+    assert genbench("query", sql, "--format", "csv").out == "value\n38.46180244588891\n"
+    assert "38.46\n" in genbench("query", sql).out
+
+
 def test_tables_in_other_formats_survive_what_people_type(bench, genbench):
     name = r'a|b,"c" \ ~^ 50%_#&{x}'
     bench.add("gan", name=name, score=1.0)
