@@ -90,6 +90,16 @@ class ArtifactMade:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Checkpointing:
+    """A checkpoint within an epoch is about to be written: what was told so far must be safe first.
+
+    A resumed run goes on after the checkpoint and tells none of it again.
+    """
+
+    step: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Checkpointed:
     """Everything up to ``step`` is safe on disk; ``epoch_done`` is the epoch that ended with it."""
 
@@ -121,6 +131,7 @@ Event = (
     | EpochDone
     | Evaluated
     | ArtifactMade
+    | Checkpointing
     | Checkpointed
     | Resumed
     | RunFailed

@@ -26,7 +26,14 @@ from genbench.engine.randomness import seed_everything
 from genbench.engine.recovery import Position, Recovery
 from genbench.engine.stage import StageRun, ready, validation
 from genbench.errors import InterruptedRunError
-from genbench.events import EpochDone, Listener, Resumed, StageStarted, StepsDone
+from genbench.events import (
+    Checkpointing,
+    EpochDone,
+    Listener,
+    Resumed,
+    StageStarted,
+    StepsDone,
+)
 from genbench.spec import RunSpec
 
 CHECKPOINT_S = 300.0
@@ -273,6 +280,7 @@ class Trainer:
         """A checkpoint within an epoch; its seconds are no training."""
         self._read(run)
         self._stop_clock()
+        self.emit(Checkpointing(step=self.position.step))
         self._save(run)
         self._resumed_at = self._read_at = time.perf_counter()
 

@@ -17,6 +17,7 @@ from genbench.errors import GenbenchError, UsageError
 from genbench.events import (
     ArtifactMade,
     Checkpointed,
+    Checkpointing,
     EpochDone,
     Evaluated,
     Event,
@@ -107,6 +108,8 @@ class Recorder:
             case ArtifactMade():
                 row = describe(event.kind, event.path, event.epoch, self.store.folder(self.run_id))
                 self._write(lambda c: journal.add_artifact(c, run, row))
+            case Checkpointing():
+                self._write()
             case Checkpointed():
                 self._write(lambda c: journal.note_checkpoint(c, run, event))
             case Resumed():

@@ -9,7 +9,7 @@ import torch
 
 from genbench.engine.checkpoint import read_checkpoint
 from genbench.errors import InterruptedRunError
-from genbench.events import Checkpointed, EpochDone, Resumed, StageStarted
+from genbench.events import Checkpointed, Checkpointing, EpochDone, Resumed, StageStarted
 
 HARD = {"accumulate": 2, "ema": 0.9, "clip_norm": 1.0, "seed": 5}
 
@@ -110,6 +110,8 @@ def test_checkpoints_by_the_clock_change_nothing(tiny, tmp_path, unbroken):
     log = tiny.run(tiny.LatentGAN, tiny.spec(**HARD), folder, checkpoint_s=0.0).log
     assert len(log.of(Checkpointed)) > len(log.of(EpochDone))
     assert_same_run(log, folder, *unbroken)
+    within = [event.step for event in log.of(Checkpointed) if event.epoch_done is None]
+    assert [event.step for event in log.of(Checkpointing)] == within
 
 
 def test_run_resumed_before_its_first_checkpoint_starts_anew(tiny, tmp_path, unbroken):

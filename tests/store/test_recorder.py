@@ -11,7 +11,14 @@ import pytest
 
 from genbench.contracts import Score
 from genbench.errors import DiskFullError, StoreError, UsageError
-from genbench.events import ArtifactMade, Checkpointed, Resumed, RunFailed, StepsDone
+from genbench.events import (
+    ArtifactMade,
+    Checkpointed,
+    Checkpointing,
+    Resumed,
+    RunFailed,
+    StepsDone,
+)
 from genbench.store import Recorder, Status, Store
 
 
@@ -224,6 +231,14 @@ def test_a_checkpoint_says_up_to_where_the_run_is_safe(store, create, tmp_path):
     Recorder(store, run.id)(Checkpointed(path=tmp_path, step=20, epoch=2))
     sql = "SELECT checkpoint_step, checkpoint_epoch FROM runs"
     assert store.query(sql)[1] == [(20, 2)]
+
+
+def test_losses_are_committed_before_a_checkpoint_within_an_epoch_is_written(store, create):
+    run = create()
+    with Recorder(store, run.id) as recorder:
+        recorder(StepsDone(stage="train", epoch=1, step=1, series={"vae/loss": [(1, 2.0)]}))
+        recorder(Checkpointing(step=1))
+        assert store.series(run.id, "vae/loss") == [(1, 2.0)]
 
 
 def test_a_failure_is_written_after_the_losses_that_led_to_it(store, create, make):
