@@ -194,9 +194,14 @@ class OtherSize(Gratings):
         return small_data(train=32)
 
 
+class EvenSettings(genbench.DatasetSettings):
+    def describe(self, access):
+        return small_data(train=32, test=32).spec
+
+
 class Leaky(Gratings):
     def load(self, access):
-        data = small_data(train=32)
+        data = small_data(train=32, test=32)
         return Data(spec=data.spec, train=data.train, test=data.train)
 
 
@@ -220,6 +225,11 @@ def test_a_sound_data_set_passes():
 def test_each_law_catches_the_data_set_that_breaks_it(dataset, law):
     with pytest.raises(AssertionError, match=law):
         check_dataset(dataset, GratingSettings)
+
+
+def test_a_data_set_that_tests_on_its_training_split_is_caught():
+    with pytest.raises(AssertionError, match="train and test are the same data"):
+        check_dataset(Leaky, EvenSettings)
 
 
 # --- samplers and metrics ---------------------------------------------------------------------
