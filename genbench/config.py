@@ -66,6 +66,7 @@ class RunSettings(Settings):
     evaluate_every: int = Field(0, ge=0, description="epochs between scores; 0: at the end")
     sample_every: int = Field(0, ge=0, description="epochs between grids; 0: a few, spread out")
     samples: int | None = Field(None, ge=2, description="samples to score; none: the test split's")
+    repeats: int = Field(1, ge=1, le=1000, description="draws that a score is the mean of")
     log_every: int = Field(10, ge=1, description="steps that a recorded loss is a mean of")
     samplers: Names | None = Field(None, description="samplers to score with")
     metrics: Names | None = Field(None, description="metrics to score with")

@@ -85,12 +85,15 @@ class Data:
 
     ``render`` is None where a sample is an image already. A data set that is the latent space of
     a finished run sets it to that run's decoder: (B, *shape) -> (B, C, H, W) in [-1, 1].
+    ``augment`` is applied to each training minibatch (B, *shape) in [-1, 1], on its device, and
+    may draw from the global generators: dynamic binarisation, random flips.
     """
 
     spec: DataSpec
     train: Split
     test: Split
     render: Callable[[Tensor], Tensor] | None = None
+    augment: Callable[[Tensor], Tensor] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,7 +242,11 @@ class Model(Protocol):
 
 @runtime_checkable
 class Generates(Protocol):
-    """z ~ prior, h = generate(z), x = render(h)."""
+    """z ~ prior, h = generate(z), x = render(h).
+
+    The prior is N(0, I); a model whose prior is U(-1, 1) in each dimension says so by an attribute
+    ``prior_kind = "uniform"`` (see `prior_kind`).
+    """
 
     def prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """Draw (n, ...) latents on the model's device; the generator, if given, is a CPU one."""
@@ -253,10 +260,25 @@ class Generates(Protocol):
 
 @runtime_checkable
 class Discriminates(Protocol):
-    """h -> logit of 'real': an estimate of log p_data(h) - log p_model(h)."""
+    """h -> logit of 'real': an estimate of log p_data(h) - log p_model(h).
+
+    A critic, or minus an energy, is a score that rises with realness and no logit as it stands;
+    a sampler's calibration makes one of it.
+    """
 
     def discriminate(self, h: Tensor, y: Tensor | None = None) -> Tensor:
         """Logits (B,), differentiable in ``h``."""
+
+
+@runtime_checkable
+class Embeds(Protocol):
+    """x -> h of a real sample, for a model whose discriminator judges something else than x.
+
+    Where a model lacks it, h is x itself.
+    """
+
+    def embed(self, x: Tensor) -> Tensor:
+        """What the discriminator sees of real samples (B, *shape): ``h``, as in training."""
 
 
 @runtime_checkable
@@ -301,6 +323,7 @@ class Translates(Protocol):
 CAPABILITIES: Mapping[str, type] = {
     "generates": Generates,
     "discriminates": Discriminates,
+    "embeds": Embeds,
     "encodes": Encodes,
     "reconstructs": Reconstructs,
     "conditional": Conditional,
@@ -310,6 +333,12 @@ CAPABILITIES: Mapping[str, type] = {
 """The capabilities by the names that registrations, samplers and messages use."""
 
 
+def prior_kind(model: Any) -> Literal["normal", "uniform"]:
+    """The law of a model's prior: N(0, I), or U(-1, 1) in each dimension."""
+    kind: Literal["normal", "uniform"] = getattr(model, "prior_kind", "normal")
+    return kind
+
+
 # --- sampling and scoring -------------------------------------------------------------------
 
 
@@ -317,9 +346,10 @@ CAPABILITIES: Mapping[str, type] = {
 class SampleContext:
     """What a sampler works with.
 
-    ``generator`` is a CPU generator, the only source of randomness. ``real(n)`` yields
-    minibatches of ``h``-like real samples held out from training (the test split), for calibration.
-    ``labels`` (n,) asks a conditional model for classes.
+    ``generator`` is a CPU generator, the only source of randomness. ``real(n)`` yields minibatches
+    of the ``h`` of real samples held out from training (the first n of the test split), for
+    calibration; ``training(n)`` those of n random training samples, for further training of a
+    discriminator. ``labels`` (n,) asks a conditional model for classes.
     """
 
     device: torch.device
@@ -327,12 +357,14 @@ class SampleContext:
     batch_size: int = 500
     labels: Tensor | None = None
     real: Callable[[int], Iterator[Tensor]] | None = None
+    training: Callable[[int], Iterator[Tensor]] | None = None
 
 
 class Sampler(Protocol):
     """A sampler plugin: ``Sampler(settings)``.
 
-    ``requires`` names the capabilities a model must have (keys of CAPABILITIES).
+    ``requires`` names the capabilities a model must have (keys of CAPABILITIES). A sampler that
+    can't go on, such as one that accepts nothing, raises SamplingError from ``draw``.
     """
 
     requires: tuple[str, ...]
@@ -341,7 +373,10 @@ class Sampler(Protocol):
         """Yield minibatches of samples in [-1, 1], n in all, (b, *shape) as rendered."""
 
     def diagnostics(self) -> Mapping[str, float]:
-        """Figures of the last draw, such as acceptance; empty for plain sampling."""
+        """Figures of the last draw, such as acceptance; empty for plain sampling.
+
+        They must be there too after ``draw`` was left early or raised.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -350,13 +385,16 @@ class Score:
 
     ``protocol`` holds all that decides the number (extractor and weights digest, layer, n,
     reference split and digest, resize, implementation); scores are compared only where it is
-    equal. ``floor`` is the same measure of real against real at the same n.
+    equal. ``floor`` is the same measure of real against real at the same n. Where it was taken
+    over several ``draws``, value and std are those draws' mean and standard deviation (n - 1),
+    and ``n`` is the number of samples in one.
     """
 
     metric: str
     value: float
     std: float | None = None
     n: int
+    draws: int = 1
     direction: Literal["min", "max"] = "min"
     unit: str = ""
     floor: float | None = None
@@ -369,6 +407,7 @@ class MetricContext:
     """What a metric works with: the data, the model in eval mode, places and limits.
 
     ``n`` is the number of samples that will come; ``cache`` a folder for reference statistics.
+    ``quick`` is a look between two epochs: nothing dear may be made ready for it (UsageError).
     """
 
     data: Data
@@ -379,6 +418,15 @@ class MetricContext:
     seed: int = 0
     offline: bool = False
     batch_size: int = 500
+    quick: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A grid that a metric shows beside its score: uint8 (N, C, H, W) on the CPU, row by row."""
+
+    images: Tensor
+    columns: int = 8
 
 
 class Metric(Protocol):
@@ -386,7 +434,8 @@ class Metric(Protocol):
 
     ``uses`` says what it measures: "samples" (it gets every minibatch by ``update``) or "model"
     (it works on ``context.model`` alone and gets none). ``requires`` names capabilities.
-    Memory must not grow with the number of samples, but for features.
+    Memory must not grow with the number of samples, but for features. A metric may also have
+    ``pictures() -> Mapping[str, Picture]``, asked for after ``result``: kept with the run by name.
     """
 
     uses: Literal["samples", "model"]

@@ -4,6 +4,7 @@
 
     GenbenchError                  1   a run failed
     ├── DivergedError              1   a loss or a weight is no longer finite
+    ├── SamplingError              1   a sampler can't go on, such as one that accepts nothing
     ├── UsageError                 2   something that was given can't be used
     │   ├── UnknownNameError       2   no such model, dataset, sampler, metric, preset, ...
     │   ├── SettingError           2   a setting that doesn't exist or is out of bounds
@@ -44,6 +45,10 @@ class DivergedError(GenbenchError):
             f"{step}; the last good checkpoint is kept. Try a lower learning rate, "
             f"--clip-norm 1, or --precision fp32."
         )
+
+
+class SamplingError(GenbenchError):
+    """A sampler can't go on: it accepts nothing, or its chain left the finite numbers."""
 
 
 class UsageError(GenbenchError):

@@ -10,6 +10,7 @@ import hashlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,16 @@ from genbench.contracts import (
     CAPABILITIES,
     Conditional,
     Data,
+    Embeds,
     Metric,
     MetricContext,
+    Picture,
     SampleContext,
     Sampler,
     Score,
 )
-from genbench.errors import IncompatibleError, PluginError, UsageError
+from genbench.draws import draw_seeds, mean_of_draws
+from genbench.errors import IncompatibleError, PluginError, SamplingError, UsageError
 from genbench.events import Evaluated
 from genbench.pixels import to_float, to_uint8
 from genbench.spec import Part
@@ -41,6 +45,7 @@ Metrics = Sequence[tuple[Part, Metric]]
 _LACKS = {
     "generates": "that generates",
     "discriminates": "that discriminates",
+    "embeds": "that embeds",
     "encodes": "that encodes",
     "reconstructs": "that reconstructs",
     "conditional": "that takes labels",
@@ -57,18 +62,21 @@ def evaluate(
     metrics: Metrics,
     device: torch.device,
     n: int | None = None,
+    repeats: int = 1,
     seed: int,
     cache: Path,
     offline: bool = False,
     epoch: int,
     stage: str,
     batch_size: int = 500,
+    quick: bool = False,
 ) -> list[Evaluated]:
     """Score a model in eval mode on ``device``: one record a sampler, then one of the model itself.
 
     The record of the model metrics has the sampler ``""``. ``n`` is the number of samples (None:
-    `default_n`); ``seed`` is the run's, from which the draw's own is derived. A metric whose
-    reference can't be had, or whose samples are not finite, stands in ``skipped`` with the reason.
+    `default_n`), drawn ``repeats`` times; ``seed`` is the run's, from which the draws' own are
+    derived. A metric whose reference can't be had, whose samples are not finite, or whose sampler
+    gave up, stands in ``skipped`` with the reason.
     Seconds are read after a device synchronize; a metric's include getting its reference.
     Raises IncompatibleError where a part asks for what the model can't do.
     """
@@ -82,15 +90,20 @@ def evaluate(
         seed=evaluation_seed(seed),
         offline=offline,
         batch_size=batch_size,
+        quick=quick,
     )
     of_samples = [(part, metric) for part, metric in metrics if metric.uses == "samples"]
     of_model = [(part, metric) for part, metric in metrics if metric.uses == "model"]
     evaluated = []
     for part, sampler in samplers if of_samples else ():
-        with _own_randomness(context):
-            sheet = _Sheet(context, of_samples)
-            sheet.draw(part, sampler)
-            evaluated.append(sheet.evaluated(epoch, stage, part, sampler.diagnostics()))
+        draws = []
+        for own_seed in draw_seeds(context.seed, repeats):
+            own = replace(context, seed=own_seed)
+            with _own_randomness(own):
+                sheet = _Sheet(own, of_samples)
+                sheet.draw(part, sampler)
+                draws.append(sheet.evaluated(epoch, stage, part, sampler.diagnostics()))
+        evaluated.append(mean_of_draws(draws))
     if of_model:
         with _own_randomness(context):
             sheet = _Sheet(context, of_model)
@@ -111,14 +124,45 @@ def evaluation_seed(seed: int) -> int:
     return int.from_bytes(hashlib.sha256(f"genbench evaluation {seed}".encode()).digest()[:6])
 
 
-def held_out(
-    data: Data, count: int, device: torch.device, batch_size: int = 500
+def sample_context(
+    model: Any,
+    data: Data,
+    *,
+    device: torch.device,
+    seed: int,
+    labels: Tensor | None = None,
+    batch_size: int = 500,
+) -> SampleContext:
+    """What a sampler gets: a fresh generator of ``seed``, and real samples as a model's ``h``."""
+
+    def held_out(count: int) -> Iterator[Tensor]:
+        yield from _as_h(model, data.test.x[:count], device, batch_size)
+
+    def training(count: int) -> Iterator[Tensor]:
+        rows = np.random.default_rng(seed).integers(len(data.train.x), size=count)
+        for start in range(0, count, batch_size):
+            chosen = data.train.x[np.sort(rows[start : start + batch_size])]
+            yield from _as_h(model, chosen, device, batch_size)
+
+    return SampleContext(
+        device=device,
+        generator=torch.Generator().manual_seed(seed),
+        batch_size=batch_size,
+        labels=labels,
+        real=held_out,
+        training=training,
+    )
+
+
+def _as_h(
+    model: Any, x: np.ndarray[Any, Any], device: torch.device, batch_size: int
 ) -> Iterator[Tensor]:
-    """The first ``count`` test samples in [-1, 1] on ``device``, as a model was trained on them."""
-    x = data.test.x[:count]
+    """Real samples as the model's discriminator sees them, minibatch by minibatch."""
     for start in range(0, len(x), batch_size):
         batch = torch.from_numpy(np.array(x[start : start + batch_size])).to(device)
-        yield to_float(batch) if batch.dtype == torch.uint8 else batch
+        batch = to_float(batch) if batch.dtype == torch.uint8 else batch
+        with torch.no_grad():
+            yield model.embed(batch) if isinstance(model, Embeds) else batch
 
 
 def check_fit(model: Any, samplers: Samplers, metrics: Metrics, *, name: str | None = None) -> None:
@@ -164,7 +208,16 @@ class _Sheet:
                 self._taken.append((part.name, metric))
 
     def draw(self, part: Part, sampler: Sampler) -> None:
-        """Draw all samples and show each minibatch to every metric."""
+        """Draw all samples and show each minibatch to every metric.
+
+        Where the sampler gives up, nothing is scored: fewer samples would be another protocol.
+        """
+        try:
+            self._draw(part, sampler)
+        except SamplingError as error:
+            self._skip_all(str(error))
+
+    def _draw(self, part: Part, sampler: Sampler) -> None:
         drawn = self._drawn(sampler) if self._taken else iter(())
         # Again, so that samples don't depend on what the metrics drew while they got ready.
         torch.manual_seed(self._context.seed)
@@ -189,10 +242,12 @@ class _Sheet:
     ) -> Evaluated:
         """Take the scores of all metrics that were not skipped."""
         scores: list[Score] = []
+        pictures: dict[str, Picture] = {}
         for name, metric in self._taken:
             try:
                 with _Timed(self._seconds, name, self._context.device), torch.no_grad():
                     scores += metric.result()
+                    pictures |= getattr(metric, "pictures", dict)()
             except UsageError as error:
                 self._skipped[name] = str(error)
         return Evaluated(
@@ -204,6 +259,7 @@ class _Sheet:
             seconds=self._seconds,
             diagnostics=dict(diagnostics),
             skipped=self._skipped,
+            pictures=pictures,
         )
 
     def _show(self, x: Tensor) -> None:
@@ -219,13 +275,13 @@ class _Sheet:
     def _drawn(self, sampler: Sampler) -> Iterator[Tensor]:
         """The sampler's minibatches as images or points, drawn from a fresh generator."""
         context = self._context
-        generator = torch.Generator().manual_seed(context.seed)
-        asked = SampleContext(
+        asked = sample_context(
+            context.model,
+            context.data,
             device=context.device,
-            generator=generator,
-            batch_size=context.batch_size,
+            seed=context.seed,
             labels=_labels(context),
-            real=lambda count: held_out(context.data, count, context.device, context.batch_size),
+            batch_size=context.batch_size,
         )
         draw = iter(sampler.draw(context.model, context.n, asked))
         while True:

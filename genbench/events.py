@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from genbench.contracts import Score
+from genbench.contracts import Picture, Score
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +67,8 @@ class Evaluated:
     """Scores of the samples of one sampler at one epoch; ``seconds`` by metric and for sampling.
 
     The sampler is ``""`` for scores of the model itself, such as its reconstruction error.
-    ``skipped`` names the metrics that could not be taken, each with the reason.
+    ``skipped`` names the metrics that could not be taken, each with the reason. ``pictures`` are
+    what metrics show beside their scores. After several draws, seconds and diagnostics are means.
     """
 
     epoch: int
@@ -78,6 +79,7 @@ class Evaluated:
     seconds: Mapping[str, float]
     diagnostics: Mapping[str, float] = field(default_factory=dict)
     skipped: Mapping[str, str] = field(default_factory=dict)
+    pictures: Mapping[str, Picture] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -88,6 +88,11 @@ def as_images(samples: Tensor, data: Data) -> Tensor:
     return to_uint8(samples).cpu()
 
 
+def picture_path(folder: Path, name: str, sampler: str, epoch: int) -> Path:
+    """Where a run keeps what a metric shows of a sampler's draw (``""``: of the model itself)."""
+    return folder / "pictures" / f"{name}-{sampler or 'model'}-{epoch:04d}.png"
+
+
 def save_grid(images: Tensor, path: Path, *, columns: int = COLUMNS) -> None:
     """Write uint8 images (N, C, H, W) as one PNG; a reader never sees half a file."""
     scale = max(1, -(-SMALLEST_SIDE // max(images.shape[-2:])))

@@ -47,6 +47,7 @@ class Request:
     evaluate_every: int | None = None
     sample_every: int | None = None
     samples: int | None = None
+    repeats: int | None = None
     log_every: int | None = None
     preset: str | None = None
     sets: Sequence[str] = ()
@@ -84,8 +85,11 @@ def resolve(
     data_settings = cast(DatasetSettings, _part_settings("dataset", dataset.name, layers, scope))
     data_spec = data_settings.describe(access)
     model_settings = _part_settings("model", model.name, layers, scope)
+    training = Training()
     if isinstance(model_settings, ModelSettings):
         model_settings.check(data_spec)
+        model_settings = model_settings.fitted(data_spec)
+        training = model_settings.training_on(data_spec)
 
     samplers = _chosen("sampler", run.samplers, _default_samplers(model, registry), scope)
     metrics = _chosen("metric", run.metrics, _default_metrics(model, data_spec, registry), scope)
@@ -93,7 +97,6 @@ def resolve(
         check_capabilities(model, part)
     _no_idle_settings(layers[-2], (*samplers, *metrics))
 
-    training = getattr(type(model_settings), "training", Training())
     spec = RunSpec(
         model=model.name,
         dataset=dataset.name,

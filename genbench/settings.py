@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import NoneType, UnionType
-from typing import Any, ClassVar, Literal, Union, get_args, get_origin
+from typing import Any, ClassVar, Literal, Self, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
@@ -50,6 +50,14 @@ class ModelSettings(Settings):
     """The base of a model's settings."""
 
     training: ClassVar[Training] = Training()
+
+    def fitted(self, data: DataSpec) -> Self:
+        """These settings with all that was left to the data decided; what is stored and built."""
+        return self
+
+    def training_on(self, data: DataSpec) -> Training:
+        """How long such a model trains on such data when nobody says otherwise."""
+        return type(self).training
 
     def check(self, data: DataSpec) -> None:
         """Raise IncompatibleError, in one sentence, where this model can't take such data."""

@@ -15,6 +15,9 @@ from typing import Any
 
 SPEC_VERSION = 1
 
+_LATER = {"repeats": 1}
+"""Fields that came after the first version: at their default they leave the hash as it was."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
@@ -31,7 +34,8 @@ class RunSpec:
     ``batch_size`` counts images an optimizer step; with ``accumulate`` k it is worked off in k
     portions. ``evaluate_every`` and ``sample_every`` are in epochs; 0: scores at the end only,
     grids at the first, the last and a few between. ``samples`` is the number of samples scored
-    (None: as many as the test split has, 10,000 at most). ``log_every`` is the window, in steps,
+    (None: as many as the test split has, 10,000 at most), ``repeats`` that of the draws that a
+    score is the mean of. ``log_every`` is the window, in steps,
     over which recorded losses are averaged.
     """
 
@@ -51,6 +55,7 @@ class RunSpec:
     evaluate_every: int = 0
     sample_every: int = 0
     samples: int | None = None
+    repeats: int = 1
     log_every: int = 10
     samplers: tuple[Part, ...] = (Part(name="plain"),)
     metrics: tuple[Part, ...] = ()
@@ -88,6 +93,9 @@ class RunSpec:
         values = asdict(self)
         for name in ("preset", "log_every", *leave_out):
             del values[name]
+        for name, default in _LATER.items():
+            if values[name] == default:
+                del values[name]
         return content_hash(values)
 
 

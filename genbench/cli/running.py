@@ -66,6 +66,7 @@ def run(
         int | None, typer.Option(help="Steps that a recorded loss is a mean of.")
     ] = None,
     samples: Annotated[int | None, typer.Option(help="Number of samples scored.")] = None,
+    repeats: Annotated[int | None, typer.Option(help="Draws that a score is the mean of.")] = None,
     config: Annotated[Path | None, typer.Option(help="A TOML file of settings.")] = None,
     store: StoreOption = None,
     data_dir: DataDir = None,
@@ -96,6 +97,7 @@ def run(
         sample_every=sample_every,
         log_every=log_every,
         samples=samples,
+        repeats=repeats,
         preset=preset,
         sets=sets or (),
         samplers=sampler or (),

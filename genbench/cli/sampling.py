@@ -29,6 +29,9 @@ def evaluate(
     metric: Annotated[list[str] | None, typer.Option(help="Repeatable.")] = None,
     sampler: Annotated[list[str] | None, typer.Option(help="Repeatable.")] = None,
     samples: Annotated[int | None, typer.Option(min=2, help="Samples scored.")] = None,
+    repeats: Annotated[
+        int | None, typer.Option(min=1, help="Draws that a score is the mean of.")
+    ] = None,
     sets: Sets = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of the samples.")] = None,
     device: Device = None,
@@ -55,6 +58,7 @@ def evaluate(
                 samplers=samplers,
                 metrics=metrics,
                 n=samples,
+                repeats=repeats,
                 seed=seed,
                 **hooks,
             )

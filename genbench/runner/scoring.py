@@ -15,6 +15,7 @@ from genbench.pictures import (
     fixed_samples,
     has_pictures,
     picture_epochs,
+    picture_path,
     reconstruction_pairs,
     save_grid,
 )
@@ -110,6 +111,7 @@ class Scoring:
                 metrics=metrics,
                 device=self.device,
                 n=self.spec.samples,
+                repeats=self.spec.repeats,
                 seed=self.spec.seed,
                 cache=self.access.cache,
                 offline=self.access.offline,
@@ -117,6 +119,10 @@ class Scoring:
                 stage=stage,
             ):
                 self.emit(evaluated)
+                for name, picture in evaluated.pictures.items():
+                    path = picture_path(self.folder, name, evaluated.sampler, epoch)
+                    save_grid(picture.images, path, columns=picture.columns)
+                    self.emit(ArtifactMade(kind=name, path=path, epoch=epoch))
 
     def _draw_samples(self, name: str, epoch: int) -> None:
         if has_pictures(self.data) and isinstance(self.model, Generates):

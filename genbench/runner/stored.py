@@ -13,12 +13,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genbench.contracts import Conditional, Data, DataAccess, Model, SampleContext, Sampler
+from genbench.contracts import Conditional, Data, DataAccess, Model, Sampler
 from genbench.engine import evaluation, has_checkpoint, load_weights, resolve_device
 from genbench.errors import IncompatibleError, UsageError
-from genbench.evaluate import check_fit, evaluate, held_out
+from genbench.evaluate import check_fit, evaluate, sample_context
 from genbench.events import Evaluated
-from genbench.pictures import COLUMNS, as_images, has_pictures, save_grid, save_image
+from genbench.pictures import (
+    COLUMNS,
+    as_images,
+    has_pictures,
+    picture_path,
+    save_grid,
+    save_image,
+)
 from genbench.registry import Registry
 from genbench.runner.parts import (
     ShouldStop,
@@ -86,13 +93,14 @@ def evaluate_run(
     samplers: Sequence[Part] | None = None,
     metrics: Sequence[Part] | None = None,
     n: int | None = None,
+    repeats: int | None = None,
     seed: int | None = None,
     device: str = "auto",
     should_stop: ShouldStop = never,
 ) -> list[Evaluated]:
     """Score the last weights of a run and add the scores to the store; nothing is overwritten.
 
-    What is None is as the run had it: its samplers, metrics, number of samples, seed.
+    What is None is as the run had it: its samplers, metrics, number of samples and draws, seed.
     """
     loaded = load_run(
         run_id,
@@ -114,6 +122,7 @@ def evaluate_run(
             metrics=measuring,
             device=loaded.device,
             n=spec.samples if n is None else n,
+            repeats=repeats or spec.repeats,
             seed=spec.seed if seed is None else seed,
             cache=access.cache,
             offline=access.offline,
@@ -122,6 +131,10 @@ def evaluate_run(
         )
     for record in evaluated:
         store.add_evaluation(run.id, record)
+        for name, picture in record.pictures.items():
+            path = picture_path(store.folder(run.id), name, record.sampler, record.epoch)
+            save_grid(picture.images, path, columns=picture.columns)
+            store.add_artifact(run.id, name, path, record.epoch)
     return evaluated
 
 
@@ -182,12 +195,13 @@ def write_samples(samples: Tensor, labels: Tensor | None, out: Path) -> None:
 def _draw(loaded: LoadedRun, sampler: Sampler, n: int, seed: int, labels: Tensor | None) -> Tensor:
     # Models may draw noise of their own from the global generators, which are forked here.
     torch.manual_seed(seed)
-    context = SampleContext(
+    context = sample_context(
+        loaded.model,
+        loaded.data,
         device=loaded.device,
-        generator=torch.Generator().manual_seed(seed),
-        batch_size=BATCH,
+        seed=seed,
         labels=labels,
-        real=lambda count: held_out(loaded.data, count, loaded.device, BATCH),
+        batch_size=BATCH,
     )
     drawn = []
     for samples in sampler.draw(loaded.model, n, context):

@@ -26,6 +26,7 @@ class GAN:
 
     def __init__(self, settings: GANSettings, data: DataSpec) -> None:
         self.settings = settings
+        self.prior_kind = settings.prior
         pixels = flat_size(data.shape)
         generator = mlp((settings.z_dim, *settings.g_hidden, pixels), act=settings.g_activation)
         discriminator = mlp(

@@ -14,5 +14,5 @@ def genbench_register_models(register: genbench.Register) -> None:
         summary="a GAN in the latent space of a trained VAE",
         family="hybrid",
         source="Lin et al. 2023, Generate Faster: Accelerate Generative Models Using VAE",
-        capabilities=("generates", "discriminates", "encodes", "reconstructs"),
+        capabilities=("generates", "discriminates", "embeds", "encodes", "reconstructs"),
     )

@@ -131,6 +131,12 @@ class VAEGAN:
         logits: Tensor = self.nets["discriminator"](h)
         return logits.squeeze(1)
 
+    def embed(self, x: Tensor) -> Tensor:
+        """Standardised latents (B, latent_dim) of real images, drawn as stage 2 draws them."""
+        mean, spread = self.encode_data(x, torch.Generator()).unbind(1)
+        h: Tensor = self._scaler(mean + spread * torch.randn_like(mean))
+        return h
+
     def encode(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of the VAE's posterior, each (B, latent_dim)."""
         mean, logvar = self.nets["encoder"](x).chunk(2, dim=1)
