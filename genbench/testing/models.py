@@ -101,6 +101,8 @@ def check_capabilities(part: Subject, data: Data) -> None:
             is_sample(model.render(h), data, "render(generate(z))")
             if "discriminates" in there:
                 has_shape(model.discriminate(h, labels), (6,), "discriminate(h)")
+                real = model.embed(x) if "embeds" in there else x
+                has_shape(real, tuple(h.shape), "the h of real samples (embed(x), else x itself)")
         if "encodes" in there:
             mean, logvar = model.encode(x, labels)
             assert mean.ndim == 2, f"encode(x) must give (B, z_dim), not {tuple(mean.shape)}"
