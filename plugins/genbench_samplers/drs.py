@@ -1,0 +1,146 @@
+"""Discriminator rejection sampling (Azadi et al. 2019, arXiv:1810.06758, Algorithm 1).
+
+With the logit d(h) = log p_data(h) - log p_model(h) and M its maximum, a generated sample is kept
+with probability sigmoid(F),
+
+    F = d - M - log(1 - exp(d - M - eps)) - gamma.
+
+gamma 0 is rejection sampling: sigmoid(F) = exp(d - M), and what is kept follows p_model exp(d):
+the data, where d is right and M its true maximum. A larger gamma keeps less of what is poor and
+relatively more of the best: it sharpens, exact for nothing; a smaller (negative) one keeps more.
+M is the maximum over a burn-in and rises with what comes after it; by a percentile, gamma follows
+it. We differ in that gamma by a percentile is taken over the burn-in, not over each minibatch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from genbench import SampleContext, SamplingError
+from genbench_samplers.account import Account
+from genbench_samplers.judge import Judge, prepare_judge
+from genbench_samplers.settings import DRSSettings
+from genbench_samplers.slots import Slots
+from genbench_samplers.streams import propose
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class DRS:
+    """Draws plain samples and keeps each with a probability that its logit gives."""
+
+    requires = ("generates", "discriminates")
+
+    def __init__(self, settings: DRSSettings) -> None:
+        self.settings = settings
+        self._account = Account(torch.device("cpu"))
+
+    def draw(self, model: Any, n: int, context: SampleContext) -> Iterator[Tensor]:
+        """Yield minibatches of samples in [-1, 1], ``n`` in all, (b, *shape).
+
+        Raises SamplingError at ``max_proposals`` times n proposals, after what was accepted.
+        """
+        account = self._account = Account(context.device)
+        with account.setup():
+            account.time_plain(model, n, context)
+            judge = prepare_judge(model, self.settings, context)
+            account.notes |= judge.figures
+            envelope = self._burn_in(model, judge, context)
+        slots = Slots(n, context.labels)
+        while slots.open:
+            if account.proposals >= self.settings.max_proposals * n:
+                yield from self._give_up(model, slots)
+            with account.drawing():
+                self._fill(model, judge, envelope, slots, context)
+                batches = [_rendered(model, h) for h in slots.ready(context.batch_size)]
+            for x in batches:
+                account.samples += len(x)
+                yield x
+
+    def diagnostics(self) -> Mapping[str, float]:
+        """Figures of the last draw; ``log_M`` and ``gamma`` as they were at its end."""
+        return self._account.figures()
+
+    def _burn_in(self, model: Any, judge: Judge, context: SampleContext) -> _Envelope:
+        logits, labels = [], context.labels
+        for start in range(0, self.settings.burn_in, context.batch_size):
+            size = min(context.batch_size, self.settings.burn_in - start)
+            y = None
+            if labels is not None:
+                y = labels[torch.arange(start, start + size) % len(labels)].to(context.device)
+            logits.append(judge.logits(propose(model, size, y, context), y))
+        return _Envelope(torch.cat(logits), self.settings)
+
+    def _fill(
+        self, model: Any, judge: Judge, envelope: _Envelope, slots: Slots, context: SampleContext
+    ) -> None:
+        """One minibatch of proposals, no more than it seems to take, into the open places."""
+        account = self._account
+        budget = self.settings.max_proposals * slots.n - account.proposals
+        size = min(context.batch_size, budget, envelope.proposals_for(slots.open))
+        labels = slots.wanted(size)
+        h = propose(model, size, None if labels is None else labels.to(context.device), context)
+        y = None if labels is None else labels.to(h.device)
+        chance = envelope.acceptance(judge.logits(h, y))
+        kept = torch.rand(size, generator=context.generator, dtype=torch.float64) < chance
+        account.count(size, int(kept.sum()))
+        account.notes |= {"log_M": envelope.top, "gamma": envelope.gamma}
+        slots.put(h[kept.to(h.device)], None if labels is None else labels[kept])
+
+    def _give_up(self, model: Any, slots: Slots) -> Iterator[Tensor]:
+        """What was accepted by then, and SamplingError."""
+        account = self._account
+        places, h = slots.rest()
+        if h is not None:
+            x = _rendered(model, h)
+            account.samples += len(x)
+            yield x
+        raise SamplingError(
+            f"drs accepted {account.accepted:,} of {account.proposals:,} proposals for {slots.n:,} "
+            f"samples and stopped at its cap; trade exactness for acceptance with "
+            f"--set sampler.drs.percentile=80, or allow more with --set sampler.drs.max_proposals="
+            f"{10 * self.settings.max_proposals}",
+            places=places,
+        )
+
+
+class _Envelope:
+    """The running maximum M, and gamma."""
+
+    def __init__(self, logits: Tensor, settings: DRSSettings) -> None:
+        self.top = float(logits.max())
+        self._eps, self._gamma = settings.eps, settings.gamma or 0.0
+        # F rises with d, so its percentile is F at the percentile of d, whatever M becomes.
+        self._pivot: Tensor | None = None
+        if settings.percentile is not None:
+            self._pivot = torch.quantile(logits, settings.percentile / 100)
+        self._expected = max(float(self.acceptance(logits).mean()), 1e-9)
+
+    @property
+    def gamma(self) -> float:
+        """What is taken off F."""
+        return self._gamma if self._pivot is None else float(self._f(self._pivot))
+
+    def acceptance(self, logits: Tensor) -> Tensor:
+        """The chance (B,) of each proposal, the maximum raised by them first."""
+        self.top = max(self.top, float(logits.max()))
+        return torch.sigmoid(self._f(logits) - self.gamma)
+
+    def proposals_for(self, samples: int) -> int:
+        """How many proposals so many samples take, with a margin, by the burn-in's acceptance."""
+        return 8 + int(1.2 * samples / self._expected)
+
+    def _f(self, logits: Tensor) -> Tensor:
+        """F without gamma; -expm1 keeps the digits that 1 - exp loses at the maximum."""
+        below = logits - self.top
+        return below - torch.log(-torch.expm1(below - self._eps))
+
+
+def _rendered(model: Any, h: Tensor) -> Tensor:
+    with torch.no_grad():
+        x: Tensor = model.render(h)
+    return x

@@ -1,0 +1,130 @@
+"""The Metropolis-Hastings GAN (Turner et al. 2019, arXiv:1811.11357, Algorithm 1).
+
+A chain looks at K generated samples, one after the other, and moves to each with probability
+
+    alpha = min(1, (1/D - 1) / (1/D' - 1)) = min(1, exp(d' - d)),
+
+D the calibrated discriminator at the present sample, D' at the proposed one, d and d' their logits.
+Its last sample follows p_model exp(d) as K grows: the data, where D is right. A chain starts at a
+real sample's score, as if it had been there; one that never moved has no sample of its own and
+starts again from a generated one, as the paper has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from genbench import SampleContext
+from genbench_samplers.account import Account
+from genbench_samplers.judge import Judge, prepare_judge
+from genbench_samplers.settings import MHSettings
+from genbench_samplers.streams import asked_labels, propose
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class MH:
+    """One chain for each sample; a minibatch of chains at a time."""
+
+    requires = ("generates", "discriminates")
+
+    def __init__(self, settings: MHSettings) -> None:
+        self.settings = settings
+        self._account = Account(torch.device("cpu"))
+
+    def draw(self, model: Any, n: int, context: SampleContext) -> Iterator[Tensor]:
+        """Yield minibatches of samples in [-1, 1], ``n`` in all, (b, *shape)."""
+        account = self._account = Account(context.device)
+        with account.setup():
+            account.time_plain(model, n, context)
+            judge = prepare_judge(model, self.settings, context)
+            account.notes |= judge.figures
+        restarted = 0
+        for start in range(0, n, context.batch_size):
+            size = min(context.batch_size, n - start)
+            with account.drawing(), torch.no_grad():
+                h, again = self._chains(model, judge, size, start, context)
+                x: Tensor = model.render(h)
+            restarted += again
+            account.samples += size
+            account.notes["restarted"] = restarted / account.samples
+            yield x
+
+    def diagnostics(self) -> Mapping[str, float]:
+        """Figures of the last draw; ``restarted`` is the share of chains that never moved."""
+        return self._account.figures()
+
+    def _chains(
+        self, model: Any, judge: Judge, size: int, start: int, context: SampleContext
+    ) -> tuple[Tensor, int]:
+        """The last samples ``h`` of ``size`` chains, and how many had to start again."""
+        y = asked_labels(context, start, size)
+        real = judge.real_logits(size, y, context.generator)
+        if real is None:
+            return self._from_generated(model, judge, size, y, context), 0
+        h, moved = self._walk(model, judge, real, y, context)
+        stuck = (~moved).nonzero().squeeze(1)
+        if len(stuck):
+            rows = stuck.to(h.device)
+            own = None if y is None else y[rows]
+            h[rows] = self._from_generated(model, judge, len(stuck), own, context)
+        return h, len(stuck)
+
+    def _from_generated(
+        self, model: Any, judge: Judge, size: int, y: Tensor | None, context: SampleContext
+    ) -> Tensor:
+        first = propose(model, size, y, context)
+        h, moved = self._walk(model, judge, judge.logits(first, y), y, context)
+        stayed = (~moved).to(h.device)
+        h[stayed] = first[stayed]
+        return h
+
+    def _walk(
+        self, model: Any, judge: Judge, logits: Tensor, y: Tensor | None, context: SampleContext
+    ) -> tuple[Tensor, Tensor]:
+        """K steps from ``logits`` (B,): samples (B, ...) and which chains (B,) ever moved.
+
+        Few chains look at several steps' proposals in one minibatch: they don't depend on the walk.
+        """
+        size, left = len(logits), self.settings.steps
+        moved = torch.zeros(size, dtype=torch.bool)
+        h: Tensor | None = None
+        while left:
+            block = min(left, max(1, context.batch_size // size))
+            labels = None if y is None else y.repeat(block)
+            proposals = propose(model, block * size, labels, context)
+            proposed = judge.logits(proposals, labels).view(block, size)
+            logits, last, accepted = _accept(logits, proposed, context.generator)
+            self._account.count(block * size, accepted)
+            went = last >= 0
+            moved |= went
+            if h is None:
+                h = torch.empty_like(proposals[:size])
+            h[went.to(h.device)] = proposals[last[went].to(h.device)]
+            left -= block
+        assert h is not None  # steps >= 1
+        return h, moved
+
+
+def _accept(
+    logits: Tensor, proposed: Tensor, generator: torch.Generator
+) -> tuple[Tensor, Tensor, int]:
+    """Walk over proposed logits (K, B): the last logits, the row of the last move, the moves.
+
+    The row counts in the flattened proposals; -1 for a chain that stayed.
+    """
+    steps, size = proposed.shape
+    chance = torch.rand(steps, size, generator=generator, dtype=torch.float64).log()
+    last = torch.full((size,), -1)
+    columns = torch.arange(size)
+    accepted = 0
+    for step in range(steps):
+        move = chance[step] < proposed[step] - logits
+        logits = torch.where(move, proposed[step], logits)
+        last = torch.where(move, columns + step * size, last)
+        accepted += int(move.sum())
+    return logits, last, accepted
