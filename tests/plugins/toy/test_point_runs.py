@@ -1,0 +1,108 @@
+"""Every command works on runs of point data, called as a person calls them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from genbench.cli import main
+from genbench.cli.session import SESSION
+from genbench.scatter import SIDE
+
+DATA = ("--set", "data.train=600", "--set", "data.test=300")
+SMALL = ("--set", "g_hidden=[16]", "--set", "d_hidden=[16]", "--batch-size", "200")
+RUN = (*DATA, *SMALL, "--epochs", "2", "--device", "cpu")
+
+
+@dataclass(frozen=True)
+class Said:
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def genbench(tmp_path, monkeypatch, capsys):
+    """The command line, called in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str, code: int = 0) -> Said:
+        SESSION.debug, SESSION.verbosity = False, 0
+        monkeypatch.setattr(sys, "argv", ["genbench", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        said = Said(int(ended.value.code or 0), said.out, said.err)
+        assert said.code == code, said.err
+        return said
+
+    return call
+
+
+def test_every_command_works_on_a_run_of_points(genbench, tmp_path) -> None:
+    ran = json.loads(genbench("run", "gan", "gaussians-25", *RUN, "--json").out)
+    scores = {score["metric"]: score for score in ran["scores"]}
+    assert list(scores) == ["modes", "high_quality", "mode_kl", "fd_pixel"]
+    assert scores["modes"]["floor"] == 25
+
+    folder = tmp_path / "runs" / ran["run"]
+    pictures = [folder / "samples.png", *sorted((folder / "samples").iterdir())]
+    assert [path.name for path in pictures[1:]] == ["epoch-0001.png", "epoch-0002.png"]
+    assert pictures[0].read_bytes() == pictures[2].read_bytes() != pictures[1].read_bytes()
+
+    shown = json.loads(genbench("show", "@1", "--json").out)
+    assert [made["kind"] for made in shown["artifacts"]] == ["samples"] * 3
+    assert "high_quality" in genbench("compare").out
+
+    evaluated = genbench("evaluate", "@1", "--metric", "mode_std", "--samples", "200", "--json")
+    for score in json.loads(evaluated.out)["scores"]:
+        assert score["floor"] == pytest.approx(0.05, rel=0.1)
+
+    genbench("report", "--out", "page.html")
+    page = (tmp_path / "page.html").read_text()
+    assert page.count("data:image/png;base64") == 2
+    assert "Samples of the trained models" in page
+
+
+def test_points_are_sampled_into_a_scatter_or_an_array_and_no_folder(genbench, tmp_path) -> None:
+    genbench("run", "gan", "swiss-roll", *RUN)
+    genbench("sample", "@1", "-n", "70", "--out", "points.npz")
+    with np.load("points.npz") as arrays:
+        assert list(arrays) == ["points"]
+        assert (arrays["points"].shape, arrays["points"].dtype) == ((70, 2), np.float32)
+    genbench("sample", "@1", "-n", "70", "--out", "points.png")
+    with Image.open("points.png") as picture:
+        assert picture.size == (SIDE, SIDE)
+    said = genbench("sample", "@1", "--out", "folder/", code=2)
+    assert "use --out points.npz or points.png" in said.err
+    assert not (tmp_path / "folder").exists()
+
+
+def test_unlabelled_points_are_scored_without_modes(genbench) -> None:
+    ran = json.loads(genbench("run", "gan", "swiss-roll", *RUN, "--json").out)
+    assert [score["metric"] for score in ran["scores"]] == ["fd_pixel"]
+    said = genbench("evaluate", "@1", "--metric", "modes", "--samples", "50")
+    assert "no modes: modes are the classes of labelled points, and 'swiss-roll' has" in said.err
+
+
+@pytest.mark.parametrize(
+    ("model", "mend"), [("vae", "set likelihood=gaussian"), ("vaegan", "use gan, or vae with")]
+)
+def test_models_of_values_in_a_range_refuse_points_in_one_sentence(genbench, model, mend) -> None:
+    said = genbench("run", model, "gaussians-25", "--dry-run", code=2)
+    assert "'gaussians-25' has points" in said.err
+    assert mend in said.err
+
+
+def test_a_vae_with_a_gaussian_likelihood_reaches_points_beyond_1(genbench) -> None:
+    network = ("--set", "likelihood=gaussian", "--set", "z_dim=2", "--set", "hidden=[32]")
+    rate = ("--set", "lr=0.01", "--batch-size", "50", "--epochs", "4", "--device", "cpu")
+    genbench("run", "vae", "gaussians-25", *DATA, *network, *rate)
+    genbench("sample", "@1", "-n", "500", "--out", "points.npz")
+    with np.load("points.npz") as arrays:
+        assert np.abs(arrays["points"]).max() > 1.2
