@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from genbench import Data, DataAccess
+from genbench_data.binarize import KEY, drawn_once, load_as
 from genbench_data.cache import Decoding, splits
 from genbench_data.resize import resized
 from genbench_data.settings import DigitsSettings
@@ -31,9 +32,17 @@ class Digits:
 
     def load(self, access: DataAccess) -> Data:
         """Resize and split, once; afterwards scikit-learn isn't even imported."""
-        source = version("scikit-learn")
+        return load_as(self.settings.binarize, lambda drawn: self._read(access, drawn))
+
+    def _read(self, access: DataAccess, drawn: bool) -> Data:
+        """The grey images, or their draws as black and white ones."""
         train, test = splits(
-            access, self._decode, what="digits", content=source, size=self.settings.size
+            access,
+            drawn_once(self._decode) if drawn else self._decode,
+            what="digits",
+            content=version("scikit-learn"),
+            size=self.settings.size,
+            **({"binarize": KEY} if drawn else {}),
         )
         return Data(spec=self.settings.describe(access), train=train, test=test)
 

@@ -5,7 +5,7 @@ Neither numpy nor torch is imported here, so that validation and listings stay f
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -28,10 +28,26 @@ CLOTHES = (
 )
 
 
+def _is_none(value: str) -> bool:
+    """Left out of what is stored: runs of before there was this setting keep their hash."""
+    return value == "none"
+
+
+Binarize = Annotated[
+    Literal["none", "fixed", "dynamic"],
+    Field(
+        description="black and white pixels, white with probability grey / 255: fixed: drawn "
+        "once; dynamic: training images afresh for each minibatch, test images once",
+        exclude_if=_is_none,
+    ),
+]
+
+
 class DigitsSettings(DatasetSettings):
     """Settings of ``digits``."""
 
     size: int = Field(28, ge=8, le=1024, description="side of an image in pixels; 8: as it is")
+    binarize: Binarize = "none"
 
     def describe(self, access: DataAccess) -> DataSpec:
         """Known by heart: nothing is read."""
@@ -52,6 +68,7 @@ class MnistSettings(DatasetSettings):
     limit: int = Field(
         0, ge=0, description="train on the first so many images, for quick trials; 0: on all"
     )
+    binarize: Binarize = "none"
 
     def describe(self, access: DataAccess) -> DataSpec:
         """Known by heart: nothing is read."""

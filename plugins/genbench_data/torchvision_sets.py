@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from genbench import Data, DataAccess, DataError, Split
+from genbench_data.binarize import KEY, drawn_once, load_as
 from genbench_data.cache import Decoding, digest, splits
 from genbench_data.content import content_digest
 from genbench_data.download import Archive, DownloadError, download
@@ -35,16 +36,25 @@ class Mnist:
 
     def load(self, access: DataAccess) -> Data:
         """Download what is absent, decode once, cut to ``limit``. Raises DataError."""
+        return load_as(self.settings.binarize, lambda drawn: self._load(access, drawn))
+
+    def _load(self, access: DataAccess, drawn: bool) -> Data:
+        """The grey images, or their draws as black and white ones."""
         settings = self.settings
         folder = access.root / settings.folder / "raw"
         files = self._files(folder, access)
         content = content_digest(access, folder, files, what=settings.registered)
+
+        def decode() -> tuple[Decoding, Decoding]:
+            return self._decode(folder, files)
+
         train, test = splits(
             access,
-            lambda: self._decode(folder, files),
+            drawn_once(decode) if drawn else decode,
             what=settings.registered,
             content=content,
             size=settings.size,
+            **({"binarize": KEY} if drawn else {}),
         )
         if settings.limit:
             train = _first(train, settings.limit)

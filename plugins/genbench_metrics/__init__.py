@@ -33,10 +33,118 @@ def genbench_register_metrics(register: genbench.Register) -> None:
         source="Heusel 2017 (arXiv:1706.08500)",
     )
     register(
+        "classes",
+        "genbench_metrics.classes:Classes",
+        settings="genbench_metrics.collapse_settings:ClassesSettings",
+        summary="classes that samples hit, by the data set's own classifier; KL of how often",
+        family="collapse",
+        source="Srivastava 2017 (arXiv:1705.07761), number of modes and KL",
+        watch=True,
+    )
+    register(
+        "spread",
+        "genbench_metrics.spread:Spread",
+        settings="genbench_metrics.collapse_settings:SpreadSettings",
+        summary="how much samples vary in pixel space beside the data: 1 is right, 0 collapsed",
+        family="collapse",
+        watch=True,
+    )
+    register(
         "reconstruction",
         "genbench_metrics.reconstruction:Reconstruction",
         settings="genbench_metrics.settings:ReconstructionSettings",
         summary="mean squared error of reconstructed test images, per pixel in [0, 1]",
         family="reconstruction",
         capabilities=("reconstructs",),
+    )
+    register(
+        "kid",
+        "genbench_metrics.kid:Kid",
+        settings="genbench_metrics.feature_settings:KidSettings",
+        summary="kernel inception distance (unbiased MMD) on any extractor",
+        family="features",
+        source="Bińkowski 2018 (arXiv:1801.01401)",
+    )
+    register(
+        "is",
+        "genbench_metrics.inception_score:InceptionScore",
+        settings="genbench_metrics.feature_settings:InceptionScoreSettings",
+        summary="inception score on the class probabilities of any classifier",
+        family="features",
+        source="Salimans 2016 (arXiv:1606.03498)",
+    )
+    register(
+        "precision",
+        "genbench_metrics.precision_recall:Precision",
+        settings="genbench_metrics.feature_settings:PrecisionRecallSettings",
+        summary="share of samples that lie among the test images (quality)",
+        family="features",
+        source="Kynkäänniemi 2019 (arXiv:1904.06991)",
+    )
+    register(
+        "recall",
+        "genbench_metrics.precision_recall:Recall",
+        settings="genbench_metrics.feature_settings:PrecisionRecallSettings",
+        summary="share of test images that lie among the samples (variety)",
+        family="features",
+        source="Kynkäänniemi 2019 (arXiv:1904.06991)",
+    )
+    register(
+        "density",
+        "genbench_metrics.density_coverage:Density",
+        settings="genbench_metrics.feature_settings:DensityCoverageSettings",
+        summary="test images near a sample, about 1 for real ones (quality)",
+        family="features",
+        source="Naeem 2020 (arXiv:2002.09797)",
+    )
+    register(
+        "coverage",
+        "genbench_metrics.density_coverage:Coverage",
+        settings="genbench_metrics.feature_settings:DensityCoverageSettings",
+        summary="share of test images with a sample near by (variety)",
+        family="features",
+        source="Naeem 2020 (arXiv:2002.09797)",
+    )
+    register(
+        "nearest",
+        "genbench_metrics.nearest:Nearest",
+        settings="genbench_metrics.feature_settings:NearestSettings",
+        summary="nearest training images of samples: a picture, and whether they are copies",
+        family="memorisation",
+        source="Meehan 2020 (arXiv:2004.05675)",
+    )
+    register(
+        "samples_per_second",
+        "genbench_metrics.samples_per_second:SamplesPerSecond",
+        settings="genbench_metrics.feature_settings:SamplesPerSecondSettings",
+        summary="how fast the model generates, plainly and in large batches",
+        family="speed",
+        capabilities=("generates",),
+    )
+    register(
+        "nll",
+        "genbench_metrics.nll:Nll",
+        settings="genbench_metrics.likelihood_settings:NllSettings",
+        summary="negative log-likelihood of test samples, nats: importance-weighted bound, k draws",
+        family="likelihood",
+        source="Burda 2016 (arXiv:1509.00519), eq. 8",
+        capabilities=("encodes", "generates", "has-likelihood"),
+    )
+    register(
+        "elbo",
+        "genbench_metrics.elbo:Elbo",
+        settings="genbench_metrics.likelihood_settings:ElboSettings",
+        summary="evidence lower bound of test samples and its two parts, nats",
+        family="likelihood",
+        source="Kingma & Welling 2013 (arXiv:1312.6114), eq. 3",
+        capabilities=("encodes", "generates", "has-likelihood"),
+    )
+    register(
+        "active_units",
+        "genbench_metrics.active_units:ActiveUnits",
+        settings="genbench_metrics.likelihood_settings:ActiveUnitsSettings",
+        summary="latents whose posterior mean moves with the sample (variance > 0.01)",
+        family="likelihood",
+        source="Burda 2016 (arXiv:1509.00519), section 5.2",
+        capabilities=("encodes",),
     )

@@ -1,4 +1,4 @@
-"""The classifier that fd_clf takes its features from: shipped with genbench, or trained here.
+"""The classifier for features and class probabilities: shipped, or trained here.
 
 Shipped weights are made by ``scripts/train_classifiers.py`` and kept in ``weights/``. Others are
 trained on the training split once and kept in the cache, keyed by data, architecture and recipe.
@@ -7,7 +7,7 @@ trained on the training split once and kept in the cache, keyed by data, archite
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,11 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from genbench import Data, MetricContext
+from genbench import Data, MetricContext, UsageError
 from genbench_metrics.cache import cached_tensors, digest_of
 from genbench_metrics.features import resized
 from genbench_metrics.lenet import ARCHITECTURE, DIM, LeNet, Recipe, accuracy, trained
+from genbench_metrics.sharing import shared_network
 
 WEIGHTS = Path(__file__).parent / "weights"
 SHIPPED = ("digits", "mnist", "fashion-mnist")
@@ -37,20 +38,45 @@ class ClassifierFeatures:
         self, net: LeNet, *, trained_on: str, shape: tuple[int, ...], device: torch.device
     ) -> None:
         same = shape[1:] == (net.size, net.size)
-        self._device = device
-        self._net = net.to(device).requires_grad_(False).eval()
+        self.classes = net.fc3.out_features
+        weights = digest_of(net.state_dict())
+        self._network = shared_network(
+            f"{self.name} {net.size} {weights} {device}", lambda: _both_layers(net, device)
+        )
         self.protocol: Mapping[str, Any] = {
             "extractor": self.name,
             "layer": f"last hidden after ReLU ({DIM})",
-            "weights": digest_of(net.state_dict()),
+            "weights": weights,
             "trained_on": trained_on,
             "resize": "none" if same else f"{net.size}x{net.size}, bilinear, antialiased",
         }
 
     def features(self, samples: Tensor) -> Tensor:
         """Float32 (b, 84)."""
-        with torch.no_grad():
-            return self._net.features(resized(samples.to(self._device), self._net.size))
+        return self._network.outputs(samples)[0]
+
+    def logits(self, samples: Tensor) -> Tensor:
+        """Float32 (b, classes), unnormalised log-probabilities."""
+        return self._network.outputs(samples)[1]
+
+
+class ClassifierLogits:
+    """The classifier's class logits as an extractor of their own."""
+
+    name = f"{ARCHITECTURE}-logits"
+
+    def __init__(self, classifier: ClassifierFeatures) -> None:
+        self._classifier = classifier
+        self.dim = classifier.classes
+        self.protocol: Mapping[str, Any] = {
+            **classifier.protocol,
+            "extractor": self.name,
+            "layer": f"logits ({self.dim})",
+        }
+
+    def features(self, samples: Tensor) -> Tensor:
+        """Float32 (b, classes)."""
+        return self._classifier.logits(samples)
 
 
 def classifier_for(
@@ -75,6 +101,18 @@ def shipped(name: str) -> LeNet:
     return _loaded(load_file(WEIGHTS / f"{name}.safetensors"), channels=1, classes=10, size=28)
 
 
+def _both_layers(net: LeNet, device: torch.device) -> Callable[[Tensor], tuple[Tensor, ...]]:
+    """uint8 images (b, C, H, W) -> features (b, 84) and logits (b, classes)."""
+    net = net.to(device).requires_grad_(False).eval()
+
+    def run(samples: Tensor) -> tuple[Tensor, ...]:
+        with torch.no_grad():
+            features = net.features(resized(samples.to(device), net.size))
+            return features, net.fc3(features)
+
+    return run
+
+
 def _kept_or_trained(
     context: MetricContext, shape: tuple[int, ...], recipe: Recipe
 ) -> tuple[LeNet, float]:
@@ -90,6 +128,11 @@ def _kept_or_trained(
     }
 
     def build() -> dict[str, Tensor]:
+        if context.quick:
+            raise UsageError(
+                f"no classifier of '{data.spec.name}' is shipped or was trained here yet, and a "
+                f"watch trains none"
+            )
         net = trained(
             data, channels=channels, classes=classes, size=size, recipe=recipe, device=device
         )

@@ -7,7 +7,7 @@ score's, so that numbers on different features are never ranked together.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -90,17 +90,30 @@ def real_samples(
 ) -> Iterator[Tensor]:
     """Real samples as a metric sees generated ones: uint8 images, or float points.
 
-    ``rows`` picks some of the split (default: all, in order). Where the data set is a latent
-    space, these are its points, rendered.
+    ``rows`` picks some of the split (default: all, in order). Those of the training split are
+    augmented as in training: a model of redrawn pixels is not held against grey ones. Where the
+    data set is a latent space, these are its points, rendered.
     """
     rows = np.arange(len(split.x)) if rows is None else rows
     for start in range(0, len(rows), batch_size):
         chosen = np.array(split.x[rows[start : start + batch_size]])
         x = torch.from_numpy(chosen).to(device)
+        if split is data.train and data.augment is not None:
+            x = _augmented(data.augment, x, seed=start)
         if data.render is not None:
             with torch.no_grad():
                 x = to_uint8(data.render(to_float(x) if x.dtype == torch.uint8 else x))
         yield x
+
+
+def _augmented(augment: Callable[[Tensor], Tensor], x: Tensor, *, seed: int) -> Tensor:
+    """The same draw at every call: what is made of it is kept, whatever the run's seed."""
+    devices = [x.device] if x.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices), torch.no_grad():
+        torch.manual_seed(seed)
+        if x.dtype == torch.uint8:
+            return to_uint8(augment(to_float(x)))
+        return augment(x)
 
 
 def sample_shape(data: Data) -> tuple[int, ...]:

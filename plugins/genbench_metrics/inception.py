@@ -1,4 +1,4 @@
-"""The Inception-v3 features of the Fréchet inception distance, as torch-fidelity computes them.
+"""Features and class logits of Inception-v3 of 2015, as torch-fidelity computes them.
 
 The network and its TF 1.x resize are torch-fidelity's own class; we give it weights that were
 read without unpickling code, and feed it minibatch by minibatch.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,47 +21,50 @@ from torch_fidelity.feature_extractor_inceptionv3 import (
 )
 
 from genbench import DataError
+from genbench_metrics.sharing import shared_network
 
 NAME = "inception-v3-compat"
 LAYER = "2048"
+LOGITS = "logits_unbiased"
 DIGEST = "6726825d"
 """The first digits of the published file's SHA-256, as its name says."""
 PORTION = 50
 """Images that go through the network at once: at 299 x 299 a batch of 500 would take 3 GB."""
-MEND = (
-    "run once with a network and without GENBENCH_OFFLINE, and it is downloaded, or give a copy "
-    "by --set metric.fid.weights=PATH"
-)
+_DIMS = {LAYER: 2048, LOGITS: 1008}
 
 
 class InceptionFeatures:
-    """The 2048 pooled features of uint8 images; grey images are repeated to RGB."""
+    """A layer of Inception-v3 for uint8 images; grey images are repeated to RGB.
+
+    ``layer`` is `LAYER`, the 2048 pooled features, or `LOGITS`, the 1008 class logits without
+    bias. ``metric`` is what messages call the score it is for.
+    """
 
     name = NAME
-    dim = 2048
 
-    def __init__(self, weights: Path, *, device: torch.device) -> None:
-        content = _read(weights)
-        self._device = device
-        self._network = _network(content, weights).to(device)
+    def __init__(
+        self, weights: Path, *, device: torch.device, layer: str = LAYER, metric: str = "fid"
+    ) -> None:
+        content = _read(weights, metric)
+        digest = hashlib.sha256(content).hexdigest()
+        self.dim, self._index = _DIMS[layer], tuple(_DIMS).index(layer)
+        self._network = shared_network(
+            f"{NAME} {digest} {device}", lambda: _both_layers(content, weights, device, metric)
+        )
         self.protocol: Mapping[str, Any] = {
             "extractor": NAME,
-            "layer": LAYER,
-            "weights": hashlib.sha256(content).hexdigest(),
+            "layer": layer,
+            "weights": digest,
             "resize": "299x299, bilinear as in TensorFlow 1",
             "torch-fidelity": version("torch-fidelity"),
         }
 
     def features(self, samples: Tensor) -> Tensor:
-        """Float32 (b, 2048)."""
-        samples = samples.to(self._device)
-        if samples.shape[1] == 1:
-            samples = samples.expand(-1, 3, -1, -1)
-        with torch.no_grad():
-            return torch.cat([self._network(part)[0] for part in torch.split(samples, PORTION)])
+        """Float32 (b, 2048), or the logits (b, 1008)."""
+        return self._network.outputs(samples)[self._index]
 
 
-def weights_file(given: str | None, *, offline: bool) -> Path:
+def weights_file(given: str | None, *, offline: bool, metric: str = "fid") -> Path:
     """The weights: the file given, else torch hub's copy, else a download into its cache.
 
     Raises DataError, with the ways to mend it, where there are none or where torch hub's copy is
@@ -70,19 +73,21 @@ def weights_file(given: str | None, *, offline: bool) -> Path:
     if given is not None:
         path = Path(given).expanduser()
         if not path.is_file():
-            raise DataError(f"fid: there are no Inception weights at {path}; {MEND}")
+            raise DataError(f"{metric}: there are no Inception weights at {path}; {_mend(metric)}")
         return path
     path = Path(torch.hub.get_dir()) / "checkpoints" / Path(URL_INCEPTION_V3).name
     if not path.is_file():
         if offline:
-            raise DataError(f"fid: there are no Inception weights at {path}; {MEND}")
-        _download(path)
-    if not hashlib.sha256(_read(path)).hexdigest().startswith(DIGEST):
-        raise DataError(f"fid: {path} is not the published Inception file; remove it and {MEND}")
+            raise DataError(f"{metric}: there are no Inception weights at {path}; {_mend(metric)}")
+        _download(path, metric)
+    if not hashlib.sha256(_read(path, metric)).hexdigest().startswith(DIGEST):
+        raise DataError(
+            f"{metric}: {path} is not the published Inception file; remove it and {_mend(metric)}"
+        )
     return path
 
 
-def _download(path: Path) -> None:
+def _download(path: Path, metric: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         torch.hub.download_url_to_file(
@@ -91,19 +96,46 @@ def _download(path: Path) -> None:
     except (OSError, RuntimeError) as error:
         reason = getattr(error, "reason", error)
         raise DataError(
-            f"fid: the Inception weights could not be downloaded to {path} ({reason}); {MEND}"
+            f"{metric}: the Inception weights could not be downloaded to {path} ({reason}); "
+            f"{_mend(metric)}"
         ) from error
 
 
-def _read(path: Path) -> bytes:
+def _mend(metric: str) -> str:
+    return (
+        "run once with a network and without GENBENCH_OFFLINE, and it is downloaded, or give a "
+        f"copy by --set metric.{metric}.weights=PATH"
+    )
+
+
+def _read(path: Path, metric: str) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise DataError(f"fid: {path} can't be read ({error.strerror}); {MEND}") from error
+        raise DataError(
+            f"{metric}: {path} can't be read ({error.strerror}); {_mend(metric)}"
+        ) from error
 
 
-def _network(content: bytes, path: Path) -> FeatureExtractorInceptionV3:
-    """torch-fidelity's network with these weights.
+def _both_layers(
+    content: bytes, path: Path, device: torch.device, metric: str
+) -> Callable[[Tensor], tuple[Tensor, ...]]:
+    """uint8 images (b, 1 or 3, H, W) -> pooled features (b, 2048) and logits (b, 1008)."""
+    network = _network(content, path, metric).to(device)
+
+    def run(samples: Tensor) -> tuple[Tensor, ...]:
+        samples = samples.to(device)
+        if samples.shape[1] == 1:
+            samples = samples.expand(-1, 3, -1, -1)
+        with torch.no_grad():
+            parts = [network(part) for part in torch.split(samples, PORTION)]
+        return tuple(torch.cat(layer) for layer in zip(*parts, strict=True))
+
+    return run
+
+
+def _network(content: bytes, path: Path, metric: str = "fid") -> FeatureExtractorInceptionV3:
+    """torch-fidelity's network with these weights, giving the layers of `_DIMS`.
 
     Its constructor unpickles what it is given. So the bytes are read as tensors only, and it gets
     a fresh file in memory that we wrote from them.
@@ -114,9 +146,12 @@ def _network(content: bytes, path: Path) -> FeatureExtractorInceptionV3:
         torch.save(state, fresh)
         fresh.seek(0)
         with torch.random.fork_rng(devices=[]):  # its constructor draws weights first
-            return FeatureExtractorInceptionV3(NAME, [LAYER], feature_extractor_weights_path=fresh)
+            return FeatureExtractorInceptionV3(
+                NAME, list(_DIMS), feature_extractor_weights_path=fresh
+            )
     except Exception as error:  # torch.load and load_state_dict raise many kinds
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(
-            f"fid: {path} does not hold torch-fidelity's Inception weights ({reason}); {MEND}"
+            f"{metric}: {path} does not hold torch-fidelity's Inception weights ({reason}); "
+            f"{_mend(metric)}"
         ) from error

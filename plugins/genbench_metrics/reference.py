@@ -57,9 +57,10 @@ class DistanceToTest:
 
     def update(self, samples: Tensor) -> None:
         """Take a minibatch; what comes after the first ``n`` is left out."""
-        samples = samples[: self._n - self._samples.n]
-        if len(samples):
-            self._samples.update(self._extractor.features(samples))
+        missing = self._n - self._samples.n
+        if missing > 0:
+            # The whole minibatch, so that other metrics on this extractor can share the pass.
+            self._samples.update(self._extractor.features(samples)[:missing])
 
     def score(self, metric: str, *, note: str = "") -> Score:
         """The distance of all samples taken, with floor and protocol."""

@@ -21,26 +21,6 @@ from genbench_metrics.settings import FidSettings
 SHAPE = (3, 24, 24)
 
 
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Inception-v3 with random weights that keep the scale of the signal from layer to layer."""
-    from torch_fidelity import feature_extractor_inceptionv3 as published
-
-    class Unloaded(published.FeatureExtractorInceptionV3):
-        def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
-            return None
-
-    path = tmp_path_factory.mktemp("inception") / "random.pth"
-    torch.save({}, path)
-    torch.manual_seed(0)
-    network = Unloaded("x", ["2048"], feature_extractor_weights_path=str(path))
-    for layer in network.modules():
-        if isinstance(layer, nn.Conv2d):
-            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-    torch.save(network.state_dict(), path)
-    return path
-
-
 class Images(torch.utils.data.Dataset[torch.Tensor]):
     """Bare uint8 tensors, as torch-fidelity wants them."""
 

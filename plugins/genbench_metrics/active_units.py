@@ -1,0 +1,58 @@
+"""active_units: how many latents a model uses.
+
+A unit u is active where its posterior mean moves with the sample, Var_x(E_q(u|x)[u]) > 0.01
+(Burda, Grosse and Salakhutdinov 2016, arXiv:1509.00519, section 5.2). We differ in the samples:
+those of the test split.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from genbench import MetricContext, Score
+from genbench_metrics.held_out import held_out_protocol, posteriors
+from genbench_metrics.likelihood_settings import ActiveUnitsSettings
+
+
+class ActiveUnits:
+    """The number of active units; a collapsed posterior has none."""
+
+    uses: Literal["samples", "model"] = "model"
+    requires: tuple[str, ...] = ("encodes",)
+
+    def __init__(self, settings: ActiveUnitsSettings | None = None) -> None:
+        self._settings = settings or ActiveUnitsSettings()
+
+    def begin(self, context: MetricContext) -> None:
+        """Remember where the test samples are."""
+        self._context = context
+
+    def update(self, images: Tensor) -> None:
+        """Takes no samples: this score is of the model itself."""
+
+    def result(self) -> Sequence[Score]:
+        """One score, ``active_units``."""
+        context, threshold = self._context, self._settings.threshold
+        n = min(self._settings.n, len(context.data.test.x))
+        means = [p.mean.cpu() for p in posteriors(context, n, context.batch_size)]
+        variance = torch.cat(means).double().var(0, correction=0)
+        return [
+            Score(
+                metric="active_units",
+                value=float((variance > threshold).sum()),
+                n=n,
+                direction="max",
+                unit="units",
+                protocol={
+                    "threshold": threshold,
+                    "units": len(variance),
+                    **held_out_protocol(context, n),
+                    "implementation": "genbench-active-units-1",
+                },
+                note=f"of {len(variance)}",
+            )
+        ]

@@ -1,0 +1,95 @@
+"""Which extractor a score is taken on: as asked for, or as the data allow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from genbench import MetricContext, UsageError
+from genbench_metrics.classifier import ClassifierLogits, classifier_for
+from genbench_metrics.feature_settings import FeatureSettings
+from genbench_metrics.features import Extractor, PixelFeatures, sample_shape
+from genbench_metrics.inception import LAYER, LOGITS, InceptionFeatures, weights_file
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """An extractor, and what the note of a score on it should say."""
+
+    extractor: Extractor
+    note: str
+
+
+def features_for(metric: str, context: MetricContext, settings: FeatureSettings) -> Chosen:
+    """The features that ``metric`` asks for; raises UsageError where the data don't allow them.
+
+    auto: the classifier's for labelled images, else pixels; points are their own features.
+    """
+    shape = sample_shape(context.data)
+    kind = settings.extractor
+    if kind == "auto":
+        kind = "classifier" if _can_be_classified(context, shape) else "pixels"
+    if kind == "pixels":
+        return _chosen(PixelFeatures(shape))
+    if kind == "inception":
+        return _chosen(_inception(metric, context, settings, shape, LAYER))
+    _refuse_without_classes(metric, context, shape, "pixels")
+    classifier, note = classifier_for(context, shape)
+    return _chosen(classifier, note)
+
+
+def logits_for(metric: str, context: MetricContext, settings: FeatureSettings) -> Chosen:
+    """The class logits that ``metric`` asks for: the classifier's (auto too) or Inception's.
+
+    Raises UsageError where an extractor has no classes, or the data no labels.
+    """
+    shape = sample_shape(context.data)
+    if settings.extractor == "pixels":
+        raise UsageError(
+            f"{metric} needs class probabilities, and the extractor 'pixels' has none; use "
+            f"classifier or inception"
+        )
+    if settings.extractor == "inception":
+        return _chosen(_inception(metric, context, settings, shape, LOGITS))
+    _refuse_without_classes(metric, context, shape, "inception" if len(shape) == 3 else "")
+    classifier, note = classifier_for(context, shape)
+    return _chosen(ClassifierLogits(classifier), note)
+
+
+def _chosen(extractor: Extractor, note: str = "") -> Chosen:
+    return Chosen(extractor=extractor, note="; ".join(filter(None, (f"on {extractor.name}", note))))
+
+
+def _inception(
+    metric: str,
+    context: MetricContext,
+    settings: FeatureSettings,
+    shape: tuple[int, ...],
+    layer: str,
+) -> InceptionFeatures:
+    if len(shape) != 3 or shape[0] not in (1, 3):
+        raise UsageError(
+            f"{metric} on inception needs grey or RGB images, and a sample of "
+            f"'{context.data.spec.name}' is {'x'.join(map(str, shape))}"
+        )
+    if context.quick:
+        raise UsageError(f"{metric} on inception takes too long to be taken between two epochs")
+    weights = weights_file(settings.weights, offline=context.offline, metric=metric)
+    return InceptionFeatures(weights, device=context.device, layer=layer, metric=metric)
+
+
+def _can_be_classified(context: MetricContext, shape: tuple[int, ...]) -> bool:
+    labelled = context.data.train.y is not None and (context.data.spec.classes or 0) >= 2
+    return len(shape) == 3 and labelled
+
+
+def _refuse_without_classes(
+    metric: str, context: MetricContext, shape: tuple[int, ...], instead: str
+) -> None:
+    if _can_be_classified(context, shape):
+        return
+    what = "no labels" if len(shape) == 3 else "points"
+    mend = f"; use --set metric.{metric}.extractor={instead}" if instead else ""
+    raise UsageError(
+        f"{metric} on the classifier needs labelled images, and '{context.data.spec.name}' has "
+        f"{what}{mend}"
+    )

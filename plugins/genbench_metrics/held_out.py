@@ -1,0 +1,110 @@
+"""Held-out samples and what a model's posterior says of them, minibatch by minibatch.
+
+What nll, elbo and active_units have in common.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from genbench import Conditional, MetricContext, UsageError, prior_kind, to_float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Posterior:
+    """Samples (b, *shape) as floats, q(z|x) = N(mean, exp(logvar)), each (b, z_dim)."""
+
+    x: Tensor
+    y: Tensor | None
+    mean: Tensor
+    logvar: Tensor
+
+    def log_likelihood(self, model: Any, z: Tensor, *, copies: int = 1) -> Tensor:
+        """log p(x|z), (b * copies,), for ``copies`` latents of each sample, one after the other."""
+        x = self.x.repeat_interleave(copies, dim=0) if copies > 1 else self.x
+        if self.y is None:
+            found: Tensor = model.log_likelihood(x, z)
+        else:
+            y = self.y.repeat_interleave(copies, dim=0)
+            found = model.log_likelihood(x, z, y)
+        return found
+
+
+def posteriors(context: MetricContext, n: int, size: int) -> Iterator[Posterior]:
+    """Of the first n test samples, ``size`` at a time; a conditional model is told the labels."""
+    model, test = context.model, context.data.test
+    labels = test.y if _takes_labels(context) else None
+    for start in range(0, n, size):
+        rows = slice(start, min(start + size, n))
+        x = torch.from_numpy(np.array(test.x[rows])).to(context.device)
+        x = to_float(x) if x.dtype == torch.uint8 else x
+        y = None if labels is None else torch.from_numpy(np.array(labels[rows])).to(x.device)
+        mean, logvar = model.encode(x, y)
+        yield Posterior(x=x, y=y, mean=mean.float(), logvar=logvar.float())
+
+
+def check_likelihood(metric: str, context: MetricContext) -> None:
+    """Raise UsageError, in one sentence, where no likelihood can be taken."""
+    kind = prior_kind(context.model)
+    if kind != "normal":
+        raise UsageError(f"{metric} is taken under the prior N(0, I); this model's is {kind}")
+    if likelihood_of(context.model) != "bernoulli":
+        return
+    x = context.data.test.x
+    if x.dtype != np.uint8 or not ((x == 0) | (x == 255)).all():
+        raise UsageError(
+            "cross-entropy on grey levels is no likelihood; train on black and white pixels "
+            "(--set data.binarize=fixed), or with another likelihood"
+        )
+
+
+def check_spread(metric: str, posterior: Posterior) -> None:
+    """Raise UsageError for an encoder that gives points: no density to weigh with."""
+    if torch.isneginf(posterior.logvar).any():
+        raise UsageError(
+            f"{metric} needs a posterior with a variance; this model encodes to points"
+        )
+
+
+def likelihood_protocol(context: MetricContext, n: int) -> Mapping[str, Any]:
+    """What decides a likelihood beside the model: its kind, the draw of the pixels, the data.
+
+    The test images of fixed and dynamic binarisation are the same, but what was trained on fresh
+    draws is not ranked with what was not: some 2 nats lie between them.
+    """
+    likelihood = likelihood_of(context.model)
+    redrawn = context.data.augment is not None
+    return {
+        "likelihood": likelihood,
+        "binarization": ("dynamic" if redrawn else "fixed") if likelihood == "bernoulli" else None,
+        "unit": "nats a sample" + ("" if likelihood == "bernoulli" else ", density of x"),
+        "prior": "normal",
+        "given": "label" if _takes_labels(context) else None,
+        **held_out_protocol(context, n),
+    }
+
+
+def held_out_protocol(context: MetricContext, n: int) -> Mapping[str, Any]:
+    """Which samples a score was taken on."""
+    test = context.data.test
+    return {
+        "n": n,
+        "reference": "test",
+        "reference_n": len(test.x),
+        "reference_digest": test.digest,
+    }
+
+
+def likelihood_of(model: Any) -> str:
+    """What the model calls its p(x|z)."""
+    return str(getattr(model, "likelihood", "unnamed"))
+
+
+def _takes_labels(context: MetricContext) -> bool:
+    return isinstance(context.model, Conditional) and context.data.test.y is not None

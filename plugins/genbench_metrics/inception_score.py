@@ -1,0 +1,82 @@
+"""is: the inception score, on the class probabilities of any classifier.
+
+exp E_x KL(p(y|x) || p(y)): Salimans et al. (2016), "Improved techniques for training GANs",
+arXiv:1606.03498, section 4. High where each sample is surely of one class and all classes are as
+frequent. It sees no reference: the split into portions and their shuffle are torch-fidelity's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Literal
+
+from torch import Tensor
+from torch_fidelity.metric_isc import (
+    KEY_METRIC_ISC_MEAN,
+    KEY_METRIC_ISC_STD,
+    isc_features_to_metric,
+)
+
+from genbench import MetricContext, Score
+from genbench_metrics.collected import Collected
+from genbench_metrics.extractors import logits_for
+from genbench_metrics.feature_settings import InceptionScoreSettings
+
+SEED = 2020
+"""Of the shuffle: torch-fidelity's default."""
+ENOUGH = 50
+"""Samples per class in a portion below which p(y) is estimated too roughly."""
+
+
+class InceptionScore:
+    """From 1 to the number of classes. Its std is that over the portions."""
+
+    uses: Literal["samples", "model"] = "samples"
+    requires: tuple[str, ...] = ()
+
+    def __init__(self, settings: InceptionScoreSettings | None = None) -> None:
+        self._settings = settings or InceptionScoreSettings()
+
+    def begin(self, context: MetricContext) -> None:
+        """Get the classifier and the floor. Raises UsageError where there are no classes."""
+        chosen = logits_for("is", context, self._settings)
+        least = max(2, self._settings.splits)
+        self._classes = chosen.extractor.dim
+        self._collected = Collected("is", context, chosen, n=self._settings.n, least=least)
+        self._protocol = {
+            "splits": self._settings.splits,
+            "seed": SEED,
+            "implementation": "torch-fidelity",
+            "torch-fidelity": version("torch-fidelity"),
+        }
+        # Real images of the training split: fewer than there are portions give no floor.
+        self._floor = None
+        if len(context.data.train.x) >= least:
+            self._floor = self._collected.floor(
+                {**self._protocol, "real": "train"}, lambda real: self._score(real)[0]
+            )
+
+    def update(self, images: Tensor) -> None:
+        """Take a minibatch of samples."""
+        self._collected.update(images)
+
+    def result(self) -> Sequence[Score]:
+        """One score, ``is``."""
+        value, std = self._score(self._collected.samples)
+        portion = self._collected.n // self._settings.splits
+        few = (f"portions of {portion} samples for {self._classes} classes: biased downwards",)
+        return [
+            self._collected.score(
+                value,
+                self._protocol,
+                direction="max",
+                std=std,
+                floor=self._floor,
+                notes=few if portion < ENOUGH * self._classes else (),
+            )
+        ]
+
+    def _score(self, logits: Tensor) -> tuple[float, float]:
+        found = isc_features_to_metric(logits, self._settings.splits, True, SEED)
+        return float(found[KEY_METRIC_ISC_MEAN]), float(found[KEY_METRIC_ISC_STD])

@@ -1,0 +1,97 @@
+"""samples_per_second: how fast a model generates, plainly and in large batches."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from statistics import median
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from genbench import Conditional, MetricContext, Score
+from genbench_metrics.feature_settings import SamplesPerSecondSettings
+
+
+class SamplesPerSecond:
+    """z from the prior, generate, render; no sampler, no conversion to bytes, no copy to the host.
+
+    After one untimed run (lazy set-up, caches, clocks) the median of several, each read after a
+    device synchronize. Its protocol names the device, so that speeds are ranked on one machine
+    only; what else keeps that machine busy it can't know.
+    """
+
+    uses: Literal["samples", "model"] = "model"
+    requires: tuple[str, ...] = ("generates",)
+
+    def __init__(self, settings: SamplesPerSecondSettings | None = None) -> None:
+        self._settings = settings or SamplesPerSecondSettings()
+
+    def begin(self, context: MetricContext) -> None:
+        """Remember the model."""
+        self._context = context
+
+    def update(self, images: Tensor) -> None:
+        """Takes no samples: this score is of the model itself."""
+
+    def result(self) -> Sequence[Score]:
+        """One score, ``samples_per_second``."""
+        settings = self._settings
+        self._seconds()
+        seconds = median(self._seconds() for _ in range(settings.runs))
+        n = settings.batch_size * settings.batches
+        return [
+            Score(
+                metric="samples_per_second",
+                value=n / seconds,
+                n=n * settings.runs,
+                direction="max",
+                unit="1/s",
+                protocol={
+                    "batch_size": settings.batch_size,
+                    "batches": settings.batches,
+                    "runs": settings.runs,
+                    "statistic": "median after one untimed run",
+                    **_machine(self._context.device),
+                    "torch": torch.__version__,
+                    "implementation": "genbench-samples-per-second-1",
+                },
+            )
+        ]
+
+    def _seconds(self) -> float:
+        """Wall-clock of one run."""
+        size, device = self._settings.batch_size, self._context.device
+        generator = torch.Generator().manual_seed(self._context.seed)
+        model, labels = self._context.model, self._labels()
+        _synchronize(device)
+        start = time.perf_counter()
+        with torch.no_grad():
+            for _ in range(self._settings.batches):
+                model.render(model.generate(model.prior(size, generator), labels))
+        _synchronize(device)
+        return time.perf_counter() - start
+
+    def _labels(self) -> Tensor | None:
+        model = self._context.model
+        if not isinstance(model, Conditional):
+            return None
+        return torch.arange(self._settings.batch_size, device=self._context.device) % model.classes
+
+
+def _machine(device: torch.device) -> Mapping[str, Any]:
+    if device.type == "cuda":
+        return {"device": torch.cuda.get_device_name(device)}
+    return {
+        "device": f"{device.type} {platform.machine()} {platform.processor()}".strip(),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _synchronize(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
