@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import torch
@@ -36,3 +37,34 @@ def reconstruction_loss(logits: Tensor, x: Tensor, likelihood: Likelihood) -> Te
     else:
         total = F.mse_loss(logits.sigmoid(), target, reduction="sum")
     return total / len(x)
+
+
+def bernoulli_log_likelihood(logits: Tensor, x: Tensor) -> Tensor:
+    """log p(x|z) in nats, (B,), of pixels -1 (black) or 1 (white), white with sigmoid(logits).
+
+    A pixel's own is log sigmoid(x * logit): half of what cross-entropy with a target computes.
+    """
+    return F.logsigmoid(x.float() * logits.float()).flatten(1).sum(1)
+
+
+def gaussian_log_likelihood(mean: Tensor, log_std: Tensor, x: Tensor) -> Tensor:
+    """log N(x; mean, exp(log_std)^2 I) in nats, (B,): a density of x in its own unit.
+
+    ``log_std`` is 0-dim: one for all values.
+    """
+    mean, log_std, x = mean.float(), log_std.float(), x.float()
+    squared = (x - mean).square().flatten(1).sum(1) * torch.exp(-2 * log_std)
+    values = x[0].numel()
+    return -0.5 * squared - values * (log_std + 0.5 * math.log(2 * math.pi))
+
+
+def log_importance_weight(
+    log_likelihood: Tensor, z: Tensor, mean: Tensor, logvar: Tensor
+) -> Tensor:
+    """log p(x|z) + log p(z) - log q(z|x) in nats, (B,): the prior N(0, I), q a diagonal Gaussian.
+
+    Eq. 8 of Burda et al. 2016, arXiv:1509.00519; the factors of 2 pi of the two cancel.
+    """
+    z, mean, logvar = z.float(), mean.float(), logvar.float()
+    noise = (z - mean).square() * torch.exp(-logvar)
+    return log_likelihood + 0.5 * (noise + logvar - z.square()).flatten(1).sum(1)

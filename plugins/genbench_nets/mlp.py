@@ -9,13 +9,15 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-Activation = Literal["relu", "leaky_relu", "elu"]
+Activation = Literal["relu", "leaky_relu", "elu", "tanh"]
 
 
 def activation(name: Activation) -> nn.Module:
     """A fresh activation layer; the leaky one has slope 0.2, as in the GAN papers."""
     if name == "leaky_relu":
         return nn.LeakyReLU(0.2)
+    if name == "tanh":
+        return nn.Tanh()
     return nn.ELU() if name == "elu" else nn.ReLU()
 
 

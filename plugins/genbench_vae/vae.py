@@ -1,20 +1,30 @@
 """The variational autoencoder (Kingma & Welling 2013, arXiv:1312.6114).
 
 The loss is the negative evidence lower bound, eq. 10, per image: reconstruction summed over the
-pixels plus beta times the KL divergence, a mean over the batch; one sample of the posterior.
-Pixels are modelled by ``sigmoid(logits)`` on the scale [0, 1].
+pixels plus beta times the KL divergence, a mean over the batch; one sample of the posterior. With
+``iwae_samples`` k > 1 it is the importance-weighted bound of k samples (Burda et al. 2016,
+arXiv:1509.00519, eq. 8). Pixels are modelled by ``sigmoid(logits)`` on the scale [0, 1].
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
 
-from genbench import Batch, DataSpec, Optimizer, Phase, Stage, Terms
+from genbench import Batch, DataSpec, Optimizer, Phase, Schedule, Stage, Terms, UsageError
+from genbench_nets.centring import Centred, Offset, mean_image
 from genbench_nets.conv import conv_decoder, conv_encoder
-from genbench_nets.elbo import kl_to_normal, reconstruction_loss, sample_posterior
+from genbench_nets.elbo import (
+    bernoulli_log_likelihood,
+    gaussian_log_likelihood,
+    kl_to_normal,
+    log_importance_weight,
+    reconstruction_loss,
+    sample_posterior,
+)
 from genbench_nets.mlp import Unflatten, flat_size, mlp
 from genbench_nets.priors import draw_prior
 from genbench_vae.vae_settings import VAESettings
@@ -23,30 +33,55 @@ from genbench_vae.vae_settings import VAESettings
 class VAE:
     """Encoder x -> (mean, log-variance), decoder z -> logits of the pixels."""
 
-    averaged = ("encoder", "decoder")
-
     def __init__(self, settings: VAESettings, data: DataSpec) -> None:
         settings.check(data)
         self.settings = settings
+        self.likelihood = settings.likelihood
+        self._bounded = data.is_image
         encoder, decoder = build_networks(settings, data)
         self.nets = nn.ModuleDict({"encoder": encoder, "decoder": decoder})
+        if settings.likelihood == "gaussian":
+            self.nets["noise"] = PixelNoise(settings.noise_std)
+        learned = [name for name, net in self.nets.items() if any(True for _ in net.parameters())]
+        self.averaged = tuple(learned)
 
     def optimizers(self) -> Mapping[str, Optimizer]:
-        """One Adam for both networks."""
-        return {"vae": Optimizer(nets=("encoder", "decoder"), lr=self.settings.lr)}
+        """One Adam for all that is learned."""
+        s = self.settings
+        schedule = Schedule(kind=s.schedule, final=s.lr_final)
+        return {"vae": Optimizer(nets=self.averaged, lr=s.lr, schedule=schedule)}
 
     def stages(self) -> tuple[Stage, ...]:
-        """One stage of one phase; the same loss is taken on the test split each epoch."""
-        phase = Phase(name="elbo", loss=self.loss, updates=("vae",))
-        return (Stage(name="train", phases=(phase,), validate=self.validate),)
+        """One stage of one phase; the bound is taken on the test split each epoch."""
+        loss = self.loss if self.settings.iwae_samples == 1 else self.iwae_loss
+        phase = Phase(name="elbo", loss=loss, updates=("vae",))
+        survey = self.fit_centre if self.settings.centred else None
+        return (Stage(name="train", phases=(phase,), validate=self.validate, survey=survey),)
+
+    def fit_centre(self, portions: Iterable[Tensor]) -> None:
+        """Where the networks are centred, take the mean of the training images."""
+        mean = mean_image(portions)
+        for module in self.nets.modules():
+            if isinstance(module, Centred | Offset):
+                module.fit(mean)
 
     def loss(self, batch: Batch) -> Terms:
         """Reconstruction and weighted KL, in nats per image where the likelihood is one."""
         reconstruction, kl = self._parts(batch.x)
-        return {"vae": {"reconstruction": reconstruction, "kl": self.settings.beta * kl}}
+        return {"vae": {"reconstruction": reconstruction, "kl": self._beta(batch) * kl}}
+
+    def iwae_loss(self, batch: Batch) -> Terms:
+        """Minus log (1/k) sum p(x, z) / q(z|x), a mean over the batch, in nats per image."""
+        k = self.settings.iwae_samples
+        x = batch.x.repeat_interleave(k, dim=0)
+        mean, logvar = (part.repeat_interleave(k, dim=0) for part in self.encode(batch.x))
+        z = sample_posterior(mean, logvar)
+        weights = log_importance_weight(self.log_likelihood(x, z), z, mean, logvar)
+        bound = torch.logsumexp(weights.view(-1, k), dim=1) - math.log(k)
+        return {"vae": {"loss": -bound.mean()}}
 
     def validate(self, batch: Batch) -> Mapping[str, Tensor]:
-        """The loss and its parts, the KL unweighted."""
+        """The bound of one sample and its parts, the KL unweighted."""
         reconstruction, kl = self._parts(batch.x)
         return {
             "loss": reconstruction + self.settings.beta * kl,
@@ -56,11 +91,16 @@ class VAE:
 
     def _parts(self, x: Tensor) -> tuple[Tensor, Tensor]:
         mean, logvar = self.encode(x)
-        logits = self.nets["decoder"](sample_posterior(mean, logvar))
-        return (
-            reconstruction_loss(logits, x, self.settings.likelihood),
-            kl_to_normal(mean, logvar),
-        )
+        z = sample_posterior(mean, logvar)
+        kl = kl_to_normal(mean, logvar)
+        if self.settings.likelihood == "gaussian":
+            return -self.log_likelihood(x, z).mean(), kl
+        return reconstruction_loss(self.nets["decoder"](z), x, self.settings.likelihood), kl
+
+    def _beta(self, batch: Batch) -> float:
+        """The weight of the KL, rising from 0 over the first ``beta_warmup`` of the steps."""
+        rising = self.settings.beta_warmup * batch.steps
+        return self.settings.beta * (min(1.0, batch.step / rising) if rising else 1.0)
 
     def encode(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of q(z|x), each (B, z_dim)."""
@@ -72,9 +112,23 @@ class VAE:
         return draw_prior(self.nets, (n, self.settings.z_dim), generator)
 
     def generate(self, z: Tensor, y: Tensor | None = None) -> Tensor:
-        """The mean image of p(x|z), (B, *shape) in [-1, 1]."""
+        """The mean of p(x|z), (B, *shape): images in [-1, 1], points anywhere."""
         logits: Tensor = self.nets["decoder"](z)
-        return logits.float().sigmoid().mul(2).sub(1)
+        return logits.float().sigmoid().mul(2).sub(1) if self._bounded else logits.float()
+
+    def log_likelihood(self, x: Tensor, z: Tensor, y: Tensor | None = None) -> Tensor:
+        """log p(x|z) in nats, (B,): a mass of black and white pixels, or a density of x.
+
+        Raises UsageError where the reconstruction loss is no likelihood.
+        """
+        if self.settings.likelihood == "bernoulli":
+            return bernoulli_log_likelihood(self.nets["decoder"](z), x)
+        if self.settings.likelihood == "gaussian":
+            return gaussian_log_likelihood(self.generate(z), self.nets["noise"](), x)
+        raise UsageError(
+            "this vae was trained with likelihood=mse, a loss and no likelihood; "
+            "--set likelihood=bernoulli (with --set data.binarize=fixed) or gaussian is one"
+        )
 
     def render(self, h: Tensor) -> Tensor:
         """The image is what is generated."""
@@ -85,15 +139,44 @@ class VAE:
         return self.generate(self.encode(x)[0])
 
 
+class PixelNoise(nn.Module):
+    """The log of one standard deviation for all values, in the unit of x; learned, or fixed.
+
+    Learned as in Rybkin et al. 2021, arXiv:2006.13202, section 4 (a shared sigma).
+    """
+
+    START = 0.5
+    """Of the learned one: about the spread of grey levels in [-1, 1]."""
+
+    def __init__(self, std: float | None) -> None:
+        super().__init__()
+        log_std = torch.tensor(math.log(std or self.START))
+        if std is None:
+            self.log_std = nn.Parameter(log_std)
+        else:
+            self.register_buffer("log_std", log_std)
+
+    def forward(self) -> Tensor:
+        """0-dim."""
+        log_std: Tensor = self.log_std
+        return log_std
+
+
 def build_networks(settings: VAESettings, data: DataSpec) -> tuple[nn.Module, nn.Module]:
     """Encoder (B, *shape) -> (B, 2 z_dim) and decoder (B, z_dim) -> logits (B, *shape)."""
     if settings.network == "conv":
         conv = (data.shape, settings.channels, settings.conv_hidden)
-        return conv_encoder(*conv, 2 * settings.z_dim), conv_decoder(*conv, settings.z_dim)
-    pixels, hidden, act = flat_size(data.shape), settings.hidden, settings.activation
-    encoder = mlp((pixels, *hidden, 2 * settings.z_dim), act=act, dropout=settings.dropout)
-    decoder = mlp((settings.z_dim, *reversed(hidden), pixels), act=act)
-    return (
-        nn.Sequential(nn.Flatten(), *encoder),
-        nn.Sequential(*decoder, Unflatten(data.shape)),
-    )
+        encoder: nn.Module = conv_encoder(*conv, 2 * settings.z_dim)
+        decoder: nn.Module = conv_decoder(*conv, settings.z_dim)
+    else:
+        pixels, hidden, act = flat_size(data.shape), settings.hidden, settings.activation
+        layers = mlp((pixels, *hidden, 2 * settings.z_dim), act=act, dropout=settings.dropout)
+        encoder = nn.Sequential(nn.Flatten(), *layers)
+        layers = mlp((settings.z_dim, *reversed(hidden), pixels), act=act)
+        decoder = nn.Sequential(*layers, Unflatten(data.shape))
+    if settings.input_dropout:
+        encoder = nn.Sequential(nn.Dropout(settings.input_dropout), encoder)
+    if settings.centred:
+        encoder = nn.Sequential(Centred(data.shape), encoder)
+        decoder = nn.Sequential(decoder, Offset(data.shape))
+    return encoder, decoder

@@ -1,0 +1,175 @@
+"""Settings that the models of two players share: networks, rates, and aids that fit any loss.
+
+A paper's settings extend them with its own and with its defaults. No torch here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from genbench import DataSpec, IncompatibleError, ModelSettings, Training
+
+AdversarialLoss = Literal["non_saturating", "minimax", "least_squares", "hinge", "wasserstein"]
+Augmentation = Literal["translation", "cutout", "brightness"]
+Network = Literal["auto", "mlp", "conv", "points"]
+Norm = Literal["identity", "batch"]
+Sizes = Mapping[str, Mapping[str, Any]]
+
+SIDES = (28, 32, 64)
+"""The sides of the images that the convolutional networks take."""
+SIZES: Sizes = {
+    "mlp": {
+        "z_dim": 100,
+        "g_hidden": (256, 512),
+        "d_hidden": (512, 256),
+        "g_norm": "batch",
+        "d_norm": "identity",
+    },
+    "conv": {"z_dim": 100, "g_channels": 16, "d_channels": 16, "g_norm": "batch"},
+    "points": {
+        "z_dim": 2,
+        "g_hidden": (128, 128, 128),
+        "d_hidden": (128, 128, 128),
+        "g_norm": "identity",
+        "d_norm": "identity",
+    },
+}
+"""What is left to the data, by network."""
+
+
+class AdversarialSettings(ModelSettings):
+    """A generator and a discriminator or critic. What is None is decided by the data."""
+
+    point_training: ClassVar[Training] = Training(images=5_000_000, batch_size=256)
+    sizes: ClassVar[Sizes] = SIZES
+
+    network: Network = Field(
+        "auto",
+        description="fully connected (mlp), convolutional (conv: 28, 32 or 64 px) or for points; "
+        "auto: mlp for images, points for points",
+    )
+    z_dim: int | None = Field(
+        None, ge=1, le=4096, description="size of the noise z; by default 100, or 2 for points"
+    )
+    prior: Literal["normal", "uniform"] = Field(
+        "normal", description="z ~ N(0, I), or U(-1, 1) in each dimension"
+    )
+    g_hidden: tuple[int, ...] | None = Field(
+        None, min_length=1, description="widths of the generator (mlp, points)"
+    )
+    d_hidden: tuple[int, ...] | None = Field(
+        None, min_length=1, description="widths of the discriminator (mlp, points)"
+    )
+    g_channels: int | None = Field(
+        None, ge=1, le=1024, description="channels before the generator's last layer (conv)"
+    )
+    d_channels: int | None = Field(
+        None, ge=1, le=1024, description="channels after the discriminator's first layer (conv)"
+    )
+    g_activation: Literal["relu", "leaky_relu"] = Field(
+        "leaky_relu", description="activation of the generator; the discriminator's is leaky_relu"
+    )
+    g_norm: Norm | None = Field(
+        None,
+        description="normalisation in the generator; by default batch for images, else identity",
+    )
+    d_norm: Norm | None = Field(
+        None,
+        description="normalisation in the discriminator; by default batch for conv where neither "
+        "a gradient penalty nor spectral normalisation forbids it, else identity",
+    )
+    d_dropout: float | None = Field(
+        None, ge=0, lt=1, description="dropout in the discriminator (mlp, points); by default none"
+    )
+    minibatch_std: bool = Field(
+        False, description="show the discriminator the minibatch's standard deviation"
+    )
+    augment: tuple[Augmentation, ...] = Field(
+        (), description="differentiable augmentation of what the discriminator sees"
+    )
+    instance_noise: float = Field(
+        0.0, ge=0, description="std of noise on what the discriminator sees; falls linearly to 0"
+    )
+    n_critic: int = Field(1, ge=1, le=100, description="steps of D for one of G")
+    optimizer: Literal["adam", "rmsprop"] = Field("adam", description="of both players")
+    g_lr: float = Field(2e-4, gt=0, description="learning rate of the generator")
+    d_lr: float = Field(2e-4, gt=0, description="learning rate of the discriminator")
+    beta1: float = Field(0.5, ge=0, lt=1, description="Adam's beta1")
+    beta2: float = Field(0.999, ge=0, lt=1, description="Adam's beta2")
+    decay: Literal["constant", "linear"] = Field(
+        "constant", description="both rates: constant, or falling linearly to 0"
+    )
+
+    def forbids_batch_norm(self) -> bool:
+        """Whether a regulariser needs D without batch normalisation."""
+        return False
+
+    def fitted(self, data: DataSpec) -> Self:
+        """Network, sizes and normalisation made concrete."""
+        network = self.network
+        if network == "auto":
+            network = "mlp" if data.is_image else "points"
+        sizes = {"d_norm": "identity" if self.forbids_batch_norm() else "batch", "d_dropout": 0.0}
+        sizes |= self.sizes[network]
+        left = {name: value for name, value in sizes.items() if getattr(self, name) is None}
+        return self.model_copy(update={"network": network, **left})
+
+    def training_on(self, data: DataSpec) -> Training:
+        """Points take many cheap steps, and the critic's share of them where it has several."""
+        if data.is_image:
+            return super().training_on(data)
+        points = self.point_training
+        return replace(points, images=points.images * min(2, self.n_critic))
+
+    def check(self, data: DataSpec) -> None:
+        """Networks and aids fit the shape of the data."""
+        if not data.is_image:
+            self._check_points(data)
+        elif self.network == "points":
+            raise IncompatibleError(
+                f"network=points takes points, and '{data.name}' has images; "
+                f"set network=mlp or network=conv"
+            )
+        elif self.network == "conv" and (
+            data.shape[1] != data.shape[2] or data.shape[1] not in SIDES
+        ):
+            raise IncompatibleError(
+                f"network=conv takes square images of 28, 32 or 64 px, and '{data.name}' has shape "
+                f"{data.shape}; set data.size=32 or network=mlp"
+            )
+
+    def _check_points(self, data: DataSpec) -> None:
+        for wrong, given, mend in (
+            (self.network in ("mlp", "conv"), f"network={self.network}", "network=points"),
+            (bool(self.augment), "augment", "instance_noise in its place"),
+            (self.minibatch_std, "minibatch_std", "minibatch_std=false"),
+        ):
+            if wrong:
+                raise IncompatibleError(
+                    f"{given} takes images, and '{data.name}' has points; set {mend}"
+                )
+
+    @model_validator(mode="after")
+    def _sizes_and_norms(self) -> Self:
+        if self.network == "conv" and (self.g_hidden or self.d_hidden or self.d_dropout):
+            raise ValueError(
+                "g_hidden, d_hidden and d_dropout belong to fully connected networks; with "
+                "network=conv set g_channels and d_channels"
+            )
+        if self.network != "conv" and (self.g_channels or self.d_channels):
+            raise ValueError(
+                f"g_channels and d_channels belong to network=conv; with network={self.network} "
+                "set g_hidden and d_hidden"
+            )
+        if self.forbids_batch_norm() and self.d_norm == "batch":
+            raise ValueError(
+                "a gradient penalty or spectral normalisation forbids batch normalisation in D, "
+                "which makes a sample's score depend on other samples; set d_norm=identity"
+            )
+        if len(set(self.augment)) < len(self.augment):
+            raise ValueError("augment names a step twice; name each once")
+        return self

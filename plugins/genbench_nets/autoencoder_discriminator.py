@@ -1,0 +1,100 @@
+"""Autoencoders as discriminators, and generators to go with them.
+
+The reconstruction error of such a discriminator is an energy: low on what is real.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from genbench import DataSpec
+from genbench_nets.adversarial_networks import decided
+from genbench_nets.energy_settings import EnergySettings
+from genbench_nets.mlp import Activation, Unflatten, activation, flat_size, mlp
+from genbench_nets.resize_conv import subsampling_encoder, upsampling_decoder
+
+
+class Autoencoder(nn.Module):
+    """x (B, *shape) -> its reconstruction, through codes (B, code).
+
+    The decoder ends linearly, whatever the range of x: an error that a tanh bounds could not be
+    pushed up to any margin.
+    """
+
+    def __init__(self, encoder: nn.Module, decoder: nn.Module) -> None:
+        super().__init__()
+        self.encoder, self.decoder = encoder, decoder
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The reconstruction (B, *shape), and the codes (B, code) that it came from."""
+        codes: Tensor = self.encoder(x)
+        reconstruction: Tensor = self.decoder(codes)
+        return reconstruction, codes
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnergyPlayers:
+    """Both players: ``generator(z)`` -> (B, *shape), images by tanh; and the discriminator."""
+
+    generator: nn.Module
+    discriminator: Autoencoder
+
+
+def energy_players(settings: EnergySettings, data: DataSpec, *, act: Activation) -> EnergyPlayers:
+    """The networks of `settings.fitted(data)`, on the CPU, the generator built first.
+
+    ``act`` is the activation of the fully connected ones; their generator has batch normalisation.
+    """
+    s = settings
+    z_dim, code = decided(s.z_dim), decided(s.code)
+    squash = [nn.Tanh()] if data.is_image else []
+    if s.network == "conv":
+        return EnergyPlayers(
+            generator=nn.Sequential(upsampling_decoder(data.shape, s.channels, z_dim), *squash),
+            discriminator=Autoencoder(
+                subsampling_encoder(data.shape, s.channels, code),
+                upsampling_decoder(data.shape, s.channels, code),
+            ),
+        )
+    g_hidden, values = decided(s.g_hidden), flat_size(data.shape)
+    widths = (code, *reversed(decided(s.d_hidden)), values)
+    return EnergyPlayers(
+        generator=nn.Sequential(
+            *_hidden((z_dim, *g_hidden), act),
+            nn.Linear(g_hidden[-1], values),
+            *squash,
+            Unflatten(data.shape),
+        ),
+        discriminator=Autoencoder(
+            nn.Sequential(nn.Flatten(), *mlp(widths[::-1], act=act)),
+            nn.Sequential(*mlp(widths, act=act), Unflatten(data.shape)),
+        ),
+    )
+
+
+def _hidden(sizes: tuple[int, ...], act: Activation) -> list[nn.Module]:
+    layers: list[nn.Module] = []
+    for inputs, outputs in pairwise(sizes):
+        layers += [nn.Linear(inputs, outputs), nn.BatchNorm1d(outputs), activation(act)]
+    return layers
+
+
+def euclidean_error(reconstruction: Tensor, x: Tensor) -> Tensor:
+    """The norm of the difference over all values of a sample, (B,), in float32."""
+    difference = (reconstruction.float() - x.float()).flatten(1)
+    norm: Tensor = torch.linalg.vector_norm(difference, dim=1)
+    return norm
+
+
+def squared_error(reconstruction: Tensor, x: Tensor) -> Tensor:
+    """The squared difference as a mean over a sample's values, (B,), in float32."""
+    return (reconstruction.float() - x.float()).square().flatten(1).mean(1)
+
+
+def absolute_error(reconstruction: Tensor, x: Tensor) -> Tensor:
+    """The absolute difference as a mean over a sample's values, (B,), in float32."""
+    return (reconstruction.float() - x.float()).abs().flatten(1).mean(1)

@@ -1,0 +1,25 @@
+"""Convolutional networks for images wherever they fit, for models that are poor without them."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from genbench import DataSpec
+from genbench_nets.adversarial_settings import SIDES, AdversarialSettings
+
+S = TypeVar("S", bound=AdversarialSettings)
+
+DESCRIPTION = (
+    "fully connected (mlp), convolutional (conv: 28, 32 or 64 px) or for points; auto: conv for "
+    "images where it fits and no widths are given, else mlp; points for points"
+)
+"""Of the setting ``network``."""
+
+
+def conv_where_it_fits(settings: S, data: DataSpec) -> S:
+    """``network=auto`` decided for images of a side that halves; else the settings as they are."""
+    fits = data.is_image and data.shape[1] == data.shape[2] and data.shape[1] in SIDES
+    widths = settings.g_hidden or settings.d_hidden or settings.d_dropout
+    if settings.network != "auto" or not fits or widths:
+        return settings
+    return settings.model_copy(update={"network": "conv"})

@@ -1,0 +1,72 @@
+"""What the tests of the models share: building by name, and learning on digits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from genbench import Data, DataAccess, DataSpec, MetricContext, to_uint8
+from genbench.registry import Registry
+from genbench.settings import validate
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="session")
+def plugins() -> Registry:
+    return Registry.from_environment()
+
+
+@pytest.fixture(scope="session")
+def make(plugins) -> Callable[..., Any]:
+    """``make(name, data, **settings)`` -> a model."""
+
+    def build(name: str, data: DataSpec, **values: Any) -> Any:
+        settings = validate(plugins.settings("model", name), values, owner=name)
+        return plugins.target("model", name)(settings, data)
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def digits_data(plugins, tmp_path_factory) -> Data:
+    cache = tmp_path_factory.mktemp("digits")
+    access = DataAccess(root=cache, cache=cache, offline=True)
+    settings = plugins.settings("dataset", "digits")()
+    data: Data = plugins.target("dataset", "digits")(settings).load(access)
+    return data
+
+
+@pytest.fixture
+def learns(make, digits_data, tmp_path) -> Callable[..., Any]:
+    """``learns(name, epochs=..., **settings)`` -> fd_clf untrained and trained, and the model."""
+    from genbench.engine import seed_everything, train
+    from genbench.spec import RunSpec
+
+    def learn(name: str, *, epochs: int, batch_size: int = 50, **values: Any) -> Any:
+        seed_everything(0)
+        model = make(name, digits_data.spec, **values)
+        untrained = fd_clf(model, digits_data)
+        model.nets.train()
+        spec = RunSpec(model=name, dataset="digits", epochs=epochs, batch_size=batch_size)
+        train(model, digits_data, spec, device=CPU, folder=tmp_path, emit=lambda event: None)
+        trained = fd_clf(model, digits_data)
+        print(f"{name}: fd_clf {untrained:.0f} -> {trained:.0f}")
+        return untrained, trained, model
+
+    def fd_clf(model: Any, data: Data) -> float:
+        from genbench_metrics.fd_clf import FdClf
+
+        metric, n = FdClf(), len(data.test.x)
+        metric.begin(MetricContext(data=data, model=model, device=CPU, cache=tmp_path, n=n))
+        model.nets.eval()
+        with torch.no_grad():
+            z = model.prior(n, torch.Generator().manual_seed(0))
+            y = torch.arange(n) % model.classes if hasattr(model, "classes") else None
+            metric.update(to_uint8(model.render(model.generate(z, y))))
+        return metric.result()[0].value
+
+    return learn

@@ -1,0 +1,91 @@
+"""BEGAN: its balance k_t, its measure of convergence, its two noises."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from genbench import Batch, DataSpec
+from genbench.testing import check_model, small_data
+from genbench_gan.began import Balance
+from genbench_gan.began_settings import BEGANSettings
+
+IMAGES = DataSpec(name="images", shape=(1, 28, 28), train=1000, test=100)
+SMALL = {"g_hidden": (32,), "d_hidden": (32,), "z_dim": 8, "code": 8}
+
+
+@pytest.mark.parametrize(
+    ("shape", "settings"),
+    [((1, 8, 8), {}), ((2,), {}), ((1, 28, 28), {"network": "conv", "channels": 4})],
+)
+def test_began_keeps_the_contract(shape, settings):
+    check_model("began", BEGANSettings(**settings), data=small_data(shape))
+
+
+@pytest.mark.parametrize("rate", [1e-3, 0.5, 1.0])
+def test_k_stays_in_zero_to_one_and_follows_its_update_to_the_last_bit(make, rate):
+    from genbench.engine.optim import build_players
+    from genbench.engine.update import Update
+
+    model = make("began", IMAGES, **SMALL, k_rate=rate, gamma=0.9, d_lr=3e-3)
+    ((phase,),) = (stage.phases for stage in model.stages())
+    update = Update(phase, build_players(model, clip_norm=None), model, device=torch.device("cpu"))
+    k, seen, f32 = np.float32(0), [], np.float32
+    for step in range(30):
+        values = update(Batch(x=torch.rand(8, 1, 28, 28) * 2 - 1, step=step, steps=30))
+        names = [f"{owner}/{name}" for owner, n in update.layout.items() for name in n]
+        value = dict(zip(names, (v.detach().numpy() for v in values), strict=True))
+        assert value["monitor/k"] == k
+        excess = f32(f32(0.9) * value["d/real"]) - value["g/energy"]
+        measure = value["d/real"] + abs(excess)
+        assert value["monitor/convergence"] == pytest.approx(measure, rel=1e-6)
+        k = np.clip(k + f32(f32(rate) * excess), f32(0), f32(1))
+        assert model.nets["balance"].k.numpy() == k
+        seen.append(float(k))
+    assert 0 <= min(seen) <= max(seen) <= 1
+    assert max(seen) > 0
+
+
+def test_k_is_clipped_at_both_ends():
+    balance = Balance(gamma=0.5, rate=1.0)
+    for real, fake, expected in ((4.0, 0.0, 1.0), (4.0, 0.0, 1.0), (0.0, 0.25, 0.75), (0, 9, 0)):
+        balance.update(torch.tensor(float(real)), torch.tensor(float(fake)))
+        assert balance.k == expected
+
+
+def test_the_discriminator_gains_by_k_of_the_generated_samples_error(make):
+    model = make("began", IMAGES, **SMALL)
+    batch = Batch(x=torch.rand(8, 1, 28, 28) * 2 - 1)
+    assert model.loss(batch)["d"]["fake"] == 0
+    model.nets["balance"].k.fill_(0.5)
+    terms = model.loss(batch)
+    assert torch.allclose(terms["d"]["fake"], 0.5 * terms["monitor"]["d_fake"])
+
+
+def test_both_players_losses_are_taken_on_noise_of_their_own(make):
+    model = make("began", IMAGES, **SMALL)
+    terms = model.loss(Batch(x=torch.rand(8, 1, 28, 28) * 2 - 1))
+    assert terms["g"]["energy"] != -terms["monitor"]["d_fake"]
+    assert not terms["d"]["real"].isnan()
+
+
+def test_its_noise_is_uniform_and_says_so(make):
+    model = make("began", IMAGES)
+    z = model.prior(2000)
+    assert model.prior_kind == "uniform"
+    assert z.abs().max() <= 1
+    assert z.std() == pytest.approx(3**-0.5, rel=0.02)
+
+
+def test_the_rates_are_halved_at_equal_shares_of_the_run(make):
+    schedules = {o.schedule for o in make("began", IMAGES, halvings=3).optimizers().values()}
+    [schedule] = schedules
+    assert (schedule.kind, schedule.gamma, schedule.every) == ("step", 0.5, 0.25)
+
+
+def test_it_learns_digits(learns):
+    sizes = {"z_dim": 16, "g_hidden": (128,), "d_hidden": (128,), "code": 16}
+    untrained, trained, model = learns("began", epochs=20, **sizes)
+    assert trained < 0.7 * untrained
+    assert 0 <= model.nets["balance"].k <= 1
