@@ -1,0 +1,223 @@
+"""``genbench study``: a grid of runs and its tables from one file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from genbench.cli.output import Best, Format, print_json, print_table
+from genbench.cli.running import DataDir, Device, Offline, StoreOption
+from genbench.cli.session import SESSION, say
+from genbench.cli.stored import FormatOption, JsonOption
+
+if TYPE_CHECKING:
+    from genbench.study import Outcome, Places, Plan, Prospect, Results
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("study")(study)
+
+
+def study(
+    file: Annotated[Path, typer.Argument(metavar="FILE.toml", help="See: docs/studies.md.")],
+    jobs: Annotated[int, typer.Option("--jobs", min=1, help="Runs at a time.")] = 1,
+    out: Annotated[Path | None, typer.Option("--out", help="A Markdown page to write.")] = None,
+    seeds: Annotated[
+        str | None, typer.Option("--seeds", help="Instead of the file's: 0,1.")
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", metavar="ROW", help="Only this row; repeatable.")
+    ] = None,
+    retry: Annotated[bool, typer.Option("--retry", help="Take up what failed before.")] = False,
+    table_only: Annotated[
+        bool, typer.Option("--table-only", help="Run nothing: the tables of what is there.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")] = False,
+    device: Device = None,
+    store: StoreOption = None,
+    data_dir: DataDir = None,
+    offline: Offline = False,
+    format: FormatOption = Format.TABLE,
+    json: JsonOption = False,
+) -> None:
+    """Train, score and tabulate a grid of runs; started again, it goes on where it was."""
+    from genbench.study import Outcome, prospect
+
+    plan, places = _plan(file, seeds, only, device, store, data_dir, offline)
+    if dry_run:
+        _print_prospect(plan, prospect(plan, places), as_json=json)
+        return
+    outcome = Outcome() if table_only else _conduct(plan, places, jobs, retry)
+    _print_results(plan, places, outcome, out, format, as_json=json)
+    if outcome.failed:
+        say(f"{outcome.failed} runs have no result; see the remarks (--retry takes them up again)")
+        raise typer.Exit(1)
+
+
+def _plan(
+    file: Path,
+    seeds: str | None,
+    only: Sequence[str] | None,
+    device: str | None,
+    store: str | None,
+    data_dir: Path | None,
+    offline: bool,
+) -> tuple[Plan, Places]:
+    import os
+
+    from genbench.runner import data_access
+    from genbench.store.address import Address
+    from genbench.study import Places, make_plan, read_study
+
+    plan = make_plan(
+        file,
+        read_study(file),
+        SESSION.registry,
+        data_access(data_dir, os.environ, offline=offline),
+        os.environ,
+        Path.cwd(),
+        seeds=_numbers(seeds),
+        only=only or (),
+        device=device,
+    )
+    url = SESSION.store_url(store)
+    places = Places(
+        store=url,
+        folder=Address.parse(url).runs_folder / f"study-{plan.name}",
+        data_dir=data_dir,
+        offline=offline,
+        device=device,
+    )
+    return plan, places
+
+
+def _numbers(text: str | None) -> tuple[int, ...]:
+    from genbench.errors import UsageError
+
+    words = [word.strip() for word in (text or "").split(",") if word.strip()]
+    if not all(word.isdecimal() for word in words) or (text is not None and not words):
+        raise UsageError(f"--seeds {text}: expected whole numbers with commas, such as 0,1,2")
+    return tuple(dict.fromkeys(map(int, words)))
+
+
+def _conduct(plan: Plan, places: Places, jobs: int, retry: bool) -> Outcome:
+    from genbench.cli.stopping import StopSignals
+    from genbench.errors import InterruptedRunError
+    from genbench.study import conduct
+
+    try:
+        with StopSignals(quiet=SESSION.verbosity < 0) as signals:
+            return conduct(plan, places, jobs=jobs, retry=retry, should_stop=signals, say=say)
+    except KeyboardInterrupt:
+        raise InterruptedRunError(
+            "the study was stopped at once; runs that were not at an epoch's end lost their last "
+            "steps, and the same command goes on from their checkpoints"
+        ) from None
+
+
+def _print_results(
+    plan: Plan,
+    places: Places,
+    outcome: Outcome,
+    out: Path | None,
+    format: Format,
+    *,
+    as_json: bool,
+) -> None:
+    from genbench.store import Store
+    from genbench.study import as_dict, book_of, markdown, results
+
+    book = book_of(plan, places)
+    with Store.open(places.store, mode="read") as opened:
+        found = results(opened, plan, book.read())
+    remarks = list(dict.fromkeys((*found.remarks, *outcome.remarks)))
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        page = markdown(found, plan, jobs=book.jobs(), remarks=outcome.remarks)
+        out.write_text(page, encoding="utf-8")
+    if as_json:
+        tables = [as_dict(sheet) for sheet in found.sheets]
+        counts = {name: getattr(outcome, name) for name in ("trained", "reused", "failed")}
+        print_json(
+            {"study": plan.name, "title": plan.study.title, **counts, "tables": tables}
+            | {"remarks": remarks, "out": None if out is None else str(out)}
+        )
+        return
+    _print_tables(plan, found, format)
+    for remark in remarks:
+        say(f"remark: {remark}")
+    if out is not None:
+        say(f"written: {out}")
+
+
+def _print_tables(plan: Plan, found: Results, format: Format) -> None:
+    from genbench.study import rows_of, title_of
+
+    for i, sheet in enumerate(found.sheets):
+        print("\n" * (i > 0), end="")
+        headings, rows = rows_of(sheet, plan)
+        cells = [[Best(v.text) if v.best else v.text for v in row] for row in rows]
+        texts = 1 + (len(plan.study.samplers) > 1)
+        print_table(headings, cells, format=format, title=title_of(sheet), right=headings[texts:])
+        for remark in sheet.remarks:
+            say(f"note: {sheet.dataset}: {remark}")
+
+
+# --- the plan -----------------------------------------------------------------------------------
+
+
+def _print_prospect(plan: Plan, found: Sequence[Prospect], *, as_json: bool) -> None:
+    from genbench.numbers import duration, number
+
+    if as_json:
+        print_json({"study": plan.name, "runs": [_as_dict(p) for p in found]})
+        return
+    rows = [
+        [
+            prospect.cell.entry.row.title,
+            prospect.cell.entry.dataset,
+            prospect.cell.seed,
+            prospect.cell.epochs or "by a pilot",
+            prospect.cell.entry.spec.batch_size,
+            number(prospect.seconds, 3) or "not known",
+            prospect.evaluations,
+            f"{prospect.run.status} {prospect.run.id}" if prospect.run else "to be run",
+        ]
+        for prospect in found
+    ]
+    columns = ["row", "dataset", "seed", "epochs", "batch size", "train s", "evaluations", "run"]
+    right = ["seed", "epochs", "batch size", "train s", "evaluations"]
+    print_table(columns, rows, title=plan.study.title, right=right)
+    left = [p for p in found if p.run is None or p.run.status != "finished"]
+    known = sum(p.seconds or 0.0 for p in left)
+    unknown = sum(p.seconds is None for p in left)
+    evaluations = sum(p.evaluations for p in found)
+    of_unknown = f", and {unknown} runs of unknown length" if unknown else ""
+    say(
+        f"{len(left)} of {len(found)} runs and {evaluations} further evaluations to do: "
+        f"{duration(known)} of training known{of_unknown}; scoring comes on top"
+    )
+    for entry in plan.entries:
+        for note in entry.notes:
+            say(f"note: {entry.title}: {note}")
+        for sampling in entry.samplings:
+            if sampling.refused:
+                say(f"note: {entry.title}: {sampling.refused}")
+
+
+def _as_dict(prospect: Prospect) -> dict[str, Any]:
+    cell, run = prospect.cell, prospect.run
+    return {
+        "row": cell.entry.row.title,
+        "dataset": cell.entry.dataset,
+        "seed": cell.seed,
+        "epochs": cell.epochs,
+        "train_s": prospect.seconds,
+        "evaluations": prospect.evaluations,
+        "run": run.id if run else None,
+        "status": run.status.value if run else None,
+    }

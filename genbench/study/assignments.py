@@ -1,0 +1,52 @@
+"""Settings of a study file as ``--set`` texts: what TOML holds, typed as a person would type it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from genbench.config import SECTIONS
+
+
+def assignments(*tables: Mapping[str, Any]) -> tuple[str, ...]:
+    """``k=v`` texts of tables laid over one another; sub-tables such as ``data`` become dots.
+
+    >>> assignments({"z_dim": 2, "data": {"size": 8}}, {"z_dim": 3, "hidden": [8, 8]})
+    ('z_dim=3', 'data.size=8', 'hidden=[8, 8]')
+    """
+    merged: dict[str, Any] = {}
+    for table in tables:
+        for key, value in table.items():
+            merged |= _flat(key, value)
+    return tuple(f"{key}={typed(value)}" for key, value in merged.items())
+
+
+def for_sampler(name: str, settings: Mapping[str, Any]) -> tuple[str, ...]:
+    """The settings of one sampler: ``sampler.drs.percentile=95``."""
+    return tuple(f"sampler.{name}.{key}={typed(value)}" for key, value in settings.items())
+
+
+def typed(value: Any) -> str:
+    """A value in TOML's own writing; texts are quoted, so that "none" stays a choice's name."""
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(typed, value)) + "]"
+    if isinstance(value, Mapping):
+        pairs = ", ".join(f"{json.dumps(key)} = {typed(item)}" for key, item in value.items())
+        return "{" + pairs + "}"
+    if isinstance(value, (bool, str)):
+        return json.dumps(value, ensure_ascii=False)
+    return str(value)
+
+
+def _flat(key: str, value: Any) -> dict[str, Any]:
+    """``data.size`` of ``{data: {size: 8}}``; a sampler's or metric's settings one level deeper."""
+    prefix, *rest = key.split(".")
+    depth = {"model": 2, "data": 2, "run": 2}.get(prefix, 3 if prefix in SECTIONS else 1)
+    if isinstance(value, Mapping) and len(rest) + 1 < depth:
+        return {
+            path: leaf
+            for name, item in value.items()
+            for path, leaf in _flat(f"{key}.{name}", item).items()
+        }
+    return {key: value}

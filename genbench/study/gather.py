@@ -1,0 +1,120 @@
+"""The finished runs of a study out of the store, under the names that the study gives them.
+
+Each is handed on as a trial of `genbench.compare`, named by its row and with its samplers under
+their labels, and only with the scores that the study asks for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from genbench.compare import Trial, sampler_label
+from genbench.compare.trials import quoted, read_trials
+from genbench.numbers import number
+from genbench.spec import canonical_json
+from genbench.store import Store
+from genbench.store.records import Draw, Run, Status
+from genbench.study.pace import Pace
+from genbench.study.plan import Cell, Entry, Plan
+from genbench.study.stored import Stock
+from genbench.study.work import cells
+
+_SHOWN = ("genbench", "torch", "cpu", "cpus", "threads", "gpu")
+"""What is said of the environment."""
+
+_TOO_LONG = 1.5
+"""A run over so many times its seconds is remarked upon."""
+
+
+@dataclass
+class Gathered:
+    """Finished runs by id; draws and their sample counts by (id, label of the sampler)."""
+
+    trials: list[Trial] = field(default_factory=list)
+    runs: dict[str, Run] = field(default_factory=dict)
+    draws: dict[tuple[str, str], Draw] = field(default_factory=dict)
+    samples: dict[tuple[str, str], int] = field(default_factory=dict)
+    environments: list[Mapping[str, Any]] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+
+def gather(store: Store, plan: Plan, paces: Mapping[str, Pace]) -> Gathered:
+    """Read all that the store holds of a plan; what isn't finished becomes a remark."""
+    found, stock = Gathered(), Stock(store, plan)
+    entries: dict[str, Entry] = {}
+    for cell in cells(plan, paces):
+        run = stock.run(cell)
+        if run is not None and run.status is Status.FINISHED:
+            entries[run.id] = cell.entry
+            found.runs[run.id] = run
+            _add(store, run, cell.entry, found)
+        found.remarks += _of_length(run, cell)
+    numbers = store.rows(f"SELECT run FROM runs WHERE id IN ({quoted(entries)})")
+    for trial in read_trials(store, [row[0] for row in numbers]) if numbers else ():
+        found.trials.append(_renamed(trial, entries[trial.run]))
+    for entry in plan.entries:
+        found.remarks += [f"{entry.title}: {s.refused}" for s in entry.samplings if s.refused]
+    notes = (f"{entry.row.title}: {entry.row.note}" for entry in plan.entries if entry.row.note)
+    found.remarks = list(dict.fromkeys((*notes, *found.remarks)))
+    return found
+
+
+def _add(store: Store, run: Run, entry: Entry, found: Gathered) -> None:
+    """The environment, the newest draw of each sampler, and what it could not be scored by."""
+    environment = {k: v for k, v in store.environment(run.id).items() if k in _SHOWN}
+    if environment not in found.environments:
+        found.environments.append(environment)
+    labels = _labels(entry)
+    newest: dict[str, Draw] = {}
+    for draw in store.draws(run.id):
+        label = labels.get(_text(draw.sampler, draw.sampler_settings))
+        if label is not None:
+            newest[label] = draw
+            found.draws[run.id, label] = draw
+    for label, draw in newest.items():
+        by = f", by {label}" if label and len(entry.samplings) > 1 else ""
+        for metric, why in draw.skipped.items():
+            found.remarks.append(f"{entry.title}{by}: no {metric}: {why}")
+    for score in store.scores(run.id):
+        label = labels.get(_text(score.sampler, score.sampler_settings))
+        if label is not None and score.final:
+            found.samples[run.id, label] = score.n
+
+
+def _text(sampler: str, settings: Mapping[str, Any]) -> str:
+    return sampler_label(sampler, canonical_json(dict(settings)))
+
+
+def _labels(entry: Entry) -> dict[str, str]:
+    """What compare calls a sampler -> what the study calls it; scores of the model have none."""
+    named = {_text(s.part.name, s.part.settings): s.label for s in entry.samplings}
+    return {"": "", **named}
+
+
+def _renamed(trial: Trial, entry: Entry) -> Trial:
+    labels = _labels(entry)
+    scores = tuple(
+        replace(score, sampler=labels[score.sampler])
+        for score in trial.scores
+        if score.sampler in labels
+    )
+    title = entry.row.title
+    return replace(trial, model=title, experiment=title, preset=None, scores=scores)
+
+
+def _of_length(run: Run | None, cell: Cell) -> Iterator[str]:
+    """Runs that are not there or not finished, and those that trained for longer than they may."""
+    seconds = cell.entry.seconds
+    if run is None:
+        yield f"{cell.title}: not run yet"
+    elif run.status is not Status.FINISHED:
+        why = f": {run.error}" if run.error else ""
+        yield f"{cell.title}: run {run.id} is {run.status}{why}"
+    elif seconds is not None and run.train_s > _TOO_LONG * seconds:
+        yield (
+            f"{cell.title}: trained for {number(run.train_s, 3)} s, not {seconds:g} s, in "
+            f"{run.epochs_done} epochs: the machine was busier than at the pilot, or an epoch "
+            "is longer than that"
+        )

@@ -1,0 +1,228 @@
+"""A study laid out: every row on every data set resolved, before the first run starts.
+
+So an unknown name, a setting out of bounds or a model that can't take the data is refused at once,
+with the file and the row. No torch here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from genbench.contracts import DataAccess
+from genbench.errors import IncompatibleError, SettingError, UsageError, suggest
+from genbench.registry import Registry
+from genbench.resolve import Request, resolve, resolve_parts
+from genbench.spec import Part, RunSpec
+from genbench.study.assignments import assignments, for_sampler
+from genbench.study.columns import check_columns
+from genbench.study.file import RowEntry, SamplerEntry, StudyFile
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """One sampler as a row uses it. ``refused``: why it doesn't fit that row's model."""
+
+    label: str
+    part: Part
+    refused: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One row on one data set.
+
+    ``spec`` is that of seed 0; where ``seconds`` are given its epochs stand for nothing yet.
+    ``samplings`` are all samplers; the first is the run's own, the others come after it.
+    """
+
+    row: RowEntry
+    dataset: str
+    spec: RunSpec
+    seconds: float | None
+    sets: tuple[str, ...]
+    samplings: tuple[Sampling, ...]
+    images: int
+    notes: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """'NS GAN on mnist'."""
+        return f"{self.row.title} on {self.dataset}"
+
+    @property
+    def pace_key(self) -> str:
+        """Names what decides how long an epoch takes: all but the epochs, seed and scoring."""
+        return training_key(replace(self.spec, epochs=1, seed=0, samples=None, repeats=1))
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of the grid: an entry and a seed; ``epochs`` None until its pace is known."""
+
+    entry: Entry
+    seed: int
+    epochs: int | None
+
+    @property
+    def title(self) -> str:
+        """'NS GAN on mnist, seed 0'."""
+        return f"{self.entry.title}, seed {self.seed}"
+
+    @property
+    def spec(self) -> RunSpec:
+        """The spec of this run. Its epochs must be known."""
+        assert self.epochs is not None
+        return replace(self.entry.spec, epochs=self.epochs, seed=self.seed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The whole grid, in the order of the file."""
+
+    path: Path
+    study: StudyFile
+    entries: tuple[Entry, ...]
+    seeds: tuple[int, ...]
+    device: str
+    narrowed: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The file's stem; tags and folders carry it."""
+        return self.path.stem
+
+    @property
+    def tag(self) -> str:
+        """The tag of all runs of this study."""
+        return f"study:{self.name}"
+
+
+def make_plan(
+    path: Path,
+    study: StudyFile,
+    registry: Registry,
+    access: DataAccess,
+    environ: Mapping[str, str],
+    cwd: Path,
+    *,
+    seeds: Sequence[int] = (),
+    only: Sequence[str] = (),
+    device: str | None = None,
+) -> Plan:
+    """Resolve every row on every data set. ``seeds`` and ``only`` (row names) narrow the file.
+
+    Raises a UsageError that names file and row, or PluginError.
+    """
+    for name in study.datasets:
+        with _within(path, "datasets"):
+            registry.get("dataset", name)
+    for name in study.metrics or ():
+        with _within(path, "metrics"):
+            registry.get("metric", name)
+    titles = [row.title for row in study.runs]
+    for title in only:
+        if title not in titles:
+            raise UsageError(f"--only {title}: {path} has no such row{suggest(title, titles)}")
+    check_columns(path, study, registry)
+    rows = [row for row in study.runs if not only or row.title in only]
+    entries = []
+    for row in rows:
+        for dataset in row.datasets or study.datasets:
+            with _within(path, f"[[runs]] '{row.title}' on {dataset}"):
+                entries.append(_entry(study, row, dataset, registry, access, environ, cwd, device))
+    _check_apart(path, entries)
+    narrowed = ["--seeds " + ",".join(map(str, seeds))] if seeds else []
+    return Plan(
+        path=path,
+        study=study,
+        entries=tuple(entries),
+        seeds=tuple(seeds) or study.seeds,
+        device=entries[0].spec.device,
+        narrowed=(*narrowed, *(f'--only "{title}"' for title in only)),
+    )
+
+
+def training_key(spec: RunSpec) -> str:
+    """Names what was trained and how many samples are scored: the device and the scores apart."""
+    bare = replace(
+        spec, samplers=(), metrics=(), device="", evaluate_every=0, sample_every=0, preset=None
+    )
+    return bare.digest
+
+
+def _entry(
+    study: StudyFile,
+    row: RowEntry,
+    dataset: str,
+    registry: Registry,
+    access: DataAccess,
+    environ: Mapping[str, str],
+    cwd: Path,
+    device: str | None,
+) -> Entry:
+    length = study.length(row)
+    seconds = length[1] if length and length[0] == "seconds" else None
+    epochs = int(length[1]) if length and length[0] == "epochs" else None
+    first = study.samplers[0]
+    sets = assignments(study.sets, row.sets)
+    request = Request(
+        model=row.model,
+        dataset=dataset,
+        epochs=1 if seconds is not None else epochs,
+        batch_size=row.batch_size or study.batch_size,
+        device=device,
+        samples=study.samples,
+        repeats=study.repeats,
+        preset=row.preset,
+        sets=(*sets, *for_sampler(first.name, first.settings)),
+        samplers=(first.name,),
+        metrics=study.metrics or (),
+    )
+    resolved = resolve(request, registry, access, environ, cwd)
+    later = [_sampling(sampler, registry, resolved.spec) for sampler in study.samplers[1:]]
+    own = Sampling(label=first.shown, part=resolved.spec.samplers[0])
+    return Entry(
+        row=row,
+        dataset=dataset,
+        spec=replace(resolved.spec, seed=0),
+        seconds=seconds,
+        sets=sets,
+        samplings=(own, *later),
+        images=resolved.data_spec.train,
+        notes=resolved.notes,
+    )
+
+
+def _sampling(sampler: SamplerEntry, registry: Registry, spec: RunSpec) -> Sampling:
+    """A further sampler; one that a model can't serve is a remark, for other rows may use it."""
+    sets = for_sampler(sampler.name, sampler.settings)
+    try:
+        [part] = resolve_parts("sampler", [sampler.name], sets, registry, spec)
+    except IncompatibleError as error:
+        part = Part(name=sampler.name, settings=sampler.settings)
+        return Sampling(label=sampler.shown, part=part, refused=str(error))
+    return Sampling(label=sampler.shown, part=part)
+
+
+@contextmanager
+def _within(path: Path, where: str) -> Iterator[None]:
+    """An error within names the file and the place."""
+    try:
+        yield
+    except UsageError as error:
+        raise UsageError(f"{path}: {where}: {error}") from None
+
+
+def _check_apart(path: Path, entries: Sequence[Entry]) -> None:
+    """Two rows that train the same thing would share their runs and be one row twice."""
+    seen: dict[tuple[str, float | None], Entry] = {}
+    for entry in entries:
+        other = seen.setdefault((training_key(entry.spec), entry.seconds), entry)
+        if other is not entry:
+            raise SettingError(
+                f"{path}: rows '{other.row.title}' and '{entry.row.title}' train the same thing "
+                f"on {entry.dataset}; remove one, or set in what they differ"
+            )

@@ -1,0 +1,100 @@
+"""What the store holds of a study already: runs of its cells, and scores that are still missing.
+
+A run counts for a cell if it was trained the same way (`training_key`), on the same kind of device
+and, on a CPU, with the same threads; whoever started it, and whatever else it was scored with.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from genbench.spec import RunSpec, canonical_json
+from genbench.store import Store
+from genbench.store.records import Run, Status
+from genbench.study.plan import Cell, Entry, Plan, Sampling, training_key
+
+_RANK = {
+    Status.FINISHED: 0,
+    Status.RUNNING: 1,
+    Status.INTERRUPTED: 2,
+    Status.LOST: 2,
+    Status.FAILED: 3,
+    Status.QUEUED: 4,
+}
+"""Which of several runs of one cell counts: the one that is furthest; the newest of these."""
+
+
+class Stock:
+    """The runs of a store that could be those of a plan; read once, asked for each cell."""
+
+    def __init__(self, store: Store, plan: Plan) -> None:
+        self._store, self._plan = store, plan
+        self._runs: defaultdict[str, list[Run]] = defaultdict(list)
+        for model, dataset in {(entry.row.model, entry.dataset) for entry in plan.entries}:
+            for run in store.runs(model=model, dataset=dataset):
+                try:
+                    self._runs[training_key(RunSpec.from_json(run.spec))].append(run)
+                except ValueError:
+                    continue  # the spec of a newer genbench: no run of ours
+
+    def run(self, cell: Cell) -> Run | None:
+        """The run of a cell, however far it is; None where there is none or its pace is unknown."""
+        if cell.epochs is None:
+            return None
+        fitting = [run for run in self._runs[training_key(cell.spec)] if self._fits(run, cell)]
+        return min(fitting, key=lambda run: _RANK[run.status], default=None)
+
+    def _fits(self, run: Run, cell: Cell) -> bool:
+        wanted = self._plan.device
+        if wanted != "auto" and run.device != wanted.partition(":")[0]:
+            return False
+        if run.device == "cpu":
+            threads = self._store.environment(run.id).get("threads")
+            if threads is not None and threads != self._plan.study.threads:
+                return False
+        own = {part.name: dict(part.settings) for part in RunSpec.from_json(run.spec).metrics}
+        return all(
+            own.get(part.name, part.settings) == part.settings for part in cell.entry.spec.metrics
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Missing:
+    """Metrics that a finished run has not been scored with by one of the samplers."""
+
+    sampling: Sampling
+    metrics: tuple[str, ...]
+
+
+def missing(store: Store, run: Run, entry: Entry, *, retry: bool = False) -> list[Missing]:
+    """What is to be evaluated yet. A metric that was skipped counts as tried, unless ``retry``."""
+    scores = [score for score in store.scores(run.id) if score.final]
+    draws = store.draws(run.id)
+    last = max((draw.epoch for draw in draws), default=0)
+    taken: defaultdict[str, set[str]] = defaultdict(set)
+    for score in scores:
+        taken[_key(score.sampler, score.sampler_settings)].add(score.metric)
+    drawn = {_key(draw.sampler, draw.sampler_settings) for draw in draws if draw.epoch == last}
+    for draw in draws if not retry else ():
+        if draw.epoch == last:
+            taken[_key(draw.sampler, draw.sampler_settings)] |= set(draw.skipped)
+    named = {score.metric for score in scores}
+    # A metric may yield scores under other names than its own; that it was taken then shows only
+    # by the run's spec.
+    unnamed = {part.name for part in RunSpec.from_json(run.spec).metrics} - named
+    of_model = taken[_key("", {})]
+    wanted = []
+    for sampling in entry.samplings:
+        key = _key(sampling.part.name, sampling.part.settings)
+        done = taken[key] | of_model | (unnamed if key in drawn and not retry else set())
+        lacking = tuple(p.name for p in entry.spec.metrics if p.name not in done)
+        if lacking and not sampling.refused:
+            wanted.append(Missing(sampling=sampling, metrics=lacking))
+    return wanted
+
+
+def _key(sampler: str, settings: Mapping[str, Any]) -> str:
+    return f"{sampler} {canonical_json(dict(settings))}"

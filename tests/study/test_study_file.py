@@ -1,0 +1,131 @@
+"""A study file that can't be carried out is refused in one sentence, before anything runs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from genbench.config import literal
+from genbench.contracts import DataAccess
+from genbench.errors import UsageError
+from genbench.registry import Registry
+from genbench.study import make_plan, read_study
+from genbench.study.assignments import assignments, typed
+
+STUDIES = sorted((Path(__file__).parents[2] / "studies").glob("*.toml"))
+HEAD = 'title = "T"\ndatasets = ["digits"]\nmetrics = ["fd_pixel"]\n'
+ROW = '[[runs]]\nmodel = "vae"\nname = "VAE"\n'
+
+
+@pytest.fixture(scope="module")
+def registry() -> Registry:
+    return Registry.from_environment()
+
+
+def plan(text: str, folder: Path, registry: Registry, **narrowed):
+    path = folder / "one.toml"
+    path.write_text(text)
+    access = DataAccess(root=folder, cache=folder, offline=True)
+    return make_plan(path, read_study(path), registry, access, {}, folder, **narrowed)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("title = 1 +", ["not valid TOML"]),
+        ('title = "T"\n' + ROW, ["datasets", "missing"]),
+        (HEAD, ["runs", "missing"]),
+        (HEAD + "sede = [0]\n" + ROW, ["unknown key 'sede'", "did you mean 'seeds'"]),
+        (HEAD + ROW + "epoch = 3", ["[[runs]] 1 ('VAE')", "did you mean 'epochs'"]),
+        (HEAD + ROW + "epochs = 0", ["[[runs]] 1 ('VAE')", "epochs = 0"]),
+        (HEAD + ROW + "epochs = 1\nseconds = 2.0", ["('VAE')", "remove one"]),
+        (HEAD + "seeds = [0, 0]\n" + ROW, ["seeds has 0 twice"]),
+        (HEAD + ROW + ROW, ["two [[runs]] are called 'VAE'", "name ="]),
+        (HEAD + 'samplers = ["plain", "plain"]\n' + ROW, ["two samplers", "label"]),
+        (HEAD + ROW + "[table]\ncolumn = []", ["[table]", "did you mean 'columns'"]),
+        (HEAD + ROW + '[table.published]\nVEA = "1"', ["'VEA'", "did you mean 'VAE'"]),
+        (HEAD + ROW + '[table]\ncolumns = ["fd_clf"]', ["fd_clf", "add it to metrics"]),
+        (HEAD + ROW + '[table]\ncolumns = ["fd_pixle"]', ["did you mean 'fd_pixel'"]),
+        (HEAD.replace("digits", "digit") + ROW, ["datasets", "did you mean 'digits'"]),
+        (HEAD.replace("fd_pixel", "fdpixel") + ROW, ["did you mean 'fd_pixel'"]),
+        (HEAD + '[[runs]]\nmodel = "vea"', ["[[runs]] 'vea' on digits", "did you mean 'vae'"]),
+        (HEAD + ROW + "set = { z_dmi = 2 }", ["[[runs]] 'VAE' on digits", "did you mean 'z_dim'"]),
+        (HEAD + ROW + "set = { z_dim = 0 }", ["[[runs]] 'VAE' on digits", "z_dim"]),
+        (HEAD + 'samplers = ["drs"]\n' + ROW, ["'drs'", "discriminates"]),
+        (HEAD + 'samplers = ["plain", "dsr"]\n' + ROW, ["sampler", "'dsr'", "drs"]),
+        (HEAD + ROW + ROW.replace("VAE", "B"), ["'VAE' and 'B' train the same thing on digits"]),
+    ],
+)
+def test_nonsense_is_one_sentence_that_names_file_place_and_mend(text, words, tmp_path, registry):
+    with pytest.raises(UsageError) as refused:
+        plan(text, tmp_path, registry)
+    assert "one.toml" in str(refused.value)
+    assert "\n" not in str(refused.value)
+    for word in words:
+        assert word in str(refused.value)
+
+
+def test_a_row_lays_its_settings_over_those_of_all_runs(tmp_path, registry):
+    shared = '[set]\nz_dim = 3\ndata.size = 8\n[[runs]]\nmodel = "vae"\nset = { z_dim = 4 }\n'
+    [entry] = plan(HEAD + "epochs = 7\nbatch_size = 50\n" + shared, tmp_path, registry).entries
+    assert entry.spec.model_settings["z_dim"] == 4
+    assert entry.spec.dataset_settings["size"] == 8
+    assert (entry.spec.epochs, entry.spec.batch_size) == (7, 50)
+
+
+def test_a_rows_own_length_takes_the_place_of_the_studys(tmp_path, registry):
+    rows = ROW + "epochs = 3\n" + ROW.replace('"VAE"', '"B"')
+    first, second = plan(HEAD + "seconds = 9.0\n" + rows, tmp_path, registry).entries
+    assert (first.seconds, first.spec.epochs) == (None, 3)
+    assert second.seconds == 9.0
+
+
+def test_a_sampler_that_one_row_cannot_serve_is_a_remark_and_no_refusal(tmp_path, registry):
+    text = HEAD + 'samplers = ["plain", "drs"]\n' + ROW + '[[runs]]\nmodel = "gan"\n'
+    vae, gan = plan(text, tmp_path, registry).entries
+    assert vae.samplings[1].refused
+    assert "discriminates" in vae.samplings[1].refused
+    assert gan.samplings[1].refused is None
+
+
+def test_rows_and_seeds_can_be_narrowed_to_what_there_is(tmp_path, registry):
+    text = HEAD + ROW + '[[runs]]\nmodel = "gan"\n'
+    narrowed = plan(text, tmp_path, registry, only=["gan"], seeds=[5])
+    assert [entry.row.title for entry in narrowed.entries] == ["gan"]
+    assert narrowed.seeds == (5,)
+    with pytest.raises(UsageError, match="did you mean 'gan'"):
+        plan(text, tmp_path, registry, only=["gna"])
+
+
+@pytest.mark.parametrize("value", ["none", "a b", "true", 3, 1e-5, True, [1, 2], ["a", "b"], 'q"q'])
+def test_a_setting_reaches_a_run_as_the_file_has_it(value):
+    assert literal(typed(value)) == value
+
+
+def test_sub_tables_become_dotted_settings():
+    tables = {"z_dim": 2, "data": {"size": 8}, "metric": {"kid": {"degree": 2}}}
+    assert assignments(tables, {"z_dim": 3}) == ("z_dim=3", "data.size=8", "metric.kid.degree=2")
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_every_study_of_the_repository_can_be_read(path):
+    assert read_study(path).runs
+
+
+def test_a_dry_run_imports_no_torch_and_makes_nothing(tmp_path):
+    script = (
+        "import atexit, json, sys\nfrom genbench.cli import main\n"
+        "atexit.register(lambda: print(json.dumps(sorted(sys.modules)), file=sys.stderr))\nmain()"
+    )
+    digits = next(path for path in STUDIES if path.stem == "digits")
+    arguments = [sys.executable, "-c", script, "-q", "study", str(digits), "--dry-run", "--json"]
+    done = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert not {"torch", "numpy", "alembic"} & set(json.loads(done.stderr))
+    runs = json.loads(done.stdout)["runs"]
+    assert [run["status"] for run in runs] == [None] * 4
+    assert list(tmp_path.iterdir()) == []
