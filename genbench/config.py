@@ -68,6 +68,7 @@ class RunSettings(Settings):
     samples: int | None = Field(None, ge=2, description="samples to score; none: the test split's")
     repeats: int = Field(1, ge=1, le=1000, description="draws that a score is the mean of")
     log_every: int = Field(10, ge=1, description="steps that a recorded loss is a mean of")
+    watch: bool = Field(True, description="look at few samples between epochs, for collapse")
     samplers: Names | None = Field(None, description="samplers to score with")
     metrics: Names | None = Field(None, description="metrics to score with")
     preset: str | None = Field(None, description="a published setting of the model")

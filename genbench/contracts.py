@@ -86,7 +86,8 @@ class Data:
     ``render`` is None where a sample is an image already. A data set that is the latent space of
     a finished run sets it to that run's decoder: (B, *shape) -> (B, C, H, W) in [-1, 1].
     ``augment`` is applied to each training minibatch (B, *shape) in [-1, 1], on its device, and
-    may draw from the global generators: dynamic binarisation, random flips.
+    may draw from the global generators (which a resume puts back): dynamic binarisation, random
+    flips. It keeps shape and type. What a `Stage.prepare` encodes once is not augmented.
     """
 
     spec: DataSpec
@@ -207,6 +208,8 @@ class Stage:
     each a tensor (B, ...) that the stage sees as ``batch.x`` in their place: data encoded once.
     It must be a function of the weights and the generator alone, for a resumed stage calls it
     again. ``prepared(x)``, if given, then sees the whole of it once, to set statistics in buffers.
+    ``survey(portions)``, if given, sees all training samples as they are, minibatch by minibatch,
+    before anything else, to set buffers that are a function of the data alone (a mean image).
     ``validate(batch)`` returns named 0-dim means over a batch of the test split, recorded each
     epoch.
     """
@@ -216,6 +219,7 @@ class Stage:
     epochs: int | None = None
     prepare: Callable[[Tensor, torch.Generator], Tensor] | None = None
     prepared: Callable[[Tensor], None] | None = None
+    survey: Callable[[Iterator[Tensor]], None] | None = None
     validate: Callable[[Batch], Mapping[str, Tensor]] | None = None
 
 
@@ -306,10 +310,14 @@ class Conditional(Protocol):
 
 @runtime_checkable
 class HasLikelihood(Protocol):
-    """p(x|z) is a density or a mass."""
+    """p(x|z) is a density or a mass.
 
-    def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
-        """log p(x|z) in nats, (B,)."""
+    An attribute ``likelihood`` names it for the protocols of scores; ``"bernoulli"`` is a mass on
+    black and white pixels, and no score takes it for a likelihood of grey ones.
+    """
+
+    def log_likelihood(self, x: Tensor, z: Tensor, y: Tensor | None = None) -> Tensor:
+        """log p(x|z) in nats, (B,). Raises UsageError where the settings leave none."""
 
 
 @runtime_checkable
@@ -347,9 +355,10 @@ class SampleContext:
     """What a sampler works with.
 
     ``generator`` is a CPU generator, the only source of randomness. ``real(n)`` yields minibatches
-    of the ``h`` of real samples held out from training (the first n of the test split), for
-    calibration; ``training(n)`` those of n random training samples, for further training of a
-    discriminator. ``labels`` (n,) asks a conditional model for classes.
+    of the ``h`` of real samples held out from training (n of the test split at random, or all),
+    for calibration; ``training(n)`` those of n random training samples, for further training of a
+    discriminator; ``real_labels(n)`` and ``training_labels(n)`` are the int64 labels of the same
+    samples, where the data has some. ``labels`` (n,) asks a conditional model for classes.
     """
 
     device: torch.device
@@ -358,6 +367,8 @@ class SampleContext:
     labels: Tensor | None = None
     real: Callable[[int], Iterator[Tensor]] | None = None
     training: Callable[[int], Iterator[Tensor]] | None = None
+    real_labels: Callable[[int], Tensor] | None = None
+    training_labels: Callable[[int], Tensor] | None = None
 
 
 class Sampler(Protocol):
@@ -385,7 +396,8 @@ class Score:
 
     ``protocol`` holds all that decides the number (extractor and weights digest, layer, n,
     reference split and digest, resize, implementation); scores are compared only where it is
-    equal. ``floor`` is the same measure of real against real at the same n. Where it was taken
+    equal. ``floor`` is the same measure of real against real at the same n; a ``direction`` of
+    "floor" means that neither less nor more is better but what is near it. Where it was taken
     over several ``draws``, value and std are those draws' mean and standard deviation (n - 1),
     and ``n`` is the number of samples in one.
     """
@@ -395,7 +407,7 @@ class Score:
     std: float | None = None
     n: int
     draws: int = 1
-    direction: Literal["min", "max"] = "min"
+    direction: Literal["min", "max", "floor"] = "min"
     unit: str = ""
     floor: float | None = None
     protocol: Mapping[str, Any] = field(default_factory=dict)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from inspect import isfunction
+from typing import Any, get_type_hints
 
 from genbench.contracts import CAPABILITIES
 from genbench.errors import GenbenchError, PluginError, suggest
@@ -59,7 +60,9 @@ def faults(registry: Registry, registration: Registration) -> Iterator[str]:
     yield from _settings_faults(registry, kind, name)
 
 
-def _class_faults(cls: Any, registration: Registration) -> Iterator[str]:
+def _class_faults(target: Any, registration: Registration) -> Iterator[str]:
+    # A model may be registered by a function; the class that it says it returns is looked at.
+    cls = get_type_hints(target).get("return", target) if isfunction(target) else target
     needed = [*METHODS[registration.kind]]
     if registration.kind == "model":
         for capability in registration.capabilities:

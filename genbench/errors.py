@@ -26,7 +26,7 @@ turns an error into text and an exit code.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class GenbenchError(Exception):
@@ -48,7 +48,15 @@ class DivergedError(GenbenchError):
 
 
 class SamplingError(GenbenchError):
-    """A sampler can't go on: it accepts nothing, or its chain left the finite numbers."""
+    """A sampler can't go on: it accepts nothing, or its chain left the finite numbers.
+
+    ``places`` says which of the samples asked for it had yielded by then, where these are not
+    the first ones.
+    """
+
+    def __init__(self, message: str, *, places: Sequence[int] | None = None) -> None:
+        self.places = places
+        super().__init__(message)
 
 
 class UsageError(GenbenchError):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +29,7 @@ from genbench.contracts import (
     SampleContext,
     Sampler,
     Score,
+    Split,
 )
 from genbench.draws import draw_seeds, mean_of_draws
 from genbench.errors import IncompatibleError, PluginError, SamplingError, UsageError
@@ -41,6 +42,7 @@ MOST_SAMPLES = 10_000
 
 Samplers = Sequence[tuple[Part, Sampler]]
 Metrics = Sequence[tuple[Part, Metric]]
+Rows = np.ndarray[Any, np.dtype[np.int64]]
 
 _LACKS = {
     "generates": "that generates",
@@ -135,31 +137,38 @@ def sample_context(
 ) -> SampleContext:
     """What a sampler gets: a fresh generator of ``seed``, and real samples as a model's ``h``."""
 
-    def held_out(count: int) -> Iterator[Tensor]:
-        yield from _as_h(model, data.test.x[:count], device, batch_size)
+    def of_test(count: int) -> Rows:
+        # At random: a folder of pictures is sorted by class.
+        return np.sort(np.random.default_rng(seed).permutation(len(data.test.x))[:count])
 
-    def training(count: int) -> Iterator[Tensor]:
-        rows = np.random.default_rng(seed).integers(len(data.train.x), size=count)
-        for start in range(0, count, batch_size):
-            chosen = data.train.x[np.sort(rows[start : start + batch_size])]
-            yield from _as_h(model, chosen, device, batch_size)
+    def of_training(count: int) -> Rows:
+        return np.random.default_rng(seed).integers(len(data.train.x), size=count)
+
+    def samples_of(split: Split, rows: Callable[[int], Rows]) -> Callable[[int], Iterator[Tensor]]:
+        return lambda count: _as_h(model, split.x, rows(count), device, batch_size)
+
+    def labels_of(split: Split, rows: Callable[[int], Rows]) -> Callable[[int], Tensor] | None:
+        y = split.y
+        return None if y is None else lambda count: torch.from_numpy(np.asarray(y[rows(count)]))
 
     return SampleContext(
         device=device,
         generator=torch.Generator().manual_seed(seed),
         batch_size=batch_size,
         labels=labels,
-        real=held_out,
-        training=training,
+        real=samples_of(data.test, of_test),
+        training=samples_of(data.train, of_training),
+        real_labels=labels_of(data.test, of_test),
+        training_labels=labels_of(data.train, of_training),
     )
 
 
 def _as_h(
-    model: Any, x: np.ndarray[Any, Any], device: torch.device, batch_size: int
+    model: Any, x: np.ndarray[Any, Any], rows: Rows, device: torch.device, batch_size: int
 ) -> Iterator[Tensor]:
-    """Real samples as the model's discriminator sees them, minibatch by minibatch."""
-    for start in range(0, len(x), batch_size):
-        batch = torch.from_numpy(np.array(x[start : start + batch_size])).to(device)
+    """Those rows of x as the model's discriminator sees them, minibatch by minibatch."""
+    for start in range(0, len(rows), batch_size):
+        batch = torch.from_numpy(np.asarray(x[rows[start : start + batch_size]])).to(device)
         batch = to_float(batch) if batch.dtype == torch.uint8 else batch
         with torch.no_grad():
             yield model.embed(batch) if isinstance(model, Embeds) else batch
@@ -280,7 +289,7 @@ class _Sheet:
             context.data,
             device=context.device,
             seed=context.seed,
-            labels=_labels(context),
+            labels=scored_labels(context.model, context.data, context.n, context.seed),
             batch_size=context.batch_size,
         )
         draw = iter(sampler.draw(context.model, context.n, asked))
@@ -328,12 +337,12 @@ def _own_randomness(context: MetricContext) -> Iterator[None]:
         yield
 
 
-def _labels(context: MetricContext) -> Tensor | None:
+def scored_labels(model: Any, data: Data, n: int, seed: int) -> Tensor | None:
     """Classes for a conditional model, as frequent as in the training split; else None."""
-    if not isinstance(context.model, Conditional):
+    if not isinstance(model, Conditional):
         return None
-    order = np.random.default_rng(context.seed)
-    y = context.data.train.y
+    order = np.random.default_rng(seed)
+    y = data.train.y
     if y is None:
-        return torch.from_numpy(order.integers(context.model.classes, size=context.n))
-    return torch.from_numpy(np.asarray(order.choice(y, size=context.n), dtype=np.int64))
+        return torch.from_numpy(order.integers(model.classes, size=n))
+    return torch.from_numpy(np.asarray(order.choice(y, size=n), dtype=np.int64))

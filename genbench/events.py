@@ -1,7 +1,7 @@
 """What the engine tells: plain frozen records; the recorder and the progress display listen.
 
-Order within an epoch: StepsDone (many), EpochDone, Evaluated (perhaps), Checkpointed. An epoch is
-*reported* to a person at Checkpointed, so that a reported epoch is never lost.
+Order within an epoch: StepsDone (many), EpochDone, Evaluated and Warned (perhaps), Checkpointed.
+An epoch is *reported* to a person at Checkpointed, so that a reported epoch is never lost.
 Epochs count from 1 across the stages of a run; steps count optimizer iterations from 1 across them.
 """
 
@@ -31,7 +31,8 @@ class StageStarted:
 class StepsDone:
     """Recorded values of some steps: each key with its steps and values (means over a window).
 
-    Keys are ``optimizer/term`` (and ``optimizer/loss`` for the sum) or ``monitor/name``.
+    Keys are ``optimizer/term`` (and ``optimizer/loss`` for the sum), ``monitor/name``, or, told
+    after EpochDone at its step, ``watch/score``.
     ``seconds`` are those of training in the open epoch so far.
     """
 
@@ -80,6 +81,15 @@ class Evaluated:
     diagnostics: Mapping[str, float] = field(default_factory=dict)
     skipped: Mapping[str, str] = field(default_factory=dict)
     pictures: Mapping[str, Picture] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Warned:
+    """A sign of sickness after an epoch: its kind (see `genbench.health`), and what to try."""
+
+    epoch: int
+    kind: str
+    message: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,6 +142,7 @@ Event = (
     | StepsDone
     | EpochDone
     | Evaluated
+    | Warned
     | ArtifactMade
     | Checkpointing
     | Checkpointed

@@ -27,8 +27,9 @@ class Register(Protocol):
 
     ``target`` names the class; ``settings`` its settings class (a module without torch);
     ``presets`` a tuple of `genbench.Preset`; ``family`` the group in listings; ``source`` the
-    paper or document; ``capabilities`` names of `genbench.contracts.CAPABILITIES`. A name that
-    is taken raises PluginError with both owners.
+    paper or document; ``capabilities`` names of `genbench.contracts.CAPABILITIES`; ``watch``, of a
+    metric, that it is taken between epochs too, on few samples (it must be cheap, see
+    `genbench.MetricContext.quick`). A name that is taken raises PluginError with both owners.
     """
 
     def __call__(
@@ -42,6 +43,7 @@ class Register(Protocol):
         family: str = "",
         source: str = "",
         capabilities: tuple[str, ...] = (),
+        watch: bool = False,
     ) -> None:
         """Register one name."""
 

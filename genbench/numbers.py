@@ -24,6 +24,16 @@ def number(value: float | None, digits: int = 4) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+def measured(value: float | None, std: float | None, draws: int = 1) -> str:
+    """A score as a person reads it: '33.14', or '33.14 ± 0.5 (5 draws)'.
+
+    >>> [measured(33.14159, None), measured(33.14159, 0.5, 5), measured(2.0, 0.25)]
+    ['33.14', '33.14 ± 0.5 (5 draws)', '2 ± 0.25']
+    """
+    spread = f" ± {number(std, 2)}" if std is not None else ""
+    return f"{number(value)}{spread}" + (f" ({draws} draws)" if draws > 1 else "")
+
+
 def duration(seconds: float | None) -> str:
     """Seconds as a person says them: '0.42 s', '54.2 s', '12 min 5 s', '3 h 20 min'.
 

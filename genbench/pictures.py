@@ -1,7 +1,7 @@
-"""Sample grids as PNG: from one fixed noise, so that pictures can be compared across epochs.
+"""Pictures of samples as PNG: from one fixed noise, so that they can be compared across epochs.
 
-Images are float (N, C, H, W) in [-1, 1] or uint8; small ones are drawn at a whole multiple of
-their size. Point data has no grid.
+Images are float (N, C, H, W) in [-1, 1] or uint8, shown in a grid; small ones are drawn at a whole
+multiple of their size. Points in the plane, float (N, 2), are a scatter over the data.
 """
 
 from __future__ import annotations
@@ -18,9 +18,13 @@ from torchvision.utils import make_grid
 
 from genbench.contracts import Conditional, Data, Generates
 from genbench.pixels import to_float, to_uint8
+from genbench.scatter import scatter
 
 COUNT, COLUMNS = 64, 8
 """Samples of a grid, and how many stand in a row."""
+
+POINTS, BENEATH = 2_000, 5_000
+"""Samples of a scatter, and the held-out points that lie beneath them."""
 
 SMALLEST_SIDE = 56
 """Pixels that an image's longer side is drawn with at least."""
@@ -50,17 +54,24 @@ def picture_epochs(stages: Sequence[tuple[str, int]], every: int) -> frozenset[i
     return frozenset(chosen)
 
 
-def fixed_samples(model: Generates, data: Data, *, seed: int, n: int = COUNT) -> Tensor:
-    """``n`` samples (n, C, H, W), uint8 on the CPU, from the noise that ``seed`` names.
+def fixed_samples(model: Generates, data: Data, *, seed: int, n: int | None = None) -> Tensor:
+    """``n`` samples (default: `default_count`) on the CPU, from the noise that ``seed`` names.
 
-    The model is in eval mode. A conditional model draws the classes in turn.
+    Images as uint8 (n, C, H, W), points as float (n, D). The model is in eval mode. A conditional
+    model draws the classes in turn.
     """
+    n = default_count(data) if n is None else n
     with torch.no_grad():
         z = model.prior(n, torch.Generator().manual_seed(seed))
         y = None
         if isinstance(model, Conditional):
             y = torch.arange(n, device=z.device) % model.classes
-        return as_images(model.render(model.generate(z, y)), data)
+        return as_shown(model.render(model.generate(z, y)), data)
+
+
+def default_count(data: Data) -> int:
+    """How many samples make a picture of such data."""
+    return COUNT if has_images(data) else POINTS
 
 
 def reconstruction_pairs(model: Any, data: Data, device: torch.device, n: int = 32) -> Tensor:
@@ -77,8 +88,18 @@ def reconstruction_pairs(model: Any, data: Data, device: torch.device, n: int = 
 
 
 def has_pictures(data: Data) -> bool:
-    """Whether samples of this data can be drawn: images, or what renders to images."""
+    """Whether samples of this data can be drawn: images, or points in the plane."""
+    return has_images(data) or data.spec.shape == (2,)
+
+
+def has_images(data: Data) -> bool:
+    """Whether samples of this data are images, or what renders to images."""
     return data.spec.is_image or data.render is not None
+
+
+def as_shown(samples: Tensor, data: Data) -> Tensor:
+    """Samples (N, *shape) as they are kept on the CPU: images by `as_images`, points as float32."""
+    return as_images(samples, data) if has_images(data) else samples.detach().float().cpu()
 
 
 def as_images(samples: Tensor, data: Data) -> Tensor:
@@ -91,6 +112,15 @@ def as_images(samples: Tensor, data: Data) -> Tensor:
 def picture_path(folder: Path, name: str, sampler: str, epoch: int) -> Path:
     """Where a run keeps what a metric shows of a sampler's draw (``""``: of the model itself)."""
     return folder / "pictures" / f"{name}-{sampler or 'model'}-{epoch:04d}.png"
+
+
+def save_samples(samples: Tensor, data: Data, path: Path, *, columns: int = COLUMNS) -> None:
+    """Write samples, as `as_shown` gives them, as one PNG: a grid, or a scatter over the data."""
+    if has_images(data):
+        save_grid(samples, path, columns=columns)
+        return
+    picture = scatter(samples.numpy(), np.array(data.test.x[:BENEATH]))
+    save_image(torch.from_numpy(picture).permute(2, 0, 1), path)
 
 
 def save_grid(images: Tensor, path: Path, *, columns: int = COLUMNS) -> None:

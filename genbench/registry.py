@@ -42,6 +42,7 @@ class Registration:
     family: str = ""
     source: str = ""
     capabilities: tuple[str, ...] = ()
+    watch: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -49,6 +49,7 @@ class Request:
     samples: int | None = None
     repeats: int | None = None
     log_every: int | None = None
+    watch: bool | None = None
     preset: str | None = None
     sets: Sequence[str] = ()
     samplers: Sequence[str] = ()
@@ -212,10 +213,14 @@ def _default_samplers(model: Registration, registry: Registry) -> tuple[str, ...
 
 
 def _default_metrics(model: Registration, data: DataSpec, registry: Registry) -> tuple[str, ...]:
-    """What can be measured at once, offline: distances for samples, error for reconstructions."""
-    names = []
+    """What can be measured at once, offline: distances for samples, error for reconstructions.
+
+    Labelled points are taken for modes, one a class.
+    """
+    names: list[str] = []
     if not model.capabilities or "generates" in model.capabilities:
-        names = ["fd_clf", "fd_pixel"] if data.is_image and data.classes else ["fd_pixel"]
+        labelled = ["fd_clf"] if data.is_image else ["modes", "high_quality", "mode_kl"]
+        names = [*(labelled if data.classes else ()), "fd_pixel"]
     if "reconstructs" in model.capabilities:
         names.append("reconstruction")
     return _registered("metric", names, registry)

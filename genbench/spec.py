@@ -36,7 +36,8 @@ class RunSpec:
     grids at the first, the last and a few between. ``samples`` is the number of samples scored
     (None: as many as the test split has, 10,000 at most), ``repeats`` that of the draws that a
     score is the mean of. ``log_every`` is the window, in steps,
-    over which recorded losses are averaged.
+    over which recorded losses are averaged. ``watch``: cheap metrics of few samples between epochs,
+    which move no number of the training.
     """
 
     model: str
@@ -57,6 +58,7 @@ class RunSpec:
     samples: int | None = None
     repeats: int = 1
     log_every: int = 10
+    watch: bool = True
     samplers: tuple[Part, ...] = (Part(name="plain"),)
     metrics: tuple[Part, ...] = ()
     parents: tuple[str, ...] = ()
@@ -91,7 +93,7 @@ class RunSpec:
 
     def _hash(self, leave_out: tuple[str, ...]) -> str:
         values = asdict(self)
-        for name in ("preset", "log_every", *leave_out):
+        for name in ("preset", "log_every", "watch", *leave_out):
             del values[name]
         for name, default in _LATER.items():
             if values[name] == default:

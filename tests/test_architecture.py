@@ -26,6 +26,7 @@ LEVELS = {
     "hookspecs": 0,
     "numbers": 0,
     "pixels": 0,
+    "scatter": 0,
     "contracts": 1,
     "spec": 1,
     "templates": 1,
@@ -46,6 +47,7 @@ LEVELS = {
     "testing": 5,
     "report": 5,
     "runner": 7,
+    "study": 7,
     "examination": 6,
     "cli": 8,
     "__main__": 9,
@@ -57,6 +59,7 @@ APART = {
     "registry": {"engine", "store", "settings", "torch", "numpy"},
     "resolve": {"engine", "store", "torch", "numpy"},
     "evaluate": {"store", "registry"},
+    "study": {"engine", "torch", "numpy"},
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import struct
 import subprocess
 import sys
@@ -57,6 +58,7 @@ def test_every_command_of_the_documentation_runs(page, tmp_path, monkeypatch):
     small_mnist(tmp_path / "data", "MNIST")
     small_mnist(tmp_path / "data", "FashionMNIST")
     small_pictures(tmp_path / "pictures")
+    shutil.copytree(ROOT / "studies", tmp_path / "studies")
     shown = commands(page)
     if not shown:
         pytest.skip(f"{page.name} shows no command")

@@ -27,6 +27,7 @@ GROUPS = {
     "sampling": ("evaluate", "sample"),
     "reading": ("runs", "show", "diff", "query"),
     "comparing": ("compare", "report"),
+    "studying": ("study",),
     "listing": ("models", "datasets", "samplers", "metrics", "presets", "info"),
     "plugins": ("plugins",),
     "doctor": ("doctor",),

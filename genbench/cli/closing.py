@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from genbench.cli.output import print_json
 from genbench.cli.session import say
-from genbench.numbers import duration, number
+from genbench.numbers import duration, measured, number
 
 if TYPE_CHECKING:
     from genbench.store import Store
@@ -33,6 +33,7 @@ def print_result(store: Store, run_id: str) -> None:
             "train_s": run.train_s,
             "wall_s": run.wall_s,
             "scores": [score_as_json(score) for score in store.scores(run.id)],
+            "warnings": [vars(warning) for warning in store.warnings(run.id)],
         }
     )
 
@@ -44,6 +45,7 @@ def score_as_json(score: ScoreRecord) -> dict[str, Any]:
         "value": score.value,
         "std": score.std,
         "n": score.n,
+        "draws": score.draws,
         "floor": score.floor,
         "ratio": ratio_to_floor(score),
         "direction": score.direction,
@@ -75,6 +77,8 @@ def say_closing(store: Store, run: Run, *, seconds: float) -> None:
     )
     last = max((score.epoch for score in store.scores(run.id)), default=0)
     say_scores([score for score in store.scores(run.id) if score.epoch == last])
+    for warning in store.warnings(run.id):
+        say(f"  warning after epoch {warning.epoch}: {warning.message}")
     for artifact in store.artifacts(run.id):
         if Path(artifact.path).parent == Path():
             say(f"  {artifact.kind}: {_short(store.folder(run.id) / artifact.path)}")
@@ -88,7 +92,7 @@ def say_scores(scores: Sequence[ScoreRecord]) -> None:
         (
             score.metric,
             score.sampler or "-",
-            f"{number(score.value)} {score.unit}".strip(),
+            f"{measured(score.value, score.std, score.draws)} {score.unit}".strip(),
             number(score.floor),
             number(ratio_to_floor(score), 3),
             f"{score.n:,}",

@@ -22,12 +22,14 @@ from genbench.events import (
     Resumed,
     StageStarted,
     StepsDone,
+    Warned,
 )
-from genbench.numbers import duration, number
+from genbench.numbers import duration, measured, number
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
+    from genbench.contracts import Score
     from genbench.store.records import Run
 
 SECONDS_BETWEEN_LINES = 0.5
@@ -60,7 +62,7 @@ class Display:
         self._reported = 0
         self._step = 0
         self._stage_epoch = 0
-        self._held: list[Evaluated] = []
+        self._held: list[Evaluated | Warned] = []
         self._last_line = float("-inf")
 
     def __enter__(self) -> Display:
@@ -96,7 +98,9 @@ class Display:
                 self._advance(event.step)
             case Evaluated():
                 self._held.append(event)
-                self._show_scores()
+                self._show_held()
+            case Warned():
+                self._held.append(event)
             case Checkpointed():
                 self._report(event)
             case Resumed():
@@ -125,7 +129,7 @@ class Display:
             self._reported, self._step = done.epoch, done.step
             self._stage_epoch = done.stage_epoch
             self._show_epoch(done)
-            self._show_scores()
+            self._show_held()
 
     def _show_epoch(self, done: EpochDone) -> None:
         total = self._stage.epochs if self._stage is not None else done.stage_epoch
@@ -139,16 +143,26 @@ class Display:
             of = f"{done.epoch:>{len(str(self._epochs))}}/{self._epochs}"
             self.screen.line(f"epoch {of}  {done.stage}  {losses}  {duration(done.train_s)}")
 
-    def _show_scores(self) -> None:
+    def _show_held(self) -> None:
         safe = [held for held in self._held if held.epoch <= self._reported]
         self._held = [held for held in self._held if held not in safe]
-        for evaluated in safe:
-            scores = ", ".join(f"{s.metric} {number(s.value)}" for s in evaluated.scores)
-            if scores:
-                of = f" ({evaluated.sampler})" if evaluated.sampler else ""
-                self.screen.line(f"scores after epoch {evaluated.epoch}{of}: {scores}")
-            for metric, reason in evaluated.skipped.items():
-                self.screen.line(f"no {metric}: {reason}")
+        for held in safe:
+            if isinstance(held, Warned):
+                self.screen.line(f"warning after epoch {held.epoch}: {held.message}")
+            else:
+                self._show_scores(held)
+
+    def _show_scores(self, evaluated: Evaluated) -> None:
+        scores = ", ".join(f"{s.metric} {_measured(s)}" for s in evaluated.scores)
+        if scores:
+            of = f" ({evaluated.sampler})" if evaluated.sampler else ""
+            self.screen.line(f"scores after epoch {evaluated.epoch}{of}: {scores}")
+        for metric, reason in evaluated.skipped.items():
+            self.screen.line(f"no {metric}: {reason}")
+
+
+def _measured(score: Score) -> str:
+    return measured(score.value, score.std, score.draws)
 
 
 def losses_in_words(losses: Mapping[str, float], *, every_term: bool = False) -> str:

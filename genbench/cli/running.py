@@ -65,6 +65,10 @@ def run(
     log_every: Annotated[
         int | None, typer.Option(help="Steps that a recorded loss is a mean of.")
     ] = None,
+    watch: Annotated[
+        bool | None,
+        typer.Option("--watch/--no-watch", help="Look for collapse between epochs."),
+    ] = None,
     samples: Annotated[int | None, typer.Option(help="Number of samples scored.")] = None,
     repeats: Annotated[int | None, typer.Option(help="Draws that a score is the mean of.")] = None,
     config: Annotated[Path | None, typer.Option(help="A TOML file of settings.")] = None,
@@ -96,6 +100,7 @@ def run(
         evaluate_every=evaluate_every,
         sample_every=sample_every,
         log_every=log_every,
+        watch=watch,
         samples=samples,
         repeats=repeats,
         preset=preset,

@@ -76,7 +76,10 @@ def sample(
     out: Annotated[
         str | None, typer.Option(help="grid.png, samples.npz or folder/ (default: a grid).")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the noise.")] = 0,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the noise (0).")] = None,
+    as_scored: Annotated[
+        bool, typer.Option("--as-scored", help="The samples that the run's scores are taken on.")
+    ] = False,
     label: Annotated[int | None, typer.Option(help="A class, of a conditional model.")] = None,
     device: Device = None,
     store: StoreOption = None,
@@ -86,8 +89,11 @@ def sample(
 ) -> None:
     """Draw samples of a stored run into a picture, an array file or a folder."""
     from genbench.cli.output import print_json
+    from genbench.errors import UsageError
     from genbench.store import Store
 
+    if as_scored and (seed is not None or label is not None):
+        raise UsageError("--as-scored has seed and classes of its own; leave --seed, --label out")
     with Store.open(SESSION.store_url(store), mode="read") as opened:
         run_id, spec = _find(opened, reference)
         [part] = _parts("sampler", [sampler], sets, spec) or ()
@@ -103,7 +109,7 @@ def sample(
                 out=path,
                 n=count,
                 sampler=part,
-                seed=seed,
+                seed=None if as_scored else seed or 0,
                 label=label,
                 **hooks,
             )
@@ -178,9 +184,12 @@ def _tell(
     from genbench.cli.output import print_json
 
     new = store.scores(run_id)[before:]
-    skipped = {name: why for record in evaluated for name, why in record.skipped.items()}
-    for name, why in skipped.items():
-        say(f"no {name}: {why}")
+    reasons: dict[str, list[str]] = {}
+    for record in evaluated:
+        for name, why in record.skipped.items():
+            reasons.setdefault(why, []).append(name)
+    for why, names in reasons.items():
+        say(f"no {', '.join(names)}: {why}")
     if as_json:
         scores = [score_as_json(score) for score in new]
         status = str(store.run(run_id).status)

@@ -25,7 +25,19 @@ if TYPE_CHECKING:
     from genbench.store.records import Epoch, Run, ScoreRecord, StageRecord
 
 
-_NUMBERS = {"epochs", "epoch", "mean", "score", "std", "n", "floor", "× floor", "bytes", "seconds"}
+_NUMBERS = {
+    "epochs",
+    "epoch",
+    "mean",
+    "score",
+    "std",
+    "draws",
+    "n",
+    "floor",
+    "× floor",
+    "bytes",
+    "seconds",
+}
 _NUMBERS |= {"prepare s", "train s", "s/epoch"}
 """Columns that are aligned right."""
 
@@ -60,6 +72,7 @@ def _as_json(store: Store, identity: str) -> dict[str, Any]:
         "stages": [vars(stage) for stage in store.stages(identity)],
         "epochs": [_epoch(epoch) for epoch in store.epochs(identity)],
         "scores": [_score(score) for score in store.scores(identity)],
+        "warnings": [vars(warning) for warning in store.warnings(identity)],
         "diagnostics": _draws(store, identity),
         "artifacts": [
             {**vars(artifact), "path": str(store.folder(identity) / artifact.path)}
@@ -136,7 +149,20 @@ def _print_tables(store: Store, identity: str, format: Format) -> None:
     losses = epochs[-1].losses if epochs else {}
     title = f"Losses, means of epoch {epochs[-1].epoch}" if epochs else ""
     table(title, ("name", "mean"), [(key, _nan(value)) for key, value in losses.items()])
-    columns = ("metric", "score", "std", "n", "floor", "× floor", "sampler", "epoch", "seconds")
+    warnings = [(warning.epoch, warning.message) for warning in store.warnings(identity)]
+    table("Warnings", ("epoch", "warning"), warnings)
+    columns = (
+        "metric",
+        "score",
+        "std",
+        "draws",
+        "n",
+        "floor",
+        "× floor",
+        "sampler",
+        "epoch",
+        "seconds",
+    )
     taken = store.scores(identity)
     scores = [score for score in taken if score.epoch == taken[-1].epoch]
     earlier = len(taken) - len(scores)
@@ -192,7 +218,8 @@ def _stage_row(stage: StageRecord, epochs: Sequence[Epoch]) -> list[Any]:
 
 
 def _score_row(score: ScoreRecord) -> list[Any]:
-    row = [score.metric, _nan(score.value), number(score.std), score.n, number(score.floor)]
+    row = [score.metric, _nan(score.value), number(score.std), score.draws, score.n]
+    row += [number(score.floor)]
     row += [number(ratio(score.value, score.floor), 3), _sampler(score), score.epoch]
     return [*row, number(score.seconds, 3)]
 

@@ -154,6 +154,8 @@ def _row(
 def _is_best(row: Contender, column: Column, rows: Sequence[Contender]) -> bool:
     if column.metric not in row.scores or not math.isfinite(row.scores[column.metric].mean):
         return False
+    if column.direction == "floor":
+        return False  # what is near its floor is good: a column has no one extreme to mark
     values = [r.scores[column.metric].mean for r in rows if column.metric in r.scores]
     own = column.better(row.scores[column.metric].mean)
     return len(values) > 1 and own <= min(map(column.better, values))

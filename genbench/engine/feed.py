@@ -8,7 +8,7 @@ in each epoch, for the order differs), and a data set smaller than the batch is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from genbench.contracts import Split
 from genbench.engine.randomness import cpu_generator
+from genbench.errors import PluginError
 from genbench.pixels import to_float
 
 HOST_LIMIT = 2 * 2**30
@@ -25,26 +26,38 @@ HOST_LIMIT = 2 * 2**30
 Pair = tuple[Tensor, Tensor | None]
 
 
+Augment = Callable[[Tensor], Tensor]
+
+
 class Samples:
     """The samples of a split: ``x`` as floats on the device on demand, ``y`` as int64 or None."""
 
-    def __init__(self, x: Tensor | np.ndarray[Any, Any], y: Tensor | None, device: torch.device):
-        self._x, self._y, self._device = x, y, device
+    def __init__(
+        self,
+        x: Tensor | np.ndarray[Any, Any],
+        y: Tensor | None,
+        device: torch.device,
+        augment: Augment | None = None,
+    ):
+        self._x, self._y, self._device, self._augment = x, y, device, augment
 
     @classmethod
-    def of(cls, split: Split, device: torch.device) -> Samples:
+    def of(cls, split: Split, device: torch.device, augment: Augment | None = None) -> Samples:
         """Put a split on the device, or keep its memory map on the host where it doesn't fit."""
         y = None if split.y is None else torch.from_numpy(np.array(split.y, np.int64)).to(device)
         x: Tensor | np.ndarray[Any, Any] = split.x
         if _fits(split.x, device):
             x = torch.from_numpy(np.require(split.x, requirements=["C", "W"])).to(device)
-        return cls(x, y, device)
+        return cls(x, y, device, augment)
 
     def __len__(self) -> int:
         return len(self._x)
 
     def replaced(self, x: Tensor) -> Samples:
-        """The same labels with other values, such as latents, in place of ``x``."""
+        """The same labels with other values, such as latents, in place of ``x``.
+
+        They are not augmented: that is for what the data set holds.
+        """
         return Samples(x, self._y, self._device)
 
     @property
@@ -53,22 +66,35 @@ class Samples:
         return self._device if isinstance(self._x, Tensor) else torch.device("cpu")
 
     def take(self, index: Tensor) -> Pair:
-        """The samples at ``index`` (B,) as (B, ...) float, and their labels."""
+        """The samples at ``index`` (B,) as (B, ...) float, augmented, and their labels."""
         if isinstance(self._x, Tensor):
             x = self._x.index_select(0, index)
         else:
             x = self._upload(np.take(self._x, index.numpy(), axis=0))
         y = None if self._y is None else self._y.index_select(0, index.to(self._y.device))
-        return _as_float(x), y
+        return self._augmented(_as_float(x)), y
 
     def in_order(self, size: int) -> Iterator[Pair]:
-        """All samples in their own order, ``size`` at a time; the last portion may be short."""
+        """All samples as they are, in order, ``size`` at a time; the last portion may be short."""
         for start in range(0, len(self), size):
             x = self._x[start : start + size]
             if not isinstance(x, Tensor):
                 x = self._upload(np.array(x))
             y = None if self._y is None else self._y[start : start + size]
             yield _as_float(x), y
+
+    def _augmented(self, x: Tensor) -> Tensor:
+        """Raises PluginError where the data set's ``augment`` changes the shape or the type."""
+        if self._augment is None:
+            return x
+        with torch.no_grad():
+            made = self._augment(x)
+        if made.shape != x.shape or made.dtype != x.dtype:
+            raise PluginError(
+                f"the data set's augment made {made.dtype} {tuple(made.shape)} of {x.dtype} "
+                f"{tuple(x.shape)}; it must keep shape and type"
+            )
+        return made
 
     def _upload(self, rows: np.ndarray[Any, Any]) -> Tensor:
         x = torch.from_numpy(np.asarray(rows))

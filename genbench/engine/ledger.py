@@ -49,6 +49,8 @@ class Ledger:
     Windows of ``log_every`` steps end at its multiples, counted over the whole run; the last
     window of an epoch ends with it. A key is ``optimizer/term``, ``optimizer/loss`` for the sum,
     or ``monitor/name``; of an optimizer that several phases update, ``optimizer/phase.term``.
+    Gradient norms, which are measured once a window, are monitors too: ``monitor/d_grad_norm``,
+    or ``monitor/phase.d_grad_norm``.
     """
 
     def __init__(self, stage: Stage, *, log_every: int, device: torch.device) -> None:
@@ -56,6 +58,7 @@ class Ledger:
         updates = [name for phase in stage.phases for name in phase.updates]
         self._shared = {name for name in updates if updates.count(name) > 1}
         self._pages: dict[str, _Page] = {}
+        self._norms: dict[str, _Page] = {}
         self._epoch: dict[str, Mean] = {}
         self._window: dict[str, Mean] = {}
         self._window_end: dict[str, int] = {}
@@ -64,8 +67,10 @@ class Ledger:
     def record(self, update: Update, step: int, values: list[Tensor]) -> None:
         """Note the values of one move at a step of the run; nothing waits for the device."""
         page = self._pages.get(update.phase.name) or self._open(update)
-        torch.stack(values, out=page.rows[len(page.steps)])
-        page.steps.append(step)
+        page.add(step, values[: page.width])
+        if len(values) > page.width:
+            norms = self._norms.get(update.phase.name) or self._open_norms(update)
+            norms.add(step, values[page.width :])
 
     def read(self, step: int, *, epoch_ends: bool = False) -> tuple[Series, DivergedError | None]:
         """Take in all rows up to ``step``: the series of the windows that are complete.
@@ -73,7 +78,8 @@ class Ledger:
         Where a loss is not finite, the series end before its step, and the error to be raised
         comes with them. Monitors may be what they like.
         """
-        rows = [(page, page.take()) for page in self._pages.values()]
+        pages = (*self._pages.values(), *self._norms.values())
+        rows = [(page, page.take()) for page in pages if page.steps]
         found = [first for page, taken in rows for first in page.first_nonfinite(taken)]
         bad = min(found, key=lambda error: error[0], default=None)
         series: Series = {}
@@ -124,6 +130,16 @@ class Ledger:
         self._pages[phase.name] = page
         return page
 
+    def _open_norms(self, update: Update) -> _Page:
+        phase = update.phase
+        names = tuple(
+            f"{phase.name}.{norm}" if owner in self._shared else norm
+            for owner, norm in zip(phase.updates, update.norms, strict=True)
+        )
+        page = _Page(phase.name, {MONITOR: names}, set(), ROWS * phase.repeat, self._device)
+        self._norms[phase.name] = page
+        return page
+
     def _add(self, key: str, step: int, value: float, series: Series) -> None:
         end = -(-step // self._log_every) * self._log_every
         if key in self._window and self._window_end[key] != end:
@@ -157,7 +173,13 @@ class _Page:
         }
         self._names = [self._prefix[owner] + name for owner, name in self._columns]
         self.keys = {*self._names, *self._sums}
-        self.rows = torch.empty(rows, len(self._columns), device=device)
+        self.width = len(self._columns)
+        self.rows = torch.empty(rows, self.width, device=device)
+
+    def add(self, step: int, values: list[Tensor]) -> None:
+        """Write one row on the device."""
+        torch.stack(values, out=self.rows[len(self.steps)])
+        self.steps.append(step)
 
     def take(self) -> list[tuple[int, list[float]]]:
         """The unread rows with their steps; waits for the device."""

@@ -97,7 +97,7 @@ class Trainer:
         model.nets.to(device)
         self.players = build_players(model, clip_norm=spec.clip_norm)
         self.averaging = Averaging(model, spec.ema)
-        self.train_samples = Samples.of(data.train, device)
+        self.train_samples = Samples.of(data.train, device, data.augment)
         self.test_samples = None
         if any(stage.validate is not None for stage in self.stages):
             self.test_samples = Samples.of(data.test, device)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from genbench.contracts import Model, Optimizer, Schedule
 from genbench.errors import PluginError, suggest
@@ -23,10 +23,17 @@ class Player:
     optimizer: torch.optim.Optimizer
     clip_norm: float | None
 
-    def clip(self) -> None:
-        """Scale the gradients so that their norm over all parameters is at most ``clip_norm``."""
+    def clip(self, *, measure: bool = False) -> Tensor | None:
+        """Scale the gradients so that their norm over all parameters is at most ``clip_norm``.
+
+        Returns the norm before that (0-dim, on the device) where ``measure`` asks for it.
+        """
         if self.clip_norm is not None:
-            nn.utils.clip_grad_norm_(self.parameters, self.clip_norm)
+            norm = nn.utils.clip_grad_norm_(self.parameters, self.clip_norm)
+        elif measure:
+            grads = [p.grad for p in self.parameters if p.grad is not None]
+            norm = nn.utils.get_total_norm(grads)
+        return norm.float() if measure else None
 
     def step(self, step: int, steps: int) -> None:
         """Move the parameters at the rate of iteration ``step`` of ``steps``."""

@@ -64,13 +64,14 @@ def ready(
             precision=spec.precision,
             compile=spec.compile,
             accumulate=spec.accumulate,
+            measure_every=max(1, spec.log_every // phase.every),
         )
         for phase in stage.phases
     )
     learning = updated_nets(players, [name for phase in stage.phases for name in phase.updates])
     begun = time.perf_counter()
     samples = _prepared(index, stage, model, train, spec.seed, device)
-    prepare_s = time.perf_counter() - begun if stage.prepare else 0.0
+    prepare_s = time.perf_counter() - begun if stage.prepare or stage.survey else 0.0
     set_modes(model.nets, learning)
     width = max(phase.repeat for phase in stage.phases)
     return StageRun(
@@ -119,6 +120,9 @@ def validation(
 def _prepared(
     index: int, stage: Stage, model: Model, train: Samples, seed: int, device: torch.device
 ) -> Samples:
+    if stage.survey is not None:
+        with evaluation(model, device), torch.no_grad():
+            stage.survey(x for x, _ in train.in_order(PORTION))
     if stage.prepare is None:
         return train
     generator = cpu_generator(seed, "prepare", index)

@@ -24,9 +24,16 @@ from genbench.errors import PluginError, suggest
 Layout = dict[str, tuple[str, ...]]
 """The names that a loss returns: optimizer -> its terms, and ``MONITOR`` -> its values, last."""
 
+NORM = "_grad_norm"
+"""What the gradient norm of optimizer ``d`` is called, as a monitor: ``d_grad_norm``."""
+
 
 class Update:
     """A phase, ready to be called with batches; each call returns the values of its `layout`.
+
+    Each ``measure_every``-th move (0: none) returns after them the gradient norms of its
+    optimizers, before clipping. Which moves these are depends on the stage's step alone, so that a
+    resumed run measures the same ones.
 
     With ``accumulate`` k a batch is worked off in k portions, each loss weighted by its share:
     the gradient of the whole batch where the loss is a mean over samples (not through BatchNorm,
@@ -43,13 +50,16 @@ class Update:
         precision: str = "fp32",
         compile: bool = False,
         accumulate: int = 1,
+        measure_every: int = 0,
     ) -> None:
         self.phase = phase
+        self.norms = tuple(f"{name}{NORM}" for name in phase.updates)
         self.layout: Layout | None = None
         self._players = [_player(phase, name, players) for name in phase.updates]
         self._parameters = [p for player in self._players for p in player.parameters]
         self._others = _others(model.nets, self._parameters)
         self._device, self._precision, self._accumulate = device, precision, accumulate
+        self._measure_every = measure_every
         self._loss = _compiled(phase) if compile and phase.compile else phase.loss
 
     def __call__(self, batch: Batch) -> list[Tensor]:
@@ -63,14 +73,18 @@ class Update:
         else:
             values = self._accumulated(batch)
             terms = self._terms(values)
-        for player in self._players:
-            player.clip()
+        measure = self._measures(batch.step)
+        norms = [player.clip(measure=measure) for player in self._players]
         for player in self._players:
             player.step(batch.step, batch.steps)
         if self.phase.after is not None:
             with torch.no_grad():
                 self.phase.after(terms)
-        return values
+        return [*values, *(norm for norm in norms if norm is not None)]
+
+    def _measures(self, step: int) -> bool:
+        every = self._measure_every
+        return every > 0 and step // self.phase.every % every == 0
 
     def _accumulated(self, batch: Batch) -> list[Tensor]:
         sums: list[Tensor] = []
@@ -152,6 +166,11 @@ def check_terms(phase: Phase, terms: Terms, device: torch.device) -> Layout:
         if "loss" in named and len(named) > 1 and owner != MONITOR:
             raise PluginError(f"{where}: a term may be called 'loss' only where it is the only one")
         for name, value in named.items():
+            if owner == MONITOR and name.endswith(NORM):
+                raise PluginError(
+                    f"{where}: the monitor '{name}' must have another name; the engine records "
+                    f"the gradient norm of each optimizer as 'OPTIMIZER{NORM}'"
+                )
             if not isinstance(value, Tensor) or value.dim() or value.device.type != device.type:
                 raise PluginError(
                     f"{where}: '{owner}/{name}' must be a 0-dim tensor on {device.type}, "

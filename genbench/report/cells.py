@@ -77,7 +77,7 @@ def _columns(table: Table) -> Iterator[tuple[Heading, list[Cell]]]:
 
 def _metric(column: Column, rows: tuple[Row, ...]) -> Iterator[tuple[Heading, list[Cell]]]:
     unit = f", {column.unit}" if column.unit else ""
-    better = "lower" if column.direction == "min" else "higher"
+    better = {"min": "lower", "max": "higher"}.get(column.direction, "near its floor")
     about = f"mean ± sd over seeds{unit}; {better} is better"
     text = f"{column.metric} {ARROWS.get(column.direction, '')}"
     cells = [

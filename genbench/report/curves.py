@@ -98,7 +98,7 @@ def loss_panels(store: Store, contender: Contender, epochs: Sequence[Epoch]) -> 
         return []
     run = contender.first.run
     prepare = {stage.name: stage.prepare_s for stage in contender.first.stages}
-    clock = _Clock(epochs, prepare)
+    clock = Clock(epochs, prepare)
     keys = [key for key in store.keys(run) if key.endswith("/loss") and not key.startswith("test/")]
     series = {key: store.series(run, key) for key in keys}
     panels = []
@@ -131,7 +131,7 @@ def loss_panels(store: Store, contender: Contender, epochs: Sequence[Epoch]) -> 
     return [panel for panel in panels if panel.curves]
 
 
-class _Clock:
+class Clock:
     """Steps -> training seconds since the run began: exact at each epoch's end, linear between."""
 
     def __init__(self, epochs: Sequence[Epoch], prepare_s: Mapping[str, float]) -> None:

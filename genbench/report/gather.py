@@ -16,6 +16,7 @@ from genbench.compare import (
     tabulate,
 )
 from genbench.report.curves import Panel, loss_panels, score_panels
+from genbench.report.signs import sign_panels, told
 from genbench.store import Store
 from genbench.store.records import Artifact, Epoch
 
@@ -53,6 +54,8 @@ class Section:
     table: Table
     scores: tuple[Panel, ...]
     losses: tuple[Panel, ...]
+    signs: tuple[Panel, ...]
+    warnings: tuple[str, ...]
     galleries: tuple[Gallery, ...]
 
 
@@ -89,15 +92,19 @@ def _section(
     people = list({row.contender.first.experiment: row.contender for row in table.rows}.values())
     histories = {run: store.epochs(run) for c in people for run in (c.first.run,)}
     losses: list[Panel] = []
+    signs: list[Panel] = []
     galleries = []
     for contender in people:
         epochs = histories[contender.first.run]
         losses += loss_panels(store, contender, epochs)
+        signs += sign_panels(store, contender, epochs)
         galleries.append(pictures.gallery(contender, epochs, colours[contender.title]))
     return Section(
         table=table,
         scores=tuple(score_panels(store, table, colours)),
         losses=tuple(losses),
+        signs=tuple(signs),
+        warnings=tuple(text for contender in people for text in told(store, contender)),
         galleries=tuple(g for g in galleries if g.samples or g.reconstructions),
     )
 

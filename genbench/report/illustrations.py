@@ -25,6 +25,18 @@ def figures(title: str, under: str, panels: Sequence[Panel], prefix: str) -> str
     )
 
 
+def folded(title: str, under: str, panels: Sequence[Panel], prefix: str) -> str:
+    """The same, shut until a reader opens it; "" where there are none."""
+    drawn = list(_drawn(panels, prefix))
+    if not drawn:
+        return ""
+    return (
+        f'<details class="folded"><summary>{escape(title)} <small>{len(drawn)} figures</small>'
+        f'</summary>\n<p class="under">{escape(under)}</p>\n'
+        f'<div class="figures">\n{"".join(drawn)}</div></details>'
+    )
+
+
 def _drawn(panels: Sequence[Panel], prefix: str) -> Iterator[str]:
     for i, panel in enumerate(panels):
         svg = line_chart(

@@ -18,7 +18,13 @@ from genbench.report.commands import command
 from genbench.report.figures import COLOURS
 from genbench.report.findings import findings
 from genbench.report.gather import Report, Section
-from genbench.report.illustrations import figures, reconstructions, samples, strips
+from genbench.report.illustrations import (
+    figures,
+    folded,
+    reconstructions,
+    samples,
+    strips,
+)
 
 
 def render(report: Report, *, now: datetime | None = None) -> str:
@@ -108,12 +114,13 @@ def _section(section: Section, index: int) -> str:
         f'<h2 id="{_anchor(index)}-h">{escape(_name(table))}</h2>',
         f'<ul class="findings">{sentences}</ul>' if sentences else "",
         _table(table, grid(table), index, _colours(section)),
-        _remarks(table),
+        _remarks(table, section.warnings),
         figures("Score over training time", _SCORES_UNDER, section.scores, f"s{index}"),
         samples(section.galleries),
         strips(section.galleries),
         reconstructions(section.galleries),
         figures("Losses over training time", _LOSSES_UNDER, section.losses, f"l{index}"),
+        folded("Signs of health", _SIGNS_UNDER, section.signs, f"h{index}"),
         "</section>",
     ]
     return "\n".join(part for part in parts if part)
@@ -126,6 +133,12 @@ _SCORES_UNDER = (
 _LOSSES_UNDER = (
     "Of the run with the lowest seed, each stage by itself. Losses of different models can't be "
     "compared with each other."
+)
+
+
+_SIGNS_UNDER = (
+    "Of the run with the lowest seed: D's outputs on real and fake and how often it is right, the "
+    "norm of each player's gradient, and scores of some hundred samples between epochs."
 )
 
 
@@ -187,8 +200,9 @@ def _number(table: Table, column: Column) -> int:
     return table.columns.index(column) + 1
 
 
-def _remarks(table: Table) -> str:
-    warnings = [f'<li class="warning">{escape(text)}</li>' for text in table.warnings]
+def _remarks(table: Table, told: Sequence[str]) -> str:
+    texts = [*table.warnings, *told]
+    warnings = [f'<li class="warning">{escape(text)}</li>' for text in texts]
     notes = [f"<li>{escape(text)}</li>" for text in table.notes]
     items = "".join([*warnings, *notes])
     return f'<ul class="remarks">{items}</ul>' if items else ""

@@ -16,7 +16,7 @@ from genbench.contracts import Data, DataAccess, Metric, Model, Sampler
 from genbench.engine import drop_training_state, planned_epochs, resolve_device, train
 from genbench.errors import UsageError
 from genbench.evaluate import check_fit
-from genbench.events import Event, Listener
+from genbench.events import EpochDone, Event, Listener
 from genbench.registry import Registry
 from genbench.runner.ending import ending
 from genbench.runner.environment import environment
@@ -31,6 +31,7 @@ from genbench.runner.parts import (
     stoppable,
 )
 from genbench.runner.scoring import Scoring
+from genbench.runner.watching import Watch
 from genbench.spec import Part, RunSpec
 from genbench.store import Recorder, Store
 from genbench.store.records import Run, Status
@@ -47,6 +48,7 @@ class Job:
     samplers: Sequence[tuple[Part, Sampler]]
     metrics: Sequence[tuple[Part, Metric]]
     access: DataAccess
+    registry: Registry
 
     @property
     def stages(self) -> tuple[tuple[str, int], ...]:
@@ -154,6 +156,7 @@ def assemble(
         samplers=samplers,
         metrics=metrics,
         access=access,
+        registry=registry,
     )
 
 
@@ -170,6 +173,16 @@ def _carry_out(
     with ending(made.id, store, job.spec, listeners):
         with Recorder(store, made.id) as recorder:
             emit = _to_all(recorder, *listeners)
+            watch = Watch(
+                job.model,
+                job.data,
+                job.spec,
+                registry=job.registry,
+                device=job.device,
+                access=job.access,
+                stages=job.stages,
+                emit=emit,
+            )
             scoring = Scoring(
                 job.model,
                 job.data,
@@ -189,8 +202,8 @@ def _carry_out(
                 job.spec,
                 device=job.device,
                 folder=folder,
-                emit=emit,
-                between_epochs=scoring.between_epochs,
+                emit=_to_all(emit, watch.recalling(store, made.id)),
+                between_epochs=_in_turn(watch.after, scoring.between_epochs),
                 should_stop=should_stop,
                 resume=resume,
             )
@@ -198,6 +211,14 @@ def _carry_out(
         store.finish(made.id)
     drop_training_state(folder)
     return store.run(made.id)
+
+
+def _in_turn(*steps: Callable[[EpochDone], None]) -> Callable[[EpochDone], None]:
+    def after(done: EpochDone) -> None:
+        for step in steps:
+            step(done)
+
+    return after
 
 
 def _to_all(*listeners: Listener) -> Listener:

@@ -13,11 +13,13 @@ from genbench.evaluate import evaluate
 from genbench.events import ArtifactMade, EpochDone, Listener
 from genbench.pictures import (
     fixed_samples,
+    has_images,
     has_pictures,
     picture_epochs,
     picture_path,
     reconstruction_pairs,
     save_grid,
+    save_samples,
 )
 from genbench.runner.parts import ShouldStop, StoppableSampler
 from genbench.spec import Part, RunSpec, canonical_json
@@ -126,15 +128,15 @@ class Scoring:
 
     def _draw_samples(self, name: str, epoch: int) -> None:
         if has_pictures(self.data) and isinstance(self.model, Generates):
-            images = fixed_samples(self.model, self.data, seed=self.spec.seed)
-            self._keep("samples", name, images, epoch)
+            samples = fixed_samples(self.model, self.data, seed=self.spec.seed)
+            self._keep("samples", name, samples, epoch)
 
     def _draw_reconstructions(self) -> None:
-        if has_pictures(self.data) and isinstance(self.model, Reconstructs):
+        if has_images(self.data) and isinstance(self.model, Reconstructs):
             images = reconstruction_pairs(self.model, self.data, self.device)
             self._keep("reconstructions", "reconstructions.png", images, self.last_epoch)
 
-    def _keep(self, kind: str, name: str, images: torch.Tensor, epoch: int) -> None:
+    def _keep(self, kind: str, name: str, samples: torch.Tensor, epoch: int) -> None:
         path = self.folder / name
-        save_grid(images, path)
+        save_samples(samples, self.data, path)
         self.emit(ArtifactMade(kind=kind, path=path, epoch=epoch))

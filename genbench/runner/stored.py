@@ -15,16 +15,24 @@ from torch import Tensor
 
 from genbench.contracts import Conditional, Data, DataAccess, Model, Sampler
 from genbench.engine import evaluation, has_checkpoint, load_weights, resolve_device
-from genbench.errors import IncompatibleError, UsageError
-from genbench.evaluate import check_fit, evaluate, sample_context
+from genbench.errors import IncompatibleError, SamplingError, UsageError
+from genbench.evaluate import (
+    check_fit,
+    evaluate,
+    evaluation_seed,
+    sample_context,
+    scored_labels,
+)
 from genbench.events import Evaluated
 from genbench.pictures import (
     COLUMNS,
-    as_images,
+    as_shown,
+    has_images,
     has_pictures,
     picture_path,
     save_grid,
     save_image,
+    save_samples,
 )
 from genbench.registry import Registry
 from genbench.runner.parts import (
@@ -147,34 +155,44 @@ def sample_run(
     out: Path,
     n: int = 64,
     sampler: Part = Part(name="plain"),  # noqa: B008 (frozen)
-    seed: int = 0,
+    seed: int | None = 0,
     label: int | None = None,
     device: str = "auto",
     should_stop: ShouldStop = never,
 ) -> Path:
     """Draw ``n`` samples of a stored run into ``out``; return the path that was written.
 
-    ``out`` ending in .png: one grid; in .npz: ``images`` (n, H, W, C) uint8, or ``points``
-    (n, D) float32, with ``labels`` (n,) for a conditional model; else a folder, one PNG each.
-    ``label`` asks a conditional model for one class; without it the classes come in turn.
+    ``out`` ending in .png: one grid, or a scatter of points in the plane; in .npz: ``images``
+    (n, H, W, C) uint8, or ``points`` (n, D) float32, with ``labels`` (n,) for a conditional model;
+    else a folder, one PNG an image.
+    ``seed`` None draws what the run's scores are taken on: its seed and frequencies of classes.
+    ``label`` asks a conditional model for one class; without it the classes come in turn. Where
+    the sampler gives up, what was drawn until then is written before SamplingError is raised.
     """
     loaded = load_run(
         run_id, registry=registry, store=store, access=stoppable(access, should_stop), device=device
     )
     labels = _labels(loaded, n, label)
+    if seed is None:
+        seed = evaluation_seed(loaded.spec.seed)
+        labels = scored_labels(loaded.model, loaded.data, n, seed)
     [(part, drawing)] = build_samplers([sampler], registry)
     check_fit(loaded.model, [(part, drawing)], [], name=loaded.spec.model)
-    if not has_pictures(loaded.data) and out.suffix != ".npz":
-        raise UsageError(
-            f"'{loaded.spec.dataset}' is point data, which has no pictures; use --out points.npz"
-        )
+    _check_destination(loaded.data, out)
     with evaluation(loaded.model, loaded.device):
-        samples = _draw(loaded, StoppableSampler(drawing, should_stop), n, seed, labels)
-    write_samples(samples, labels, out)
-    return out
+        samples, failure = _draw(loaded, StoppableSampler(drawing, should_stop), n, seed, labels)
+    if failure is None:
+        write_samples(samples, labels, loaded.data, out)
+        return out
+    if not len(samples):
+        raise failure
+    places = range(len(samples)) if failure.places is None else failure.places
+    labels = None if labels is None else labels[torch.tensor(places)]
+    write_samples(samples, labels, loaded.data, out)
+    raise SamplingError(f"{failure}; the {len(samples):,} of {n:,} drawn by then are in {out}")
 
 
-def write_samples(samples: Tensor, labels: Tensor | None, out: Path) -> None:
+def write_samples(samples: Tensor, labels: Tensor | None, data: Data, out: Path) -> None:
     """Write uint8 images (n, C, H, W) or float points (n, D) as `sample_run` says."""
     if out.suffix == ".npz":
         is_image = samples.dim() == 4
@@ -185,14 +203,33 @@ def write_samples(samples: Tensor, labels: Tensor | None, out: Path) -> None:
         out.parent.mkdir(parents=True, exist_ok=True)
         np.savez_compressed(out, **arrays)  # type: ignore[arg-type]
     elif out.suffix == ".png":
-        save_grid(samples, out, columns=max(COLUMNS, round(len(samples) ** 0.5)))
+        save_samples(samples, data, out, columns=max(COLUMNS, round(len(samples) ** 0.5)))
     else:
         digits = len(str(len(samples) - 1))
         for index, image in enumerate(samples):
             save_image(image, out / f"{index:0{digits}d}.png")
 
 
-def _draw(loaded: LoadedRun, sampler: Sampler, n: int, seed: int, labels: Tensor | None) -> Tensor:
+def _check_destination(data: Data, out: Path) -> None:
+    """Raise UsageError where such samples can't be written there."""
+    if has_images(data) or out.suffix == ".npz":
+        return
+    if not has_pictures(data):
+        raise UsageError(
+            f"'{data.spec.name}' has points of {data.spec.shape[0]} values, and only those of 2 "
+            "are drawn; use --out points.npz"
+        )
+    if out.suffix != ".png":
+        raise UsageError(
+            f"--out {out}: '{data.spec.name}' has points, which are no files of their own; use "
+            "--out points.npz or points.png"
+        )
+
+
+def _draw(
+    loaded: LoadedRun, sampler: Sampler, n: int, seed: int, labels: Tensor | None
+) -> tuple[Tensor, SamplingError | None]:
+    """The samples; where the sampler gave up, those until then and why."""
     # Models may draw noise of their own from the global generators, which are forked here.
     torch.manual_seed(seed)
     context = sample_context(
@@ -203,15 +240,15 @@ def _draw(loaded: LoadedRun, sampler: Sampler, n: int, seed: int, labels: Tensor
         labels=labels,
         batch_size=BATCH,
     )
-    drawn = []
-    for samples in sampler.draw(loaded.model, n, context):
-        with torch.no_grad():
-            drawn.append(
-                as_images(samples, loaded.data)
-                if has_pictures(loaded.data)
-                else samples.detach().float().cpu()
-            )
-    return torch.cat(drawn)
+    drawn: list[Tensor] = []
+    failure = None
+    try:
+        for samples in sampler.draw(loaded.model, n, context):
+            with torch.no_grad():
+                drawn.append(as_shown(samples, loaded.data))
+    except SamplingError as error:
+        failure = error
+    return torch.cat(drawn) if drawn else torch.empty(0), failure
 
 
 def _labels(loaded: LoadedRun, n: int, label: int | None) -> Tensor | None:

@@ -16,6 +16,7 @@ from genbench.store.records import (
     StageRecord,
     Status,
     Summary,
+    WarningRecord,
 )
 from genbench.store.store import Store
 
@@ -33,6 +34,7 @@ __all__ = [
     "Status",
     "Store",
     "Summary",
+    "WarningRecord",
 ]
 
 

@@ -7,7 +7,15 @@ from collections import defaultdict
 from typing import Any
 
 from genbench.store.reader import RowSource
-from genbench.store.records import Artifact, Draw, Epoch, ScoreRecord, StageRecord, Summary
+from genbench.store.records import (
+    Artifact,
+    Draw,
+    Epoch,
+    ScoreRecord,
+    StageRecord,
+    Summary,
+    WarningRecord,
+)
 from genbench.store.values import flat_params
 
 
@@ -40,11 +48,11 @@ def epochs(reader: RowSource, run: int) -> list[Epoch]:
 def scores(reader: RowSource, run: int) -> list[ScoreRecord]:
     """All scores, by epoch and then in the order in which they were taken."""
     names = (
-        "metric, value, std, n, direction, unit, floor, sampler, sampler_settings, epoch, stage, "
-        "protocol, protocol_hash, seconds, note, created_at, final"
+        "metric, value, std, n, draws, direction, unit, floor, sampler, sampler_settings, epoch, "
+        "stage, protocol, protocol_hash, seconds, note, created_at, final"
     )
     rows = reader.rows(
-        "SELECT k.name, e.value, e.std, e.n, k.direction, k.unit, e.floor, e.sampler, "
+        "SELECT k.name, e.value, e.std, e.n, e.draws, k.direction, k.unit, e.floor, e.sampler, "
         "e.sampler_settings, e.epoch, e.stage, p.body, e.protocol_hash, e.seconds, e.note, "
         "e.created_at, e.final FROM evals e JOIN metric_keys k ON k.key = e.key "
         "JOIN protocols p ON p.protocol_hash = e.protocol_hash "
@@ -73,6 +81,16 @@ def draws(reader: RowSource, run: int) -> list[Draw]:
             values[name] = json.loads(values[name])
         records.append(Draw(**values))
     return records
+
+
+def warnings(reader: RowSource, run: int) -> list[WarningRecord]:
+    """What a run was warned of, by epoch."""
+    names = ("epoch", "kind", "message", "created_at")
+    rows = reader.rows(
+        f"SELECT {', '.join(names)} FROM warnings WHERE run = :run ORDER BY epoch, kind",
+        {"run": run},
+    )
+    return [WarningRecord(**dict(zip(names, row, strict=True))) for row in rows]
 
 
 def artifacts(reader: RowSource, run: int) -> list[Artifact]:

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import case, delete, or_, select, text, update
 from sqlalchemy.engine import Connection
 
-from genbench.events import Checkpointed, EpochDone, StageStarted
+from genbench.events import Checkpointed, EpochDone, StageStarted, Warned
 from genbench.store.schema import (
     artifacts,
     draws,
@@ -23,6 +23,7 @@ from genbench.store.schema import (
     points,
     runs,
     stages,
+    warnings,
 )
 from genbench.store.scoring import mark_final
 from genbench.store.upsert import insert_missing, insert_or_replace, insert_or_update
@@ -48,7 +49,7 @@ def keys_of(connection: Connection, names: Iterable[str]) -> dict[str, int]:
 
 def _kind(name: str) -> str:
     head = name.partition("/")[0]
-    return {"test": "validation", "monitor": "monitor"}.get(head, "loss")
+    return {"test": "validation", "monitor": "monitor", "watch": "watch"}.get(head, "loss")
 
 
 def add_points(connection: Connection, run: int, series: Series) -> None:
@@ -148,10 +149,19 @@ def add_artifact(connection: Connection, run: int, row: Mapping[str, Any]) -> No
     insert_or_replace(connection, artifacts, [full], key=("run", "path"))
 
 
+def add_warning(connection: Connection, run: int, warned: Warned) -> None:
+    """Insert what a run was warned of; the same one again replaces the earlier row."""
+    head = {"run": run, "epoch": warned.epoch, "kind": warned.kind}
+    row = {**head, "message": warned.message, "created_at": now()}
+    insert_or_replace(connection, warnings, [row], key=tuple(head))
+
+
 def rewind(connection: Connection, run: int, *, step: int, epoch: int) -> None:
     """Delete all that lies after a checkpoint, for it is done again."""
     connection.execute(delete(points).where(points.c.run == run, points.c.step > step))
-    for table in (epochs, epoch_losses, draws, artifacts):  # a draw takes its scores along
+    connection.execute(_FORGET_OPEN_END, {"run": run, "epoch": epoch})
+    # a draw takes its scores along
+    for table in (epochs, epoch_losses, draws, artifacts, warnings):
         connection.execute(delete(table).where(table.c.run == run, table.c.epoch > epoch))
     connection.execute(delete(metric_summary).where(metric_summary.c.run == run))
     connection.execute(_REBUILD_SUMMARIES, {"run": run})
@@ -164,6 +174,15 @@ def recount(connection: Connection, run: int) -> None:
     connection.execute(_RECOUNT_STAGES, {"run": run})
     connection.execute(_RECOUNT_RUN, {"run": run})
 
+
+# A checkpoint may stand at the last step of an epoch that had not ended: what was told at its end
+# has that same step, and will be told again.
+_FORGET_OPEN_END = text("""
+DELETE FROM points WHERE run = :run
+  AND key IN (SELECT key FROM metric_keys WHERE kind IN ('validation', 'watch'))
+  AND step > (SELECT coalesce(max(e.step), 0) FROM epochs e
+              WHERE e.run = :run AND e.epoch <= :epoch)
+""")
 
 _REBUILD_SUMMARIES = text("""
 INSERT INTO metric_summary (run, key, first, last, min, argmin, max, n, n_nonfinite)

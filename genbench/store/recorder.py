@@ -25,6 +25,7 @@ from genbench.events import (
     RunFailed,
     StageStarted,
     StepsDone,
+    Warned,
 )
 from genbench.store.process import HEARTBEAT_S
 from genbench.store.records import Status
@@ -108,6 +109,8 @@ class Recorder:
             case ArtifactMade():
                 row = describe(event.kind, event.path, event.epoch, self.store.folder(self.run_id))
                 self._write(lambda c: journal.add_artifact(c, run, row))
+            case Warned():
+                self._write(lambda c: journal.add_warning(c, run, event))
             case Checkpointing():
                 self._write()
             case Checkpointed():

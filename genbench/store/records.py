@@ -86,6 +86,8 @@ class Epoch:
 class ScoreRecord:
     """One stored score; ``protocol_hash`` says which scores may be ranked together.
 
+    Of several ``draws`` value and std are the mean and the standard deviation.
+
     ``final``: it was taken at the last evaluated epoch and is the newest of its kind there.
     """
 
@@ -106,6 +108,17 @@ class ScoreRecord:
     note: str
     created_at: str
     final: bool = True
+    draws: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class WarningRecord:
+    """What a run was warned of after an epoch (see `genbench.events.Warned`)."""
+
+    epoch: int
+    kind: str
+    message: str
+    created_at: str
 
 
 @dataclass(frozen=True, kw_only=True)

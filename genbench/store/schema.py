@@ -277,6 +277,7 @@ evals = _table(
     _text("note", nullable=False),
     _text("created_at", nullable=False),
     _count("final"),
+    Column("draws", Integer, nullable=False, server_default=text("1")),
     Index(None, "run", "epoch"),
     Index(None, "draw"),
     Index(
@@ -286,6 +287,16 @@ evals = _table(
         sqlite_where=text("final = 1"),
         postgresql_where=text("final = 1"),
     ),
+)
+
+warnings = _table(
+    "warnings",
+    _run(primary_key=True),
+    Column("epoch", Integer, primary_key=True),
+    _text("kind", primary_key=True),
+    _text("message", nullable=False),
+    _text("created_at", nullable=False),
+    sqlite_with_rowid=False,
 )
 
 artifacts = _table(

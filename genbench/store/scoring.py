@@ -79,6 +79,7 @@ def _score(connection: Connection, score: Score) -> dict[str, Any]:
         "nonfinite": flag,
         "std": split(score.std)[0],
         "n": score.n,
+        "draws": score.draws,
         "floor": split(score.floor)[0],
         "protocol_hash": protocol_hash,
         "note": score.note,

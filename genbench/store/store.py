@@ -27,6 +27,7 @@ from genbench.store.records import (
     StageRecord,
     Status,
     Summary,
+    WarningRecord,
 )
 
 if TYPE_CHECKING:
@@ -258,6 +259,10 @@ class Store:
     def draws(self, run_id: str) -> list[Draw]:
         """The draws of samples behind the scores: seconds, diagnostics, what was skipped."""
         return details.draws(self._reader, self._number(run_id))
+
+    def warnings(self, run_id: str) -> list[WarningRecord]:
+        """What the run was warned of, by epoch: that D has won, that G has collapsed, ..."""
+        return details.warnings(self._reader, self._number(run_id))
 
     def artifacts(self, run_id: str) -> list[Artifact]:
         """The files, in the order in which they were made."""

@@ -16,8 +16,8 @@ SELECT {_HEAD}, r.device, r.precision, r.epochs_done, r.epochs_planned, r.parame
 FROM runs r LEFT JOIN environments e ON e.environment = r.environment""",
     "v_scores": f"""
 SELECT {_HEAD}, k.name AS metric, k.direction, k.unit, e.sampler, e.sampler_settings, e.value,
-  e.std, e.n, e.floor, CASE WHEN e.floor > 0 THEN e.value / e.floor END AS floor_ratio, e.epoch,
-  e.stage, e.protocol_hash, e.seconds AS score_s, r.train_s, r.wall_s, e.note, e.created_at
+  e.std, e.n, e.draws, e.floor, CASE WHEN e.floor > 0 THEN e.value / e.floor END AS floor_ratio,
+  e.epoch, e.stage, e.protocol_hash, e.seconds AS score_s, r.train_s, r.wall_s, e.note, e.created_at
 FROM evals e JOIN runs r ON r.run = e.run JOIN metric_keys k ON k.key = e.key
 WHERE e.final = 1""",
     "v_score_history": f"""
@@ -25,7 +25,7 @@ SELECT {_HEAD}, k.name AS metric, k.direction, e.sampler, e.sampler_settings, e.
   (SELECT sum(p.train_s) FROM epochs p WHERE p.run = e.run AND p.epoch <= e.epoch)
   + (SELECT coalesce(sum(s.prepare_s), 0) FROM stages s
      WHERE s.run = e.run AND s.first_epoch <= e.epoch) AS train_s_so_far,
-  e.value, e.std, e.n, e.floor, e.protocol_hash, e.final, e.created_at
+  e.value, e.std, e.n, e.draws, e.floor, e.protocol_hash, e.final, e.created_at
 FROM evals e JOIN runs r ON r.run = e.run JOIN metric_keys k ON k.key = e.key""",
     "v_epochs": f"""
 SELECT {_HEAD}, p.epoch, p.stage, p.stage_epoch, p.step, p.images, p.train_s, p.eval_s, p.wall_s,
@@ -35,6 +35,9 @@ FROM epochs p JOIN runs r ON r.run = p.run""",
 SELECT {_HEAD}, p.epoch, p.stage, p.stage_epoch, k.name AS loss, k.kind, l.value, l.nonfinite
 FROM epoch_losses l JOIN runs r ON r.run = l.run JOIN metric_keys k ON k.key = l.key
 JOIN epochs p ON p.run = l.run AND p.epoch = l.epoch""",
+    "v_warnings": f"""
+SELECT {_HEAD}, w.epoch, w.kind, w.message, w.created_at
+FROM warnings w JOIN runs r ON r.run = w.run""",
     "v_series": """
 SELECT r.id, k.name AS series, k.kind, p.step, p.value, p.nonfinite
 FROM points p JOIN runs r ON r.run = p.run JOIN metric_keys k ON k.key = p.key""",

@@ -41,7 +41,7 @@ class Oracle:
         """x, but for the ends of its range."""
         return x.clamp(-0.99, 0.99)
 
-    def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
+    def log_likelihood(self, x: Tensor, z: Tensor, y: Tensor | None = None) -> Tensor:
         """A normal of unit variance around tanh(z), up to a constant."""
         return -0.5 * (x - torch.tanh(z)).square().flatten(1).sum(1)
 

@@ -180,7 +180,11 @@ def check_metric(
 def _is_score(name: str, score: Score) -> None:
     assert np.isfinite(score.value), f"{name}: '{score.metric}' is {score.value}"
     assert score.n > 0, f"{name}: '{score.metric}' says n = {score.n}"
-    assert score.direction in ("min", "max"), f"{name}: direction is {score.direction!r}"
+    known = ("min", "max", "floor")
+    assert score.direction in known, f"{name}: direction is {score.direction!r}; expected {known}"
+    assert score.direction != "floor" or score.floor is not None, (
+        f"{name}: '{score.metric}' is best near its floor, but has none"
+    )
     assert score.protocol, f"{name}: '{score.metric}' has no protocol; say all that decides it"
     try:
         json.dumps(dict(score.protocol))
@@ -199,7 +203,11 @@ def _agree(name: str, scores: Sequence[Score], again: Sequence[Score]) -> None:
 
 def _real_beats_noise(name: str, real: Sequence[Score], noise: Sequence[Score]) -> None:
     for one, other in zip(real, noise, strict=True):
-        better = one.value < other.value if one.direction == "min" else one.value > other.value
+        if one.direction == "floor":
+            target = one.floor or 0.0
+            better = abs(one.value - target) < abs(other.value - target)
+        else:
+            better = one.value < other.value if one.direction == "min" else one.value > other.value
         assert better, (
             f"{name}: '{one.metric}' is {one.value:.4g} for real samples and {other.value:.4g} for "
             f"noise, but direction is '{one.direction}'"

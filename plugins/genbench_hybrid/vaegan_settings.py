@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from genbench import DataSpec, ModelSettings, Preset, Training
+from genbench import DataSpec, IncompatibleError, ModelSettings, Preset, Training
 
 
 class VAEGANSettings(ModelSettings):
@@ -29,6 +29,14 @@ class VAEGANSettings(ModelSettings):
     )
     lr: float = Field(1e-3, gt=0, description="learning rate of stage 2's Adams")
     beta1: float = Field(0.5, ge=0, lt=1, description="beta1 of stage 2's Adams")
+
+    def check(self, data: DataSpec) -> None:
+        """Images: the decoder gives values in [-1, 1]."""
+        if not data.is_image:
+            raise IncompatibleError(
+                f"vaegan takes images, and '{data.name}' has points; use gan, or vae with "
+                "likelihood=gaussian"
+            )
 
     def stage_one_epochs(self, data: DataSpec) -> int:
         """The epochs of the VAE on this data."""

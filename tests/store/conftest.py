@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from genbench.contracts import Score
-from genbench.events import ArtifactMade, EpochDone, Evaluated, StageStarted, StepsDone
+from genbench.events import ArtifactMade, EpochDone, Evaluated, StageStarted, StepsDone, Warned
 from genbench.spec import Part, RunSpec
 from genbench.store import Recorder, Run, Store
 
@@ -94,6 +94,8 @@ def _fill(store: Store, run: Run) -> None:
             for epoch in range(1 + index, 1 + index + epochs):
                 recorder(_steps(epoch))
                 recorder(_epoch(epoch))
+                recorder(_steps(epoch, series={"watch/classes": [(10 * epoch, 3.0)]}))
+                recorder(Warned(epoch=epoch, kind="generator_collapsed", message="collapsed"))
                 recorder(_evaluation(epoch, 30.0 / epoch + run.seed))
         picture = store.folder(run.id) / "samples" / "epoch-3.png"
         picture.parent.mkdir()

@@ -190,10 +190,20 @@ def test_a_store_of_tomorrow_is_refused_with_the_version_that_reads_it(
             Store.open(old, mode=mode)
 
 
-def test_alembic_is_imported_only_for_an_older_store(old):
+def test_what_came_with_schema_2_is_there_in_a_migrated_store(old):
+    with Store.open(old, mode="write") as store:
+        failed, finished = store.runs()
+        assert [s.draws for s in store.scores(finished.id)] == [1]
+        assert store.warnings(failed.id) == []
+        assert store.query("SELECT draws FROM v_scores")[1] == [(1,), (1,)]
+
+
+def test_alembic_is_imported_only_for_an_older_store(tmp_path):
     code = (
         "import sys; from genbench.store import Store\n"
         "Store.open(sys.argv[1], mode='write').close()\n"
         "assert 'alembic' not in sys.modules"
     )
-    subprocess.run([sys.executable, "-c", code, str(old)], check=True)
+    path = tmp_path / "runs.db"
+    shutil.copy(OLD[-1], path)
+    subprocess.run([sys.executable, "-c", code, str(path)], check=True)

@@ -46,7 +46,7 @@ def test_a_recorded_run_comes_back_as_it_was_told(store, create, make):
     assert epoch.losses == told.losses
     stages = store.stages(run.id)
     assert [(s.prepare_s, s.epochs_done, s.train_s) for s in stages] == [(0, 1, 1.0), (0.5, 2, 5.0)]
-    assert store.keys(run.id) == ["generator/loss", "test/elbo"]
+    assert store.keys(run.id) == ["generator/loss", "test/elbo", "watch/classes"]
     assert store.series(run.id, "test/elbo") == [(10, -99.0), (20, -98.0), (30, -97.0)]
     assert len(store.series(run.id, "generator/loss")) == 6
     assert store.series(run.id, "nothing") == []

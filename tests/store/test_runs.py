@@ -158,7 +158,7 @@ def test_a_deleted_run_leaves_no_row_and_no_file(store, create, make):
     assert not store.folder(gone.id).exists()
     assert store.folder(kept.id).exists()
     names = "runs run_params stages epochs epoch_losses points metric_summary draws evals artifacts"
-    for table in names.split():
+    for table in (*names.split(), "warnings"):
         owners = store.query(f"SELECT DISTINCT run FROM {table}")[1]
         assert len(owners) == 1, table
     with pytest.raises(NoSuchRunError):

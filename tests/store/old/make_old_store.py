@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 from genbench.contracts import Score
-from genbench.events import EpochDone, Evaluated, StageStarted, StepsDone
+from genbench.events import EpochDone, Evaluated, StageStarted, StepsDone, Warned
 from genbench.spec import Part, RunSpec
 from genbench.store import Recorder, Store
 
@@ -56,6 +56,7 @@ def record(store: Store, seed: int, *, finished: bool) -> None:
                     losses={"vae/loss": 1.0 / epoch, "test/elbo": -100.0},
                 )
             )
+        recorder(Warned(epoch=2, kind="generator_collapsed", message="the generator has collapsed"))
         score = Score(metric="fd_clf", value=20.0 + seed, n=300, protocol={"n": 300}, floor=0.5)
         recorder(
             Evaluated(

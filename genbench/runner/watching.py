@@ -1,0 +1,160 @@
+"""A look at the generator between epochs: cheap metrics of few samples, and what they warn of.
+
+It moves no number of the training: generators are forked around it, and it may be switched off.
+Which epochs it looks at follows from counts of images, not from clocks, so that a resumed run
+looks at the same ones.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from genbench.contracts import CAPABILITIES, Data, DataAccess, Generates, Metric, Sampler
+from genbench.evaluate import evaluate
+from genbench.events import EpochDone, Event, Listener, Resumed, StepsDone
+from genbench.registry import Registry
+from genbench.runner.health import Health, Look
+from genbench.runner.parts import build_metrics, build_samplers, settings_of
+from genbench.runner.remedies import remedies
+from genbench.spec import Part, RunSpec
+from genbench.store import Store
+
+SAMPLES = 500
+BATCH = 100
+"""Samples at a time: a training step of the same model needs more memory."""
+IMAGES = 6_000
+"""Training images between two looks at least: so a look costs some 2 % of them, or less."""
+
+Metrics = Sequence[tuple[Part, Metric]]
+
+
+def watching_parts(
+    spec: RunSpec, model: Any, registry: Registry
+) -> tuple[Sequence[tuple[Part, Sampler]], Metrics]:
+    """The sampler and the metrics of a run's watch; none for a model that doesn't generate."""
+    names = [sampler.name for sampler in registry.of("sampler")]
+    if not spec.watch or not isinstance(model, Generates) or "plain" not in names:
+        return [], []
+    fit = [
+        Part(name=metric.name)
+        for metric in registry.of("metric")
+        if metric.watch and all(isinstance(model, CAPABILITIES[c]) for c in metric.capabilities)
+    ]
+    return build_samplers([Part(name="plain")], registry), build_metrics(fit, registry)
+
+
+class Watch:
+    """Looks at one run after its epochs, and tells ``emit`` what it sees.
+
+    Scores become series, ``watch/classes`` and so on, at the epoch's last step. Only the last
+    stage is looked at: before it, what generates is not trained. Judged is every epoch.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        data: Data,
+        spec: RunSpec,
+        *,
+        registry: Registry,
+        device: torch.device,
+        access: DataAccess,
+        stages: Sequence[tuple[str, int]],
+        emit: Listener,
+    ) -> None:
+        self._model, self._data, self._spec, self._device = model, data, spec, device
+        self._access, self._emit = access, emit
+        self._stage, self._epochs = stages[-1]
+        self._samplers, self._metrics = watching_parts(spec, model, registry)
+        self._health = self._healthy(registry)
+
+    def after(self, done: EpochDone) -> None:
+        """Look, and judge what an epoch left; in eval mode."""
+        watched = self._scores(done) if self._is_due(done) else {}
+        if watched:
+            series = {f"watch/{name}": [(done.step, value)] for name, value in watched.items()}
+            self._emit(StepsDone(stage=done.stage, epoch=done.epoch, step=done.step, series=series))
+        look = Look(
+            epoch=done.epoch,
+            step=done.step,
+            losses=_finite(done.losses),
+            watched=_finite(watched),
+        )
+        for warned in self._health.judge(look):
+            self._emit(warned)
+
+    def recalling(self, store: Store, run_id: str) -> Listener:
+        """A listener that shows the judge what is stored, once a resumed run has been rewound.
+
+        What it is warned of then was told before.
+        """
+
+        def listen(event: Event) -> None:
+            if isinstance(event, Resumed):
+                for look in stored_looks(store, run_id):
+                    self._health.judge(look)
+
+        return listen
+
+    def _is_due(self, done: EpochDone) -> bool:
+        if done.stage != self._stage or not self._metrics:
+            return False
+        every = math.ceil(IMAGES / max(1, done.images))
+        return done.stage_epoch % every == 0 or done.stage_epoch == self._epochs
+
+    def _scores(self, done: EpochDone) -> dict[str, float]:
+        found: dict[str, float] = {}
+        for evaluated in evaluate(
+            self._model,
+            self._data,
+            samplers=self._samplers,
+            metrics=self._metrics,
+            device=self._device,
+            n=SAMPLES,
+            seed=self._spec.seed,
+            cache=self._access.cache,
+            offline=True,
+            epoch=done.epoch,
+            stage=done.stage,
+            batch_size=BATCH,
+            quick=True,
+        ):
+            found |= {score.metric: score.value for score in evaluated.scores}
+        return found
+
+    def _healthy(self, registry: Registry) -> Health:
+        spec, data = self._spec, self._data.spec
+        part = Part(name=spec.model, settings=spec.model_settings)
+        settings = settings_of("model", part, registry)
+
+        def advice(kind: str) -> list[str]:
+            return remedies(kind, type(settings), settings.model_dump(), data)
+
+        return Health(classes=data.classes, advice=advice)
+
+
+def stored_looks(store: Store, run_id: str) -> list[Look]:
+    """What a run's judge has seen, from its first epoch to its last one in the store."""
+    series = {
+        key.removeprefix("watch/"): dict(store.series(run_id, key))
+        for key in store.keys(run_id)
+        if key.startswith("watch/")
+    }
+    return [
+        Look(
+            epoch=epoch.epoch,
+            step=epoch.step,
+            losses=epoch.losses,
+            watched={name: at[epoch.step] for name, at in series.items() if epoch.step in at},
+        )
+        for epoch in store.epochs(run_id)
+    ]
+
+
+def _finite(values: Mapping[str, float]) -> dict[str, float | None]:
+    """As the store gives them back."""
+    return {name: value if math.isfinite(value) else None for name, value in values.items()}
