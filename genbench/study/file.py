@@ -76,7 +76,9 @@ class TableEntry(Settings):
     sort_by: str | None = Field(
         default=None, description="a metric, s/epoch or train_s; else file order"
     )
-    published: dict[str, str] = Field(default_factory=dict, description="row -> what was published")
+    published: dict[str, str] = Field(
+        default_factory=dict, description='row, or "row, sampler" -> what was published'
+    )
     published_title: str = Field(default="published", description="the heading of that column")
 
 
@@ -163,10 +165,12 @@ def _check(study: StudyFile, path: Path) -> None:
     for key, values in lists:
         for value in _twice(values):
             raise SettingError(f"{path}: {key} has {value!r} twice; remove one")
+    drawn = [f"{title}, {sampler.shown}" for title in titles for sampler in study.samplers]
     for name in study.table.published:
-        if name not in titles:
+        if name not in titles and name not in drawn:
             raise SettingError(
-                f"{path}: [table.published]: no row is called '{name}'{suggest(name, titles)}"
+                f"{path}: [table.published]: no row is called '{name}'"
+                f"{suggest(name, [*titles, *drawn])}"
             )
 
 

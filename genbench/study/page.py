@@ -12,7 +12,7 @@ from typing import Any
 from genbench.numbers import number
 from genbench.study.columns import FACTS
 from genbench.study.plan import Plan
-from genbench.study.table import FLOOR, Results, Sheet, Value
+from genbench.study.table import FLOOR, NOTHING, Results, Sheet, Value
 
 
 def markdown(results: Results, plan: Plan, *, jobs: int, remarks: Sequence[str] = ()) -> str:
@@ -48,7 +48,8 @@ def rows_of(sheet: Sheet, plan: Plan) -> tuple[list[str], list[list[Value]]]:
     for line in sheet.lines:
         row = [Value(text=line.title), *([Value(text=line.sampler)] if samplers else [])]
         row += [line.values[name] for name in sheet.names]
-        row += [Value(text=published.get(line.title, "–"))] if published else []
+        said = published.get(f"{line.title}, {line.sampler}", published.get(line.title, NOTHING))
+        row += [Value(text=said)] if published else []
         rows.append(row)
     if sheet.floors:
         floors = [Value(text=number(sheet.floors.get(name))) for name in sheet.names]

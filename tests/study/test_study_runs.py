@@ -242,8 +242,10 @@ def test_the_page_is_whole_and_the_same_each_time(story, genbench):
 
 def test_further_samplers_are_evaluated_on_the_finished_runs_once(story, genbench):
     more = 'samplers = ["plain", { name = "truncation", settings = { threshold = 0.5 } }, "drs"]\n'
-    (story.folder / "more.toml").write_text(STUDY.replace("[set]", more + "[set]", 1))
-    command = ("study", "more.toml", "--only", "VAE", "--seeds", "0", "--json")
+    study = STUDY.replace("[set]", more + "[set]", 1)
+    study = study.replace("{ VAE =", '{ "VAE, plain" = "7.25", VAE =')
+    (story.folder / "more.toml").write_text(study)
+    command = ("study", "more.toml", "--only", "VAE", "--seeds", "0", "--json", "--out", "m.md")
     said = genbench(*command)
     result = json.loads(said.out)
     assert (result["trained"], result["reused"]) == (0, 1)
@@ -253,6 +255,8 @@ def test_further_samplers_are_evaluated_on_the_finished_runs_once(story, genbenc
         rows["plain"]["fd_pixel"]["mean"] != rows["truncation (threshold=0.5)"]["fd_pixel"]["mean"]
     )
     assert any("'drs' needs a model" in remark for remark in result["remarks"])
+    page = (story.folder / "m.md").read_text()
+    assert page.count("| 7.25 |") == page.count("| 1.5 |") == 1
     with Store.open("runs.db", mode="read") as store:
         before = len(store.scores(story.stopped))
     assert "started" not in genbench(*command).err
