@@ -46,6 +46,7 @@ class Request:
     ema: float | None = None
     evaluate_every: int | None = None
     sample_every: int | None = None
+    epoch_images: int | None = None
     samples: int | None = None
     repeats: int | None = None
     log_every: int | None = None
@@ -103,7 +104,7 @@ def resolve(
         dataset=dataset.name,
         model_settings=model_settings.model_dump(mode="json"),
         dataset_settings=data_settings.model_dump(mode="json"),
-        epochs=run.epochs or training.epochs_for(data_spec.train),
+        epochs=run.epochs or training.epochs_for(run.epoch_images or data_spec.train),
         batch_size=run.batch_size or training.batch_size,
         samplers=tuple(_part("sampler", part.name, layers, scope) for part in samplers),
         metrics=tuple(_part("metric", part.name, layers, scope) for part in metrics),
@@ -247,6 +248,11 @@ def check_batch(spec: RunSpec, data: DataSpec) -> None:
         raise SettingError(
             f"accumulate = {spec.accumulate} must divide the batch size, {spec.batch_size}; "
             f"choose one that does, or another --batch-size"
+        )
+    if spec.epoch_images and spec.epoch_images < spec.batch_size:
+        raise SettingError(
+            f"epoch_images = {spec.epoch_images} is less than a batch of {spec.batch_size}; set it "
+            f"to {spec.batch_size} or more, or a smaller --batch-size"
         )
     if 0 < data.train < spec.batch_size:
         raise IncompatibleError(

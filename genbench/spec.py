@@ -15,7 +15,7 @@ from typing import Any
 
 SPEC_VERSION = 1
 
-_LATER = {"repeats": 1}
+_LATER = {"repeats": 1, "epoch_images": None}
 """Fields that came after the first version: at their default they leave the hash as it was."""
 
 
@@ -32,12 +32,13 @@ class RunSpec:
     """One run, fully resolved. ``epochs`` are those of the last stage (see `Stage.epochs`).
 
     ``batch_size`` counts images an optimizer step; with ``accumulate`` k it is worked off in k
-    portions. ``evaluate_every`` and ``sample_every`` are in epochs; 0: scores at the end only,
-    grids at the first, the last and a few between. ``samples`` is the number of samples scored
-    (None: as many as the test split has, 10,000 at most), ``repeats`` that of the draws that a
-    score is the mean of. ``log_every`` is the window, in steps,
-    over which recorded losses are averaged. ``watch``: cheap metrics of few samples between epochs,
-    which move no number of the training.
+    portions. ``epoch_images`` are those that an epoch of a stage with the run's own epochs goes
+    through, others each time (None: all of the training split). ``evaluate_every`` and
+    ``sample_every`` are in epochs; 0: scores at the end only, grids at the first, the last and a
+    few between. ``samples`` is the number of samples scored (None: as many as the test split has,
+    10,000 at most), ``repeats`` that of the draws that a score is the mean of. ``log_every`` is the
+    window, in steps, over which recorded losses are averaged. ``watch``: cheap metrics of few
+    samples between epochs, which move no number of the training.
     """
 
     model: str
@@ -55,6 +56,7 @@ class RunSpec:
     ema: float | None = None
     evaluate_every: int = 0
     sample_every: int = 0
+    epoch_images: int | None = None
     samples: int | None = None
     repeats: int = 1
     log_every: int = 10

@@ -383,3 +383,10 @@ heavy = {{"torch", "numpy", "sqlalchemy", "alembic", "sklearn"}} & set(sys.modul
 assert not heavy, heavy
 """
     subprocess.run([sys.executable, "-c", script], check=True, cwd=tmp_path)
+
+
+def test_an_epoch_of_fewer_images_makes_more_epochs_and_holds_a_batch(plan) -> None:
+    resolved = plan("autoenc", "grid", epoch_images=500).spec
+    assert (resolved.epochs, resolved.epoch_images) == (12, 500)
+    with pytest.raises(SettingError, match="epoch_images = 40 is less than a batch of 50"):
+        plan("autoenc", "grid", epoch_images=40)

@@ -39,7 +39,8 @@ def print_plan(spec: RunSpec, data: DataSpec, *, as_json: bool) -> None:
 
 def cost_of(spec: RunSpec, data: DataSpec) -> dict[str, int | None]:
     """Epochs, steps and training images of the last stage; None where the data is not read yet."""
-    steps = data.train // spec.batch_size if data.train else None
+    images = min(data.train, spec.epoch_images or data.train)
+    steps = images // spec.batch_size if images else None
     return {
         "epochs": spec.epochs,
         "steps_an_epoch": steps,

@@ -69,6 +69,9 @@ def run(
         bool | None,
         typer.Option("--watch/--no-watch", help="Look for collapse between epochs."),
     ] = None,
+    epoch_images: Annotated[
+        int | None, typer.Option(help="Training images an epoch goes through (all).")
+    ] = None,
     samples: Annotated[int | None, typer.Option(help="Number of samples scored.")] = None,
     repeats: Annotated[int | None, typer.Option(help="Draws that a score is the mean of.")] = None,
     config: Annotated[Path | None, typer.Option(help="A TOML file of settings.")] = None,
@@ -101,6 +104,7 @@ def run(
         sample_every=sample_every,
         log_every=log_every,
         watch=watch,
+        epoch_images=epoch_images,
         samples=samples,
         repeats=repeats,
         preset=preset,

@@ -106,14 +106,23 @@ class Samples:
 class Feed:
     """The batches of a stage: ``width`` fresh ones in each of ``steps`` iterations an epoch.
 
-    Where an epoch has fewer batches than one iteration takes, it has one iteration and its
-    batches come round again.
+    An epoch goes through all samples, or through ``limit`` of them, others each time. Where it has
+    fewer batches than one iteration takes, it has one iteration and its batches come round again.
     """
 
-    def __init__(self, samples: Samples, *, batch_size: int, width: int, seed: int, stage: int):
+    def __init__(
+        self,
+        samples: Samples,
+        *,
+        batch_size: int,
+        width: int,
+        seed: int,
+        stage: int,
+        limit: int | None = None,
+    ):
         self._samples, self._width, self._seed, self._stage = samples, width, seed, stage
         self.batch_size = min(batch_size, len(samples))
-        self._batches = len(samples) // self.batch_size
+        self._batches = max(1, min(len(samples), limit or len(samples)) // self.batch_size)
         self.steps = max(1, self._batches // width)
 
     @property

@@ -78,7 +78,15 @@ def ready(
         index=index,
         stage=stage,
         epochs=stage_epochs(stage, spec),
-        feed=Feed(samples, batch_size=spec.batch_size, width=width, seed=spec.seed, stage=index),
+        feed=Feed(
+            samples,
+            batch_size=spec.batch_size,
+            width=width,
+            seed=spec.seed,
+            stage=index,
+            # As the epochs of such a stage are the run's own, so is their size.
+            limit=spec.epoch_images if stage.epochs is None else None,
+        ),
         updates=updates,
         ledger=Ledger(stage, log_every=spec.log_every, device=device),
         prepare_s=prepare_s,

@@ -92,6 +92,7 @@ def _training(study: StudyFile, entry: Entry, epochs: int, seed: int) -> list[st
     return [
         *("run", row.model, entry.dataset, "--epochs", str(epochs), "--seed", str(seed)),
         *(("--batch-size", str(batch_size)) if batch_size else ()),
+        *(("--epoch-images", str(study.epoch_images)) if study.epoch_images else ()),
         *(("--preset", row.preset) if row.preset else ()),
     ]
 

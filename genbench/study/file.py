@@ -94,6 +94,9 @@ class StudyFile(Settings):
         default=None, ge=1, description="of the last stage, instead of seconds"
     )
     batch_size: int | None = Field(default=None, ge=1)
+    epoch_images: int | None = Field(
+        default=None, ge=1, description="training images an epoch goes through; default: all"
+    )
     threads: int = Field(1, ge=1, description="of torch in each run")
     samples: int | None = Field(default=None, ge=2, description="samples scored")
     repeats: int | None = Field(default=None, ge=1, description="draws that a score is the mean of")

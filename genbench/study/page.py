@@ -100,7 +100,8 @@ def _made_by(results: Results, plan: Plan, jobs: int) -> Iterator[str]:
     seeds = ", ".join(map(str, plan.seeds))
     noun = "seed" if len(plan.seeds) == 1 else "seeds"
     at_once = f", paced at {jobs} runs at a time" if jobs > 1 else ""
-    yield f"{len(study.runs)} rows, {noun} {seeds}; {length}{at_once}."
+    epoch = f", an epoch has {study.epoch_images:,} images" if study.epoch_images else ""
+    yield f"{len(study.runs)} rows, {noun} {seeds}; {length}{at_once}{epoch}."
     for environment in results.environments:
         yield _machine(environment)
 

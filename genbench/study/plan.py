@@ -174,6 +174,7 @@ def _entry(
         epochs=1 if seconds is not None else epochs,
         batch_size=row.batch_size or study.batch_size,
         device=device,
+        epoch_images=study.epoch_images,
         samples=study.samples,
         repeats=study.repeats,
         preset=row.preset,

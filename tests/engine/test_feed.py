@@ -96,3 +96,11 @@ def test_point_data_passes_as_it_is():
 
 def test_in_order_gives_all_samples_the_short_rest_included():
     assert [len(x) for x, _ in samples().in_order(10)] == [10, 10, 3]
+
+
+def test_an_epoch_may_go_through_some_of_the_samples_others_each_time():
+    some = make(100, batch_size=10, limit=35)
+    drawn = [{y for batches in epoch(some, k) for batch in batches for y in batch} for k in (0, 1)]
+    assert (some.steps, some.images) == (3, 30)
+    assert [len(labels) for labels in drawn] == [30, 30]
+    assert drawn[0] != drawn[1]

@@ -1,4 +1,4 @@
-"""The likelihood of a fully connected VAE on binarised MNIST (three quarters of an hour on one core)."""
+"""The likelihood of a fully connected VAE on binarised MNIST (45 minutes on one core)."""
 
 from __future__ import annotations
 
