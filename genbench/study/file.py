@@ -77,7 +77,7 @@ class TableEntry(Settings):
         default=None, description="a metric, s/epoch or train_s; else file order"
     )
     published: dict[str, str] = Field(
-        default_factory=dict, description='row, or "row, sampler" -> what was published'
+        default_factory=dict, description='"row", "row, sampler" or "row on data set" -> published'
     )
     published_title: str = Field(default="published", description="the heading of that column")
 
@@ -169,6 +169,7 @@ def _check(study: StudyFile, path: Path) -> None:
         for value in _twice(values):
             raise SettingError(f"{path}: {key} has {value!r} twice; remove one")
     drawn = [f"{title}, {sampler.shown}" for title in titles for sampler in study.samplers]
+    drawn += [f"{title} on {dataset}" for title in titles for dataset in study.datasets]
     for name in study.table.published:
         if name not in titles and name not in drawn:
             raise SettingError(

@@ -48,7 +48,8 @@ def rows_of(sheet: Sheet, plan: Plan) -> tuple[list[str], list[list[Value]]]:
     for line in sheet.lines:
         row = [Value(text=line.title), *([Value(text=line.sampler)] if samplers else [])]
         row += [line.values[name] for name in sheet.names]
-        said = published.get(f"{line.title}, {line.sampler}", published.get(line.title, NOTHING))
+        names = (f"{line.title}, {line.sampler}", f"{line.title} on {sheet.dataset}", line.title)
+        said = next((published[name] for name in names if name in published), NOTHING)
         row += [Value(text=said)] if published else []
         rows.append(row)
     if sheet.floors:
