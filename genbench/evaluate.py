@@ -145,7 +145,8 @@ def sample_context(
         return np.random.default_rng(seed).integers(len(data.train.x), size=count)
 
     def samples_of(split: Split, rows: Callable[[int], Rows]) -> Callable[[int], Iterator[Tensor]]:
-        return lambda count: _as_h(model, split.x, rows(count), device, batch_size)
+        augment = data.augment if split is data.train else None
+        return lambda count: _as_h(model, split.x, rows(count), device, batch_size, augment)
 
     def labels_of(split: Split, rows: Callable[[int], Rows]) -> Callable[[int], Tensor] | None:
         y = split.y
@@ -164,13 +165,19 @@ def sample_context(
 
 
 def _as_h(
-    model: Any, x: np.ndarray[Any, Any], rows: Rows, device: torch.device, batch_size: int
+    model: Any,
+    x: np.ndarray[Any, Any],
+    rows: Rows,
+    device: torch.device,
+    batch_size: int,
+    augment: Callable[[Tensor], Tensor] | None,
 ) -> Iterator[Tensor]:
     """Those rows of x as the model's discriminator sees them, minibatch by minibatch."""
     for start in range(0, len(rows), batch_size):
         batch = torch.from_numpy(np.asarray(x[rows[start : start + batch_size]])).to(device)
         batch = to_float(batch) if batch.dtype == torch.uint8 else batch
         with torch.no_grad():
+            batch = batch if augment is None else augment(batch)
             yield model.embed(batch) if isinstance(model, Embeds) else batch
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -122,6 +123,16 @@ def test_training_samples_are_random_ones_of_the_training_split_alone(data: Data
     assert not torch.equal(drawn[0], drawn[2])
     assert len(drawn[0]) == 50
     assert {row.numpy().tobytes() for row in to_uint8(drawn[0])} <= known
+
+
+def test_training_samples_are_augmented_as_in_training_and_held_out_ones_are_not(
+    data: Data,
+) -> None:
+    context = _context(Tiny(), replace(data, augment=lambda x: x * 0 + 0.5))
+    assert context.training is not None
+    assert context.real is not None
+    assert all((x == 0.5).all() for x in context.training(30))
+    assert not any((x == 0.5).any() for x in context.real(30))
 
 
 def test_a_score_over_several_draws_is_their_mean_and_deviation(data: Data) -> None:

@@ -16,14 +16,13 @@ from genbench import MetricContext, Score
 from genbench_metrics.collapse_settings import SpreadSettings
 from genbench_metrics.features import real_samples
 
-IMPLEMENTATION = "genbench 1"
+IMPLEMENTATION = "genbench 2"
 
 
 class Spread:
     """``spread``: the total standard deviation of the samples over that of the test split.
 
-    The total one is the root of the variances' sum over all values. A ratio r above 1 counts as
-    1 / r, and a note says so: 1 is right, and less is worse on either side.
+    The total one is the root of the variances' sum over all values. 1 is right, and its floor.
     """
 
     uses: Literal["samples", "model"] = "samples"
@@ -54,16 +53,14 @@ class Spread:
 
     def result(self) -> Sequence[Score]:
         """One score, ``spread``."""
-        ratio = self._samples.value / max(self._known[1], 1e-12)
-        wide = f"{ratio:.3g} times as wide as the data, told as 1 over that" if ratio > 1 else ""
         return [
             Score(
                 metric="spread",
-                value=1 / ratio if ratio > 1 else ratio,
+                value=self._samples.value / max(self._known[1], 1e-12),
                 n=self._samples.n,
-                direction="max",
+                direction="floor",
+                floor=1.0,
                 protocol={**self._protocol, "n": self._samples.n},
-                note=wide,
             )
         ]
 
