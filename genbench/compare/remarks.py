@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from genbench.compare.experiments import Contender, scores_of
@@ -63,12 +63,20 @@ def notes(rows: Sequence[Row], columns: Sequence[Column]) -> Iterator[str]:
         yield f"one run only, so no spread is known: {which} (more: genbench run ... --seed N)"
     for column in columns:
         best = next((row.contender for row in rows if column.metric in row.best), None)
-        close = [row.contender.title for row in rows if best and _overlaps(row, best, column)]
+        close = [row.contender for row in rows if best and _overlaps(row, best, column)]
         if best and close:
+            name = _namer(rows)
             yield (
-                f"{column.metric}: mean ± sd of the best, {best.title}, overlaps that of "
-                f"{listed(close)}"
+                f"{column.metric}: mean ± sd of the best, {name(best)}, overlaps that of "
+                f"{listed([name(contender) for contender in close])}"
             )
+
+
+def _namer(rows: Sequence[Row]) -> Callable[[Contender], str]:
+    """Rows by their title, and by their sampler too where one model stands there with several."""
+    if len({row.contender.sampler for row in rows if row.contender.sampler}) < 2:
+        return lambda contender: contender.title
+    return lambda contender: f"{contender.title} ({contender.sampler})"
 
 
 def _overlaps(row: Row, best: Contender, column: Column) -> bool:

@@ -182,6 +182,15 @@ def test_samplers_of_one_experiment_are_rows_of_their_own(bench):
     assert [r.contender.sampler for r in table.rows] == ["plain"]
 
 
+def test_a_remark_names_the_sampler_where_one_model_has_several(bench):
+    for seed in range(3):
+        run = bench.add("gan", seed=seed, score=40.0 + seed)
+        drawn = bench._evaluated(4, "train", {"fd_clf": 39.5 + seed}, "drs")
+        bench.store.add_evaluation(run, drawn)
+    (table,) = compared(bench)
+    assert any("gan (drs), overlaps that of gan (plain)" in note for note in table.notes)
+
+
 def test_a_score_of_the_model_itself_stands_in_every_row(bench):
     run = bench.add("vae", score=40.0)
     bench.store.add_evaluation(run, bench._evaluated(4, "train", {"reconstruction": 3.0}, ""))
