@@ -375,7 +375,8 @@ class Sampler(Protocol):
     """A sampler plugin: ``Sampler(settings)``.
 
     ``requires`` names the capabilities a model must have (keys of CAPABILITIES). A sampler that
-    can't go on, such as one that accepts nothing, raises SamplingError from ``draw``.
+    can't go on, such as one that accepts nothing, raises SamplingError from ``draw``. It may also
+    have ``exactness() -> str``, a clause that says what its draws are exact for, told beside them.
     """
 
     requires: tuple[str, ...]

@@ -105,7 +105,8 @@ def evaluate(
                 sheet = _Sheet(own, of_samples)
                 sheet.draw(part, sampler)
                 draws.append(sheet.evaluated(epoch, stage, part, sampler.diagnostics()))
-        evaluated.append(mean_of_draws(draws))
+        told: str = getattr(sampler, "exactness", str)()
+        evaluated.append(replace(mean_of_draws(draws), exactness=told))
     if of_model:
         with _own_randomness(context):
             sheet = _Sheet(context, of_model)

@@ -69,7 +69,8 @@ class Evaluated:
 
     The sampler is ``""`` for scores of the model itself, such as its reconstruction error.
     ``skipped`` names the metrics that could not be taken, each with the reason. ``pictures`` are
-    what metrics show beside their scores. After several draws, seconds and diagnostics are means.
+    what metrics show beside their scores, ``exactness`` what the sampler says of itself. After
+    several draws, seconds and diagnostics are means.
     """
 
     epoch: int
@@ -81,6 +82,7 @@ class Evaluated:
     diagnostics: Mapping[str, float] = field(default_factory=dict)
     skipped: Mapping[str, str] = field(default_factory=dict)
     pictures: Mapping[str, Picture] = field(default_factory=dict)
+    exactness: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -157,6 +157,8 @@ class Display:
         if scores:
             of = f" ({evaluated.sampler})" if evaluated.sampler else ""
             self.screen.line(f"scores after epoch {evaluated.epoch}{of}: {scores}")
+            if evaluated.exactness:
+                self.screen.line(f"{evaluated.sampler}: {evaluated.exactness}")
         for metric, reason in evaluated.skipped.items():
             self.screen.line(f"no {metric}: {reason}")
 

@@ -190,6 +190,9 @@ def _tell(
             reasons.setdefault(why, []).append(name)
     for why, names in reasons.items():
         say(f"no {', '.join(names)}: {why}")
+    for record in evaluated:
+        if record.scores and record.exactness:
+            say(f"{record.sampler}: {record.exactness}")
     if as_json:
         scores = [score_as_json(score) for score in new]
         status = str(store.run(run_id).status)

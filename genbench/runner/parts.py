@@ -88,6 +88,11 @@ class StoppableSampler:
         """Those of the sampler within."""
         return self.sampler.diagnostics()
 
+    def exactness(self) -> str:
+        """What the sampler within says of its draws; empty where it says nothing."""
+        told: str = getattr(self.sampler, "exactness", str)()
+        return told
+
 
 def stoppable(access: DataAccess, should_stop: ShouldStop) -> DataAccess:
     """The access with a progress that gives up a download or decoding once asked to stop."""

@@ -82,6 +82,12 @@ class DDLS:
         """Figures of the last draw; ``logit_start`` and ``logit_end`` show how far it went."""
         return self._account.figures()
 
+    def exactness(self) -> str:
+        """What a chain's last sample follows."""
+        if self.settings.mala:
+            return "exact as steps grow, where the discriminator is right"
+        return "ULA has a bias that grows with eps; mala=true takes it off"
+
     def _walk(self, energy: _Energy, at: _Point, generator: torch.Generator) -> _Point:
         eps, steps = self.settings.eps, self.settings.steps
         accepted = torch.zeros((), device=at.u.device)

@@ -65,6 +65,18 @@ class DRS:
         """Figures of the last draw; ``log_M`` and ``gamma`` as they were at its end."""
         return self._account.figures()
 
+    def exactness(self) -> str:
+        """What the settings make of Algorithm 1."""
+        s = self.settings
+        if s.percentile is not None:
+            return (
+                f"gamma at the {s.percentile:g}th percentile trades exactness for acceptance: it "
+                "sharpens, and is exact for nothing"
+            )
+        if s.gamma:
+            return f"gamma={s.gamma:g} is no exact rejection; gamma=0 is"
+        return "exact where the discriminator is right and its maximum was seen"
+
     def _burn_in(self, model: Any, judge: Judge, context: SampleContext) -> _Envelope:
         logits, labels = [], context.labels
         for start in range(0, self.settings.burn_in, context.batch_size):

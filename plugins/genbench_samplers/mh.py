@@ -58,6 +58,10 @@ class MH:
         """Figures of the last draw; ``restarted`` is the share of chains that never moved."""
         return self._account.figures()
 
+    def exactness(self) -> str:
+        """What a chain's last sample follows."""
+        return "exact as steps grow, where the discriminator is right"
+
     def _chains(
         self, model: Any, judge: Judge, size: int, start: int, context: SampleContext
     ) -> tuple[Tensor, int]:

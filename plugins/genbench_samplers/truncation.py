@@ -49,6 +49,10 @@ class Truncation:
         """Figures of the last draw; proposals and acceptance are of the components of z."""
         return self._account.figures()
 
+    def exactness(self) -> str:
+        """What the trick gives up."""
+        return f"a prior cut at {self.settings.threshold:g}: not what the model was trained for"
+
     def _truncated(self, model: Any, size: int, context: SampleContext) -> Tensor:
         z: Tensor = model.prior(size, context.generator)
         cut = self.settings.threshold
