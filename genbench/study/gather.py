@@ -75,8 +75,12 @@ def _add(store: Store, run: Run, entry: Entry, found: Gathered) -> None:
             found.draws[run.id, label] = draw
     for label, draw in newest.items():
         by = f", by {label}" if label and len(entry.samplings) > 1 else ""
+        lacking: dict[str, list[str]] = {}
         for metric, why in draw.skipped.items():
-            found.remarks.append(f"{entry.title}{by}: no {metric}: {why}")
+            lacking.setdefault(why, []).append(metric)
+        for why, metrics in lacking.items():
+            title = f"{entry.title}, seed {run.seed}{by}"
+            found.remarks.append(f"{title}: no {', '.join(metrics)}: {why}")
     for score in store.scores(run.id):
         label = labels.get(_text(score.sampler, score.sampler_settings))
         if label is not None and score.final:

@@ -94,6 +94,8 @@ def _made_by(results: Results, plan: Plan, jobs: int) -> Iterator[str]:
     command = " ".join(["genbench study", plan.path.as_posix(), *plan.narrowed])
     yield f"Made by `{command}`; nothing here is written by hand."
     length = "each at its model's default length"
+    if any(row.seconds or row.epochs for row in study.runs):
+        length = "each at its row's own length"
     if study.seconds is not None:
         length = f"{study.seconds:g} s of training each"
     elif study.epochs is not None:
