@@ -23,7 +23,7 @@ from genbench_toy.settings import (
 from genbench_toy.tally import Measurement, divergence_from_uniform
 
 NARROW = 0.9
-"""Of the real spread; below it a score of mode_std says that smaller is not better."""
+"""Of the real spread; below it a score of mode_std says that the modes have shrunk."""
 
 
 class Modes:
@@ -81,8 +81,8 @@ class HighQuality:
 class ModeStd:
     """``mode_std``: how far high-quality samples spread within a mode, in units of the data.
 
-    The floor is the real points' own. Below it a generator has shrunk its modes, which no ranking
-    by this number sees: such a score carries a note.
+    The floor is the real points' own, and what is near it is good: below it a generator has
+    shrunk its modes, and such a score carries a note.
     """
 
     uses: Literal["samples", "model"] = "samples"
@@ -103,7 +103,7 @@ class ModeStd:
         """A standard deviation."""
         score = self._measured.score("mode_std", lambda tally: tally.spread(), direction="floor")
         if score.floor and score.value < NARROW * score.floor:
-            warning = "narrower than the data: here, smaller is not better"
+            warning = "narrower than the data: its modes have shrunk"
             score = replace(score, note="; ".join(filter(None, (score.note, warning))))
         return [score]
 

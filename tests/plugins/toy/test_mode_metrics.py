@@ -97,12 +97,13 @@ def test_the_floor_has_as_many_points_as_there_are_samples(toy, context):
     assert "2000 real points" in many.note
 
 
-def test_squeezed_modes_have_a_smaller_std_and_a_note_that_smaller_is_not_better(toy, context):
+def test_squeezed_modes_have_a_smaller_std_and_a_note_and_near_the_floor_is_best(toy, context):
     data = toy("gaussians-25")
     centres = np.array([(x, y) for y in range(-2, 3) for x in range(-2, 3)])[data.test.y]
     score = measured(ModeStd(), context(data), centres + (data.test.x - centres) / 5)
     assert score.value == pytest.approx(0.01, rel=0.05)
-    assert "not better" in score.note
+    assert "narrower than the data" in score.note
+    assert score.direction == "floor"
     assert not measured(ModeStd(), context(data), data.test.x).note
 
 
