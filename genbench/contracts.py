@@ -50,7 +50,8 @@ class DataSpec:
     """What is known of a data set before it is read.
 
     ``shape`` is (C, H, W) for images or (D,) for point data, without the batch. ``train`` and
-    ``test`` are the sizes of the splits, 0 where they are not known before reading.
+    ``test`` are the sizes of the splits, 0 where they are not known before reading. ``latent``:
+    samples are codes of a trained model, of about unit scale, which `Data.render` decodes.
     """
 
     name: str
@@ -59,19 +60,26 @@ class DataSpec:
     class_names: tuple[str, ...] = ()
     train: int = 0
     test: int = 0
+    latent: bool = False
 
     @property
     def is_image(self) -> bool:
-        """Whether a sample is an image (C, H, W)."""
+        """Whether a sample has the shape of an image, (C, H, W); spatial latents have it too."""
         return len(self.shape) == 3
+
+    @property
+    def bounded(self) -> bool:
+        """Whether values lie in [-1, 1], as pixels do; points and latents lie anywhere."""
+        return self.is_image and not self.latent
 
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
     """One part of a data set, decoded.
 
-    ``x`` is uint8 (N, C, H, W), possibly a memory map, or float32 (N, D) for point data; ``y`` is
-    int64 (N,) or None; ``digest`` names the content (hex), for caches and protocols.
+    ``x`` is uint8 (N, C, H, W), possibly a memory map, or float32 (N, *shape) for points and
+    latents; ``y`` is int64 (N,) or None; ``digest`` names the content (hex), for caches and
+    protocols.
     """
 
     x: np.ndarray[Any, Any]
@@ -84,7 +92,8 @@ class Data:
     """A data set, ready for training: its splits, and how a sample becomes an image.
 
     ``render`` is None where a sample is an image already. A data set that is the latent space of
-    a finished run sets it to that run's decoder: (B, *shape) -> (B, C, H, W) in [-1, 1].
+    a finished run sets it to that run's decoder: (B, *shape) -> (B, C, H, W) in [-1, 1], and
+    ``source`` to the data whose samples were encoded: with those, what is rendered is compared.
     ``augment`` is applied to each training minibatch (B, *shape) in [-1, 1], on its device, and
     may draw from the global generators (which a resume puts back): dynamic binarisation, random
     flips. It keeps shape and type. What a `Stage.prepare` encodes once is not augmented.
@@ -95,19 +104,63 @@ class Data:
     test: Split
     render: Callable[[Tensor], Tensor] | None = None
     augment: Callable[[Tensor], Tensor] | None = None
+    source: Data | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LenderHead:
+    """What is known of a finished run before torch is there: enough to describe its latents.
+
+    ``data`` describes the data set that it was trained on; ``latent_shape`` is that of its codes
+    (see `genbench.ModelSettings.latent_shape`); ``experiment`` names it whatever its seed.
+    """
+
+    run: str
+    model: str
+    experiment: str
+    data: DataSpec
+    latent_shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lender:
+    """A finished run's model, frozen in eval mode on the CPU, with the data it was trained on.
+
+    ``model`` encodes and decodes (`Encodes`, `Decodes`); ``digest`` names its weights (hex).
+    """
+
+    head: LenderHead
+    model: Any
+    data: Data
+    digest: str
+
+
+class FinishedRuns(Protocol):
+    """The finished runs of the store in use, for data that is made of them."""
+
+    def head(self, reference: str) -> LenderHead:
+        """Find a run by id, prefix, name or @1. No torch is imported.
+
+        Raises UsageError where it isn't finished, IncompatibleError where it has no latent space.
+        """
+
+    def lend(self, run: str) -> Lender:
+        """Build the model of a run, by its id, and put its last weights in."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataAccess:
     """Where data may come from: the torchvision root, the cache, and whether to download.
 
-    ``progress(what, done, total)`` is told of downloads (bytes) and decoding (images).
+    ``progress(what, done, total)`` is told of downloads (bytes) and decoding (images). ``runs``
+    are the finished runs that may lend their latent space (None: no store is at hand).
     """
 
     root: Path
     cache: Path
     offline: bool = False
     progress: Callable[[str, int, int | None], None] | None = None
+    runs: FinishedRuns | None = None
 
 
 class Dataset(Protocol):
@@ -210,6 +263,9 @@ class Stage:
     again. ``prepared(x)``, if given, then sees the whole of it once, to set statistics in buffers.
     ``survey(portions)``, if given, sees all training samples as they are, minibatch by minibatch,
     before anything else, to set buffers that are a function of the data alone (a mean image).
+    A stage without phases takes one epoch of no steps: what its ``prepared`` fits to the whole of
+    the data by other means than gradients (a mixture on the latents) is its result, to be kept in
+    buffers; its seconds count as the stage's preparation.
     ``validate(batch)`` returns named 0-dim means over a batch of the test split, recorded each
     epoch.
     """
@@ -287,10 +343,25 @@ class Embeds(Protocol):
 
 @runtime_checkable
 class Encodes(Protocol):
-    """x -> the parameters of the posterior q(z|x)."""
+    """x -> the parameters of the posterior over the codes of x.
+
+    A code is the VAE's z; a model that generates from something else than its codes (a latent
+    GAN, a mixture fitted to them) has both, and `Decodes` goes from codes to samples.
+    """
 
     def encode(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Mean and log-variance, each (B, z_dim); log-variance -inf for a plain autoencoder."""
+        """Mean and log-variance, each (B, *code): (B, z_dim), or (B, C, H, W) for spatial codes.
+
+        Log-variance -inf where the code is certain (a plain autoencoder).
+        """
+
+
+@runtime_checkable
+class Decodes(Protocol):
+    """code -> x, for the codes that ``encode`` gives."""
+
+    def decode(self, code: Tensor, y: Tensor | None = None) -> Tensor:
+        """Samples (B, *shape) in [-1, 1] of codes (B, *code), differentiable in them."""
 
 
 @runtime_checkable
@@ -303,7 +374,11 @@ class Reconstructs(Protocol):
 
 @runtime_checkable
 class Conditional(Protocol):
-    """The model takes labels ``y`` in 0 .. classes - 1."""
+    """The model takes labels ``y``: int64 (B,) in 0 .. classes - 1.
+
+    ``generate`` and ``decode`` also take float (B, classes), the weights of a mixture of classes
+    (rows sum to 1), so that one class can be turned into another.
+    """
 
     classes: int
 
@@ -333,12 +408,18 @@ CAPABILITIES: Mapping[str, type] = {
     "discriminates": Discriminates,
     "embeds": Embeds,
     "encodes": Encodes,
+    "decodes": Decodes,
     "reconstructs": Reconstructs,
     "conditional": Conditional,
     "has-likelihood": HasLikelihood,
     "translates": Translates,
 }
 """The capabilities by the names that registrations, samplers and messages use."""
+
+
+def samples_data(data: Data) -> Data:
+    """The data that rendered samples are compared with: the source of a latent space, or itself."""
+    return data if data.source is None else samples_data(data.source)
 
 
 def prior_kind(model: Any) -> Literal["normal", "uniform"]:

@@ -30,6 +30,7 @@ from genbench.contracts import (
     Sampler,
     Score,
     Split,
+    samples_data,
 )
 from genbench.draws import draw_seeds, mean_of_draws
 from genbench.errors import IncompatibleError, PluginError, SamplingError, UsageError
@@ -49,6 +50,7 @@ _LACKS = {
     "discriminates": "that discriminates",
     "embeds": "that embeds",
     "encodes": "that encodes",
+    "decodes": "that decodes codes",
     "reconstructs": "that reconstructs",
     "conditional": "that takes labels",
     "has-likelihood": "that has a likelihood",
@@ -212,13 +214,15 @@ class _Sheet:
 
     def __init__(self, context: MetricContext, metrics: Metrics) -> None:
         self._context = context
+        # Rendered samples are judged beside what was encoded, not beside its reconstructions.
+        shown = replace(context, data=samples_data(context.data))
         self._seconds: dict[str, float] = {}
         self._skipped: dict[str, str] = {}
         self._taken: list[tuple[str, Metric]] = []
         for part, metric in metrics:
             try:
                 with _Timed(self._seconds, part.name, context.device), torch.enable_grad():
-                    metric.begin(context)
+                    metric.begin(shown if metric.uses == "samples" else context)
             except UsageError as error:
                 self._skipped[part.name] = str(error)
             else:

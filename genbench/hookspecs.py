@@ -27,7 +27,8 @@ class Register(Protocol):
 
     ``target`` names the class; ``settings`` its settings class (a module without torch);
     ``presets`` a tuple of `genbench.Preset`; ``family`` the group in listings; ``source`` the
-    paper or document; ``capabilities`` names of `genbench.contracts.CAPABILITIES`; ``watch``, of a
+    paper or document; ``capabilities`` names of `genbench.contracts.CAPABILITIES`; ``optional``
+    those that a model has under some of its settings only; ``watch``, of a
     metric, that it is taken between epochs too, on few samples (it must be cheap, see
     `genbench.MetricContext.quick`). A name that is taken raises PluginError with both owners.
     """
@@ -43,6 +44,7 @@ class Register(Protocol):
         family: str = "",
         source: str = "",
         capabilities: tuple[str, ...] = (),
+        optional: tuple[str, ...] = (),
         watch: bool = False,
     ) -> None:
         """Register one name."""

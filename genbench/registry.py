@@ -42,6 +42,7 @@ class Registration:
     family: str = ""
     source: str = ""
     capabilities: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
     watch: bool = False
 
 

@@ -132,14 +132,16 @@ def resolve_parts(
 def check_capabilities(model: Registration, part: Registration) -> None:
     """Raise IncompatibleError where a model lacks what a sampler or metric requires.
 
-    A model that declares no capability at all is looked at once it is built, not here.
+    A model that declares no capability at all is looked at once it is built, not here, and so is
+    whether its settings give it an optional one.
     """
-    missing = [c for c in part.capabilities if c not in model.capabilities]
+    possible = (*model.capabilities, *model.optional)
+    missing = [c for c in part.capabilities if c not in possible]
     if model.capabilities and missing:
         lacking = " and ".join(f"'{name}'" for name in missing)
         raise IncompatibleError(
             f"{part.kind} '{part.name}' needs a model with {lacking}; "
-            f"'{model.name}' has only: {', '.join(model.capabilities)}. See: genbench models"
+            f"'{model.name}' has only: {', '.join(possible)}. See: genbench models"
         )
 
 

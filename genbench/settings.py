@@ -59,12 +59,33 @@ class ModelSettings(Settings):
         """How long such a model trains on such data when nobody says otherwise."""
         return type(self).training
 
+    def latent_shape(self, data: DataSpec) -> tuple[int, ...] | None:
+        """The shape of the codes that the model encodes to and decodes, without the batch.
+
+        None where it does not do both. `genbench run MODEL latents:RUN` asks for it.
+        """
+        return None
+
     def check(self, data: DataSpec) -> None:
         """Raise IncompatibleError, in one sentence, where this model can't take such data."""
 
 
 class DatasetSettings(Settings):
-    """The base of a data set's settings."""
+    """The base of a data set's settings.
+
+    ``argument`` names the setting that the text after a colon sets: with "path",
+    ``image-folder:faces`` is ``image-folder --set data.path=faces``.
+    """
+
+    argument: ClassVar[str | None] = None
+
+    def fitted(self, access: DataAccess) -> Self:
+        """These settings with all that was left open decided; what is stored and loaded."""
+        return self
+
+    def parents(self) -> tuple[str, ...]:
+        """The ids of the runs that this data is made of."""
+        return ()
 
     def describe(self, access: DataAccess) -> DataSpec:
         """What is known before reading. Raises DataError where the data can't be there."""

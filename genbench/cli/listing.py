@@ -52,6 +52,8 @@ def _lister(kind: Kind) -> Callable[..., None]:
         keys = ["name", "family", "summary", "capabilities", "source", "owner"]
         if kind == "dataset":
             keys.remove("capabilities")
+        for head, registration in zip(found, SESSION.registry.of(kind), strict=True):
+            head["capabilities"] = _capabilities(registration)
         rows = [[_words(head[key]) for key in keys] for head in found]
         print_table([needs if k == "capabilities" else k for k in keys], rows, format=format)
 
@@ -143,8 +145,14 @@ def _find(name: str, kind: Kind | None) -> Registration:
 
 
 def _head(registration: Registration) -> dict[str, Any]:
-    keys = ("name", "summary", "family", "capabilities", "source", "owner")
+    keys = ("name", "summary", "family", "capabilities", "optional", "source", "owner")
     return {key: getattr(registration, key) for key in keys}
+
+
+def _capabilities(registration: Registration) -> str:
+    """Those it has, and those that a setting gives it."""
+    given = [f"{name} (by a setting)" for name in registration.optional]
+    return ", ".join([*registration.capabilities, *given])
 
 
 def _preset(preset: Preset) -> dict[str, Any]:
@@ -170,8 +178,8 @@ def _print_head(registration: Registration) -> None:
     lines: Mapping[str, str] = {
         "family": registration.family,
         "source": registration.source,
-        "needs" if registration.kind in ("sampler", "metric") else "can": ", ".join(
-            registration.capabilities
+        "needs" if registration.kind in ("sampler", "metric") else "can": _capabilities(
+            registration
         ),
         "owner": registration.owner,
     }

@@ -107,7 +107,8 @@ class Feed:
     """The batches of a stage: ``width`` fresh ones in each of ``steps`` iterations an epoch.
 
     An epoch goes through all samples, or through ``limit`` of them, others each time. Where it has
-    fewer batches than one iteration takes, it has one iteration and its batches come round again.
+    fewer batches than one iteration takes, it has one iteration and its batches come round again;
+    where an iteration takes none, it has no iterations.
     """
 
     def __init__(
@@ -123,7 +124,7 @@ class Feed:
         self._samples, self._width, self._seed, self._stage = samples, width, seed, stage
         self.batch_size = min(batch_size, len(samples))
         self._batches = max(1, min(len(samples), limit or len(samples)) // self.batch_size)
-        self.steps = max(1, self._batches // width)
+        self.steps = max(1, self._batches // width) if width else 0
 
     @property
     def images(self) -> int:

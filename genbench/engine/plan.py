@@ -16,8 +16,15 @@ def planned_stages(model: Model) -> tuple[Stage, ...]:
         raise PluginError(f"{type(model).__name__} has no stage; stages() must return at least one")
     _check_distinct("stage", [stage.name for stage in stages])
     for stage in stages:
-        if not stage.phases:
-            raise PluginError(f"stage '{stage.name}' has no phase")
+        if not stage.phases and stage.prepared is None:
+            raise PluginError(
+                f"stage '{stage.name}' has neither a phase nor something to fit to its data "
+                "(`prepared`)"
+            )
+        if stage.prepared is not None and stage.prepare is None:
+            raise PluginError(
+                f"stage '{stage.name}' has `prepared` without `prepare`, which makes what it sees"
+            )
         _check_distinct("phase", [phase.name for phase in stage.phases])
         for phase in stage.phases:
             if phase.every < 1 or phase.repeat < 1:
@@ -34,7 +41,9 @@ def planned_epochs(model: Model, spec: RunSpec) -> tuple[tuple[str, int], ...]:
 
 
 def stage_epochs(stage: Stage, spec: RunSpec) -> int:
-    """The epochs of a stage: its own, else the run's."""
+    """The epochs of a stage: its own, else the run's; 1 where it has no phases."""
+    if not stage.phases:
+        return 1
     return spec.epochs if stage.epochs is None else stage.epochs
 
 

@@ -73,7 +73,7 @@ def ready(
     samples = _prepared(index, stage, model, train, spec.seed, device)
     prepare_s = time.perf_counter() - begun if stage.prepare or stage.survey else 0.0
     set_modes(model.nets, learning)
-    width = max(phase.repeat for phase in stage.phases)
+    width = max((phase.repeat for phase in stage.phases), default=0)
     return StageRun(
         index=index,
         stage=stage,

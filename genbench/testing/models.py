@@ -87,7 +87,8 @@ def check_capabilities(part: Subject, data: Data) -> None:
     model = build(part, data)
     there = {name for name, protocol in CAPABILITIES.items() if isinstance(model, protocol)}
     if part.capabilities is not None:
-        missing, extra = set(part.capabilities) - there, there - set(part.capabilities)
+        missing = set(part.capabilities) - there
+        extra = there - set(part.capabilities) - set(part.optional)
         assert not missing, f"{part.name} declares {missing} but lacks their methods"
         assert not extra, f"{part.name} has {extra}; declare them in register(capabilities=...)"
     for net in model.nets.values():
@@ -107,8 +108,11 @@ def check_capabilities(part: Subject, data: Data) -> None:
                 has_shape(real, tuple(h.shape), "the h of real samples (embed(x), else x itself)")
         if "encodes" in there:
             mean, logvar = model.encode(x, labels)
-            assert mean.ndim == 2, f"encode(x) must give (B, z_dim), not {tuple(mean.shape)}"
+            assert mean.ndim >= 2, f"encode(x) must give (B, *code), not {tuple(mean.shape)}"
             has_shape(logvar, tuple(mean.shape), "the log-variance of encode(x)")
+            if "decodes" in there:
+                is_sample(model.decode(mean, labels), data, "decode(the mean of encode(x))")
+                _check_latent_shape(part, data, tuple(mean.shape[1:]))
         if "reconstructs" in there:
             is_sample(model.reconstruct(x, labels), data, "reconstruct(x)")
         if "has-likelihood" in there and "generates" in there:
@@ -118,6 +122,13 @@ def check_capabilities(part: Subject, data: Data) -> None:
                 has_shape(model.log_likelihood(*given), (6,), "log_likelihood(x, z)")
         if "translates" in there and y is not None:
             is_sample(model.translate(x, y), data, "translate(x, y)")
+
+
+def _check_latent_shape(part: Subject, data: Data, code: tuple[int, ...]) -> None:
+    told = getattr(part.settings, "latent_shape", lambda _: None)(data.spec)
+    assert told == code, (
+        f"the codes of encode(x) have the shape {code}, and the settings' latent_shape says {told}"
+    )
 
 
 def check_losses(part: Subject, data: Data) -> None:

@@ -11,12 +11,16 @@ from genbench.settings import Settings, validate
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """A part under test. ``capabilities`` is None where no registration declares them."""
+    """A part under test. ``capabilities`` is None where no registration declares them.
+
+    ``optional`` are those that some of its settings give.
+    """
 
     name: str
     cls: Any
     settings: Settings
     capabilities: tuple[str, ...] | None
+    optional: tuple[str, ...] = ()
 
 
 def subject(
@@ -41,6 +45,7 @@ def subject(
         cls=registry.target(kind, given),
         settings=_instance(chosen, given),
         capabilities=declared.capabilities,
+        optional=declared.optional,
     )
 
 

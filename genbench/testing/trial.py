@@ -167,6 +167,6 @@ def is_sample(x: Tensor, data: Data, what: str) -> None:
     assert torch.isfinite(x).all(), f"{what} holds values that are not finite"
     low, high = float(x.min()), float(x.max())
     inside = -1 <= low <= high <= 1
-    assert inside or not data.spec.is_image, (
+    assert inside or not data.spec.bounded, (
         f"{what} lies in [{low:.3g}, {high:.3g}], outside [-1, 1]; end with a tanh, or map to it"
     )

@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeVar
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genbench import DataSpec
 from genbench_nets.adversarial_settings import AdversarialSettings, Norm
 from genbench_nets.conv import halvings
+from genbench_nets.labels import with_labels
 from genbench_nets.minibatch_std import MinibatchStd
 from genbench_nets.mlp import Activation, Unflatten, activation, flat_size
 
@@ -163,14 +162,6 @@ def _conv_discriminator(
         nn.Linear(width * grid * grid, 1, bias=head_bias),
         classes=classes,
     )
-
-
-def with_labels(x: Tensor, y: Tensor, classes: int) -> Tensor:
-    """(B, D) -> (B, D + classes), or (B, C, H, W) -> (B, C + classes, H, W), one-hot."""
-    hot = F.one_hot(y, classes).to(x.dtype)
-    if x.dim() == 4:
-        hot = hot[:, :, None, None].expand(-1, -1, *x.shape[2:])
-    return torch.cat((x, hot), dim=1)
 
 
 def decided(value: T | None) -> T:

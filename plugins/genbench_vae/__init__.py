@@ -14,5 +14,5 @@ def genbench_register_models(register: genbench.Register) -> None:
         summary="variational autoencoder, fully connected or convolutional",
         family="vae",
         source="Kingma & Welling 2013, arXiv:1312.6114",
-        capabilities=("generates", "encodes", "reconstructs", "has-likelihood"),
+        capabilities=("generates", "encodes", "decodes", "reconstructs", "has-likelihood"),
     )

@@ -37,7 +37,7 @@ class VAE:
         settings.check(data)
         self.settings = settings
         self.likelihood = settings.likelihood
-        self._bounded = data.is_image
+        self._bounded = data.bounded
         encoder, decoder = build_networks(settings, data)
         self.nets = nn.ModuleDict({"encoder": encoder, "decoder": decoder})
         if settings.likelihood == "gaussian":
@@ -115,6 +115,10 @@ class VAE:
         """The mean of p(x|z), (B, *shape): images in [-1, 1], points anywhere."""
         logits: Tensor = self.nets["decoder"](z)
         return logits.float().sigmoid().mul(2).sub(1) if self._bounded else logits.float()
+
+    def decode(self, code: Tensor, y: Tensor | None = None) -> Tensor:
+        """The codes of a VAE are its latents: `generate`."""
+        return self.generate(code)
 
     def log_likelihood(self, x: Tensor, z: Tensor, y: Tensor | None = None) -> Tensor:
         """log p(x|z) in nats, (B,): a mass of black and white pixels, or a density of x.

@@ -83,9 +83,13 @@ class VAESettings(ModelSettings):
             raise ValueError("noise_std is of a gaussian likelihood; set likelihood=gaussian")
         return self
 
+    def latent_shape(self, data: DataSpec) -> tuple[int, ...]:
+        """(z_dim,)."""
+        return (self.z_dim,)
+
     def check(self, data: DataSpec) -> None:
         """The mlp takes any shape; the conv network square images that halve often enough."""
-        if not data.is_image and self.likelihood != "gaussian":
+        if not data.bounded and self.likelihood != "gaussian":
             raise IncompatibleError(
                 f"vae with likelihood={self.likelihood} takes values in [-1, 1], and '{data.name}' "
                 "has points, which lie anywhere; set likelihood=gaussian"
