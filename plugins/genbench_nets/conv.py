@@ -25,7 +25,9 @@ def halvings(size: int) -> tuple[int, int] | None:
     return (steps, size) if steps and size in SMALLEST_GRIDS else None
 
 
-def conv_encoder(shape: Sequence[int], channels: Sequence[int], hidden: int, out: int) -> nn.Module:
+def conv_encoder(
+    shape: Sequence[int], channels: Sequence[int], hidden: int, out: int
+) -> nn.Sequential:
     """Strided 4x4 convolutions (each halves the image), ReLU, linear to ``hidden``, to ``out``."""
     layers: list[nn.Module] = []
     inputs, size = shape[0], shape[1]
@@ -40,7 +42,7 @@ def conv_encoder(shape: Sequence[int], channels: Sequence[int], hidden: int, out
 
 def conv_decoder(
     shape: Sequence[int], channels: Sequence[int], hidden: int, z_dim: int
-) -> nn.Module:
+) -> nn.Sequential:
     """The mirror of `conv_encoder`: linear, ReLU, linear, transposed convolutions to logits."""
     size = shape[1] >> len(channels)
     widths = [*reversed(channels), shape[0]]

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from genbench import Batch, DataSpec, Optimizer, Phase, Schedule, Stage, Terms, UsageError
 from genbench_nets.centring import Centred, Offset, mean_image
-from genbench_nets.conv import conv_decoder, conv_encoder
+from genbench_nets.coders import coders
 from genbench_nets.elbo import (
     bernoulli_log_likelihood,
     gaussian_log_likelihood,
@@ -25,7 +25,6 @@ from genbench_nets.elbo import (
     reconstruction_loss,
     sample_posterior,
 )
-from genbench_nets.mlp import Unflatten, flat_size, mlp
 from genbench_nets.priors import draw_prior
 from genbench_vae.vae_settings import VAESettings
 
@@ -37,7 +36,7 @@ class VAE:
         settings.check(data)
         self.settings = settings
         self.likelihood = settings.likelihood
-        self._bounded = data.bounded
+        self._bounded, self._code = data.bounded, settings.latent_shape(data)
         encoder, decoder = build_networks(settings, data)
         self.nets = nn.ModuleDict({"encoder": encoder, "decoder": decoder})
         if settings.likelihood == "gaussian":
@@ -103,13 +102,13 @@ class VAE:
         return self.settings.beta * (min(1.0, batch.step / rising) if rising else 1.0)
 
     def encode(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Mean and log-variance of q(z|x), each (B, z_dim)."""
+        """Mean and log-variance of q(z|x), each (B, z_dim), or (B, z_dim, H, W) for a grid."""
         mean, logvar = self.nets["encoder"](x).chunk(2, dim=1)
         return mean, logvar
 
     def prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """z ~ N(0, I), (n, z_dim)."""
-        return draw_prior(self.nets, (n, self.settings.z_dim), generator)
+        """z ~ N(0, I), (n, z_dim), or (n, z_dim, H, W) for a grid."""
+        return draw_prior(self.nets, (n, *self._code), generator)
 
     def generate(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """The mean of p(x|z), (B, *shape): images in [-1, 1], points anywhere."""
@@ -168,16 +167,9 @@ class PixelNoise(nn.Module):
 
 def build_networks(settings: VAESettings, data: DataSpec) -> tuple[nn.Module, nn.Module]:
     """Encoder (B, *shape) -> (B, 2 z_dim) and decoder (B, z_dim) -> logits (B, *shape)."""
-    if settings.network == "conv":
-        conv = (data.shape, settings.channels, settings.conv_hidden)
-        encoder: nn.Module = conv_encoder(*conv, 2 * settings.z_dim)
-        decoder: nn.Module = conv_decoder(*conv, settings.z_dim)
-    else:
-        pixels, hidden, act = flat_size(data.shape), settings.hidden, settings.activation
-        layers = mlp((pixels, *hidden, 2 * settings.z_dim), act=act, dropout=settings.dropout)
-        encoder = nn.Sequential(nn.Flatten(), *layers)
-        layers = mlp((settings.z_dim, *reversed(hidden), pixels), act=act)
-        decoder = nn.Sequential(*layers, Unflatten(data.shape))
+    built = coders(settings, data)
+    encoder: nn.Module = built.encoder
+    decoder: nn.Module = built.decoder
     if settings.input_dropout:
         encoder = nn.Sequential(nn.Dropout(settings.input_dropout), encoder)
     if settings.centred:

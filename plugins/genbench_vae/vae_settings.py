@@ -2,45 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from genbench import DataSpec, IncompatibleError, ModelSettings, Preset, Training
+from genbench import DataSpec, IncompatibleError, Preset, Training
+from genbench_nets.coder_settings import CoderSettings, at
 
 
-def _at(default: Any) -> Callable[[Any], bool]:
-    """Left out of what is stored: runs of before there was this setting keep their hash."""
-    return lambda value: bool(value == default)
-
-
-class VAESettings(ModelSettings):
+class VAESettings(CoderSettings):
     """A Gaussian posterior, a standard normal prior, and a decoder that gives pixel means."""
 
     training: ClassVar[Training] = Training(images=900_000, max_epochs=100, batch_size=100)
 
-    network: Literal["mlp", "conv"] = Field("mlp", description="kind of encoder and decoder")
-    z_dim: int = Field(20, ge=1, le=4096, description="size of the latent")
-    hidden: tuple[int, ...] = Field(
-        (512, 256), description="widths of the encoder's layers; the decoder mirrors them (mlp)"
-    )
-    channels: tuple[int, ...] = Field(
-        (32, 64), description="channels of the encoder's convolutions, each halves the image (conv)"
-    )
-    conv_hidden: int = Field(256, ge=1, description="width between convolutions and latent (conv)")
-    activation: Literal["relu", "leaky_relu", "elu", "tanh"] = Field(
-        "relu", description="activation (mlp)"
-    )
-    dropout: float = Field(0.0, ge=0, lt=1, description="dropout in the encoder (mlp)")
     centred: bool = Field(
         False,
         description="take the mean training image out of the encoder's input and into the "
         "decoder's output",
-        exclude_if=_at(False),
+        exclude_if=at(False),
     )
     input_dropout: float = Field(
-        0.0, ge=0, lt=1, description="share of pixels hidden from the encoder", exclude_if=_at(0.0)
+        0.0, ge=0, lt=1, description="share of pixels hidden from the encoder", exclude_if=at(0.0)
     )
     likelihood: Literal["bernoulli", "gaussian", "mse"] = Field(
         "bernoulli",
@@ -51,7 +33,7 @@ class VAESettings(ModelSettings):
         None,
         gt=0,
         description="standard deviation of a gaussian likelihood, x in [-1, 1] (none: learned)",
-        exclude_if=_at(None),
+        exclude_if=at(None),
     )
     beta: float = Field(1.0, ge=0, description="weight of the KL term (beta-VAE)")
     beta_warmup: float = Field(
@@ -59,17 +41,17 @@ class VAESettings(ModelSettings):
         ge=0,
         le=1,
         description="share of the steps in which that weight rises from 0",
-        exclude_if=_at(0.0),
+        exclude_if=at(0.0),
     )
     iwae_samples: int = Field(
-        1, ge=1, description="samples of the importance-weighted bound (IWAE)", exclude_if=_at(1)
+        1, ge=1, description="samples of the importance-weighted bound (IWAE)", exclude_if=at(1)
     )
     lr: float = Field(1e-3, gt=0, description="learning rate of Adam")
     schedule: Literal["constant", "linear", "cosine"] = Field(
-        "constant", description="the learning rate over the steps", exclude_if=_at("constant")
+        "constant", description="the learning rate over the steps", exclude_if=at("constant")
     )
     lr_final: float = Field(
-        0.02, ge=0, le=1, description="its last share (linear, cosine)", exclude_if=_at(0.02)
+        0.02, ge=0, le=1, description="its last share (linear, cosine)", exclude_if=at(0.02)
     )
 
     @model_validator(mode="after")
@@ -83,10 +65,6 @@ class VAESettings(ModelSettings):
             raise ValueError("noise_std is of a gaussian likelihood; set likelihood=gaussian")
         return self
 
-    def latent_shape(self, data: DataSpec) -> tuple[int, ...]:
-        """(z_dim,)."""
-        return (self.z_dim,)
-
     def check(self, data: DataSpec) -> None:
         """The mlp takes any shape; the conv network square images that halve often enough."""
         if not data.bounded and self.likelihood != "gaussian":
@@ -94,15 +72,7 @@ class VAESettings(ModelSettings):
                 f"vae with likelihood={self.likelihood} takes values in [-1, 1], and '{data.name}' "
                 "has points, which lie anywhere; set likelihood=gaussian"
             )
-        if self.network == "mlp":
-            return
-        factor = 2 ** len(self.channels)
-        if not data.is_image or data.shape[1] != data.shape[2] or data.shape[1] % factor:
-            raise IncompatibleError(
-                f"vae with network=conv and {len(self.channels)} convolutions takes square images "
-                f"whose side is a multiple of {factor}; {data.name} has shape {data.shape}. "
-                "Try --set network=mlp or other --set channels."
-            )
+        self.check_shape(data, "vae")
 
 
 PRESETS = (
