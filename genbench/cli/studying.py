@@ -51,7 +51,7 @@ def study(
     if dry_run:
         _print_prospect(plan, prospect(plan, places), as_json=json)
         return
-    outcome = Outcome() if table_only else _conduct(plan, places, jobs, retry)
+    outcome = Outcome() if table_only else _conduct(plan, places, jobs, retry, out)
     _print_results(plan, places, outcome, out, format, as_json=json)
     if outcome.failed:
         say(f"{outcome.failed} runs have no result; see the remarks (--retry takes them up again)")
@@ -104,14 +104,18 @@ def _numbers(text: str | None) -> tuple[int, ...]:
     return tuple(dict.fromkeys(map(int, words)))
 
 
-def _conduct(plan: Plan, places: Places, jobs: int, retry: bool) -> Outcome:
+def _conduct(plan: Plan, places: Places, jobs: int, retry: bool, out: Path | None) -> Outcome:
+    """Do what is missing; where there will be a page, draw its figures too."""
     from genbench.cli.stopping import StopSignals
     from genbench.errors import InterruptedRunError
-    from genbench.study import conduct
+    from genbench.study import conduct, draw
 
     try:
         with StopSignals(quiet=SESSION.verbosity < 0) as signals:
-            return conduct(plan, places, jobs=jobs, retry=retry, should_stop=signals, say=say)
+            outcome = conduct(plan, places, jobs=jobs, retry=retry, should_stop=signals, say=say)
+            if out is not None:
+                draw(plan, places, out, outcome, jobs=jobs, should_stop=signals, say=say)
+            return outcome
     except KeyboardInterrupt:
         raise InterruptedRunError(
             "the study was stopped at once; runs that were not at an epoch's end lost their last "
@@ -129,7 +133,7 @@ def _print_results(
     as_json: bool,
 ) -> None:
     from genbench.store import Store
-    from genbench.study import as_dict, book_of, markdown, results
+    from genbench.study import as_dict, book_of, figures, markdown, results
 
     book = book_of(plan, places)
     with Store.open(places.store, mode="read") as opened:
@@ -137,7 +141,13 @@ def _print_results(
     remarks = list(dict.fromkeys((*found.remarks, *outcome.remarks)))
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
-        page = markdown(found, plan, jobs=book.jobs(), remarks=outcome.remarks)
+        page = markdown(
+            found,
+            plan,
+            jobs=book.jobs(),
+            remarks=outcome.remarks,
+            figures=figures(plan, places, out),
+        )
         out.write_text(page, encoding="utf-8")
     if as_json:
         tables = [as_dict(sheet) for sheet in found.sheets]

@@ -119,6 +119,12 @@ class Trial:
         return sum(stage.total_s for stage in self.stages) + self.parents_s
 
     @property
+    def main_stage(self) -> int:
+        """The index of the last stage that takes steps: one that only fits may come after it."""
+        trained = [i for i, stage in enumerate(self.stages) if stage.images]
+        return trained[-1] if trained else len(self.stages) - 1
+
+    @property
     def conditions(self) -> tuple[str, ...]:
         """What must be equal for seconds to be compared: the data and the device they ran on."""
         spec = self.spec
@@ -166,8 +172,10 @@ class Contender:
 
     @cached_property
     def epoch_s(self) -> Measure:
-        """Seconds of an epoch of the last stage: the one that makes the model what it is."""
-        return self.stage(-1, "epoch_s") if self.stages else Measure(values=(math.nan,))
+        """Seconds of an epoch of the main stage: the one that makes the model what it is."""
+        if not self.stages:
+            return Measure(values=(math.nan,))
+        return self.stage(self.first.main_stage, "epoch_s")
 
     def ratio(self, metric: str) -> float | None:
         """How many times its floor (real against real) a mean score is."""

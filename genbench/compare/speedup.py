@@ -23,9 +23,11 @@ def baseline_for(row: Contender, baselines: Sequence[Contender]) -> Contender | 
 
 
 def _same_images(a: Contender, b: Contender) -> bool:
-    stages = (a.first.stages, b.first.stages)
+    if not (a.first.stages and b.first.stages):
+        return False
+    mine, others = (row.first.stages[row.first.main_stage].images for row in (a, b))
     # Batches of another size leave out another rest of the data at an epoch's end.
-    return all(stages) and math.isclose(stages[0][-1].images, stages[1][-1].images, rel_tol=0.02)
+    return math.isclose(mine, others, rel_tol=0.02)
 
 
 def quotient(baseline: Measure, own: Measure) -> float | None:

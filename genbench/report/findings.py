@@ -74,7 +74,8 @@ def _seconds(table: Table) -> Iterator[str]:
 def _speedup(row: Row, table: Table) -> str:
     contender = row.contender
     many = len(contender.stages) > 1
-    where = f" of its stage '{contender.stages[-1]}'" if many else ""
+    main = contender.first.main_stage
+    where = f" of its stage '{contender.stages[main]}'" if many else ""
     own = duration(contender.epoch_s.mean)
     assert row.epoch_speedup is not None
     assert row.total_speedup is not None
@@ -85,12 +86,13 @@ def _speedup(row: Row, table: Table) -> str:
     total = duration(contender.total_s.mean)
     parts = [
         f"{duration(contender.stage(i, 'total_s').mean)} of stage '{name}'"
-        for i, name in enumerate(contender.stages[:-1])
+        for i, name in enumerate(contender.stages)
+        if i != main
     ]
     if contender.first.parents_s:
         parts.append(f"{duration(contender.first.parents_s)} of the runs it builds upon")
-    before = f" With {' and '.join(parts)} before it," if parts else " In all,"
-    return f"{text}{before} training takes {total}, {_times(row.total_speedup)} {table.baseline}."
+    others = f" With {' and '.join(parts)}," if parts else " In all,"
+    return f"{text}{others} training takes {total}, {_times(row.total_speedup)} {table.baseline}."
 
 
 def _times(speedup: float) -> str:

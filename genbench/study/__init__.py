@@ -7,6 +7,7 @@ here, and what a study left undone is found in the store when it is started agai
 
 from __future__ import annotations
 
+from genbench.study.figures import draw, figures
 from genbench.study.file import StudyFile, read_study
 from genbench.study.outcome import Outcome, Places
 from genbench.study.page import as_dict, markdown, rows_of, title_of
@@ -27,6 +28,8 @@ __all__ = [
     "as_dict",
     "book_of",
     "conduct",
+    "draw",
+    "figures",
     "make_plan",
     "markdown",
     "prospect",

@@ -14,7 +14,7 @@ FACTS: Mapping[str, str] = {
     "seeds": "runs that the row is the mean of",
     "epochs": "epochs of each stage",
     "parameters": "trainable parameters of all networks",
-    "s/epoch": "training seconds of an epoch of the last stage, without the first one",
+    "s/epoch": "training seconds of an epoch of the last stage with steps, without the first one",
     "train_s": "training seconds in all, with preparing the data of stages",
     "s/sample": "seconds of sampling, calibration included, over the number of samples",
     "cost": "s/sample over that of the first sampler",

@@ -59,13 +59,18 @@ def evaluate_task(run_id: str, cell: Cell, lacking: Missing, places: Places) -> 
     return Task(title=title, arguments=tuple(arguments), log=log_of(places, title))
 
 
-def pilot_task(plan: Plan, entry: Entry, folder: Path, places: Places) -> Task:
-    """A run without scores in a store of its own, stopped once its pace is known."""
+def pilot_task(
+    plan: Plan, entry: Entry, folder: Path, places: Places, *, to_the_end: bool = False
+) -> Task:
+    """A run without scores in a store of its own, stopped once its pace is known.
+
+    ``to_the_end``: of one epoch, for the stages that come after it.
+    """
     store = folder / "runs.db"
     seconds = entry.seconds or 0.0
     training = [text for text in entry.sets if not text.startswith(("metric.", "sampler."))]
     arguments = [
-        *_training(plan.study, entry, PILOT_EPOCHS, plan.seeds[0]),
+        *_training(plan.study, entry, 1 if to_the_end else PILOT_EPOCHS, plan.seeds[0]),
         *_each("--set", (*training, "run.metrics=[]", "run.samplers=[]")),
         *("--store", str(store)),
         *places.data_flags,
@@ -75,9 +80,13 @@ def pilot_task(plan: Plan, entry: Entry, folder: Path, places: Places) -> Task:
         reading = read_pilot(store)
         return reading is not None and reading.is_enough(seconds)
 
-    title = f"{entry.title}, pilot"
-    log = log_of(places, title)
-    return Task(title=title, arguments=tuple(arguments), log=log, enough=enough)
+    title = f"{entry.title}, pilot{' to the end' if to_the_end else ''}"
+    return Task(
+        title=title,
+        arguments=tuple(arguments),
+        log=log_of(places, title),
+        enough=None if to_the_end else enough,
+    )
 
 
 def log_of(places: Places, title: str) -> Path:

@@ -82,6 +82,45 @@ class TableEntry(Settings):
     published_title: str = Field(default="published", description="the heading of that column")
 
 
+class FigureEntry(Settings):
+    """One figure of the page: a picture of each of some rows, or one of all of them."""
+
+    title: str = Field(min_length=1)
+    about: str = Field(default="", description="a sentence or two beneath the title")
+    command: Literal["sample", "interpolate", "traverse", "latents", "reconstruct", "curves"]
+    rows: Names | None = Field(default=None, min_length=1, description="default: all rows")
+    together: bool = Field(
+        default=False, description="one picture of all rows of a data set (curves)"
+    )
+    options: dict[str, bool | int | float | str] = Field(
+        default_factory=dict, description="flags of the command: true, or a value"
+    )
+
+    def shows(self, row: str) -> bool:
+        """Whether a row is in this figure."""
+        return self.rows is None or row in self.rows
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """The options as words of a command line."""
+        words: list[str] = []
+        for name, value in self.options.items():
+            if value is False:
+                continue
+            words += [f"--{name}"] if value is True else [f"--{name}", str(value)]
+        return tuple(words)
+
+    @property
+    def needs_weights(self) -> bool:
+        """Whether the command loads the model; curves come from the store alone."""
+        return self.command != "curves"
+
+    @property
+    def suffix(self) -> str:
+        """Of its pictures' files."""
+        return ".svg" if self.command == "curves" else ".png"
+
+
 class StudyFile(Settings):
     """The whole file."""
 
@@ -113,6 +152,7 @@ class StudyFile(Settings):
     )
     runs: tuple[RowEntry, ...] = Field(min_length=1)
     table: TableEntry = TableEntry()
+    figures: tuple[FigureEntry, ...] = ()
 
     def length(self, row: RowEntry) -> tuple[Literal["seconds", "epochs"], float] | None:
         """How long a row trains: its own word, else the study's, else None (the model's)."""
@@ -170,12 +210,25 @@ def _check(study: StudyFile, path: Path) -> None:
             raise SettingError(f"{path}: {key} has {value!r} twice; remove one")
     drawn = [f"{title}, {sampler.shown}" for title in titles for sampler in study.samplers]
     drawn += [f"{title} on {dataset}" for title in titles for dataset in study.datasets]
+    for index, figure in enumerate(study.figures):
+        _check_figure(index, figure, titles, path)
     for name in study.table.published:
         if name not in titles and name not in drawn:
             raise SettingError(
                 f"{path}: [table.published]: no row is called '{name}'"
                 f"{suggest(name, [*titles, *drawn])}"
             )
+
+
+def _check_figure(index: int, figure: FigureEntry, titles: Sequence[str], path: Path) -> None:
+    where = f"{path}: [[figures]] {index + 1} ('{figure.title}'): "
+    for name in figure.rows or ():
+        if name not in titles:
+            raise SettingError(f"{where}no row is called '{name}'{suggest(name, titles)}")
+    if figure.together and figure.command != "curves":
+        raise SettingError(
+            f'{where}together is for command = "curves"; {figure.command} draws one run a picture'
+        )
 
 
 def _twice(values: Iterable[Any]) -> list[Any]:
@@ -204,6 +257,8 @@ def _table_of(loc: Sequence[str | int], values: Mapping[str, Any]) -> tuple[str,
             return _row_words(index, values["runs"][index]), RowEntry
         case ["samplers", int(index), _, *_]:
             return f"samplers, entry {index + 1}: ", SamplerEntry
+        case ["figures", int(index), *_]:
+            return f"[[figures]] {index + 1}: ", FigureEntry
         case ["table", _, *_]:
             return "[table]: ", TableEntry
     return "", StudyFile

@@ -32,29 +32,41 @@ SHARE = 0.25
 
 @dataclass(frozen=True, kw_only=True)
 class Pace:
-    """What a row costs: ``earlier_s`` for the stages before the last and for preparing its data,
-    ``warm_s`` by which the first epoch of the last stage takes longer, and ``epoch_s`` for each.
+    """What a row costs: ``earlier_s`` for the stages before its own and for preparing its data,
+    ``warm_s`` by which its first epoch takes longer, ``epoch_s`` for each, and ``later_s`` for the
+    stages after it. Its own is the stage whose epochs are chosen.
     """
 
     earlier_s: float
     epoch_s: float
     warm_s: float = 0.0
+    later_s: float = 0.0
+
+    @property
+    def fixed_s(self) -> float:
+        """What doesn't depend on the number of epochs."""
+        return self.earlier_s + self.warm_s + self.later_s
 
     def epochs(self, seconds: float) -> int:
-        """The epochs of the last stage that come nearest to so many seconds in all, at least 1."""
-        return max(1, round((seconds - self.earlier_s - self.warm_s) / self.epoch_s))
+        """The epochs of its stage that come nearest to so many seconds in all, at least 1."""
+        return max(1, round((seconds - self.fixed_s) / self.epoch_s))
 
     def seconds(self, epochs: int) -> float:
-        """What so many epochs of the last stage take in all."""
-        return self.earlier_s + self.warm_s + epochs * self.epoch_s
+        """What so many epochs of its stage take in all."""
+        return self.fixed_s + epochs * self.epoch_s
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """What a pilot has shown so far: seconds before the last stage, and of its epochs."""
+    """What a pilot has shown so far: seconds before its own stage, of its epochs, and after it.
+
+    ``unseen``: there are stages after it, which the pilot did not come to.
+    """
 
     earlier_s: float
     epochs: tuple[float, ...]
+    later_s: float = 0.0
+    unseen: bool = False
 
     def is_enough(self, seconds: float) -> bool:
         """Whether the pace is known, or that the earlier stages leave nothing of the budget."""
@@ -68,37 +80,53 @@ class Reading:
     def pace(self) -> Pace | None:
         """The pace; the median is what a run meets, where the fastest epoch would be too hopeful.
 
-        None where no epoch of the last stage is done.
+        None where no epoch of its stage is done.
         """
         if not self.epochs:
             return None
         usual = median(self.epochs[1:] or self.epochs)
         warm = max(0.0, self.epochs[0] - usual)
-        return Pace(earlier_s=self.earlier_s, epoch_s=max(usual, 1e-6), warm_s=warm)
+        return Pace(
+            earlier_s=self.earlier_s,
+            epoch_s=max(usual, 1e-6),
+            warm_s=warm,
+            later_s=self.later_s,
+        )
 
 
-def read_pilot(path: Path) -> Reading | None:
-    """What the pilot in this store has shown; None before its run begins."""
+def read_pilot(path: Path, epochs: int = PILOT_EPOCHS) -> Reading | None:
+    """What the pilot in this store has shown; None before its run begins.
+
+    ``epochs`` are those that it was started with, by which its own stage is known.
+    """
     try:
         with Store.open(path, mode="read") as store:
             [run] = store.runs(limit=1)
-            stages, epochs = store.stages(run.id), store.epochs(run.id)
+            stages, done = store.stages(run.id), store.epochs(run.id)
     except (GenbenchError, ValueError):
         return None
-    last = stages[-1]
-    earlier = sum(stage.prepare_s for stage in stages)
-    earlier += sum(epoch.train_s for epoch in epochs if epoch.stage != last.name)
-    own = tuple(epoch.train_s for epoch in epochs if epoch.stage == last.name)
-    return Reading(earlier_s=earlier, epochs=own)
+    index = max(
+        (i for i, stage in enumerate(stages) if stage.epochs == epochs), default=len(stages) - 1
+    )
+    own, later = stages[index], {stage.name for stage in stages[index + 1 :]}
+    spent = {stage.name: stage.prepare_s for stage in stages}
+    for epoch in done:
+        if epoch.stage != own.name:
+            spent[epoch.stage] += epoch.train_s
+    return Reading(
+        earlier_s=sum(seconds for name, seconds in spent.items() if name not in later),
+        epochs=tuple(epoch.train_s for epoch in done if epoch.stage == own.name),
+        later_s=sum(seconds for name, seconds in spent.items() if name in later),
+        unseen=bool(later) and not any(epoch.stage in later for epoch in done),
+    )
 
 
 def check_budget(title: str, earlier_s: float, seconds: float) -> None:
-    """Raise UsageError where the earlier stages leave the last one nothing of its seconds."""
+    """Raise UsageError where the other stages leave a row's own stage nothing of its seconds."""
     if earlier_s >= seconds:
         raise UsageError(
-            f"{title}: the stages before its last one alone take {earlier_s:.3g} s of the "
-            f"{seconds:g} s that it may train; give the row more seconds, or set those stages "
-            "fewer epochs"
+            f"{title}: its other stages alone take {earlier_s:.3g} s of the {seconds:g} s that it "
+            "may train; give the row more seconds, or set those stages fewer epochs"
         )
 
 
@@ -118,7 +146,7 @@ class PaceBook:
     def read(self) -> dict[str, Pace]:
         """The paces that were taken at this number of threads. Raises StoreError."""
         return {
-            key.partition("/")[0]: Pace(**{name: entry[name] for name in _FIGURES})
+            key.partition("/")[0]: Pace(**{n: entry[n] for n in _FIGURES if n in entry})
             for key, entry in self._entries().items()
             if entry["threads"] == self.threads
         }
@@ -152,4 +180,4 @@ class PaceBook:
         return entries
 
 
-_FIGURES = ("earlier_s", "epoch_s", "warm_s")
+_FIGURES = ("earlier_s", "epoch_s", "warm_s", "later_s")

@@ -11,12 +11,20 @@ from typing import Any
 
 from genbench.numbers import number
 from genbench.study.columns import FACTS
+from genbench.study.figures import Figure
 from genbench.study.plan import Plan
 from genbench.study.table import FLOOR, NOTHING, Results, Sheet, Value
 
 
-def markdown(results: Results, plan: Plan, *, jobs: int, remarks: Sequence[str] = ()) -> str:
-    """The page: title, what it is, the command that made it, tables, remarks."""
+def markdown(
+    results: Results,
+    plan: Plan,
+    *,
+    jobs: int,
+    remarks: Sequence[str] = (),
+    figures: Sequence[Figure] = (),
+) -> str:
+    """The page: title, what it is, the command that made it, tables, figures, remarks."""
     study = plan.study
     parts = [f"# {study.title}"]
     if study.about:
@@ -26,6 +34,7 @@ def markdown(results: Results, plan: Plan, *, jobs: int, remarks: Sequence[str] 
         parts += [f"## {title_of(sheet)}", _table(sheet, plan), _bullets(sheet.remarks)]
     parts.append("## How to read it" if results.sheets else "No run is finished yet.")
     parts.append(_bullets(list(_legend(results.sheets))))
+    parts += [text for figure in figures for text in _figure(figure)]
     said = dict.fromkeys((*results.remarks, *remarks))
     if said:
         parts += ["## Remarks", _bullets(list(said))]
@@ -127,6 +136,16 @@ def _table(sheet: Sheet, plan: Plan) -> str:
         cells = (f"**{_escaped(v.text)}**" if v.best else _escaped(v.text) for v in row)
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def _figure(figure: Figure) -> Iterator[str]:
+    """Title, what it is, the command, and each picture under its caption."""
+    yield f"## {figure.title}"
+    yield figure.about.strip()
+    yield f"Drawn by `{figure.command}`." if figure.pictures else "Not drawn yet."
+    for shown in figure.pictures:
+        yield f"**{shown.caption}**"
+        yield f"![{figure.title}: {shown.caption}]({shown.path.as_posix()})"
 
 
 def _escaped(text: str) -> str:

@@ -16,9 +16,10 @@ from genbench.numbers import duration, number
 from genbench.store import Store
 from genbench.store.records import Run, Status
 from genbench.study.children import Ended, Task, carry_out
-from genbench.study.commands import evaluate_task, pilot_task, resume_task, run_task
+from genbench.study.commands import evaluate_task, resume_task, run_task
 from genbench.study.outcome import Outcome, Places
-from genbench.study.pace import Pace, PaceBook, check_budget, read_pilot
+from genbench.study.pace import Pace, PaceBook, Reading, check_budget
+from genbench.study.pilots import Pilots
 from genbench.study.plan import Cell, Entry, Plan
 from genbench.study.stored import Stock, missing
 
@@ -123,30 +124,25 @@ class _Work:
             return
         self.say(f"{len(wanted)} pilots: how long an epoch takes")
         with tempfile.TemporaryDirectory(prefix="genbench-pilot-") as scratch:
-            folders = {key: Path(scratch) / key for key in wanted}
-            tasks = {}
-            for key, entry in wanted.items():
-                folders[key].mkdir()
-                tasks[pilot_task(self.plan, entry, folders[key], self.places)] = entry
-            self._carry_out(tasks, lambda ended: self._measured(tasks[ended.task], folders, ended))
+            pilots = Pilots(self.plan, self.places, Path(scratch), self._measured)
+            self._carry_out(pilots.tasks(wanted.values()), pilots.ended)
 
-    def _measured(self, entry: Entry, folders: Mapping[str, Path], ended: Ended) -> list[Task]:
-        reading = read_pilot(folders[entry.pace_key] / "runs.db")
+    def _measured(self, entry: Entry, reading: Reading | None, ended: Ended) -> None:
         assert entry.seconds is not None
         if reading is not None and not self.should_stop():
-            check_budget(entry.title, reading.earlier_s, entry.seconds)
+            check_budget(entry.title, reading.earlier_s + reading.later_s, entry.seconds)
         pace = reading.pace() if reading else None
         if pace is not None and not self.should_stop():
             self.book.add(entry.pace_key, pace, title=entry.title, jobs=self.jobs)
             earlier = f", {number(pace.earlier_s, 3)} s before it" if pace.earlier_s else ""
+            later = f", {number(pace.later_s, 3)} s after it" if pace.later_s else ""
             self.say(
-                f"{entry.title}: {number(pace.epoch_s, 3)} s an epoch{earlier}, so "
+                f"{entry.title}: {number(pace.epoch_s, 3)} s an epoch{earlier}{later}, so "
                 f"{pace.epochs(entry.seconds)} epochs in {entry.seconds:g} s"
             )
         elif not self.should_stop():
             self.outcome.remark(f"{entry.title}: no pace could be measured: {ended.reason}")
             self.say(f"{entry.title}: the pilot failed: {ended.reason}")
-        return []
 
     # --- runs
 

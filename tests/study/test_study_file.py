@@ -19,6 +19,7 @@ from genbench.study.assignments import assignments, typed
 STUDIES = sorted((Path(__file__).parents[2] / "studies").glob("*.toml"))
 HEAD = 'title = "T"\ndatasets = ["digits"]\nmetrics = ["fd_pixel"]\n'
 ROW = '[[runs]]\nmodel = "vae"\nname = "VAE"\n'
+FIGURE = '[[figures]]\ntitle = "F"\n'
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +58,10 @@ def plan(text: str, folder: Path, registry: Registry, **narrowed):
         (HEAD + ROW + "set = { z_dim = 0 }", ["[[runs]] 'VAE' on digits", "z_dim"]),
         (HEAD + 'samplers = ["drs"]\n' + ROW, ["'drs'", "discriminates"]),
         (HEAD + 'samplers = ["plain", "dsr"]\n' + ROW, ["sampler", "'dsr'", "drs"]),
+        (HEAD + ROW + FIGURE + 'command = "smaple"', ["[[figures]] 1", "'sample'"]),
+        (HEAD + ROW + FIGURE + 'command = "sample"\nrows = ["VEA"]', ["'F'", "mean 'VAE'"]),
+        (HEAD + ROW + FIGURE + 'command = "sample"\ntogether = true', ["'F'", "one run a pic"]),
+        (HEAD + ROW + FIGURE + 'command = "sample"\noption = {}', ["did you mean 'options'"]),
         (HEAD + ROW + ROW.replace("VAE", "B"), ["'VAE' and 'B' train the same thing on digits"]),
     ],
 )

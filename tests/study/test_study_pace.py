@@ -21,6 +21,13 @@ def test_earlier_stages_and_warming_up_are_paid_from_the_same_seconds():
     assert pace.seconds(12) == 45.0
 
 
+def test_stages_after_its_own_are_paid_from_the_same_seconds_too():
+    pace = Reading(earlier_s=4.0, epochs=(2.0, 2.0, 2.0), later_s=6.0).pace()
+    assert pace is not None
+    assert pace.epochs(30.0) == 10
+    assert pace.seconds(10) == 30.0
+
+
 def test_the_pace_is_the_median_epoch_without_the_first():
     pace = Reading(earlier_s=0.0, epochs=(5.0, 1.0, 1.2, 9.0)).pace()
     assert pace is not None

@@ -25,6 +25,7 @@ from genbench.errors import GenbenchError, InterruptedRunError
 from genbench.registry import Registry
 from genbench.spec import RunSpec
 from genbench.store import Store
+from genbench.store.records import Run
 from genbench.study import Places, Plan, book_of, conduct, make_plan, read_study
 from genbench.study.children import Ended, Task, carry_out
 from genbench.study.work import cells
@@ -55,6 +56,11 @@ set = { g_hidden = [8], d_hidden = [8] }
 columns = ["fd_pixel", "seeds", "epochs", "s/epoch", "train_s", "s/sample", "parameters"]
 sort_by = "fd_pixel"
 published = { VAE = "1.5" }
+[[figures]]
+title = "Samples of the smallest"
+command = "sample"
+rows = ["VAE"]
+options = { samples = 4, seed = 3 }
 """
 
 
@@ -238,6 +244,22 @@ def test_the_page_is_whole_and_the_same_each_time(story, genbench):
     ):
         assert words in pages[0]
     assert "**" in pages[0]
+
+
+def test_the_page_shows_a_picture_of_each_row_of_a_figure_from_the_first_seed(story, genbench):
+    said = genbench("study", "two.toml", "--out", "pictured.md")
+    assert said.code == 0, said.err
+    page, [picture] = Path("pictured.md").read_text(), list(Path("pictured").iterdir())
+    assert f"(pictured/{picture.name})" in page
+    assert "`genbench sample RUN --samples 4 --seed 3`" in page
+    first = next(run.id for run in all_runs() if run.model == "vae" and run.seed == 0)
+    assert genbench("sample", first, "-n", "4", "--seed", "3", "--out", "own.png").code == 0
+    assert picture.read_bytes() == Path("own.png").read_bytes()
+
+
+def all_runs() -> list[Run]:
+    with Store.open("runs.db", mode="read") as store:
+        return list(store.runs())
 
 
 def test_further_samplers_are_evaluated_on_the_finished_runs_once(story, genbench):
