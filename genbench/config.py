@@ -18,7 +18,6 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic.fields import FieldInfo
 
 from genbench.errors import (
-    IncompatibleError,
     PluginError,
     SettingError,
     UnknownNameError,
@@ -204,9 +203,9 @@ def _takes_only_text(annotation: Any) -> bool:
 
 
 def choose_preset(name: str, scope: Scope) -> tuple[Preset, str | None]:
-    """The variant of a preset for this data set, and a note where it was made for another.
+    """The variant of a preset for this data set; where none is, its first one with a note.
 
-    Raises UnknownNameError, or IncompatibleError where several variants fit none.
+    Raises UnknownNameError.
     """
     presets: tuple[Preset, ...] = scope.registry.presets(scope.model)
     variants = [preset for preset in presets if preset.name == name]
@@ -217,14 +216,10 @@ def choose_preset(name: str, scope: Scope) -> tuple[Preset, str | None]:
     for preset in variants:
         if scope.dataset in preset.datasets or not preset.datasets:
             return preset, None
-    if len(variants) == 1:
-        made_for = ", ".join(variants[0].datasets)
-        return variants[0], f"preset '{name}' is for {made_for}; using it on {scope.dataset}"
-    there = ", ".join(sorted({data for preset in variants for data in preset.datasets}))
-    raise IncompatibleError(
-        f"preset '{name}' of model '{scope.model}' has variants for {there}, none for "
-        f"'{scope.dataset}'; choose one of these data sets, or use --set without the preset"
-    )
+    made_for = ", ".join(dict.fromkeys(data for preset in variants for data in preset.datasets))
+    which = f" as on {variants[0].datasets[0]}" if len(variants) > 1 else ""
+    note = f"preset '{name}' is for {made_for}; using it{which} on {scope.dataset}"
+    return variants[0], note
 
 
 def from_preset(preset: Preset, scope: Scope) -> Layer:

@@ -51,7 +51,8 @@ class DataSpec:
 
     ``shape`` is (C, H, W) for images or (D,) for point data, without the batch. ``train`` and
     ``test`` are the sizes of the splits, 0 where they are not known before reading. ``latent``:
-    samples are codes of a trained model, of about unit scale, which `Data.render` decodes.
+    samples are codes of a trained model, of about unit scale, which `Data.render` decodes to
+    samples of ``source``, the data that were encoded.
     """
 
     name: str
@@ -61,6 +62,12 @@ class DataSpec:
     train: int = 0
     test: int = 0
     latent: bool = False
+    source: DataSpec | None = None
+
+    @property
+    def shown(self) -> DataSpec:
+        """What samples are once they are rendered: the source of a latent space, or this."""
+        return self if self.source is None else self.source.shown
 
     @property
     def is_image(self) -> bool:
@@ -305,7 +312,9 @@ class Generates(Protocol):
     """z ~ prior, h = generate(z), x = render(h).
 
     The prior is N(0, I); a model whose prior is U(-1, 1) in each dimension says so by an attribute
-    ``prior_kind = "uniform"`` (see `prior_kind`).
+    ``prior_kind = "uniform"`` (see `prior_kind`). A model whose ``generate`` jumps as z moves (z
+    picks a component of a mixture, or discrete codes) says so by ``piecewise = True``: the way
+    between two of its samples then goes through their codes.
     """
 
     def prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:

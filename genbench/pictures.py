@@ -1,7 +1,8 @@
 """Pictures of samples as PNG: from one fixed noise, so that they can be compared across epochs.
 
 Images are float (N, C, H, W) in [-1, 1] or uint8, shown in a grid; small ones are drawn at a whole
-multiple of their size. Points in the plane, float (N, 2), are a scatter over the data.
+multiple of their size. Points in the plane, float (N, 2), are a scatter over the data. Latents are
+shown as what they are rendered to.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision.utils import make_grid
 
-from genbench.contracts import Conditional, Data, Generates
+from genbench.contracts import Conditional, Data, Generates, samples_data
 from genbench.pixels import to_float, to_uint8
 from genbench.scatter import scatter
 
@@ -89,24 +90,29 @@ def reconstruction_pairs(model: Any, data: Data, device: torch.device, n: int = 
 
 def has_pictures(data: Data) -> bool:
     """Whether samples of this data can be drawn: images, or points in the plane."""
-    return has_images(data) or data.spec.shape == (2,)
+    return has_images(data) or samples_data(data).spec.shape == (2,)
 
 
 def has_images(data: Data) -> bool:
     """Whether samples of this data are images, or what renders to images."""
+    if data.source is not None:
+        return samples_data(data).spec.is_image
     return data.spec.is_image or data.render is not None
 
 
 def as_shown(samples: Tensor, data: Data) -> Tensor:
     """Samples (N, *shape) as they are kept on the CPU: images by `as_images`, points as float32."""
-    return as_images(samples, data) if has_images(data) else samples.detach().float().cpu()
+    return as_images(samples, data) if has_images(data) else _rendered(samples, data).float().cpu()
 
 
 def as_images(samples: Tensor, data: Data) -> Tensor:
     """Samples (N, *shape) in [-1, 1] as the images they stand for: uint8 (N, C, H, W), CPU."""
-    if data.render is not None:
-        samples = data.render(samples)
-    return to_uint8(samples).cpu()
+    return to_uint8(_rendered(samples, data)).cpu()
+
+
+def _rendered(samples: Tensor, data: Data) -> Tensor:
+    samples = samples.detach()
+    return samples if data.render is None else data.render(samples)
 
 
 def picture_path(folder: Path, name: str, sampler: str, epoch: int) -> Path:
@@ -119,7 +125,7 @@ def save_samples(samples: Tensor, data: Data, path: Path, *, columns: int = COLU
     if has_images(data):
         save_grid(samples, path, columns=columns)
         return
-    picture = scatter(samples.numpy(), np.array(data.test.x[:BENEATH]))
+    picture = scatter(samples.numpy(), np.array(samples_data(data).test.x[:BENEATH]))
     save_image(torch.from_numpy(picture).permute(2, 0, 1), path)
 
 

@@ -31,7 +31,10 @@ from genbench.spec import Part, RunSpec
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What was asked for on the command line; None or empty for what was not given."""
+    """What was asked for on the command line; None or empty for what was not given.
+
+    ``dataset`` may be ``NAME:ARGUMENT`` (see `DatasetSettings.argument`).
+    """
 
     model: str
     dataset: str
@@ -79,18 +82,19 @@ def resolve(
 ) -> Resolved:
     """Plan a run. Raises a UsageError that names the source of what is wrong, or PluginError."""
     model = registry.get("model", request.model)
-    dataset = registry.get("dataset", request.dataset)
+    dataset = registry.get("dataset", request.dataset.partition(":")[0])
     scope = Scope(registry=registry, model=model.name, dataset=dataset.name)
     layers, preset, notes = _layers(request, scope, environ, cwd)
 
     run = _run_settings(layers)
     data_settings = cast(DatasetSettings, _part_settings("dataset", dataset.name, layers, scope))
+    data_settings = data_settings.fitted(access)
     data_spec = data_settings.describe(access)
     model_settings = _part_settings("model", model.name, layers, scope)
     training = Training()
     if isinstance(model_settings, ModelSettings):
-        model_settings.check(data_spec)
         model_settings = model_settings.fitted(data_spec)
+        model_settings.check(data_spec)
         training = model_settings.training_on(data_spec)
 
     samplers = _chosen("sampler", run.samplers, _default_samplers(model, registry), scope)
@@ -111,10 +115,20 @@ def resolve(
         preset=preset.name if preset else None,
         **run.model_dump(exclude={"epochs", "batch_size", "samplers", "metrics", "preset"}),
     )
+    spec = with_parents(spec, data_settings, access)
     if run.batch_size is None and spec.batch_size > data_spec.train > 0:
         spec = replace(spec, batch_size=data_spec.train)
     check_batch(spec, data_spec)
     return Resolved(spec=spec, data_spec=data_spec, notes=notes)
+
+
+def with_parents(spec: RunSpec, data: DatasetSettings, access: DataAccess) -> RunSpec:
+    """The spec with the runs that its data is made of; ``data`` is fitted."""
+    parents, runs = data.parents(), access.runs
+    if not parents:
+        return spec
+    found = tuple(runs.head(parent).experiment for parent in parents) if runs else ()
+    return replace(spec, parents=parents, parent_experiments=found)
 
 
 def resolve_parts(
@@ -155,7 +169,7 @@ def _layers(
     files = [from_folder(cwd, scope)]
     if request.config is not None:
         files.append(from_file(request.config, scope))
-    above = [from_environment(environ), from_sets(request.sets, scope), _flags(request)]
+    above = [from_environment(environ), from_sets(request.sets, scope), _flags(request, scope)]
     name = _top([*files, *above], "preset")
     if name is None:
         return (*files, *above), None, ()
@@ -163,7 +177,7 @@ def _layers(
     return (*files, from_preset(preset, scope), *above), preset, (note,) if note else ()
 
 
-def _flags(request: Request) -> Layer:
+def _flags(request: Request, scope: Scope) -> Layer:
     given = {
         field.name: value
         for field in fields(request)
@@ -172,7 +186,18 @@ def _flags(request: Request) -> Layer:
         and value != ()
         and value != []
     }
-    return Layer(source="the command line", run=given)
+    return Layer(source="the command line", run=given, settings=_argument(request.dataset, scope))
+
+
+def _argument(text: str, scope: Scope) -> dict[tuple[Kind, str], dict[str, Any]]:
+    """The setting that ``NAME:ARGUMENT`` gives. Raises SettingError where NAME takes none."""
+    name, colon, argument = text.partition(":")
+    if not colon:
+        return {}
+    setting = cast(type[DatasetSettings], scope.settings("dataset", name)).argument
+    if setting is None:
+        raise SettingError(f"{text}: data set '{name}' takes no argument; give '{name}' alone")
+    return {("dataset", name): {setting: argument}}
 
 
 def _top(layers: Sequence[Layer], name: str) -> Any:
@@ -218,11 +243,11 @@ def _default_samplers(model: Registration, registry: Registry) -> tuple[str, ...
 def _default_metrics(model: Registration, data: DataSpec, registry: Registry) -> tuple[str, ...]:
     """What can be measured at once, offline: distances for samples, error for reconstructions.
 
-    Labelled points are taken for modes, one a class.
+    Samples are measured as they are rendered. Labelled points are taken for modes, one a class.
     """
     names: list[str] = []
     if not model.capabilities or "generates" in model.capabilities:
-        labelled = ["fd_clf"] if data.is_image else ["modes", "high_quality", "mode_kl"]
+        labelled = ["fd_clf"] if data.shown.is_image else ["modes", "high_quality", "mode_kl"]
         names = [*(labelled if data.classes else ()), "fd_pixel"]
     if "reconstructs" in model.capabilities:
         names.append("reconstruction")

@@ -81,19 +81,20 @@ def scatter(samples: Array, data: Array) -> Array:
     shown = shown[plane.inside(shown)]
     sheet = Image.new("RGB", (SIDE, SIDE), PAPER)
     draw = ImageDraw.Draw(sheet)
-    _axes(draw, plane)
+    draw_axes(draw, plane)
     pixels = np.asarray(sheet, dtype=np.float64)
-    pixels = _laid_over(pixels, plane.pixels(data), DATA_INK)
-    pixels = _laid_over(pixels, plane.pixels(shown), SAMPLE_INK)
+    pixels = laid_over(pixels, plane.pixels(data), DATA_INK)
+    pixels = laid_over(pixels, plane.pixels(shown), SAMPLE_INK)
     sheet = Image.fromarray(np.rint(pixels).astype(np.uint8))
     _caption(ImageDraw.Draw(sheet), len(samples), len(samples) - len(shown))
     return np.array(sheet)
 
 
-def _laid_over(pixels: Array, places: Array, ink: Ink) -> Array:
+def laid_over(pixels: Array, places: Array, ink: Ink, colours: Array | None = None) -> Array:
     """The picture with a disc of ink at each place (column, row).
 
-    Where discs overlap light is lost as a product, so their logarithms are summed.
+    Where discs overlap light is lost as a product, so their logarithms are summed. Discs may have
+    ``colours`` (n, 3) of their own in place of the ink's: they mix by the light that each takes.
     """
     reach = math.ceil(ink.radius + 0.5)
     corner = np.floor(places).astype(int) - reach
@@ -104,17 +105,23 @@ def _laid_over(pixels: Array, places: Array, ink: Ink) -> Array:
     covered = np.clip(ink.radius + 0.5 - away, 0, 1)
     columns, rows = np.broadcast_arrays(columns, rows)
     on_paper = (columns >= 0) & (columns < SIDE) & (rows >= 0) & (rows < SIDE)
-    lost = np.bincount(
-        (rows * SIDE + columns)[on_paper],
-        weights=-np.log1p(-ink.opacity * covered[on_paper]),
-        minlength=SIDE * SIDE,
-    )
+    where, takes = (rows * SIDE + columns)[on_paper], -np.log1p(-ink.opacity * covered[on_paper])
+    lost = np.bincount(where, weights=takes, minlength=SIDE * SIDE)
+    colour: Array = np.array(ink.colour)
+    if colours is not None:
+        disc = np.nonzero(on_paper)[0]
+        shares = [
+            np.bincount(where, weights=takes * part[disc], minlength=SIDE * SIDE)
+            for part in colours.T
+        ]
+        mixed = np.stack(shares, axis=1) / np.maximum(lost, 1e-12)[:, None]
+        colour = mixed.reshape(SIDE, SIDE, 3)
     passed = np.exp(-lost).reshape(SIDE, SIDE, 1)
-    over: Array = pixels * passed + np.array(ink.colour) * (1 - passed)
+    over: Array = pixels * passed + colour * (1 - passed)
     return over
 
 
-def _axes(draw: ImageDraw.ImageDraw, plane: Plane) -> None:
+def draw_axes(draw: ImageDraw.ImageDraw, plane: Plane) -> None:
     """A faint grid with its numbers, and the frame."""
     font = ImageFont.load_default(12)
     left, top, right, bottom = LEFT, TOP, SIDE - RIGHT, SIDE - BOTTOM

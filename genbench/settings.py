@@ -172,13 +172,20 @@ def _sentences(
             hint = suggest(name, cls.model_fields)
             sentences.append(f"{owner} has no setting '{name}'{origin}{hint}")
         elif problem["type"] == "missing":
-            sentences.append(f"{owner} needs the setting '{name}': --set {name}=...")
+            sentences.append(f"{owner} needs the setting '{name}': {_how_to_give(cls, name)}")
         elif name:
             given = repr(problem["input"])
             sentences.append(f"{owner}: setting '{name}' = {given}{origin}: {message}")
         else:
             sentences.append(f"{owner}: {message}")
     return sentences
+
+
+def _how_to_give(cls: type[Settings], name: str) -> str:
+    if not issubclass(cls, DatasetSettings):
+        return f"--set {name}=..."
+    first = "write it after the name and a colon, or " if cls.argument == name else ""
+    return f"{first}--set data.{name}=..."
 
 
 def _lower_first(message: str) -> str:

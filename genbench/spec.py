@@ -1,8 +1,8 @@
 """RunSpec: all that decides the numbers of a run, frozen, with a JSON round trip and a hash.
 
-Equal experiments have equal ``experiment`` hashes whatever their seed; seeds of one experiment are
-compared as repetitions. What decides no number (names, tags, folders, how often losses are logged)
-is not in the hash.
+Equal experiments have equal ``experiment`` hashes whatever their seed, and whatever the seeds of
+the runs that their data is made of; seeds of one experiment are compared as repetitions. What
+decides no number (names, tags, folders, how often losses are logged) is not in the hash.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ class RunSpec:
     few between. ``samples`` is the number of samples scored (None: as many as the test split has,
     10,000 at most), ``repeats`` that of the draws that a score is the mean of. ``log_every`` is the
     window, in steps, over which recorded losses are averaged. ``watch``: cheap metrics of few
-    samples between epochs, which move no number of the training.
+    samples between epochs, which move no number of the training. ``parents`` are the ids of the
+    runs that the data is made of, ``parent_experiments`` the hashes of their experiments.
     """
 
     model: str
@@ -64,6 +65,7 @@ class RunSpec:
     samplers: tuple[Part, ...] = (Part(name="plain"),)
     metrics: tuple[Part, ...] = ()
     parents: tuple[str, ...] = ()
+    parent_experiments: tuple[str, ...] = ()
     preset: str | None = None
 
     def to_json(self) -> str:
@@ -80,22 +82,33 @@ class RunSpec:
             raise ValueError(f"this spec (version {version}) was written by a newer genbench")
         for name in ("samplers", "metrics"):
             values[name] = tuple(Part(**part) for part in values.get(name, ()))
-        values["parents"] = tuple(values.get("parents", ()))
+        for name in ("parents", "parent_experiments"):
+            values[name] = tuple(values.get(name, ()))
         return cls(**values)
 
     @property
     def digest(self) -> str:
         """Content hash over all that decides the numbers, the seed included."""
-        return self._hash(leave_out=())
+        return self._hash(asdict(self))
 
     @property
     def experiment(self) -> str:
-        """Content hash without the seed: the name of the experiment."""
-        return self._hash(leave_out=("seed",))
+        """Content hash without seeds: the name of the experiment.
 
-    def _hash(self, leave_out: tuple[str, ...]) -> str:
+        A parent counts by its experiment, wherever its id stands.
+        """
+        named = dict(zip(self.parents, self.parent_experiments, strict=False))
         values = asdict(self)
-        for name in ("preset", "log_every", "watch", *leave_out):
+        del values["seed"]
+        values["parents"] = [named.get(parent, parent) for parent in self.parents]
+        values["dataset_settings"] = {
+            key: named.get(value, value) if isinstance(value, str) else value
+            for key, value in self.dataset_settings.items()
+        }
+        return self._hash(values)
+
+    def _hash(self, values: dict[str, Any]) -> str:
+        for name in ("preset", "log_every", "watch", "parent_experiments"):
             del values[name]
         for name, default in _LATER.items():
             if values[name] == default:

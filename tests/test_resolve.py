@@ -289,6 +289,12 @@ def test_the_only_variant_of_a_preset_is_used_elsewhere_with_a_note(plan, regist
     assert notes == ("preset 'two' is for grid; using it on folder",)
 
 
+def test_of_variants_made_for_other_data_the_first_is_taken_with_a_note(plan, monkeypatch):
+    variants = [genbench.Preset(name="two", source="B", datasets=(d,), epochs=7) for d in "ab"]
+    monkeypatch.setattr(sys.modules[MODULE], "PRESETS", tuple(variants))
+    assert plan(preset="two").notes == ("preset 'two' is for a, b; using it as on a on grid",)
+
+
 def test_settings_for_a_stored_runs_samplers_resolve_alike(registry, plan):
     spec = plan().spec
     parts = resolve_parts("sampler", ["thin"], ["sampler.thin.gamma=2"], registry, spec)
@@ -361,11 +367,6 @@ def test_a_wrong_file_is_named_with_the_key(plan, tmp_path, text, words):
         plan()
     assert words in str(caught.value)
     assert "genbench.toml" in str(caught.value)
-
-
-def test_a_preset_with_variants_for_none_of_this_names_them(plan, registry, monkeypatch):
-    with pytest.raises(IncompatibleError, match="variants for folder, grid, none for 'points'"):
-        plan(model="autoenc", dataset="points", preset="two")
 
 
 def test_planning_a_run_loads_neither_torch_nor_numpy(tmp_path):

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 GROUPS = {
     "running": ("run", "resume", "rerun", "rm"),
     "sampling": ("evaluate", "sample"),
+    "picturing": ("interpolate", "traverse", "latents", "reconstruct", "curves"),
     "reading": ("runs", "show", "diff", "query"),
     "comparing": ("compare", "report"),
     "studying": ("study",),

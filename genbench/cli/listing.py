@@ -110,12 +110,15 @@ def info(
         details = {
             "kind": registration.kind,
             **_head(registration),
+            "argument": getattr(cls, "argument", None),
             "settings": [vars(setting) for setting in settings],
             "presets": [_preset(preset) for preset in variants],
         }
         print_json(details)
         return
     _print_head(registration)
+    if argument := getattr(cls, "argument", None):
+        print(f"  {name}:{argument.upper()} is {name} --set data.{argument}={argument.upper()}")
     _print_settings(settings, format)
     for preset in variants:
         _print_preset(preset)

@@ -74,7 +74,8 @@ def runs(
 def _run_row(run: Run, best: ScoreRecord | None) -> list[Any]:
     epochs = f"{run.epochs_done}/{run.epochs_planned}"
     score = f"{best.metric} {number(best.value)}" if best else None
-    row = [run.id, run.name, run.model, run.dataset, run.preset, run.seed, run.status.value]
+    dataset = ":".join((run.dataset, *run.parents))
+    row = [run.id, run.name, run.model, dataset, run.preset, run.seed, run.status.value]
     return [*row, epochs, age(run.created_at), number(run.train_s, 3), score]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -40,7 +40,9 @@ def add_to(app: typer.Typer) -> None:
 
 def run(
     model: Annotated[str, typer.Argument(help="See: genbench models.")],
-    dataset: Annotated[str, typer.Argument(help="See: genbench datasets.")],
+    dataset: Annotated[
+        str, typer.Argument(help="See: genbench datasets; or NAME:ARGUMENT, such as latents:@1.")
+    ],
     epochs: Annotated[int | None, typer.Option(help="Epochs of the last stage.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Images an optimizer step.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of weights, order and noise.")] = None,
@@ -113,7 +115,7 @@ def run(
         metrics=metric or (),
         config=config,
     )
-    access = _access(data_dir, offline)
+    access = _access(data_dir, offline, SESSION.store_url(store))
     resolved = resolve(request, SESSION.registry, access, os.environ, Path.cwd())
     for note in resolved.notes:
         say(f"note: {note}")
@@ -144,7 +146,7 @@ def resume(
         return resume(run_id, registry=SESSION.registry, store=store, device=device, **hooks)
 
     url = SESSION.store_url(store)
-    supervise(work, lambda: Store.open(url), _access(data_dir, offline), as_json=as_json)
+    supervise(work, lambda: Store.open(url), _access(data_dir, offline, url), as_json=as_json)
 
 
 def rerun(
@@ -170,7 +172,7 @@ def rerun(
     url = SESSION.store_url(store)
     with Store.open(url, mode="read") as opened:
         old = opened.run(opened.resolve(reference))
-    before, access = RunSpec.from_json(old.spec), _access(data_dir, offline)
+    before, access = RunSpec.from_json(old.spec), _access(data_dir, offline, url)
     spec = amend(
         before,
         SESSION.registry,
@@ -200,6 +202,7 @@ def remove(
 
     with Store.open(SESSION.store_url(store)) as opened:
         ids = list(dict.fromkeys(opened.resolve(reference) for reference in references))
+        ids = _builders_first(opened, ids)
         runs = [opened.run(run_id) for run_id in ids]
         for found in runs:
             if found.status == "running":
@@ -217,12 +220,44 @@ def remove(
             say(f"deleted {run_id}")
 
 
-def _access(data_dir: Path | None, offline: bool) -> DataAccess:
+def _builders_first(store: Store, ids: Sequence[str]) -> list[str]:
+    """The runs to delete, each after those that build upon it.
+
+    Raises UsageError where one that builds upon them, directly or not, would stay.
+    """
+    from genbench.errors import UsageError
+
+    order: list[str] = []
+
+    def add(run_id: str) -> None:
+        for child in store.children(run_id):
+            add(child)
+        if run_id not in order:
+            order.append(run_id)
+
+    for run_id in ids:
+        add(run_id)
+    staying = [run_id for run_id in order if run_id not in ids]
+    if staying:
+        raise UsageError(
+            f"{_described(store, staying)} can't do without {' '.join(ids)}, which lent the latent "
+            f"space; to delete all of them: genbench rm {' '.join((*ids, *staying))}"
+        )
+    return order
+
+
+def _described(store: Store, ids: Sequence[str]) -> str:
+    found = [store.run(run_id) for run_id in ids]
+    return ", ".join(f"{run.id} ({run.model} on {run.dataset})" for run in found)
+
+
+def _access(data_dir: Path | None, offline: bool, url: str) -> DataAccess:
+    """Where data may come from, the finished runs of the store among it."""
     import os
 
-    from genbench.runner import data_access
+    from genbench.runner import data_access, with_runs
 
-    return data_access(data_dir, os.environ, offline=offline)
+    return with_runs(data_access(data_dir, os.environ, offline=offline), SESSION.registry, url)
 
 
 def _train(

@@ -64,7 +64,7 @@ def evaluate(
             )
 
         before = len(opened.scores(run_id))
-        evaluated = _watched(work, device, data_dir, offline)
+        evaluated = watched(work, device, data_dir, offline)
         _tell(opened, run_id, evaluated, before, as_json=as_json)
 
 
@@ -80,7 +80,10 @@ def sample(
     as_scored: Annotated[
         bool, typer.Option("--as-scored", help="The samples that the run's scores are taken on.")
     ] = False,
-    label: Annotated[int | None, typer.Option(help="A class, of a conditional model.")] = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(help="A class of a conditional model, by number or name. Repeatable."),
+    ] = None,
     device: Device = None,
     store: StoreOption = None,
     data_dir: DataDir = None,
@@ -92,7 +95,7 @@ def sample(
     from genbench.errors import UsageError
     from genbench.store import Store
 
-    if as_scored and (seed is not None or label is not None):
+    if as_scored and (seed is not None or label):
         raise UsageError("--as-scored has seed and classes of its own; leave --seed, --label out")
     with Store.open(SESSION.store_url(store), mode="read") as opened:
         run_id, spec = _find(opened, reference)
@@ -114,7 +117,7 @@ def sample(
                 **hooks,
             )
 
-        written = _watched(work, device, data_dir, offline)
+        written = watched(work, device, data_dir, offline)
     if as_json:
         print_json({"run": run_id, "sampler": part.name, "n": count, "path": str(written)})
     else:
@@ -146,7 +149,7 @@ def _parts(
     return resolve_parts(kind, chosen, own, SESSION.registry, spec)
 
 
-def _watched(work: Any, device: str | None, data_dir: Path | None, offline: bool) -> Any:
+def watched(work: Any, device: str | None, data_dir: Path | None, offline: bool) -> Any:
     """Do the work with progress shown; Ctrl-C ends it in one sentence."""
     import os
 

@@ -68,6 +68,7 @@ def _as_json(store: Store, identity: str) -> dict[str, Any]:
     run = store.run(identity)
     return {
         **head(run),
+        "children": store.children(identity),
         "params": store.params(identity),
         "stages": [vars(stage) for stage in store.stages(identity)],
         "epochs": [_epoch(epoch) for epoch in store.epochs(identity)],
@@ -118,7 +119,8 @@ def _print_head(store: Store, identity: str, format: Format) -> None:
         "training": duration(run.train_s),
         "in all": duration(run.wall_s),
         "tags": ", ".join(run.tags) or None,
-        "parents": ", ".join(run.parents) or None,
+        "parents": _relatives(store, run.parents),
+        "children": _relatives(store, store.children(identity)),
         "experiment": run.experiment,
         "folder": str(store.folder(identity)),
         "error": run.error,
@@ -126,6 +128,20 @@ def _print_head(store: Store, identity: str, format: Format) -> None:
     }
     rows = [(key, value) for key, value in known.items() if value is not None]
     print_table(("run", run.id), rows[1:], format=format)
+
+
+def _relatives(store: Store, identities: Sequence[str]) -> str | None:
+    """'3fa1c2d4e5 (vae on mnist), ...'; None where there is none."""
+    from genbench.errors import NoSuchRunError
+
+    words = []
+    for identity in identities:
+        try:
+            found = store.run(identity)
+            words.append(f"{identity} ({found.model} on {found.dataset})")
+        except NoSuchRunError:
+            words.append(f"{identity} (not in this store)")
+    return ", ".join(words) or None
 
 
 def mend(run: Run) -> str | None:

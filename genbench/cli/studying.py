@@ -32,6 +32,9 @@ def study(
     only: Annotated[
         list[str] | None, typer.Option("--only", metavar="ROW", help="Only this row; repeatable.")
     ] = None,
+    epochs: Annotated[
+        int | None, typer.Option("--epochs", min=1, help="Of every row, whatever the file says.")
+    ] = None,
     retry: Annotated[bool, typer.Option("--retry", help="Take up what failed before.")] = False,
     table_only: Annotated[
         bool, typer.Option("--table-only", help="Run nothing: the tables of what is there.")
@@ -47,7 +50,7 @@ def study(
     """Train, score and tabulate a grid of runs; started again, it goes on where it was."""
     from genbench.study import Outcome, prospect
 
-    plan, places = _plan(file, seeds, only, device, store, data_dir, offline)
+    plan, places = _plan(file, seeds, only, epochs, device, store, data_dir, offline)
     if dry_run:
         _print_prospect(plan, prospect(plan, places), as_json=json)
         return
@@ -62,6 +65,7 @@ def _plan(
     file: Path,
     seeds: str | None,
     only: Sequence[str] | None,
+    epochs: int | None,
     device: str | None,
     store: str | None,
     data_dir: Path | None,
@@ -82,6 +86,7 @@ def _plan(
         Path.cwd(),
         seeds=_numbers(seeds),
         only=only or (),
+        epochs=epochs,
         device=device,
     )
     url = SESSION.store_url(store)

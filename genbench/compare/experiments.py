@@ -16,7 +16,16 @@ from typing import Any
 SHOWN_SETTINGS = 4
 """Settings in a contender's label, at most."""
 
-_NO_DIFFERENCE = ("evaluate_every", "sample_every", "log_every", "metrics", "seed", "preset")
+_NO_DIFFERENCE = (
+    "evaluate_every",
+    "sample_every",
+    "log_every",
+    "metrics",
+    "seed",
+    "preset",
+    "parents",
+    "parent_experiments",
+)
 """Fields of a spec that don't change what is trained."""
 
 
@@ -95,8 +104,11 @@ class StageCost:
 class Trial:
     """One finished run: where it ran, what its stages cost, how it was scored.
 
-    ``machine`` names the hardware; ``parents_s`` is what the runs cost that it builds upon;
-    ``reached_s`` are the training seconds until a target score, None where it never was.
+    ``dataset`` and ``data_settings`` are of the data that its samples are compared with: where it
+    was trained on the latents of other runs, those of what these encoded; ``lenders`` are then
+    their specs, the nearest first. ``machine`` names the hardware; ``parents_s`` is what the runs
+    cost that it builds upon; ``reached_s`` are the training seconds until a target score, None
+    where it never was.
     """
 
     run: str
@@ -106,12 +118,19 @@ class Trial:
     experiment: str
     model: str
     dataset: str
+    data_settings: Mapping[str, Any]
     preset: str | None
     spec: Mapping[str, Any]
     machine: str
     stages: tuple[StageCost, ...]
     scores: tuple[Scored, ...]
+    lenders: tuple[Mapping[str, Any], ...] = ()
     parents_s: float = 0.0
+
+    @property
+    def kind(self) -> str:
+        """'gan', or 'gan on latents of vae'."""
+        return " on latents of ".join((self.model, *(str(s["model"]) for s in self.lenders)))
 
     @property
     def total_s(self) -> float:
@@ -127,9 +146,8 @@ class Trial:
     @property
     def conditions(self) -> tuple[str, ...]:
         """What must be equal for seconds to be compared: the data and the device they ran on."""
-        spec = self.spec
-        data = json.dumps(spec.get("dataset_settings", {}), sort_keys=True)
-        return (self.dataset, data, device_kind(str(spec.get("device", ""))), self.machine)
+        data = json.dumps(self.data_settings, sort_keys=True)
+        return (self.dataset, data, device_kind(str(self.spec.get("device", ""))), self.machine)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,7 +171,7 @@ class Contender:
     @property
     def title(self) -> str:
         """'vaegan', or 'vaegan (lin2023)'."""
-        return f"{self.first.model} ({self.label})" if self.label else self.first.model
+        return f"{self.first.kind} ({self.label})" if self.label else self.first.kind
 
     @cached_property
     def stages(self) -> tuple[str, ...]:
@@ -216,11 +234,11 @@ def scores_of(trial: Trial, row: Contender) -> list[Scored]:
 
 
 def _labelled(rows: Sequence[Contender]) -> list[Contender]:
-    by_model: dict[str, list[Contender]] = {}
+    by_kind: dict[str, list[Contender]] = {}
     for row in rows:
-        by_model.setdefault(row.first.model, []).append(row)
+        by_kind.setdefault(row.first.kind, []).append(row)
     labels: dict[str, str] = {}
-    for group in by_model.values():
+    for group in by_kind.values():
         labels |= _labels([row.first for row in group])
     return [
         Contender(trials=r.trials, sampler=r.sampler, label=labels[r.first.experiment])
@@ -231,7 +249,7 @@ def _labelled(rows: Sequence[Contender]) -> list[Contender]:
 def _labels(trials: Sequence[Trial]) -> dict[str, str]:
     """Experiment -> preset, and the settings in which these experiments of one model differ."""
     alone = len({trial.experiment for trial in trials}) == 1
-    flat = {trial.experiment: flatten(trial.spec) for trial in trials}
+    flat = {trial.experiment: _flat(trial) for trial in trials}
     keys = list(dict.fromkeys(key for settings in flat.values() for key in settings))
     differ = [k for k in keys if len({repr(settings.get(k)) for settings in flat.values()}) > 1]
     labels = {}
@@ -247,6 +265,18 @@ def _labels(trials: Sequence[Trial]) -> dict[str, str]:
     if len(set(labels.values())) < len(labels):
         return {e: ", ".join(filter(None, (label, e[:6]))) for e, label in labels.items()}
     return labels
+
+
+def _flat(trial: Trial) -> dict[str, Any]:
+    """What decides a trial's training; of a run that lent its latents, under its model's name."""
+    flat = flatten(trial.spec)
+    if not trial.lenders:
+        return flat
+    lent = trial.spec.get("parents", ())
+    flat = {key: value for key, value in flat.items() if value not in lent}
+    for lender in trial.lenders:
+        flat |= {f"{lender['model']}.{key}": value for key, value in flatten(lender).items()}
+    return flat
 
 
 def flatten(spec: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,11 +14,19 @@ from itertools import islice
 from typing import Any
 
 from genbench.compare.experiments import Trial
+from genbench.compare.lineage import sources
 from genbench.compare.trials import quoted, read_trials
 from genbench.errors import GenbenchError, NoSuchRunError, UnknownNameError
 from genbench.store import Store
 
 Row = tuple[Any, ...]
+
+_MADE_OF = (
+    "WITH RECURSIVE made(run) AS (SELECT d.run FROM runs d WHERE d.dataset = :dataset UNION "
+    "SELECT p.run FROM made JOIN runs m ON m.run = made.run "
+    "JOIN run_parents p ON p.parent = m.id) SELECT run FROM made"
+)
+"""The runs on a data set, and those that build upon them: on their latents, say."""
 
 SHORTEST = 4
 """Characters of an experiment's hash that name it, at least."""
@@ -60,6 +68,7 @@ def select(store: Store, selection: Selection) -> Selected:
         f"WHERE r.status = 'finished' AND {where} ORDER BY r.run",
         parameters,
     )
+    heads = _by_source(store, heads)
     counted = store.rows(
         "SELECT r.status, count(*) FROM runs r "
         f"WHERE r.status <> 'finished' AND {where} GROUP BY r.status ORDER BY r.status",
@@ -117,9 +126,18 @@ def _where(store: Store, selection: Selection) -> tuple[str, dict[str, Any]]:
         condition = f"({condition} OR r.model = :baseline OR r.experiment = :baseline)"
         parameters["baseline"] = selection.baseline
     if selection.dataset:
-        condition += " AND r.dataset = :dataset"
+        condition += f" AND r.run IN ({_MADE_OF})"
         parameters["dataset"] = selection.dataset
     return condition, parameters
+
+
+def _by_source(store: Store, heads: Sequence[Row]) -> list[Row]:
+    """The heads with the data set that a run's samples are compared on in place of its own."""
+    made_of = sources(store)
+    return [
+        (run, experiment, made_of[run].dataset if run in made_of else dataset, model)
+        for run, experiment, dataset, model in heads
+    ]
 
 
 def _nothing(store: Store, left_out: Mapping[str, int]) -> str:

@@ -39,8 +39,8 @@ def tabulate(
     _check_metrics(trials, question)
     groups: dict[tuple[str, str], list[Trial]] = {}
     for trial in trials:
-        settings = trial.spec.get("dataset_settings", {})
-        groups.setdefault((trial.dataset, repr(sorted(settings.items()))), []).append(trial)
+        settings = repr(sorted(trial.data_settings.items()))
+        groups.setdefault((trial.dataset, settings), []).append(trial)
     return [_table(group, question, reached or {}) for _, group in sorted(groups.items())]
 
 
@@ -52,14 +52,16 @@ def _table(
         rows = [r for r in rows if r.sampler.partition(" ")[0] in question.samplers]
     columns = _columns(rows, question.metrics)
     scored = [_with_scores(row, columns) for row in rows]
-    baselines = [r for r in scored if question.baseline and is_named(r, question.baseline)]
+    named = [r for r in scored if question.baseline and is_named(r, question.baseline)]
+    # A model's name means its runs on the data themselves, where there are any.
+    baselines = [r for r in named if not r.first.lenders] or named
     made = [_row(contender, columns, scored, baselines) for contender in scored]
     if question.target is not None and columns:
         made = [_with_target(row, columns[0].metric, reached) for row in made]
     made.sort(key=_sort_key(question.sort, columns))
     return Table(
         dataset=trials[0].dataset,
-        settings=trials[0].spec.get("dataset_settings", {}),
+        settings=trials[0].data_settings,
         columns=columns,
         rows=tuple(made),
         warnings=(*protocol_warnings(rows, columns), *speed_warnings(made, baselines)),

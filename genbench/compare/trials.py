@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from genbench.compare.experiments import Scored, StageCost, Trial
+from genbench.compare.lineage import Source, sources
 from genbench.store import Store
 
 
@@ -17,6 +18,7 @@ def read_trials(store: Store, runs: Sequence[int]) -> Iterator[Trial]:
     keys = ",".join(str(int(run)) for run in runs)
     stages, scores = _stages(store, keys), _scores(store, keys)
     machines, parents = _machines(store), _parents_s(store, keys)
+    made_of = sources(store)
     specs: dict[str, Mapping[str, Any]] = {}
     for row in store.rows(
         "SELECT run, id, name, seed, created_at, experiment, model, dataset, preset, environment, "
@@ -26,6 +28,9 @@ def read_trials(store: Store, runs: Sequence[int]) -> Iterator[Trial]:
         environment, device, spec = row[9:]
         if experiment not in specs:
             specs[experiment] = json.loads(spec)
+        settings = specs[experiment].get("dataset_settings", {})
+        own = Source(dataset=dataset, settings=settings, lenders=())
+        source = made_of.get(run, own)
         yield Trial(
             run=identity,
             name=name,
@@ -33,7 +38,9 @@ def read_trials(store: Store, runs: Sequence[int]) -> Iterator[Trial]:
             created_at=created_at,
             experiment=experiment,
             model=model,
-            dataset=dataset,
+            dataset=source.dataset,
+            data_settings=source.settings,
+            lenders=source.lenders,
             preset=preset,
             spec=specs[experiment],
             machine=machines.get((environment, device.partition(":")[0] == "cuda"), ""),

@@ -169,6 +169,7 @@ def _row_as_dict(row: Row, table: Table) -> dict[str, Any]:
         "model": contender.first.model,
         "label": contender.label,
         "experiment": contender.first.experiment,
+        "lenders": [lender["model"] for lender in contender.first.lenders],
         "sampler": contender.sampler,
         "runs": [trial.run for trial in contender.trials],
         "seeds": [trial.seed for trial in contender.trials],
@@ -212,7 +213,7 @@ def flat(table: Table) -> Iterator[dict[str, Any]]:
         contender = row.contender
         values: dict[str, Any] = {
             "dataset": table.dataset,
-            "model": contender.first.model,
+            "model": contender.first.kind,
             "label": contender.label,
             "experiment": contender.first.experiment,
             "sampler": contender.sampler,

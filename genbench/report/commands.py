@@ -30,7 +30,7 @@ def command(contender: Contender) -> str:
     Every setting is given, so that a later default changes nothing.
     """
     first = contender.first
-    words = ["genbench", "run", first.model, first.dataset, *_words(first.spec)]
+    words = ["genbench", "run", first.model, first.spec["dataset"], *_words(first.spec)]
     lines = _wrapped([shlex.quote(word) for word in words])
     seeds = sorted({trial.seed for trial in contender.trials})
     if len(seeds) == 1:

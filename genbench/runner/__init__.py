@@ -2,7 +2,8 @@
 
 ``run`` trains, scores and stores; ``resume`` takes up a run that did not end; ``evaluate_run``,
 ``sample_run`` and ``load_run`` work on what is stored. All raise `GenbenchError` with a sentence;
-none of them prints. Everything but ``data_access`` imports torch, and so is imported when used.
+none of them prints. Everything but ``data_access`` and ``with_runs`` imports torch, and so is
+imported when used.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ _HOME = {
     "load_run": "genbench.runner.stored",
     "evaluate_run": "genbench.runner.stored",
     "sample_run": "genbench.runner.stored",
+    "with_runs": "genbench.runner.lending",
 }
 
-__all__ = ["data_access", "evaluate_run", "load_run", "resume", "run", "sample_run"]
+__all__ = ["data_access", "evaluate_run", "load_run", "resume", "run", "sample_run", "with_runs"]
 
 
 def __getattr__(name: str) -> Any:
@@ -30,6 +32,7 @@ def __getattr__(name: str) -> Any:
 
 if TYPE_CHECKING:
     from genbench.runner.access import data_access as data_access
+    from genbench.runner.lending import with_runs as with_runs
     from genbench.runner.running import resume as resume, run as run
     from genbench.runner.stored import (
         evaluate_run as evaluate_run,

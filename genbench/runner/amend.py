@@ -10,8 +10,8 @@ from genbench.config import RunSettings, Scope, from_sets
 from genbench.contracts import DataAccess
 from genbench.errors import UsageError
 from genbench.registry import Kind, Registry
-from genbench.resolve import check_batch
-from genbench.settings import DatasetSettings, validate
+from genbench.resolve import check_batch, with_parents
+from genbench.settings import DatasetSettings, Settings, validate
 from genbench.spec import Part, RunSpec
 
 
@@ -35,28 +35,30 @@ def amend(
     validated = validate(RunSettings, changes, owner="run")
     settings: dict[tuple[Kind, str], Mapping[str, Any]] = dict(layer.settings)
 
-    def merged(kind: Kind, name: str, stored: Mapping[str, Any]) -> dict[str, Any]:
+    def validated_part(kind: Kind, name: str, stored: Mapping[str, Any]) -> Settings:
         values = {**stored, **settings.pop((kind, name), {})}
-        cls = scope.settings(kind, name)
-        return validate(cls, values, owner=f"{kind} '{name}'").model_dump(mode="json")
+        return validate(scope.settings(kind, name), values, owner=f"{kind} '{name}'")
+
+    def merged(kind: Kind, name: str, stored: Mapping[str, Any]) -> dict[str, Any]:
+        return validated_part(kind, name, stored).model_dump(mode="json")
 
     def parts(kind: Kind, stored: Sequence[Part]) -> tuple[Part, ...]:
         return tuple(Part(name=p.name, settings=merged(kind, p.name, p.settings)) for p in stored)
 
+    data = cast(DatasetSettings, validated_part("dataset", spec.dataset, spec.dataset_settings))
+    data = data.fitted(access)
     amended = replace(
         spec,
         model_settings=merged("model", spec.model, spec.model_settings),
-        dataset_settings=merged("dataset", spec.dataset, spec.dataset_settings),
+        dataset_settings=data.model_dump(mode="json"),
         samplers=parts("sampler", spec.samplers),
         metrics=parts("metric", spec.metrics),
         **{name: getattr(validated, name) for name in changes},
     )
     for kind, name in settings:
         raise UsageError(f"--set {kind}.{name}: this run doesn't use {kind} '{name}'")
-    settings_class = scope.settings("dataset", spec.dataset)
-    dataset = validate(settings_class, amended.dataset_settings, owner=f"dataset '{spec.dataset}'")
-    check_batch(amended, cast(DatasetSettings, dataset).describe(access))
-    return amended
+    check_batch(amended, data.describe(access))
+    return with_parents(amended, data, access)
 
 
 def differences(old: RunSpec, new: RunSpec) -> list[str]:

@@ -20,6 +20,7 @@ from genbench.events import EpochDone, Event, Listener
 from genbench.registry import Registry
 from genbench.runner.ending import ending
 from genbench.runner.environment import environment
+from genbench.runner.lending import with_runs
 from genbench.runner.parts import (
     ShouldStop,
     build_metrics,
@@ -80,7 +81,7 @@ def run(
     ``started`` leave nothing in the store; later ones (InterruptedRunError, DivergedError,
     DiskFullError, GenbenchError) leave the run interrupted or failed, to be resumed.
     """
-    job = assemble(spec, registry=registry, access=access, should_stop=should_stop)
+    job = assemble(spec, registry=registry, store=store, access=access, should_stop=should_stop)
     made = store.create_run(
         job.spec,
         name=name,
@@ -119,6 +120,7 @@ def resume(
     job = assemble(
         RunSpec.from_json(found.spec),
         registry=registry,
+        store=store,
         access=access,
         device=device,
         should_stop=should_stop,
@@ -133,16 +135,19 @@ def assemble(
     spec: RunSpec,
     *,
     registry: Registry,
+    store: Store,
     access: DataAccess,
     device: str | None = None,
     should_stop: ShouldStop = never,
 ) -> Job:
     """Read the data and build every part of a run; the device's kind goes into its spec.
 
+    Finished runs of ``store`` may lend their latent space as data.
+
     Raises DataError, DeviceError, IncompatibleError, SettingError or PluginError.
     """
     chosen = resolve_device(device or spec.device)
-    data = load_data(spec, registry, stoppable(access, should_stop))
+    data = load_data(spec, registry, with_runs(stoppable(access, should_stop), registry, store))
     stop_if(should_stop)
     model = build_model(spec, data.spec, registry)
     samplers = build_samplers(spec.samplers, registry)

@@ -11,6 +11,7 @@ from genbench.contracts import Data, DataAccess, Generates, Metric, Model, Recon
 from genbench.engine import evaluation, load_weights
 from genbench.evaluate import evaluate
 from genbench.events import ArtifactMade, EpochDone, Listener
+from genbench.latent.code_map import code_map
 from genbench.pictures import (
     fixed_samples,
     has_images,
@@ -22,6 +23,7 @@ from genbench.pictures import (
     save_samples,
 )
 from genbench.runner.parts import ShouldStop, StoppableSampler
+from genbench.sheet import save_sheet
 from genbench.spec import Part, RunSpec, canonical_json
 from genbench.store.records import ScoreRecord
 
@@ -82,6 +84,7 @@ class Scoring:
         with evaluation(self.model, self.device):
             self._draw_samples("samples.png", self.last_epoch)
             self._draw_reconstructions()
+            self._draw_traversal()
             samplers = [(p, StoppableSampler(s, self.should_stop)) for p, s in self.samplers]
             self._score(samplers, self.last_epoch, self.last_stage, scored)
 
@@ -135,6 +138,13 @@ class Scoring:
         if has_images(self.data) and isinstance(self.model, Reconstructs):
             images = reconstruction_pairs(self.model, self.data, self.device)
             self._keep("reconstructions", "reconstructions.png", images, self.last_epoch)
+
+    def _draw_traversal(self) -> None:
+        sheet = code_map(self.model, self.data, self.device) if has_images(self.data) else None
+        if sheet is not None:
+            path = self.folder / "traversal.png"
+            save_sheet(sheet, path)
+            self.emit(ArtifactMade(kind="traversal", path=path, epoch=self.last_epoch))
 
     def _keep(self, kind: str, name: str, samples: torch.Tensor, epoch: int) -> None:
         path = self.folder / name

@@ -24,6 +24,7 @@ from genbench.evaluate import (
     scored_labels,
 )
 from genbench.events import Evaluated
+from genbench.latent.classes import class_of
 from genbench.pictures import (
     COLUMNS,
     as_shown,
@@ -35,6 +36,7 @@ from genbench.pictures import (
     save_samples,
 )
 from genbench.registry import Registry
+from genbench.runner.lending import with_runs
 from genbench.runner.parts import (
     ShouldStop,
     StoppableSampler,
@@ -51,6 +53,8 @@ from genbench.store.records import Run
 
 BATCH = 500
 """Samples that are drawn at a time."""
+WIDEST = 16
+"""Columns of a grid of several classes, at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +89,7 @@ def load_run(
         )
     spec = RunSpec.from_json(run.spec)
     chosen = resolve_device(device)
-    data = load_data(spec, registry, access)
+    data = load_data(spec, registry, with_runs(access, registry, store))
     model = build_model(spec, data.spec, registry)
     load_weights(model, folder, chosen)
     model.nets.eval()
@@ -156,7 +160,7 @@ def sample_run(
     n: int = 64,
     sampler: Part = Part(name="plain"),  # noqa: B008 (frozen)
     seed: int | None = 0,
-    label: int | None = None,
+    label: int | str | Sequence[int | str] | None = None,
     device: str = "auto",
     should_stop: ShouldStop = never,
 ) -> Path:
@@ -166,13 +170,16 @@ def sample_run(
     (n, H, W, C) uint8, or ``points`` (n, D) float32, with ``labels`` (n,) for a conditional model;
     else a folder, one PNG an image.
     ``seed`` None draws what the run's scores are taken on: its seed and frequencies of classes.
-    ``label`` asks a conditional model for one class; without it the classes come in turn. Where
-    the sampler gives up, what was drawn until then is written before SamplingError is raised.
+    ``label`` asks a conditional model for a class, by number or name, or for several: equally many
+    of each, one class after the other. Without it the classes come in turn. Where the sampler gives
+    up, what was drawn until then is written before SamplingError is raised.
     """
     loaded = load_run(
         run_id, registry=registry, store=store, access=stoppable(access, should_stop), device=device
     )
-    labels = _labels(loaded, n, label)
+    wanted = [label] if isinstance(label, int | str) else label
+    labels = _labels(loaded, n, wanted)
+    columns = _columns(n, len(wanted or ()))
     if seed is None:
         seed = evaluation_seed(loaded.spec.seed)
         labels = scored_labels(loaded.model, loaded.data, n, seed)
@@ -182,7 +189,7 @@ def sample_run(
     with evaluation(loaded.model, loaded.device):
         samples, failure = _draw(loaded, StoppableSampler(drawing, should_stop), n, seed, labels)
     if failure is None:
-        write_samples(samples, labels, loaded.data, out)
+        write_samples(samples, labels, loaded.data, out, columns=columns)
         return out
     if not len(samples):
         raise failure
@@ -192,8 +199,13 @@ def sample_run(
     raise SamplingError(f"{failure}; the {len(samples):,} of {n:,} drawn by then are in {out}")
 
 
-def write_samples(samples: Tensor, labels: Tensor | None, data: Data, out: Path) -> None:
-    """Write uint8 images (n, C, H, W) or float points (n, D) as `sample_run` says."""
+def write_samples(
+    samples: Tensor, labels: Tensor | None, data: Data, out: Path, *, columns: int | None = None
+) -> None:
+    """Write uint8 images (n, C, H, W) or float points (n, D) as `sample_run` says.
+
+    ``columns`` are those of a grid; by default it is about square.
+    """
     if out.suffix == ".npz":
         is_image = samples.dim() == 4
         array = (samples.permute(0, 2, 3, 1) if is_image else samples).contiguous().numpy()
@@ -203,7 +215,8 @@ def write_samples(samples: Tensor, labels: Tensor | None, data: Data, out: Path)
         out.parent.mkdir(parents=True, exist_ok=True)
         np.savez_compressed(out, **arrays)  # type: ignore[arg-type]
     elif out.suffix == ".png":
-        save_samples(samples, data, out, columns=max(COLUMNS, round(len(samples) ** 0.5)))
+        square = max(COLUMNS, round(len(samples) ** 0.5))
+        save_samples(samples, data, out, columns=columns or square)
     else:
         digits = len(str(len(samples) - 1))
         for index, image in enumerate(samples):
@@ -251,17 +264,25 @@ def _draw(
     return torch.cat(drawn) if drawn else torch.empty(0), failure
 
 
-def _labels(loaded: LoadedRun, n: int, label: int | None) -> Tensor | None:
+def _labels(loaded: LoadedRun, n: int, wanted: Sequence[int | str] | None) -> Tensor | None:
+    """The classes (n,) to ask for; of several, each one's samples stand together."""
     if not isinstance(loaded.model, Conditional):
-        if label is None:
+        if not wanted:
             return None
+        told = " ".join(f"--label {label}" for label in wanted)
         raise IncompatibleError(
-            f"--label {label}: model '{loaded.spec.model}' of run {loaded.run.id} is not "
+            f"{told}: model '{loaded.spec.model}' of run {loaded.run.id} is not "
             "conditional, so it can't be asked for a class; leave --label out"
         )
-    classes = loaded.model.classes
-    if label is None:
-        return torch.arange(n) % classes
-    if not 0 <= label < classes:
-        raise UsageError(f"--label {label}: '{loaded.spec.dataset}' has classes 0 to {classes - 1}")
-    return torch.full((n,), label)
+    if not wanted:
+        return torch.arange(n) % loaded.model.classes
+    if n < len(wanted):
+        raise UsageError(f"--samples {n}: there are {len(wanted)} classes to draw; take more")
+    classes = [class_of(str(label), "--label", loaded.data.spec) for label in wanted]
+    return torch.tensor(classes)[torch.arange(n) * len(classes) // n]
+
+
+def _columns(n: int, classes: int) -> int | None:
+    """Of a grid: a row for each of several classes, where that makes no very wide one."""
+    each = n // classes if classes > 1 and n % classes == 0 else 0
+    return each if 0 < each <= WIDEST else None

@@ -126,10 +126,17 @@ def end(
 
 
 def remove(connection: Connection, run_id: str) -> None:
-    """Delete the run with all its rows. Raises UsageError where it is running."""
+    """Delete the run with all its rows. Raises UsageError where it runs, or others need it."""
     row = _locked(connection, run_id)
     if _is_alive(row):
         raise UsageError(f"run {run_id} is still running (process {row.pid}); stop it first")
+    needed = select(runs.c.id).join(run_parents).where(run_parents.c.parent == run_id)
+    children = connection.execute(needed.order_by(runs.c.run)).scalars().all()
+    if children:
+        raise UsageError(
+            f"run {run_id} is needed by {', '.join(children)}, which builds upon it; delete that "
+            f"first: genbench rm {' '.join(children)}"
+        )
     connection.execute(delete(runs).where(runs.c.run == row.run))
 
 

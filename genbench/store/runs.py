@@ -133,6 +133,12 @@ def _status(columns: Mapping[str, Any], pid: int | None, started: str | None) ->
     return status
 
 
+def children(reader: RowSource, run_id: str) -> list[str]:
+    """The ids of the runs that have this one for a parent, the oldest first."""
+    sql = "SELECT r.id FROM run_parents p JOIN runs r ON r.run = p.run WHERE p.parent = :parent"
+    return [str(row[0]) for row in reader.rows(f"{sql} ORDER BY r.run", {"parent": run_id})]
+
+
 def number_of(reader: RowSource, run_id: str) -> int:
     """The run's number in the other tables. Raises NoSuchRunError."""
     rows = reader.rows("SELECT run FROM runs WHERE id = :id", {"id": run_id})

@@ -177,7 +177,7 @@ class Store:
             lifecycle.end(connection, run_id, status, error=error, kind=kind)
 
     def delete(self, run_id: str) -> None:
-        """Delete a run and its folder. Raises UsageError while it is running."""
+        """Delete a run and its folder. Raises UsageError while it runs, or others need it."""
         from genbench.store import lifecycle
 
         with self.transaction() as connection:
@@ -243,6 +243,10 @@ class Store:
             "experiment": experiment,
         }
         return runs.select_runs(self._reader, conditions, limit)
+
+    def children(self, run_id: str) -> list[str]:
+        """The ids of the runs that build upon a run, in the order in which they were made."""
+        return runs.children(self._reader, run_id)
 
     def stages(self, run_id: str) -> list[StageRecord]:
         """The stages in order."""

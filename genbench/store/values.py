@@ -38,7 +38,7 @@ def flat_params(spec: Mapping[str, Any]) -> dict[str, Any]:
     """
     params: dict[str, Any] = {}
     for name, value in spec.items():
-        if name in ("version", "parents"):
+        if name in ("version", "parents", "parent_experiments"):
             continue
         if name in ("samplers", "metrics"):
             params.update(_flat_parts(name, value))

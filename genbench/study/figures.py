@@ -101,7 +101,8 @@ def figures(plan: Plan, places: Places, page: Path) -> tuple[Figure, ...]:
             for drawing in drawings
             if drawing.number == number and (folder / drawing.name).exists()
         )
-        command = " ".join(["genbench", entry.command, "RUN", *entry.flags])
+        runs = "RUN... --together" if entry.together else "RUN"
+        command = " ".join(["genbench", entry.command, runs, *entry.flags])
         found.append(
             Figure(title=entry.title, about=entry.about, command=command, pictures=pictures)
         )
@@ -157,6 +158,7 @@ def _task(drawing: _Drawing, places: Places, folder: Path) -> Task:
         drawing.entry.command,
         *(run.id for run in drawing.runs),
         *drawing.entry.flags,
+        *(("--together",) if drawing.entry.together else ()),
         *("--out", str(folder / drawing.name)),
         *of_data,
     ]

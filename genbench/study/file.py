@@ -164,6 +164,12 @@ class StudyFile(Settings):
         return None
 
 
+def shortened(study: StudyFile, epochs: int) -> StudyFile:
+    """The study with so many epochs of the last stage for every row, whatever the file says."""
+    rows = tuple(row.model_copy(update={"epochs": None, "seconds": None}) for row in study.runs)
+    return study.model_copy(update={"epochs": epochs, "seconds": None, "runs": rows})
+
+
 def read_study(path: Path) -> StudyFile:
     """Read and check a file by itself. Raises UsageError or SettingError, one sentence each."""
     values = _read(path)

@@ -18,7 +18,7 @@ from genbench.resolve import Request, resolve, resolve_parts
 from genbench.spec import Part, RunSpec
 from genbench.study.assignments import assignments, for_sampler
 from genbench.study.columns import check_columns
-from genbench.study.file import RowEntry, SamplerEntry, StudyFile
+from genbench.study.file import RowEntry, SamplerEntry, StudyFile, shortened
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,12 +110,16 @@ def make_plan(
     *,
     seeds: Sequence[int] = (),
     only: Sequence[str] = (),
+    epochs: int | None = None,
     device: str | None = None,
 ) -> Plan:
     """Resolve every row on every data set. ``seeds`` and ``only`` (row names) narrow the file.
 
+    ``epochs`` take the place of all lengths in it.
+
     Raises a UsageError that names file and row, or PluginError.
     """
+    study = study if epochs is None else shortened(study, epochs)
     for name in study.datasets:
         with _within(path, "datasets"):
             registry.get("dataset", name)
@@ -135,6 +139,7 @@ def make_plan(
                 entries.append(_entry(study, row, dataset, registry, access, environ, cwd, device))
     _check_apart(path, entries)
     narrowed = ["--seeds " + ",".join(map(str, seeds))] if seeds else []
+    narrowed += [f"--epochs {epochs}"] if epochs is not None else []
     return Plan(
         path=path,
         study=study,

@@ -1,4 +1,4 @@
-"""The built-in data sets: one embedded, two that download, any folder of images (docs/data.md)."""
+"""The built-in data sets: one embedded, four that download, any folder of images (docs/data.md)."""
 
 from __future__ import annotations
 
@@ -33,10 +33,34 @@ def genbench_register_datasets(register: genbench.Register) -> None:
         source="Xiao, Rasul and Vollgraf 2017 (arXiv:1708.07747)",
     )
     register(
+        "imagenette",
+        "genbench_data.imagenette:Imagenette",
+        settings="genbench_data.imagenette_settings:ImagenetteSettings",
+        summary="13,394 photographs of 10 classes, 160x160 colour; downloaded when absent (99 MB)",
+        family="images",
+        source="Howard 2019, github.com/fastai/imagenette: a part of ImageNet",
+    )
+    register(
+        "celeba",
+        "genbench_data.celeba:Celeba",
+        settings="genbench_data.celeba_settings:CelebaSettings",
+        summary="202,599 faces, 64x64 colour, attributes as labels; by Google Drive, or by hand",
+        family="images",
+        source="Liu, Luo, Wang and Tang 2015 (arXiv:1411.7766)",
+    )
+    register(
         "image-folder",
         "genbench_data.image_folder:ImageFolder",
         settings="genbench_data.settings:ImageFolderSettings",
         summary="any folder of images; subfolders are classes (set path)",
         family="images",
         source="your own",
+    )
+    register(
+        "latents",
+        "genbench_data.latents:Latents",
+        settings="genbench_data.latents_settings:LatentsSettings",
+        summary="the latent space of a finished run, latents:RUN; samples are decoded by that run",
+        family="latents",
+        source="Lin et al. 2023, Generate Faster; Dai and Wipf 2019 (arXiv:1903.05789)",
     )

@@ -5,7 +5,7 @@ renamed when it is complete; one that was cut short later is noticed by its size
 
 ::
 
-    CACHE/data/KEY/train-x.npy   uint8 (N, C, H, W)     test-x.npy
+    CACHE/data/KEY/train-x.npy   uint8 (N, C, H, W), or float32 codes     test-x.npy
                    train-y.npy   int64 (N,), if any     test-y.npy
                    entry.json    sizes and digests
 """
@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from filelock import FileLock
@@ -36,20 +36,27 @@ FORMAT = 1
 class Decoding:
     """One split on its way into the cache.
 
-    ``shape`` is (N, C, H, W); ``portions`` yields uint8 (b, C, H, W), N in all, in order;
-    ``labels`` is (N,) or None.
+    ``shape`` is (N, C, H, W), or any of codes; ``portions`` yields (b, ...) of ``dtype``, N in
+    all, in order; ``labels`` is (N,) or None.
     """
 
     shape: tuple[int, ...]
     portions: Iterable[np.ndarray[Any, Any]]
     labels: np.ndarray[Any, Any] | None
+    dtype: Literal["uint8", "float32"] = "uint8"
 
 
 Decode = Callable[[], tuple[Decoding, Decoding]]
 
 
 def splits(
-    access: DataAccess, decode: Decode, *, what: str, content: str, **settings: int | float | str
+    access: DataAccess,
+    decode: Decode,
+    *,
+    what: str,
+    content: str,
+    doing: str = "decoding",
+    **settings: int | float | str,
 ) -> tuple[Split, Split]:
     """Return train and test from the cache; ``decode`` and store them where they are missing.
 
@@ -63,7 +70,7 @@ def splits(
         with _writing(entry.parent), FileLock(entry.with_name(f"{entry.name}.lock")):
             found = _open(entry)  # another process may have made it while this one waited
             if found is None:
-                _make(entry, decode, _Progress(access, f"decoding {what}"))
+                _make(entry, decode, _Progress(access, f"{doing} {what}"))
                 found = _open(entry)
     if found is None:
         raise DataError(
@@ -80,6 +87,21 @@ def digest(x: np.ndarray[Any, Any], y: np.ndarray[Any, Any] | None) -> str:
     if y is not None:
         content.update(np.ascontiguousarray(y))
     return str(content.hexdigest()[:32])
+
+
+def first(split: Split, limit: int) -> Split:
+    """The first images of a split, with a digest of their own; all of them for a limit of 0."""
+    if not 0 < limit < len(split.x):
+        return split
+    x, y = split.x[:limit], None if split.y is None else split.y[:limit]
+    return Split(x=x, y=y, digest=digest(x, y))
+
+
+def labelled(split: Split, y: np.ndarray[Any, Any]) -> Split:
+    """Images as they are cached with labels (N,) that are not; the digest tells of both."""
+    labels = np.ascontiguousarray(y, dtype=np.int64)
+    content = hashlib.sha256(f"{split.digest} labelled".encode() + labels.tobytes())
+    return Split(x=split.x, y=labels, digest=content.hexdigest()[:32])
 
 
 @contextmanager
@@ -113,8 +135,9 @@ def _open_split(entry: Path, name: str, notes: dict[str, Any]) -> Split:
     """Raises ValueError or OSError where a file isn't what was written."""
     x = np.load(entry / f"{name}-x.npy", mmap_mode="r")  # checks the file's size against the shape
     y = np.load(entry / f"{name}-y.npy") if notes["labels"] else None
-    if x.shape != tuple(notes["shape"]) or x.dtype != np.uint8:
-        raise ValueError(f"{entry}: {name} is {x.dtype} {x.shape}, not uint8 {notes['shape']}")
+    dtype = notes.get("dtype", "uint8")
+    if x.shape != tuple(notes["shape"]) or x.dtype != dtype:
+        raise ValueError(f"{entry}: {name} is {x.dtype} {x.shape}, not {dtype} {notes['shape']}")
     return Split(x=x, y=y, digest=str(notes["digest"]))
 
 
@@ -145,12 +168,13 @@ def _write(folder: Path, name: str, split: Decoding, progress: _Progress) -> dic
 
     Plain writes, not a memory map: on a full disk a map ends the process with SIGBUS.
     """
-    content = _content_hash(split.shape)
-    header = {"descr": "|u1", "fortran_order": False, "shape": split.shape}
+    dtype = np.dtype(split.dtype)
+    content = _content_hash(split.shape, split.dtype)
+    header = {"descr": dtype.str, "fortran_order": False, "shape": split.shape}
     with _durable(folder / f"{name}-x.npy") as file:
         np.lib.format.write_array_header_1_0(file, header)
         for portion in split.portions:
-            images = np.ascontiguousarray(portion, dtype=np.uint8)
+            images = np.ascontiguousarray(portion, dtype=dtype)
             content.update(images)
             file.write(images.data)
             progress.add(len(images))
@@ -161,6 +185,7 @@ def _write(folder: Path, name: str, split: Decoding, progress: _Progress) -> dic
             np.lib.format.write_array(file, labels)
     return {
         "shape": split.shape,
+        "dtype": split.dtype,
         "labels": split.labels is not None,
         "digest": content.hexdigest()[:32],
     }
@@ -186,8 +211,8 @@ def _key(what: str, content: str, settings: Mapping[str, Any]) -> str:
     return f"{what}-{hashlib.sha256(parts.encode()).hexdigest()[:24]}"
 
 
-def _content_hash(shape: tuple[int, ...]) -> Any:
-    return hashlib.sha256(f"uint8 {tuple(shape)}".encode())
+def _content_hash(shape: tuple[int, ...], dtype: str = "uint8") -> Any:
+    return hashlib.sha256(f"{dtype} {tuple(shape)}".encode())
 
 
 @contextmanager

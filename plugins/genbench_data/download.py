@@ -32,6 +32,15 @@ class DownloadError(Exception):
     """No source had the file; the message says why, source by source."""
 
 
+def sources(path: str, known: Sequence[str]) -> Sequence[str]:
+    """Where a file can be had: from GENBENCH_MIRROR, laid out as the data directory, if it is set.
+
+    ``path`` is the file's within the data directory, ``known`` its public addresses.
+    """
+    mirror = os.environ.get("GENBENCH_MIRROR", "").rstrip("/")
+    return [f"{mirror}/{path}"] if mirror else known
+
+
 def download(archive: Archive, folder: Path, access: DataAccess) -> Path:
     """Put an archive into a folder and return its path; on the way it has another name.
 

@@ -6,20 +6,18 @@ laid on white where it is transparent, cropped or squashed, and resized bicubica
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
 
-from genbench import Data, DataAccess, DataError
+from genbench import Data, DataAccess
 from genbench_data.cache import Decoding, splits
 from genbench_data.content import content_digest
+from genbench_data.decoding import in_portions, planes, read_image
 from genbench_data.listing import Listing
-from genbench_data.resize import PORTION
+from genbench_data.resize import Pixels
 from genbench_data.settings import ImageFolderSettings
 
 
@@ -48,49 +46,19 @@ class ImageFolder:
         labels, size = found.labels(paths), self.settings.size
         return Decoding(
             shape=(len(paths), self.settings.channels, size, size),
-            portions=self._portions([found.folder / path for path in paths]),
+            portions=in_portions(
+                [found.folder / path for path in paths],
+                self._decode,
+                what="image-folder",
+                mend="mend it, delete it or move it out of the folder",
+            ),
             labels=None if labels is None else np.array(labels, np.int64),
         )
 
-    def _portions(self, files: Sequence[Path]) -> Iterator[np.ndarray[Any, Any]]:
-        """Images in the order of ``files``; Pillow decodes outside Python's lock."""
-        with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-            for start in range(0, len(files), PORTION):
-                yield np.stack(list(pool.map(self._image, files[start : start + PORTION])))
-
-    def _image(self, file: Path) -> np.ndarray[Any, Any]:
-        try:
-            return decode(file, self.settings)
-        except Exception as error:  # Pillow's decoders raise whatever they stumble over
-            raise DataError(
-                f"image-folder: {file} can't be decoded ({error}); mend it, delete it or move it "
-                f"out of the folder"
-            ) from error
-
-
-def decode(file: Path, settings: ImageFolderSettings) -> np.ndarray[Any, Any]:
-    """Decode one image to uint8 (channels, size, size). Raises what Pillow raises."""
-    side = (settings.size, settings.size)
-    with Image.open(file) as opened:
-        image = _flat(ImageOps.exif_transpose(opened), "L" if settings.channels == 1 else "RGB")
-    if settings.crop == "center":
-        image = ImageOps.fit(image, side, method=Image.Resampling.BICUBIC)
-    else:
-        image = image.resize(side, Image.Resampling.BICUBIC)
-    pixels = np.asarray(image)
-    return pixels[None] if settings.channels == 1 else pixels.transpose(2, 0, 1)
-
-
-def _flat(image: Image.Image, mode: str) -> Image.Image:
-    """Eight bits a channel, without transparency.
-
-    Pillow by itself clips 16-bit images to white and shows whatever hides behind transparency.
-    """
-    if image.mode == "F":
-        raise ValueError("floating-point images have no stated range; save them as 8 or 16 bits")
-    if image.mode.startswith("I"):
-        return Image.fromarray((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8)).convert(mode)
-    if image.has_transparency_data:
-        seen = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", seen.size, "white"), seen).convert(mode)
-    return image.convert(mode)
+    def _decode(self, file: Path) -> Pixels:
+        """Uint8 (channels, size, size). Raises what Pillow raises."""
+        side = (self.settings.size, self.settings.size)
+        image = read_image(file, "L" if self.settings.channels == 1 else "RGB")
+        if self.settings.crop == "center":
+            image = ImageOps.fit(image, side, method=Image.Resampling.BICUBIC)
+        return planes(image, side)

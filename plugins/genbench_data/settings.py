@@ -99,6 +99,8 @@ class FashionMnistSettings(MnistSettings):
 class ImageFolderSettings(DatasetSettings):
     """Settings of ``image-folder``."""
 
+    argument: ClassVar[str | None] = "path"
+
     path: str = Field(
         min_length=1,
         description="the folder, looked up from here, then in the data directory; "

@@ -9,7 +9,6 @@ Sources: LeCun, Cortes and Burges 1998; Xiao, Rasul and Vollgraf 2017, arXiv:170
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,11 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from genbench import Data, DataAccess, DataError, Split
+from genbench import Data, DataAccess, DataError
 from genbench_data.binarize import KEY, drawn_once, load_as
-from genbench_data.cache import Decoding, digest, splits
+from genbench_data.cache import Decoding, first, splits
 from genbench_data.content import content_digest
-from genbench_data.download import Archive, DownloadError, download
+from genbench_data.download import Archive, DownloadError, download, sources
 from genbench_data.idx import read_idx
 from genbench_data.idx_files import FILES, absent_files, present_file
 from genbench_data.resize import resized
@@ -56,8 +55,7 @@ class Mnist:
             size=settings.size,
             **({"binarize": KEY} if drawn else {}),
         )
-        if settings.limit:
-            train = _first(train, settings.limit)
+        train = first(train, settings.limit)
         spec = replace(settings.describe(access), train=len(train.x), test=len(test.x))
         return Data(spec=spec, train=train, test=test)
 
@@ -78,11 +76,14 @@ class Mnist:
         """What torchvision would download, from GENBENCH_MIRROR where it is set."""
         from torchvision import datasets
 
-        known = getattr(datasets, self.settings.folder)
-        mirror = os.environ.get("GENBENCH_MIRROR", "").rstrip("/")
-        bases = [f"{mirror}/{self.settings.folder}/raw/"] if mirror else known.mirrors
+        folder = self.settings.folder
+        known = getattr(datasets, folder)
         return [
-            Archive(name=name, md5=md5, urls=[base + name for base in bases])
+            Archive(
+                name=name,
+                md5=md5,
+                urls=sources(f"{folder}/raw/{name}", [base + name for base in known.mirrors]),
+            )
             for name, md5 in known.resources
         ]
 
@@ -140,11 +141,3 @@ def _check_values(
             f"{what}: {labels_file} holds the label {labels.max()}, not 0 to 9 alone; "
             f"delete it, and it is downloaded again"
         )
-
-
-def _first(split: Split, limit: int) -> Split:
-    """The first images of a split, with a digest of their own."""
-    if limit >= len(split.x):
-        return split
-    x, y = split.x[:limit], None if split.y is None else split.y[:limit]
-    return Split(x=x, y=y, digest=digest(x, y))

@@ -18,7 +18,10 @@ class BEGANSettings(EnergySettings):
     sizes: ClassVar[Sizes] = {**SIZES, "image": {**SIZES["image"], "code": 64}}
 
     code: int | None = Field(
-        None, ge=1, le=4096, description="size of the code; by default 64, or 2 for points"
+        None,
+        ge=1,
+        le=4096,
+        description="size of the code; by default 64, 8 for latents, or 2 for points",
     )
     prior: Literal["normal", "uniform"] = Field(
         "uniform", description="z ~ N(0, I), or U(-1, 1) in each dimension"

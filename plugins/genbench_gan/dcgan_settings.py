@@ -53,15 +53,15 @@ class DCGANSettings(ModelSettings):
 
     def check(self, data: DataSpec) -> None:
         """Square images of a side that the network takes."""
-        square = data.is_image and data.shape[1] == data.shape[2]
+        square = data.bounded and data.shape[1] == data.shape[2]
         sides = SIDES[self.network]
         if square and data.shape[1] in sides:
             return
         words = ", ".join(map(str, sides[:-1])) + " or " if sides[1:] else ""
         fits = "network=ijzer" if square and data.shape[1] in SIDES["ijzer"] else None
         mend = f"--set {fits or f'data.size={32 if 32 in sides else sides[-1]}'}"
-        if not data.is_image:
-            mend = "gan, which takes points"
+        if not data.bounded:
+            mend = "gan, which takes points and latents"
         raise IncompatibleError(
             f"dcgan with network={self.network} takes square images of {words}{sides[-1]} px; "
             f"{data.name} has shape {data.shape}. Try {mend}."

@@ -17,6 +17,7 @@ class EBGANSettings(EnergySettings):
     sizes: ClassVar[Sizes] = {
         "image": {**SIZES["image"], "margin": 10.0},
         "points": {**SIZES["points"], "margin": 1.0},
+        "latents": {**SIZES["latents"], "margin": 3.0},
     }
 
     energy: Literal["norm", "mse"] = Field(
@@ -26,8 +27,8 @@ class EBGANSettings(EnergySettings):
     margin: float | None = Field(
         None,
         gt=0,
-        description="energy above which a generated sample is let alone; by default 10, or 1 for "
-        "points",
+        description="energy above which a generated sample is let alone; by default 10, 3 for "
+        "latents, or 1 for points",
     )
     pull_away: float = Field(0.0, ge=0, description="weight of the pulling-away term on the codes")
 

@@ -14,5 +14,61 @@ def genbench_register_models(register: genbench.Register) -> None:
         summary="a GAN in the latent space of a trained VAE",
         family="hybrid",
         source="Lin et al. 2023, Generate Faster: Accelerate Generative Models Using VAE",
-        capabilities=("generates", "discriminates", "embeds", "encodes", "reconstructs"),
+        capabilities=(
+            "generates",
+            "discriminates",
+            "embeds",
+            "encodes",
+            "decodes",
+            "reconstructs",
+        ),
+    )
+    register(
+        "cvae-gan",
+        "genbench_hybrid.cvae_gan:CVAEGAN",
+        settings="genbench_hybrid.cvae_gan_settings:CVAEGANSettings",
+        presets="genbench_hybrid.cvae_gan_settings:PRESETS",
+        summary="conditional VAE with a discriminator and a classifier, matched by mean features",
+        family="hybrid",
+        source="Bao et al. 2017, arXiv:1703.10155",
+        capabilities=(
+            "generates",
+            "discriminates",
+            "encodes",
+            "decodes",
+            "reconstructs",
+            "conditional",
+        ),
+    )
+    register(
+        "vaegan-larsen",
+        "genbench_hybrid.larsen:LarsenVAEGAN",
+        settings="genbench_hybrid.larsen_settings:LarsenSettings",
+        presets="genbench_hybrid.larsen_settings:PRESETS",
+        summary="VAE/GAN: a VAE that reconstructs in a discriminator's features",
+        family="hybrid",
+        source="Larsen et al. 2016, arXiv:1512.09300",
+        capabilities=("generates", "discriminates", "encodes", "decodes", "reconstructs"),
+        optional=("conditional",),
+    )
+    register(
+        "aae",
+        "genbench_hybrid.aae:AAE",
+        settings="genbench_hybrid.aae_settings:AAESettings",
+        presets="genbench_hybrid.aae_settings:PRESETS",
+        summary="adversarial autoencoder: a discriminator shapes the codes",
+        family="hybrid",
+        source="Makhzani et al. 2015, arXiv:1511.05644",
+        capabilities=("generates", "encodes", "decodes", "reconstructs"),
+        optional=("conditional",),
+    )
+    register(
+        "avb",
+        "genbench_hybrid.avb:AVB",
+        settings="genbench_hybrid.avb_settings:AVBSettings",
+        presets="genbench_hybrid.avb_settings:PRESETS",
+        summary="adversarial variational Bayes: a VAE whose posterior has any shape",
+        family="hybrid",
+        source="Mescheder et al. 2017, arXiv:1701.04722",
+        capabilities=("generates", "encodes", "decodes", "reconstructs", "has-likelihood"),
     )

@@ -5,6 +5,9 @@ trains a GAN whose generator makes latents and whose discriminator judges latent
 the real ones are samples of the trained VAE's posterior). An image is decoder(generator(z))
 (Algorithm 3). We differ in two points, which the document leaves open: the latents are
 standardised per dimension, and G's loss is the non-saturating one.
+
+The VAE is fully connected or convolutional; the latter's codes may be a grid (latent_dim, H, W), on
+which the GAN's networks work flattened or by convolutions.
 """
 
 from __future__ import annotations
@@ -16,9 +19,15 @@ from torch import Tensor, nn
 
 from genbench import Batch, DataSpec, Optimizer, Phase, Stage, Terms
 from genbench_hybrid.vaegan_settings import VAEGANSettings
+from genbench_nets.coders import coders
 from genbench_nets.elbo import kl_to_normal, reconstruction_loss, sample_posterior
 from genbench_nets.gan_losses import discriminator_terms, generator_loss
-from genbench_nets.mlp import Unflatten, flat_size, mlp
+from genbench_nets.latent_networks import (
+    grid_discriminator,
+    grid_generator,
+    latent_discriminator,
+    latent_generator,
+)
 from genbench_nets.players import in_turns, two_adams
 from genbench_nets.priors import draw_prior
 
@@ -29,19 +38,20 @@ class VAEGAN:
     averaged = ("generator",)
 
     def __init__(self, settings: VAEGANSettings, data: DataSpec) -> None:
+        settings.check(data)
         self.settings = settings
         self._vae_epochs = settings.stage_one_epochs(data)
-        pixels, latent = flat_size(data.shape), settings.latent_dim
-        encoder = mlp((pixels, *settings.vae_hidden, 2 * latent))
-        decoder = mlp((latent, *reversed(settings.vae_hidden), pixels))
-        self._scaler = Scaler(latent)
+        code = settings.latent_shape(data)
+        vae = coders(settings.coders(), data)
+        self._scaler = Scaler(code)
+        generator, discriminator = latent_players(settings, code)
         self.nets = nn.ModuleDict(
             {
-                "encoder": nn.Sequential(nn.Flatten(), *encoder),
-                "decoder": nn.Sequential(*decoder, Unflatten(data.shape)),
+                "encoder": vae.encoder,
+                "decoder": vae.decoder,
                 "scaler": self._scaler,
-                "generator": mlp((settings.z_dim, *settings.g_hidden, latent), act="leaky_relu"),
-                "discriminator": mlp((latent, *settings.d_hidden, 1), act="leaky_relu"),
+                "generator": generator,
+                "discriminator": discriminator,
             }
         )
 
@@ -82,7 +92,7 @@ class VAEGAN:
     # --- stage 2
 
     def encode_data(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """The posterior of each image, (B, 2, latent_dim): mean and standard deviation."""
+        """The posterior of each image, (B, 2, *code): mean and standard deviation."""
         mean, logvar = self.encode(x)
         spread = torch.exp(0.5 * logvar)
         if self.settings.latents == "mean":
@@ -118,13 +128,13 @@ class VAEGAN:
         return draw_prior(self.nets, (n, self.settings.z_dim), generator)
 
     def generate(self, z: Tensor, y: Tensor | None = None) -> Tensor:
-        """G(z), a standardised latent (B, latent_dim)."""
+        """G(z), a standardised latent (B, *code)."""
         h: Tensor = self.nets["generator"](z)
         return h.float()
 
     def render(self, h: Tensor) -> Tensor:
         """Decode standardised latents to images (B, *shape) in [-1, 1]."""
-        return self._decode(self._scaler.undo(h))
+        return self.decode(self._scaler.undo(h))
 
     def discriminate(self, h: Tensor, y: Tensor | None = None) -> Tensor:
         """Logits (B,) of 'a latent of a real image'."""
@@ -132,23 +142,33 @@ class VAEGAN:
         return logits.squeeze(1)
 
     def embed(self, x: Tensor) -> Tensor:
-        """Standardised latents (B, latent_dim) of real images, drawn as stage 2 draws them."""
+        """Standardised latents (B, *code) of real images, drawn as stage 2 draws them."""
         mean, spread = self.encode_data(x, torch.Generator()).unbind(1)
         h: Tensor = self._scaler(mean + spread * torch.randn_like(mean))
         return h
 
     def encode(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Mean and log-variance of the VAE's posterior, each (B, latent_dim)."""
+        """Mean and log-variance of the VAE's posterior, each (B, *code)."""
         mean, logvar = self.nets["encoder"](x).chunk(2, dim=1)
         return mean, logvar
 
     def reconstruct(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Decode the posterior's mean."""
-        return self._decode(self.encode(x)[0])
+        return self.decode(self.encode(x)[0])
 
-    def _decode(self, latent: Tensor) -> Tensor:
-        logits: Tensor = self.nets["decoder"](latent)
+    def decode(self, code: Tensor, y: Tensor | None = None) -> Tensor:
+        """The VAE's pixel means (B, *shape) in [-1, 1], of latents as `encode` gives them."""
+        logits: Tensor = self.nets["decoder"](code)
         return logits.float().sigmoid().mul(2).sub(1)
+
+
+def latent_players(s: VAEGANSettings, code: tuple[int, ...]) -> tuple[nn.Module, nn.Module]:
+    """Generator (B, z_dim) -> (B, *code) and discriminator (B, *code) -> (B, 1)."""
+    if s.latent_network == "conv":
+        generator = grid_generator(s.z_dim, s.latent_channels, code)
+        return generator, grid_discriminator(code, s.latent_channels)
+    generator = latent_generator(s.z_dim, s.g_hidden, code)
+    return generator, latent_discriminator(code, s.d_hidden)
 
 
 class Scaler(nn.Module):
@@ -157,10 +177,10 @@ class Scaler(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, shape: tuple[int, ...]) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.zeros(size))
-        self.register_buffer("std", torch.ones(size))
+        self.register_buffer("mean", torch.zeros(shape))
+        self.register_buffer("std", torch.ones(shape))
 
     def fit(self, mean: Tensor, std: Tensor) -> None:
         """Take the statistics; a dimension that never moves keeps the scale of 1e-6."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from genbench import DataSpec, IncompatibleError, ModelSettings, Preset, Training
+from genbench_nets.coder_settings import CoderSettings, at
 
 
 class VAEGANSettings(ModelSettings):
@@ -18,25 +19,93 @@ class VAEGANSettings(ModelSettings):
     vae_epochs: int | None = Field(
         None, ge=1, description="epochs of stage 1; by default those of 900,000 images, 100 at most"
     )
-    latent_dim: int = Field(10, ge=1, le=4096, description="size of the VAE's latent")
+    network: Literal["mlp", "conv"] = Field(
+        "mlp", description="kind of the VAE's encoder and decoder", exclude_if=at("mlp")
+    )
+    latent_dim: int = Field(
+        10, ge=1, le=4096, description="size of the VAE's latent; of a spatial one, its channels"
+    )
+    code: Literal["vector", "spatial"] = Field(
+        "vector",
+        description="the latent of network=conv: a vector, or a grid as the convolutions leave it",
+        exclude_if=at("vector"),
+    )
     vae_hidden: tuple[int, ...] = Field((512, 256), description="widths of the VAE's encoder")
+    channels: tuple[int, ...] = Field(
+        (32, 64),
+        min_length=1,
+        description="channels of the VAE's convolutions, each halves the image (conv)",
+        exclude_if=at((32, 64)),
+    )
+    batch_norm: bool = Field(
+        False,
+        description="batch normalisation after the VAE's convolutions (conv)",
+        exclude_if=at(False),
+    )
+    conv_hidden: int = Field(
+        256,
+        ge=1,
+        description="width between convolutions and latent (conv, code=vector)",
+        exclude_if=at(256),
+    )
     vae_lr: float = Field(1e-3, gt=0, description="learning rate of stage 1's Adam")
     z_dim: int = Field(64, ge=1, le=4096, description="size of the generator's noise z ~ N(0, I)")
     g_hidden: tuple[int, ...] = Field((256, 256), description="widths of the latent generator")
     d_hidden: tuple[int, ...] = Field((256, 256), description="widths of the latent discriminator")
+    latent_network: Literal["mlp", "conv"] = Field(
+        "mlp",
+        description="kind of the latent GAN's networks; conv needs code=spatial",
+        exclude_if=at("mlp"),
+    )
+    latent_channels: int = Field(
+        32,
+        ge=1,
+        description="channels of the latent GAN's convolutions (latent_network=conv)",
+        exclude_if=at(32),
+    )
     latents: Literal["sample", "mean"] = Field(
         "sample", description="real latents: drawn from the posterior at each step, or its mean"
     )
     lr: float = Field(1e-3, gt=0, description="learning rate of stage 2's Adams")
     beta1: float = Field(0.5, ge=0, lt=1, description="beta1 of stage 2's Adams")
 
+    @model_validator(mode="after")
+    def _convolutions_for_what_is_made_of_them(self) -> Self:
+        if self.code == "spatial" and self.network == "mlp":
+            raise ValueError("code=spatial belongs to network=conv; set network=conv")
+        if self.batch_norm and self.network == "mlp":
+            raise ValueError("batch_norm=true belongs to network=conv; set network=conv")
+        if self.latent_network == "conv" and self.code == "vector":
+            raise ValueError("latent_network=conv takes a grid of codes; set code=spatial")
+        return self
+
+    def coders(self) -> CoderSettings:
+        """Those of the VAE's networks."""
+        return CoderSettings.model_validate(
+            {
+                "network": self.network,
+                "z_dim": self.latent_dim,
+                "code": self.code,
+                "hidden": self.vae_hidden,
+                "channels": self.channels,
+                "conv_hidden": self.conv_hidden,
+                "batch_norm": self.batch_norm,
+            }
+        )
+
+    def latent_shape(self, data: DataSpec) -> tuple[int, ...]:
+        """(latent_dim,), or (latent_dim, H, W) for spatial codes."""
+        return self.coders().latent_shape(data)
+
     def check(self, data: DataSpec) -> None:
-        """Images: the decoder gives values in [-1, 1]."""
-        if not data.is_image:
+        """Images: the decoder gives values in [-1, 1]. Convolutions must fit their size."""
+        if not data.bounded:
+            what = "latents" if data.latent else "points"
             raise IncompatibleError(
-                f"vaegan takes images, and '{data.name}' has points; use gan, or vae with "
+                f"vaegan takes images, and '{data.name}' has {what}; use gan, or vae with "
                 "likelihood=gaussian"
             )
+        self.coders().check_shape(data, "vaegan")
 
     def stage_one_epochs(self, data: DataSpec) -> int:
         """The epochs of the VAE on this data."""
@@ -59,5 +128,29 @@ PRESETS = (
             "beta1": 0.9,
         },
         note="the document gives no sizes for the latent networks: two hidden layers of 256",
+    ),
+    Preset(
+        name="lin2023",
+        source="Lin et al. 2023, Generate Faster (CelebA)",
+        datasets=("celeba", "image-folder"),
+        epochs=500,
+        batch_size=100,
+        settings={
+            "vae_epochs": 50,
+            "network": "conv",
+            "channels": (32, 64, 128, 256),
+            "batch_norm": True,
+            "conv_hidden": 512,
+            "latent_dim": 64,
+            "z_dim": 100,
+            "g_hidden": (512, 512),
+            "d_hidden": (512, 512),
+            "lr": 2e-4,
+            "beta1": 0.9,
+        },
+        data={"size": 64},
+        note="the document names CelebA and gives no sizes at all, and its code base is of 28 px: "
+        "the networks are ours (four convolutions with batch normalisation, 64 latents), the "
+        "rates and the noise those of its MNIST code",
     ),
 )

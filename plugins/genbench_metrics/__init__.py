@@ -42,6 +42,15 @@ def genbench_register_metrics(register: genbench.Register) -> None:
         watch=True,
     )
     register(
+        "label_accuracy",
+        "genbench_metrics.label_accuracy:LabelAccuracy",
+        settings="genbench_metrics.label_accuracy_settings:LabelAccuracySettings",
+        summary="share of a conditional model's samples read as the class asked for",
+        family="labels",
+        source="Shmelkov 2018 (arXiv:1807.09499), GAN-test",
+        capabilities=("generates", "conditional"),
+    )
+    register(
         "spread",
         "genbench_metrics.spread:Spread",
         settings="genbench_metrics.collapse_settings:SpreadSettings",

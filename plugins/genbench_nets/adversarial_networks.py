@@ -2,8 +2,9 @@
 
 For images (B, C, H, W) in [-1, 1] fully connected (mlp) or, after DCGAN (Radford et al. 2015,
 arXiv:1511.06434), convolutional with strides; for points (B, D), in their own units, fully
-connected with a linear output. With ``classes`` both players see a label as one-hot values
-beside their input (Mirza and Osindero 2014, arXiv:1411.1784).
+connected with a linear output, and so for latents, vectors (B, D) or grids (B, C, H, W). With
+``classes`` both players see a label as one-hot values beside their input (Mirza and Osindero 2014,
+arXiv:1411.1784).
 """
 
 from __future__ import annotations
@@ -88,12 +89,14 @@ def networks(
 
 
 def _dense_generator(s: AdversarialSettings, data: DataSpec, classes: int | None) -> Player:
-    """Images by tanh, points as they come."""
+    """Images by tanh, points and latents as they come."""
     z_dim, hidden = decided(s.z_dim), decided(s.g_hidden)
-    shaped = [nn.Tanh(), Unflatten(data.shape)] if data.is_image else []
+    squash = [nn.Tanh()] if data.bounded else []
+    shaped = [Unflatten(data.shape)] if data.is_image else []
     return Player(
         *_dense((z_dim + (classes or 0), *hidden), act=s.g_activation, norm=s.g_norm),
         nn.Linear(hidden[-1], flat_size(data.shape)),
+        *squash,
         *shaped,
         classes=classes,
     )
@@ -132,8 +135,9 @@ def _conv_generator(s: AdversarialSettings, data: DataSpec, classes: int | None)
             activation(s.g_activation),
         ]
         width //= 2
+    squash = [nn.Tanh()] if data.bounded else []
     return Player(
-        *layers, nn.ConvTranspose2d(width, data.shape[0], 4, 2, 1), nn.Tanh(), classes=classes
+        *layers, nn.ConvTranspose2d(width, data.shape[0], 4, 2, 1), *squash, classes=classes
     )
 
 

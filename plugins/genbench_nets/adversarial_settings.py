@@ -5,7 +5,7 @@ A paper's settings extend them with its own and with its defaults. No torch here
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, Literal, Self
 
@@ -37,23 +37,41 @@ SIZES: Sizes = {
         "g_norm": "identity",
         "d_norm": "identity",
     },
+    "latents": {
+        "z_dim": 64,
+        "g_hidden": (256, 256),
+        "d_hidden": (256, 256),
+        "g_norm": "identity",
+        "d_norm": "identity",
+    },
 }
-"""What is left to the data, by network."""
+"""What is left to the data, by network; ``latents``: fully connected, for codes of a model."""
+
+
+def has_side(data: DataSpec, sides: Collection[int]) -> bool:
+    """Whether samples are square images, or grids of codes, of one of these sides."""
+    return data.is_image and data.shape[1] == data.shape[2] and data.shape[1] in sides
 
 
 class AdversarialSettings(ModelSettings):
     """A generator and a discriminator or critic. What is None is decided by the data."""
 
     point_training: ClassVar[Training] = Training(images=5_000_000, batch_size=256)
+    latent_training: ClassVar[Training] = Training(images=2_400_000, batch_size=100)
     sizes: ClassVar[Sizes] = SIZES
+    on_latents: ClassVar[Mapping[str, Any]] = {"g_lr": 1e-3, "d_lr": 1e-3, "decay": "linear"}
+    """Defaults that are others where the data are the codes of a model."""
 
     network: Network = Field(
         "auto",
         description="fully connected (mlp), convolutional (conv: 28, 32 or 64 px) or for points; "
-        "auto: mlp for images, points for points",
+        "auto: mlp for images and latents, points for points",
     )
     z_dim: int | None = Field(
-        None, ge=1, le=4096, description="size of the noise z; by default 100, or 2 for points"
+        None,
+        ge=1,
+        le=4096,
+        description="size of the noise z; by default 100, 64 for latents, or 2 for points",
     )
     prior: Literal["normal", "uniform"] = Field(
         "normal", description="z ~ N(0, I), or U(-1, 1) in each dimension"
@@ -109,37 +127,44 @@ class AdversarialSettings(ModelSettings):
         return False
 
     def fitted(self, data: DataSpec) -> Self:
-        """Network, sizes and normalisation made concrete."""
+        """Network, sizes and normalisation made concrete, and rates for latents."""
         network = self.network
         if network == "auto":
-            network = "mlp" if data.is_image else "points"
+            network = "mlp" if data.is_image or data.latent else "points"
         sizes = {"d_norm": "identity" if self.forbids_batch_norm() else "batch", "d_dropout": 0.0}
-        sizes |= self.sizes[network]
+        sizes |= self.sizes["latents" if data.latent and network == "mlp" else network]
         left = {name: value for name, value in sizes.items() if getattr(self, name) is None}
+        if data.latent:
+            given = self.model_fields_set
+            left |= {name: v for name, v in self.on_latents.items() if name not in given}
         return self.model_copy(update={"network": network, **left})
 
     def training_on(self, data: DataSpec) -> Training:
-        """Points take many cheap steps, and the critic's share of them where it has several."""
-        if data.is_image:
+        """Points and latents take many cheap steps, and the critic's share where it has several."""
+        if data.bounded:
             return super().training_on(data)
-        points = self.point_training
-        return replace(points, images=points.images * min(2, self.n_critic))
+        cheap = self.latent_training if data.latent else self.point_training
+        return replace(cheap, images=cheap.images * min(2, self.n_critic))
 
     def check(self, data: DataSpec) -> None:
         """Networks and aids fit the shape of the data."""
-        if not data.is_image:
+        if data.latent and self.augment:
+            raise IncompatibleError(
+                f"augment takes images, and '{data.name}' has latents; set instance_noise in its "
+                "place"
+            )
+        if not data.is_image and not data.latent:
             self._check_points(data)
-        elif self.network == "points":
+        elif self.network == "points" and data.is_image:
             raise IncompatibleError(
                 f"network=points takes points, and '{data.name}' has images; "
                 f"set network=mlp or network=conv"
             )
-        elif self.network == "conv" and (
-            data.shape[1] != data.shape[2] or data.shape[1] not in SIDES
-        ):
+        elif self.network == "conv" and not has_side(data, SIDES):
+            mend = "network=mlp" if data.latent else "data.size=32 or network=mlp"
             raise IncompatibleError(
                 f"network=conv takes square images of 28, 32 or 64 px, and '{data.name}' has shape "
-                f"{data.shape}; set data.size=32 or network=mlp"
+                f"{data.shape}; set {mend}"
             )
 
     def _check_points(self, data: DataSpec) -> None:

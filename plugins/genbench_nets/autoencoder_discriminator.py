@@ -51,7 +51,7 @@ def energy_players(settings: EnergySettings, data: DataSpec, *, act: Activation)
     """
     s = settings
     z_dim, code = decided(s.z_dim), decided(s.code)
-    squash = [nn.Tanh()] if data.is_image else []
+    squash = [nn.Tanh()] if data.bounded else []
     if s.network == "conv":
         return EnergyPlayers(
             generator=nn.Sequential(upsampling_decoder(data.shape, s.channels, z_dim), *squash),

@@ -9,6 +9,9 @@ from pydantic import Field, model_validator
 
 from genbench import DataSpec, IncompatibleError, ModelSettings
 
+IMAGENETTE_SIDE = 160
+"""Of the square images that ijzer's convolutional network takes, in px."""
+
 
 def at(default: Any) -> Callable[[Any], bool]:
     """Left out of what is stored: runs of before there was this setting keep their hash."""
@@ -18,7 +21,9 @@ def at(default: Any) -> Callable[[Any], bool]:
 class CoderSettings(ModelSettings):
     """Sizes of an encoder and of the decoder that mirrors it (see `genbench_nets.coders`)."""
 
-    network: Literal["mlp", "conv"] = Field("mlp", description="kind of encoder and decoder")
+    network: Literal["mlp", "conv", "ijzer"] = Field(
+        "mlp", description="kind of encoder and decoder; ijzer's is made for 160 px"
+    )
     z_dim: int = Field(
         20, ge=1, le=4096, description="size of the latent; of a spatial one, its channels"
     )
@@ -31,7 +36,17 @@ class CoderSettings(ModelSettings):
         (512, 256), description="widths of the encoder's layers; the decoder mirrors them (mlp)"
     )
     channels: tuple[int, ...] = Field(
-        (32, 64), description="channels of the encoder's convolutions, each halves the image (conv)"
+        (32, 64),
+        min_length=1,
+        description="channels of the encoder's convolutions, each halves the image (conv)",
+    )
+    kernel: Literal[3, 4] = Field(
+        4, description="side of the convolutions' kernels (conv)", exclude_if=at(4)
+    )
+    batch_norm: bool = Field(
+        False,
+        description="batch normalisation after the convolutions (conv)",
+        exclude_if=at(False),
     )
     conv_hidden: int = Field(256, ge=1, description="width between convolutions and latent (conv)")
     activation: Literal["relu", "leaky_relu", "elu", "tanh"] = Field(
@@ -48,20 +63,32 @@ class CoderSettings(ModelSettings):
         return (self.z_dim, height // factor, width // factor)
 
     @model_validator(mode="after")
-    def _spatial_codes_need_convolutions(self) -> Self:
-        if self.code == "spatial" and self.network == "mlp":
+    def _convolutions_for_what_is_made_of_them(self) -> Self:
+        if self.code == "spatial" and self.network != "conv":
             raise ValueError("code=spatial belongs to network=conv; set network=conv")
+        if self.batch_norm and self.network != "conv":
+            raise ValueError(
+                "batch_norm=true belongs to network=conv; set network=conv, or batch_norm=false"
+            )
         return self
 
     def check_shape(self, data: DataSpec, model: str) -> None:
-        """The mlp takes any shape; the conv network square images that halve often enough.
+        """The mlp takes any shape; conv square images that halve often enough; ijzer 160 px.
 
         Raises IncompatibleError, which calls the model ``model``.
         """
         if self.network == "mlp":
             return
+        square = data.is_image and data.shape[1] == data.shape[2]
+        if self.network == "ijzer":
+            if not square or data.shape[1] != IMAGENETTE_SIDE:
+                raise IncompatibleError(
+                    f"{model} with network=ijzer takes square images of {IMAGENETTE_SIDE} px; "
+                    f"{data.name} has shape {data.shape}. Try --set network=conv, or mlp."
+                )
+            return
         factor = 2 ** len(self.channels)
-        if not data.is_image or data.shape[1] != data.shape[2] or data.shape[1] % factor:
+        if not square or data.shape[1] % factor:
             raise IncompatibleError(
                 f"{model} with network=conv and {len(self.channels)} convolutions takes square "
                 f"images whose side is a multiple of {factor}; {data.name} has shape {data.shape}. "

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from genbench import DataSpec
 from genbench_nets.coder_settings import CoderSettings
-from genbench_nets.conv import conv_decoder, conv_encoder
-from genbench_nets.labels import with_labels
+from genbench_nets.conv import conv_decoder, conv_encoder, doubling, halving, normed
+from genbench_nets.imagenette_networks import imagenette_decoder, imagenette_encoder
+from genbench_nets.labels import needed, with_labels
 from genbench_nets.mlp import Unflatten, flat_size, mlp
 
 
@@ -25,10 +26,12 @@ class Coder(nn.Sequential):
         self.classes, self.flat = classes, flat
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """The output of the last layer; y is int64 (B,) or weights (B, classes)."""
+        """The output of the last layer; y is int64 (B,) or weights (B, classes).
+
+        Raises UsageError where labels are needed and there are none.
+        """
         if self.classes is not None:
-            assert y is not None, "a conditional network needs labels"
-            x = with_labels(x.flatten(1) if self.flat else x, y, self.classes)
+            x = with_labels(x.flatten(1) if self.flat else x, needed(y), self.classes)
         for layer in self:
             x = layer(x)
         return x
@@ -51,9 +54,10 @@ def coders(
     along dimension 1), shaped (B, outputs * z_dim), or (B, outputs * z_dim, H, W) for spatial
     codes. ``classes``: both take labels.
     """
-    if settings.network == "mlp":
-        return _dense(settings, data, outputs, classes or 0)
-    make = _spatial if settings.code == "spatial" else _convolutional
+    if settings.network == "conv":
+        make = _spatial if settings.code == "spatial" else _convolutional
+    else:
+        make = _dense if settings.network == "mlp" else _imagenette
     return make(settings, data, outputs, classes or 0)
 
 
@@ -70,8 +74,31 @@ def _dense(s: CoderSettings, data: DataSpec, outputs: int, classes: int) -> Code
 
 def _convolutional(s: CoderSettings, data: DataSpec, outputs: int, classes: int) -> Coders:
     seen = (data.shape[0] + classes, *data.shape[1:])
-    encoder = conv_encoder(seen, s.channels, s.conv_hidden, outputs * s.z_dim)
-    decoder = conv_decoder(data.shape, s.channels, s.conv_hidden, s.z_dim + classes)
+    encoder = conv_encoder(
+        seen,
+        s.channels,
+        s.conv_hidden,
+        outputs * s.z_dim,
+        kernel=s.kernel,
+        norm=s.batch_norm,
+    )
+    decoder = conv_decoder(
+        data.shape,
+        s.channels,
+        s.conv_hidden,
+        s.z_dim + classes,
+        kernel=s.kernel,
+        norm=s.batch_norm,
+    )
+    return Coders(
+        encoder=Coder(*encoder, classes=classes or None),
+        decoder=Coder(*decoder, classes=classes or None),
+    )
+
+
+def _imagenette(s: CoderSettings, data: DataSpec, outputs: int, classes: int) -> Coders:
+    encoder = imagenette_encoder(data.shape[0] + classes, outputs * s.z_dim)
+    decoder = imagenette_decoder(s.z_dim + classes, data.shape[0])
     return Coders(
         encoder=Coder(*encoder, classes=classes or None),
         decoder=Coder(*decoder, classes=classes or None),
@@ -80,16 +107,15 @@ def _convolutional(s: CoderSettings, data: DataSpec, outputs: int, classes: int)
 
 def _spatial(s: CoderSettings, data: DataSpec, outputs: int, classes: int) -> Coders:
     """Strided convolutions to a grid of codes and back, with no linear layer between."""
-    widths = (data.shape[0] + classes, *s.channels)
+    deepest, norm = s.channels[-1], s.batch_norm
     down: list[nn.Module] = []
-    for inputs, width in pairwise(widths):
-        down += [nn.Conv2d(inputs, width, 4, 2, 1), nn.ReLU()]
-    up: list[nn.Module] = [nn.Conv2d(s.z_dim + classes, s.channels[-1], 3, 1, 1)]
-    for inputs, width in pairwise((*reversed(s.channels), data.shape[0])):
-        up += [nn.ReLU(), nn.ConvTranspose2d(inputs, width, 4, 2, 1)]
+    for inputs, width in pairwise((data.shape[0] + classes, *s.channels)):
+        down += halving(inputs, width, s.kernel, norm=norm)
+    up: list[nn.Module] = [nn.Conv2d(s.z_dim + classes, deepest, 3, 1, 1, bias=not norm)]
+    for inputs, width in pairwise(reversed(s.channels)):
+        up += [*normed(inputs, norm), doubling(inputs, width, s.kernel, bias=not norm)]
+    up += [*normed(s.channels[0], norm), doubling(s.channels[0], data.shape[0], s.kernel)]
     return Coders(
-        encoder=Coder(
-            *down, nn.Conv2d(s.channels[-1], outputs * s.z_dim, 1), classes=classes or None
-        ),
+        encoder=Coder(*down, nn.Conv2d(deepest, outputs * s.z_dim, 1), classes=classes or None),
         decoder=Coder(*up, classes=classes or None),
     )

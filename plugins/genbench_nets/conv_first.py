@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 from genbench import DataSpec
-from genbench_nets.adversarial_settings import SIDES, AdversarialSettings
+from genbench_nets.adversarial_settings import SIDES, AdversarialSettings, has_side
 
 S = TypeVar("S", bound=AdversarialSettings)
 
@@ -18,7 +18,7 @@ DESCRIPTION = (
 
 def conv_where_it_fits(settings: S, data: DataSpec) -> S:
     """``network=auto`` decided for images of a side that halves; else the settings as they are."""
-    fits = data.is_image and data.shape[1] == data.shape[2] and data.shape[1] in SIDES
+    fits = data.bounded and has_side(data, SIDES)
     widths = settings.g_hidden or settings.d_hidden or settings.d_dropout
     if settings.network != "auto" or not fits or widths:
         return settings

@@ -8,15 +8,22 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from genbench import DataSpec, IncompatibleError, ModelSettings, Training
-from genbench_nets.adversarial_settings import SIDES
+from genbench_nets.adversarial_settings import SIDES, has_side
 
-Sizes = Mapping[Literal["image", "points"], Mapping[str, Any]]
+Sizes = Mapping[Literal["image", "points", "latents"], Mapping[str, Any]]
 
 SIZES: Sizes = {
     "image": {"z_dim": 64, "g_hidden": (256, 512), "d_hidden": (256,), "code": 32},
     "points": {"z_dim": 4, "g_hidden": (128, 128), "d_hidden": (128, 128), "code": 2},
+    "latents": {"z_dim": 64, "g_hidden": (256, 256), "d_hidden": (256,), "code": 8},
 }
 """What is left to the data."""
+
+
+def _kind(data: DataSpec) -> Literal["image", "points", "latents"]:
+    if data.latent:
+        return "latents"
+    return "image" if data.is_image else "points"
 
 
 class EnergySettings(ModelSettings):
@@ -43,7 +50,10 @@ class EnergySettings(ModelSettings):
     )
     channels: int = Field(16, ge=1, le=1024, description="channels of both networks (conv)")
     code: int | None = Field(
-        None, ge=1, le=4096, description="size of the code; by default 32, or 2 for points"
+        None,
+        ge=1,
+        le=4096,
+        description="size of the code; by default 32, 8 for latents, or 2 for points",
     )
     g_lr: float = Field(1e-3, gt=0, description="learning rate of the generator's Adam")
     d_lr: float = Field(1e-3, gt=0, description="learning rate of the discriminator's Adam")
@@ -51,21 +61,20 @@ class EnergySettings(ModelSettings):
 
     def fitted(self, data: DataSpec) -> Self:
         """Sizes made concrete."""
-        sizes = self.sizes["image" if data.is_image else "points"]
+        sizes = self.sizes[_kind(data)]
         left = {name: value for name, value in sizes.items() if getattr(self, name) is None}
         return self.model_copy(update=left)
 
     def training_on(self, data: DataSpec) -> Training:
         """Points take many cheap steps."""
-        return super().training_on(data) if data.is_image else self.point_training
+        return self.point_training if _kind(data) == "points" else super().training_on(data)
 
     def check(self, data: DataSpec) -> None:
         """The mlp takes any shape; the conv networks square images that halve to 4 or 7."""
-        square = data.is_image and data.shape[1] == data.shape[2]
-        if self.network == "conv" and not (square and data.shape[1] in SIDES):
+        if self.network == "conv" and not has_side(data, SIDES):
             raise IncompatibleError(
                 f"network=conv takes square images of 28, 32 or 64 px, and '{data.name}' has shape "
-                f"{data.shape}; set network=mlp" + (" or data.size=32" if data.is_image else "")
+                f"{data.shape}; set network=mlp" + (" or data.size=32" if data.bounded else "")
             )
 
     @model_validator(mode="after")

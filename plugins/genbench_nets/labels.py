@@ -6,6 +6,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from genbench import UsageError
+
+
+def needed(y: Tensor | None) -> Tensor:
+    """The labels that a conditional network can't do without; raises UsageError without them."""
+    if y is None:
+        raise UsageError(
+            "a conditional model needs the label of each sample: give y, or take data with labels"
+        )
+    return y
+
 
 def one_hot(y: Tensor, classes: int, dtype: torch.dtype = torch.float32) -> Tensor:
     """(B, classes): of int64 labels (B,); weights of a mixture of classes are taken as they are."""

@@ -4,6 +4,16 @@ The loss is the negative evidence lower bound, eq. 10, per image: reconstruction
 pixels plus beta times the KL divergence, a mean over the batch; one sample of the posterior. With
 ``iwae_samples`` k > 1 it is the importance-weighted bound of k samples (Burda et al. 2016,
 arXiv:1509.00519, eq. 8). Pixels are modelled by ``sigmoid(logits)`` on the scale [0, 1].
+
+Two options are Ying's (Image Generation with VAE, section 3.5), who leaves open what they do:
+
+- Its "Ratio of Binary Cross Entropy and KL Divergence" r is taken as BCE : KL = r : 1, so
+  ``reconstruction_weight`` = r. Adam's steps hardly depend on the scale of a loss: r : 1 is nearly
+  1 : 1/r, a beta-VAE (Higgins et al. 2017) of beta = 1/r.
+- Its white noise, introduced "to MNIST dataset", is ``input_noise``: what the encoder sees in
+  training is noisy, what the decoder is held against is clean (the denoising criterion, Im et al.
+  2017, arXiv:1511.06406). A noisy target would have pixels beyond [0, 1], for which the
+  cross-entropy isn't one. The test split is seen without noise.
 """
 
 from __future__ import annotations
@@ -14,7 +24,17 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor, nn
 
-from genbench import Batch, DataSpec, Optimizer, Phase, Schedule, Stage, Terms, UsageError
+from genbench import (
+    MONITOR,
+    Batch,
+    DataSpec,
+    Optimizer,
+    Phase,
+    Schedule,
+    Stage,
+    Terms,
+    UsageError,
+)
 from genbench_nets.centring import Centred, Offset, mean_image
 from genbench_nets.coders import coders
 from genbench_nets.elbo import (
@@ -26,6 +46,7 @@ from genbench_nets.elbo import (
     sample_posterior,
 )
 from genbench_nets.priors import draw_prior
+from genbench_nets.white_noise import WhiteNoise
 from genbench_vae.vae_settings import VAESettings
 
 
@@ -65,9 +86,16 @@ class VAE:
                 module.fit(mean)
 
     def loss(self, batch: Batch) -> Terms:
-        """Reconstruction and weighted KL, in nats per image where the likelihood is one."""
+        """Weighted reconstruction and KL, in nats per image where the likelihood is one.
+
+        Where a weight may differ from 1, both are recorded without it too.
+        """
         reconstruction, kl = self._parts(batch.x)
-        return {"vae": {"reconstruction": reconstruction, "kl": self._beta(batch) * kl}}
+        weight, beta = self.settings.reconstruction_weight, self._beta(batch)
+        terms = {"vae": {"reconstruction": weight * reconstruction, "kl": beta * kl}}
+        if self.settings.weighted:
+            terms[MONITOR] = {"reconstruction": reconstruction, "kl": kl}
+        return terms
 
     def iwae_loss(self, batch: Batch) -> Terms:
         """Minus log (1/k) sum p(x, z) / q(z|x), a mean over the batch, in nats per image."""
@@ -80,10 +108,11 @@ class VAE:
         return {"vae": {"loss": -bound.mean()}}
 
     def validate(self, batch: Batch) -> Mapping[str, Tensor]:
-        """The bound of one sample and its parts, the KL unweighted."""
+        """The loss (of one sample, at the full weights), and its two parts without weights."""
         reconstruction, kl = self._parts(batch.x)
+        weight, beta = self.settings.reconstruction_weight, self.settings.beta
         return {
-            "loss": reconstruction + self.settings.beta * kl,
+            "loss": weight * reconstruction + beta * kl,
             "reconstruction": reconstruction,
             "kl": kl,
         }
@@ -175,4 +204,6 @@ def build_networks(settings: VAESettings, data: DataSpec) -> tuple[nn.Module, nn
     if settings.centred:
         encoder = nn.Sequential(Centred(data.shape), encoder)
         decoder = nn.Sequential(decoder, Offset(data.shape))
+    if settings.input_noise:
+        encoder = nn.Sequential(WhiteNoise(settings.input_noise), encoder)
     return encoder, decoder

@@ -24,6 +24,13 @@ class VAESettings(CoderSettings):
     input_dropout: float = Field(
         0.0, ge=0, lt=1, description="share of pixels hidden from the encoder", exclude_if=at(0.0)
     )
+    input_noise: float = Field(
+        0.0,
+        ge=0,
+        description="standard deviation of white noise on what the encoder sees in training, in "
+        "the unit of x (images: [-1, 1]); the target stays clean",
+        exclude_if=at(0.0),
+    )
     likelihood: Literal["bernoulli", "gaussian", "mse"] = Field(
         "bernoulli",
         description="p(x|z), summed over the pixels: bernoulli (a likelihood on black and white "
@@ -34,6 +41,12 @@ class VAESettings(CoderSettings):
         gt=0,
         description="standard deviation of a gaussian likelihood, x in [-1, 1] (none: learned)",
         exclude_if=at(None),
+    )
+    reconstruction_weight: float = Field(
+        1.0,
+        gt=0,
+        description="weight of the reconstruction: the ratio r of BCE : KL = r : 1",
+        exclude_if=at(1.0),
     )
     beta: float = Field(1.0, ge=0, description="weight of the KL term (beta-VAE)")
     beta_warmup: float = Field(
@@ -56,21 +69,34 @@ class VAESettings(CoderSettings):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if self.iwae_samples > 1 and (self.likelihood == "mse" or self.beta != 1):
+        if self.iwae_samples > 1 and (self.likelihood == "mse" or self.weighted):
             raise ValueError(
-                "iwae_samples > 1 needs a likelihood and beta = 1; set likelihood=bernoulli or "
-                "gaussian, or iwae_samples=1"
+                "iwae_samples > 1 needs a likelihood and beta = 1, without a warm-up or a weight "
+                "of the reconstruction; set likelihood=bernoulli or gaussian and leave the "
+                "weights, or set iwae_samples=1"
             )
         if self.noise_std is not None and self.likelihood != "gaussian":
             raise ValueError("noise_std is of a gaussian likelihood; set likelihood=gaussian")
         return self
 
+    @property
+    def weighted(self) -> bool:
+        """Whether a term of the loss is ever weighted by anything but 1."""
+        return (self.reconstruction_weight, self.beta, self.beta_warmup) != (1, 1, 0)
+
+    def fitted(self, data: DataSpec) -> Self:
+        """On the codes of another model, a gaussian likelihood where none was asked for."""
+        if data.latent and "likelihood" not in self.model_fields_set:
+            return self.model_copy(update={"likelihood": "gaussian"})
+        return self
+
     def check(self, data: DataSpec) -> None:
-        """The mlp takes any shape; the conv network square images that halve often enough."""
+        """Values in [-1, 1] or a gaussian likelihood, and a shape that the network takes."""
         if not data.bounded and self.likelihood != "gaussian":
             raise IncompatibleError(
                 f"vae with likelihood={self.likelihood} takes values in [-1, 1], and '{data.name}' "
-                "has points, which lie anywhere; set likelihood=gaussian"
+                f"has {'codes' if data.latent else 'points'}, which lie anywhere; set "
+                "likelihood=gaussian"
             )
         self.check_shape(data, "vae")
 
@@ -122,11 +148,58 @@ PRESETS = (
         note="its table names no output layer: sigmoid, squared error summed over the pixels",
     ),
     Preset(
+        name="ijzer",
+        source="IJzer, VAE and GAN on MNIST and Imagenette, tables 1 and 3",
+        datasets=("imagenette", "image-folder"),
+        epochs=200,
+        batch_size=48,
+        settings={"network": "ijzer", "z_dim": 200, "likelihood": "mse", "lr": 2e-4},
+        data={"size": 160},
+        note="z is 100 in its table 1 and 200 in its table 3, whose layers fit: 200; it names no "
+        "output layer: sigmoid, squared error summed over the pixels",
+    ),
+    Preset(
         name="lin2023",
         source="Lin et al. 2023, Generate Faster, and its code base pytorch-mnist-VAE",
         datasets=("mnist", "fashion-mnist"),
         epochs=50,
         batch_size=100,
         settings={"z_dim": 2, "hidden": (512, 256), "lr": 1e-3},
+    ),
+    Preset(
+        name="lin2023",
+        source="Lin et al. 2023, Generate Faster, on CelebA",
+        datasets=("celeba", "image-folder"),
+        epochs=50,
+        batch_size=100,
+        settings={
+            "network": "conv",
+            "z_dim": 64,
+            "channels": (32, 64, 128, 256),
+            "batch_norm": True,
+            "conv_hidden": 512,
+            "lr": 1e-3,
+        },
+        data={"size": 64},
+        note="the document gives no network for faces: size, channels and z are ours; loss, rate, "
+        "batch and epochs are those of its MNIST code",
+    ),
+    Preset(
+        name="ying",
+        source="Ying, Image Generation with VAE, section 3",
+        datasets=("mnist",),
+        epochs=20,
+        batch_size=128,
+        settings={
+            "network": "conv",
+            "z_dim": 2,
+            "channels": (32, 64),
+            "kernel": 3,
+            "conv_hidden": 256,
+            "lr": 1e-3,
+        },
+        note="the document says 28 -> 14 -> 7, Adam and BCE + KL; kernel, channels, hid_dim, rate, "
+        "batch and epochs are ours. Its other figures: z_dim=1; reconstruction_weight=0.1, 0.5, 2, "
+        "10; input_noise=0.3 (no size given)",
     ),
 )

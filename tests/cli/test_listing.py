@@ -25,7 +25,8 @@ def test_a_listing_as_json_has_the_documented_keys(kind):
     assert found["schema_version"] == 1
     assert found[kind]
     for head in found[kind]:
-        assert set(head) == {"name", "summary", "family", "capabilities", "source", "owner"}
+        words = {"name", "summary", "family", "source", "owner"}
+        assert set(head) == words | {"capabilities", "optional"}
         assert head["summary"]
 
 

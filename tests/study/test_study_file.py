@@ -89,6 +89,13 @@ def test_a_rows_own_length_takes_the_place_of_the_studys(tmp_path, registry):
     assert second.seconds == 9.0
 
 
+def test_epochs_asked_for_take_the_place_of_every_length(tmp_path, registry):
+    rows = ROW + "seconds = 2.0\n" + '[[runs]]\nmodel = "gan"\nepochs = 7\n'
+    made = plan("epochs = 3\n" + HEAD + rows, tmp_path, registry, epochs=2)
+    assert [(entry.seconds, entry.spec.epochs) for entry in made.entries] == [(None, 2)] * 2
+    assert made.narrowed == ("--epochs 2",)
+
+
 def test_a_sampler_that_one_row_cannot_serve_is_a_remark_and_no_refusal(tmp_path, registry):
     text = HEAD + 'samplers = ["plain", "drs"]\n' + ROW + '[[runs]]\nmodel = "gan"\n'
     vae, gan = plan(text, tmp_path, registry).entries

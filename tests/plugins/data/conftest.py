@@ -2,13 +2,44 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
+import http.server
 import struct
+import sys
+import threading
 
 import numpy as np
 import pytest
 
 from genbench import DataAccess
+from genbench.cli import main
+from genbench.cli.session import SESSION
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture
+def serve(tmp_path, monkeypatch):
+    """Serve the folder ``mirror`` as GENBENCH_MIRROR. Proxies are left out."""
+    monkeypatch.setenv("no_proxy", "*")
+    servers = []
+
+    def start(handler=Quiet):
+        server = http.server.ThreadingHTTPServer(
+            ("127.0.0.1", 0), functools.partial(handler, directory=tmp_path / "mirror")
+        )
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        servers.append(server)
+        monkeypatch.setenv("GENBENCH_MIRROR", f"http://127.0.0.1:{server.server_port}/")
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
 
 
 @pytest.fixture
@@ -19,6 +50,22 @@ def access(tmp_path):
 @pytest.fixture
 def real_access(real_data, tmp_path):
     return DataAccess(root=real_data, cache=tmp_path / "cache", offline=True)
+
+
+@pytest.fixture
+def genbench(tmp_path, monkeypatch, capsys):
+    """The command line, called in a folder of the test; returns the exit code and what it said."""
+
+    def call(command):
+        SESSION.debug, SESSION.verbosity = False, 0
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", ["genbench", *command.split()])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        return int(ended.value.code or 0), said.out + said.err
+
+    return call
 
 
 @pytest.fixture

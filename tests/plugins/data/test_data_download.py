@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import gzip
 import hashlib
 import http.server
-import threading
 from dataclasses import replace
 
 import pytest
@@ -17,36 +15,14 @@ from genbench_data.settings import MnistSettings
 from genbench_data.torchvision_sets import FILES, Mnist
 
 
-class Quiet(http.server.SimpleHTTPRequestHandler):
+class Cut(http.server.SimpleHTTPRequestHandler):
+    """Promises the whole file and hangs up after 100 bytes."""
+
     def log_message(self, *arguments):
         pass
 
-
-class Cut(Quiet):
-    """Promises the whole file and hangs up after 100 bytes."""
-
     def copyfile(self, source, outputfile):
         outputfile.write(source.read(100))
-
-
-@pytest.fixture
-def serve(tmp_path, monkeypatch):
-    """Serve a folder; return its address. Proxies are left out."""
-    monkeypatch.setenv("no_proxy", "*")
-    servers = []
-
-    def start(handler=Quiet):
-        server = http.server.ThreadingHTTPServer(
-            ("127.0.0.1", 0), functools.partial(handler, directory=tmp_path / "mirror")
-        )
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        servers.append(server)
-        monkeypatch.setenv("GENBENCH_MIRROR", f"http://127.0.0.1:{server.server_port}/")
-
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from genbench import Data, DataAccess, DataSpec, MetricContext, to_uint8
+from genbench import Data, DataAccess, DataSpec, MetricContext, Score, to_uint8
 from genbench.registry import Registry
 from genbench.settings import validate
 
@@ -70,3 +70,20 @@ def learns(make, digits_data, tmp_path) -> Callable[..., Any]:
         return metric.result()[0].value
 
     return learn
+
+
+@pytest.fixture
+def label_accuracy(digits_data, tmp_path) -> Callable[[Any], Score]:
+    """The score of that name of a conditional model of digits."""
+
+    def score(model: Any) -> Score:
+        from genbench_metrics.label_accuracy import LabelAccuracy
+
+        metric = LabelAccuracy()
+        model.nets.eval()
+        context = MetricContext(data=digits_data, model=model, device=CPU, cache=tmp_path, n=500)
+        metric.begin(context)
+        (found,) = metric.result()
+        return found
+
+    return score

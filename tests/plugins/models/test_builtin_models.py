@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from genbench import DataSpec, IncompatibleError
+from genbench import Conditional, DataSpec, IncompatibleError
 from genbench.registry import Registry
 from genbench.settings import validate
 
@@ -41,14 +41,20 @@ def test_the_ijzer_presets_have_the_published_number_of_parameters(registry, mod
 
 
 def test_every_preset_builds_on_a_data_set_of_its_source_and_gives_images_in_range(registry):
-    specs = {"image-folder": FACES, "imagenette": IMAGENETTE, "gaussians-25": POINTS}
+    specs = {
+        "image-folder": FACES,
+        "celeba": FACES,
+        "imagenette": IMAGENETTE,
+        "gaussians-25": POINTS,
+    }
     for registration in registry.of("model"):
         for p in registry.presets(registration.name):
             data = specs.get(p.datasets[0], MNIST)
             model = build(registry, registration.name, data, **p.settings)
             model.nets.eval()
             with torch.no_grad():
-                images = model.render(model.generate(model.prior(3)))
+                y = torch.arange(3) if isinstance(model, Conditional) else None
+                images = model.render(model.generate(model.prior(3), y))
             assert images.shape == (3, *data.shape), (registration.name, p.name)
             assert not data.is_image or images.abs().max() <= 1
 

@@ -1,0 +1,54 @@
+"""What a run's data is made of: which runs lent it, and whose samples they encoded at first.
+
+A model trained on the latent space of another run makes samples of what that one was trained on,
+and stands in the same table as the models that were trained on it directly.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from genbench.store import Store
+
+Spec = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """The data set, with its settings, that the first lender was trained on.
+
+    ``lenders`` are the specs of the runs between, the nearest first.
+    """
+
+    dataset: str
+    settings: Mapping[str, Any]
+    lenders: tuple[Spec, ...]
+
+
+def sources(store: Store) -> dict[int, Source]:
+    """By their numbers: the runs whose data is made of other runs that are still there."""
+    rows = store.rows(
+        "SELECT run, id, spec FROM runs WHERE run IN (SELECT run FROM run_parents) "
+        "OR id IN (SELECT parent FROM run_parents)"
+    )
+    specs = {str(identity): json.loads(spec) for _, identity, spec in rows}
+    found = {int(run): _source(specs, str(identity)) for run, identity, _ in rows}
+    return {run: source for run, source in found.items() if source is not None}
+
+
+def _source(specs: Mapping[str, Spec], run: str) -> Source | None:
+    """A lender's id stands in the data set's settings; other parents decide nothing of the data."""
+    settings = specs[run].get("dataset_settings", {})
+    for parent in specs[run].get("parents", ()):
+        if parent in specs and parent in settings.values():
+            beneath = _source(specs, parent)
+            lender = specs[parent]
+            return Source(
+                dataset=beneath.dataset if beneath else lender["dataset"],
+                settings=beneath.settings if beneath else lender.get("dataset_settings", {}),
+                lenders=(lender, *(beneath.lenders if beneath else ())),
+            )
+    return None

@@ -1,0 +1,156 @@
+"""Two spaces that a model's images come from: its prior's, and that of its codes.
+
+They are one for a VAE. A latent GAN has both: noise for its generator, codes for its decoder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from genbench.contracts import Conditional, Data, Generates, prior_kind
+from genbench.pictures import as_images
+from genbench.pixels import to_float
+
+BATCH = 250
+"""Latents or samples that pass a network at a time."""
+
+PROBES = 4
+
+Law = Literal["normal", "uniform"]
+Rows = np.ndarray[Any, np.dtype[np.int64]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatentSpace:
+    """Latents of one ``shape`` (without the batch) and the way from them to images.
+
+    ``law`` is the prior's on them; None where they are codes that are drawn otherwise.
+    ``to_samples`` takes latents (B, *shape) and labels or weights of classes, or None.
+    """
+
+    shape: tuple[int, ...]
+    law: Law | None
+    to_samples: Callable[[Tensor, Tensor | None], Tensor]
+    data: Data
+    device: torch.device
+
+    @property
+    def size(self) -> int:
+        """The number of dimensions."""
+        return int(np.prod(self.shape))
+
+    def images(self, latents: Tensor, y: Tensor | None = None) -> Tensor:
+        """Latents (B, *shape) as uint8 images (B, C, H, W) on the CPU.
+
+        ``y`` is int64 (B,) or float (B, classes), as `genbench.Conditional` has it.
+        """
+        shown = []
+        for start in range(0, len(latents), BATCH):
+            few = slice(start, start + BATCH)
+            labels = None if y is None else y[few].to(self.device)
+            with torch.no_grad():
+                samples = self.to_samples(latents[few].to(self.device), labels)
+                shown.append(as_images(samples, self.data))
+        return torch.cat(shown)
+
+
+def prior_space(model: Any, data: Data, device: torch.device) -> LatentSpace:
+    """The space of the model's noise: through ``generate`` and ``render``."""
+    with torch.no_grad():
+        one = model.prior(1, torch.Generator().manual_seed(0))
+    return LatentSpace(
+        shape=tuple(one.shape[1:]),
+        law=prior_kind(model),
+        to_samples=lambda z, y: model.render(model.generate(z, y)),
+        data=data,
+        device=device,
+    )
+
+
+def code_space(model: Any, data: Data, device: torch.device) -> LatentSpace:
+    """The space of the model's codes: through ``decode``."""
+    mean, _, _ = encoded(model, data, np.arange(1), device)
+    shape = tuple(mean.shape[1:])
+    return LatentSpace(
+        shape=shape,
+        law=prior_kind(model) if _decodes_its_noise(model, shape, device) else None,
+        to_samples=lambda code, y: model.decode(code, y),
+        data=data,
+        device=device,
+    )
+
+
+def _decodes_its_noise(model: Any, shape: tuple[int, ...], device: torch.device) -> bool:
+    """Whether codes and noise are one space, as a VAE's are, told from what four z become.
+
+    A model that draws codes from something else than its prior, such as a mixture that was fitted
+    to them, may have noise of the same shape.
+    """
+    if not isinstance(model, Generates):
+        return False
+    with torch.no_grad():
+        z = model.prior(PROBES, torch.Generator().manual_seed(0))
+        if tuple(z.shape[1:]) != shape:
+            return False
+        y = None
+        if isinstance(model, Conditional):
+            y = torch.zeros(PROBES, dtype=torch.int64, device=device)
+        made, decoded = model.render(model.generate(z, y)), model.decode(z, y)  # type: ignore[attr-defined]
+    return torch.allclose(made, decoded, atol=1e-4)
+
+
+def encoded(
+    model: Any, data: Data, rows: Rows, device: torch.device
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Mean and log-variance, each (n, *code) float32, and labels (n,) of those test samples.
+
+    All on the CPU. A conditional model is told the labels.
+    """
+    means, logvars = [], []
+    for start in range(0, len(rows), BATCH):
+        few = rows[start : start + BATCH]
+        x, y = held_out(data, few)
+        told = y.to(device) if y is not None and isinstance(model, Conditional) else None
+        with torch.no_grad():
+            mean, logvar = model.encode(x.to(device), told)
+        means.append(mean.float().cpu())
+        logvars.append(logvar.float().cpu())
+    _, labels = held_out(data, rows, values=False)
+    return torch.cat(means), torch.cat(logvars), labels
+
+
+def codes_of_samples(model: Any, z: Tensor, y: Tensor | None, device: torch.device) -> Tensor:
+    """The codes (n, *code) of the samples that noise (n, ...) becomes, float32 on the CPU."""
+    codes = []
+    for start in range(0, len(z), BATCH):
+        few = slice(start, start + BATCH)
+        labels = None if y is None else y[few].to(device)
+        with torch.no_grad():
+            x = model.render(model.generate(z[few].to(device), labels))
+            codes.append(model.encode(x, labels)[0].float().cpu())
+    return torch.cat(codes)
+
+
+def held_out(data: Data, rows: Rows, *, values: bool = True) -> tuple[Tensor, Tensor | None]:
+    """Those test samples (n, *shape) as floats, and their labels (n,) int64 or None; on the CPU.
+
+    Without ``values`` only the labels are read.
+    """
+    x = torch.empty(0)
+    if values:
+        x = torch.from_numpy(np.array(data.test.x[rows]))
+        x = to_float(x) if x.dtype == torch.uint8 else x
+    y = None if data.test.y is None else torch.from_numpy(np.array(data.test.y[rows], np.int64))
+    return x, y
+
+
+def at_random(data: Data, n: int, seed: int) -> Rows:
+    """The places of n test samples (all, where there are fewer) in random order."""
+    chosen: Rows = np.random.default_rng(seed).permutation(len(data.test.x))[:n]
+    return chosen

@@ -1,0 +1,142 @@
+"""Finished runs that lend their latent space: found without torch, built when they are needed.
+
+Law: the run that lends is never changed. Its weights are read, frozen, and nothing is written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
+
+from genbench.config import Scope
+from genbench.contracts import Conditional, DataAccess, Decodes, Encodes, Lender, LenderHead
+from genbench.errors import DataError, IncompatibleError, NoSuchRunError, UsageError
+from genbench.registry import Kind, Registry
+from genbench.settings import DatasetSettings, ModelSettings, validate
+from genbench.spec import RunSpec
+from genbench.store import Store
+from genbench.store.records import Run, Status
+
+if TYPE_CHECKING:
+    from torch import nn
+
+NEEDED = ("encodes", "decodes")
+"""The capabilities of a model that lends its latent space."""
+
+
+def with_runs(access: DataAccess, registry: Registry, store: Store | str) -> DataAccess:
+    """The access, with the finished runs of a store: an open one, or one at an address."""
+
+    def opening() -> AbstractContextManager[Store]:
+        return nullcontext(store) if isinstance(store, Store) else Store.open(store, mode="read")
+
+    return replace(access, runs=StoredRuns(opening, registry, access))
+
+
+class StoredRuns:
+    """The finished runs of a store, for data that is made of them (`genbench.FinishedRuns`)."""
+
+    def __init__(
+        self,
+        opening: Callable[[], AbstractContextManager[Store]],
+        registry: Registry,
+        access: DataAccess,
+    ) -> None:
+        self._opening, self._registry = opening, registry
+        # A lender may itself be trained on the latents of another run.
+        self._access = replace(access, runs=self)
+
+    def head(self, reference: str) -> LenderHead:
+        """Find a run by id, prefix, name or @1; its data is described, not read.
+
+        Raises NoSuchRunError, UsageError where it isn't finished, IncompatibleError where it has
+        no latent space that can be decoded without a label.
+        """
+        with self._opening() as store:
+            run = store.run(reference)
+        _check_finished(run)
+        spec = RunSpec.from_json(run.spec)
+        self._check_capabilities(run)
+        dataset = self._settings(spec, "dataset", spec.dataset, spec.dataset_settings)
+        data = cast(DatasetSettings, dataset).describe(self._access)
+        settings = self._settings(spec, "model", spec.model, spec.model_settings)
+        shape = settings.latent_shape(data) if isinstance(settings, ModelSettings) else None
+        if shape is None:
+            raise _no_latent_space(run, "with its settings it doesn't encode and decode")
+        return LenderHead(
+            run=run.id, model=run.model, experiment=run.experiment, data=data, latent_shape=shape
+        )
+
+    def lend(self, run: str) -> Lender:
+        """Build the model of a run, by its id, with its last weights: frozen, on the CPU.
+
+        Raises DataError where the run was removed, CheckpointError where its weights are damaged.
+        """
+        from genbench.runner.stored import load_run
+
+        try:
+            head = self.head(run)
+        except NoSuchRunError:
+            raise DataError(
+                f"run {run}, whose latent space this data is, is not in the store any more: its "
+                "decoder is gone with it; train one like it, and a new run on its latents"
+            ) from None
+        with self._opening() as store:
+            loaded = load_run(
+                run, registry=self._registry, store=store, access=self._access, device="cpu"
+            )
+        model = loaded.model
+        if not (isinstance(model, Encodes) and isinstance(model, Decodes)):
+            raise _no_latent_space(loaded.run, "it doesn't encode and decode")
+        if isinstance(model, Conditional):
+            raise _needs_labels(loaded.run)
+        model.nets.eval().requires_grad_(False)
+        return Lender(head=head, model=model, data=loaded.data, digest=weights_digest(model.nets))
+
+    def _check_capabilities(self, run: Run) -> None:
+        """What its registration says; a model that declares nothing is looked at once built."""
+        model = self._registry.get("model", run.model)
+        missing = [name for name in NEEDED if name not in (*model.capabilities, *model.optional)]
+        if model.capabilities and missing:
+            raise _no_latent_space(run, f"it has no '{missing[0]}'")
+        if "conditional" in model.capabilities:
+            raise _needs_labels(run)
+
+    def _settings(self, spec: RunSpec, kind: Kind, name: str, values: Mapping[str, Any]) -> Any:
+        scope = Scope(registry=self._registry, model=spec.model, dataset=spec.dataset)
+        return validate(scope.settings(kind, name), values, owner=f"{kind} '{name}'")
+
+
+def weights_digest(nets: nn.Module) -> str:
+    """Names, shapes and values of all parameters and buffers, 32 hex digits of a SHA-256."""
+    content = hashlib.sha256()
+    for name, value in sorted(nets.state_dict().items()):
+        content.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        content.update(value.contiguous().numpy())
+    return content.hexdigest()[:32]
+
+
+def _check_finished(run: Run) -> None:
+    if run.status is not Status.FINISHED:
+        mend = "wait for its end" if run.status is Status.RUNNING else f"genbench resume {run.id}"
+        raise UsageError(
+            f"run {run.id} ({run.model}) is {run.status}, and only a finished run lends its latent "
+            f"space: {mend}, or name another one. See: genbench runs"
+        )
+
+
+def _no_latent_space(run: Run, reason: str) -> IncompatibleError:
+    return IncompatibleError(
+        f"run {run.id} ({run.model}) has no latent space to lend: {reason}; name a run of a model "
+        "that encodes and decodes. See: genbench models"
+    )
+
+
+def _needs_labels(run: Run) -> IncompatibleError:
+    return IncompatibleError(
+        f"run {run.id} ({run.model}) decodes a code together with a label, and samples of a latent "
+        "space come without; name a run of a model that isn't conditional. See: genbench models"
+    )

@@ -1,0 +1,56 @@
+"""Downloads from Google Drive, through torchvision and the package gdown: complete or absent.
+
+Drive asks a person to confirm large files and stops serving what many have fetched; gdown knows
+the former, and of the latter there is nothing to be done but to wait.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from textwrap import shorten
+
+from genbench import DataError
+from genbench_data.download import Archive, DownloadError
+
+
+def download_from_drive(archive: Archive, folder: Path) -> Path:
+    """Put a file, whose ``urls`` are ids of Google Drive, into a folder and return its path.
+
+    gdown itself shows the progress. Raises DownloadError where gdown is absent, or Drive has no
+    such file with the right MD5 to give; DataError where the folder can't be written.
+    """
+    if find_spec("gdown") is None:
+        raise DownloadError(
+            "it lies on Google Drive, which takes the package gdown: pip install gdown"
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=".drive-", dir=folder) as part:
+            _fetch(archive, Path(part))
+            return (Path(part) / archive.name).replace(folder / archive.name)
+    except OSError as error:
+        raise DataError(
+            f"can't write {archive.name} to {folder}: {error.strerror or error}; name another data "
+            f"directory by --data-dir or GENBENCH_DATA"
+        ) from error
+
+
+def _fetch(archive: Archive, part: Path) -> None:
+    from torchvision.datasets.utils import download_file_from_google_drive
+
+    problems = []
+    for file_id in archive.urls:
+        try:
+            download_file_from_google_drive(file_id, part, archive.name, archive.md5)
+            return
+        except Exception as error:  # gdown's, requests' and torchvision's have no common root
+            problems.append(_sentence(error))
+    raise DownloadError(f"{archive.name}: {'; '.join(problems)}")
+
+
+def _sentence(error: Exception) -> str:
+    """In one line; gdown explains a spent quota in several."""
+    said = shorten(str(error) or type(error).__name__, 200, placeholder=" ...")
+    return f"Google Drive gave no such file with the right MD5: {said}"

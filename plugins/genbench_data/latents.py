@@ -1,0 +1,185 @@
+"""latents:RUN: the latent space of a finished run as data, its frozen decoder as the renderer.
+
+Any model can be trained on it: what Lin et al. 2023 (Generate Faster) do for a GAN on a VAE, and
+Dai and Wipf 2019 (arXiv:1903.05789, section 4) for a second VAE on the first, as a graft of any
+two. Both splits are encoded once; the codes are cached as they are and standardised when they are
+loaded. The run that lends is only read, and nothing trains what it lent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from genbench import Data, DataAccess, Lender, Split, to_float
+from genbench_data.cache import Decoding, splits
+from genbench_data.latents_settings import LatentsSettings, lenders
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+Codes = np.ndarray[Any, np.dtype[np.float32]]
+
+PORTION = 500
+"""Samples that are encoded at a time. The draws depend on it: a part of the format."""
+
+SMALLEST_STD = 1e-6
+"""A dimension that never moves keeps this scale; to divide by its own would be to divide by 0."""
+
+
+class Latents:
+    """The data set ``latents``: float32 (N, *latent_shape), and the labels of what was encoded."""
+
+    def __init__(self, settings: LatentsSettings) -> None:
+        self.settings = settings
+
+    def load(self, access: DataAccess) -> Data:
+        """Encode once, standardise. Raises DataError where the run that lends is gone."""
+        settings = self.settings
+        lender = lenders(access).lend(settings.run)
+        train, test = self._encoded(lender, access)
+        scale = fitted_scale(train.x) if settings.standardise else None
+        if scale is not None:
+            train, test = (_standardised(split, scale, train.digest) for split in (train, test))
+        spec = settings.describe(access)
+        return Data(
+            spec=replace(spec, train=len(train.x), test=len(test.x)),
+            train=train,
+            test=test,
+            render=Renderer(lender, scale),
+            source=lender.data,
+        )
+
+    def _encoded(self, lender: Lender, access: DataAccess) -> tuple[Split, Split]:
+        """The codes as the model gives them, from the cache where they are there."""
+        data, shape = lender.data, lender.head.latent_shape
+
+        def encode() -> tuple[Decoding, Decoding]:
+            return (
+                self._encoding(lender, data.train, shape, data.augment, part=0),
+                self._encoding(lender, data.test, shape, None, part=1),
+            )
+
+        return splits(
+            access,
+            encode,
+            what="latents",
+            doing="encoding",
+            content=f"{lender.digest} {data.train.digest} {data.test.digest}",
+            draw=self.settings.draw,
+            seed=self.settings.seed,
+        )
+
+    def _encoding(
+        self,
+        lender: Lender,
+        split: Split,
+        shape: tuple[int, ...],
+        augment: Callable[[Tensor], Tensor] | None,
+        *,
+        part: int,
+    ) -> Decoding:
+        return Decoding(
+            shape=(len(split.x), *shape),
+            portions=self._codes(lender.model, split, augment, part),
+            labels=split.y,
+            dtype="float32",
+        )
+
+    def _codes(
+        self, model: Any, split: Split, augment: Callable[[Tensor], Tensor] | None, part: int
+    ) -> Iterator[Codes]:
+        """Codes in the order of the split; each split draws from a stream of its own."""
+        import torch
+
+        seed = int.from_bytes(hashlib.sha256(f"{self.settings.seed} {part}".encode()).digest()[:6])
+        noise = torch.Generator().manual_seed(seed)
+        for start in range(0, len(split.x), PORTION):
+            x = torch.from_numpy(np.array(split.x[start : start + PORTION]))
+            x = to_float(x) if x.dtype == torch.uint8 else x
+            # An augmentation draws from the global generators, which are not ours to move.
+            with torch.no_grad(), torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed + start)
+                mean, logvar = model.encode(x if augment is None else augment(x))
+                yield self._code(mean.float(), logvar.float(), noise).numpy()
+
+    def _code(self, mean: Tensor, logvar: Tensor, noise: torch.Generator) -> Tensor:
+        if self.settings.draw == "mean":
+            return mean
+        import torch
+
+        return mean + torch.exp(0.5 * logvar) * torch.randn(mean.shape, generator=noise)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scale:
+    """Mean and standard deviation by dimension, (D,), or by channel, (C, 1, 1): float32."""
+
+    mean: Codes
+    std: Codes
+
+
+def fitted_scale(codes: Codes) -> Scale:
+    """The statistics of codes (N, *latent_shape), taken portion by portion in float64."""
+    axes = (0, *range(2, codes.ndim))
+    count = codes.size // codes.shape[1]
+    mean = sum(portion.sum(axes, dtype=np.float64) for portion in _portions(codes)) / count
+    wide = mean.reshape(-1, *(1 for _ in axes[1:]))
+    squares = sum(np.square(portion - wide).sum(axes) for portion in _portions(codes)) / count
+    std = np.sqrt(squares).clip(SMALLEST_STD)
+    return Scale(mean=wide.astype(np.float32), std=std.reshape(wide.shape).astype(np.float32))
+
+
+def _portions(codes: Codes) -> Iterator[Codes]:
+    size = 20 * PORTION
+    return (codes[start : start + size] for start in range(0, len(codes), size))
+
+
+def _standardised(split: Split, scale: Scale, fitted_to: str) -> Split:
+    x = np.empty(split.x.shape, np.float32)
+    np.subtract(split.x, scale.mean, out=x)
+    x /= scale.std
+    named = f"{split.digest} standardised by {fitted_to}"
+    return Split(x=x, y=split.y, digest=hashlib.sha256(named.encode()).hexdigest()[:32])
+
+
+class Renderer:
+    """Codes (B, *latent_shape) -> what the run that lends them decodes them to, as it is shown.
+
+    The lent networks stand still and follow the codes to their device. A gradient is kept with
+    respect to the codes alone, where one is asked for.
+    """
+
+    def __init__(self, lender: Lender, scale: Scale | None) -> None:
+        import torch
+
+        self._model, self._beneath = lender.model, lender.data.render
+        self._nets: torch.nn.Module = lender.model.nets
+        self._scale = None
+        if scale is not None:
+            self._scale = torch.from_numpy(scale.mean), torch.from_numpy(scale.std)
+        self._device = torch.device("cpu")
+
+    def __call__(self, h: Tensor) -> Tensor:
+        """Images (B, C, H, W) in [-1, 1], or points (B, D), of standardised codes."""
+        self._move(h.device)
+        code = h.float()
+        if self._scale is not None:
+            mean, std = self._scale
+            code = code * std + mean
+        x: Tensor = self._model.decode(code)
+        return x if self._beneath is None else self._beneath(x)
+
+    def _move(self, device: torch.device) -> None:
+        if device == self._device:
+            return
+        self._nets.to(device)
+        if self._scale is not None:
+            mean, std = self._scale
+            self._scale = mean.to(device), std.to(device)
+        self._device = device

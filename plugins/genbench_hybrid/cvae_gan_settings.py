@@ -1,0 +1,101 @@
+"""Settings and presets of CVAE-GAN."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from genbench import DataSpec, Preset, Training
+from genbench_nets.coder_settings import CoderSettings
+from genbench_nets.labelled import check_labelled
+
+
+class CVAEGANSettings(CoderSettings):
+    """Encoder and generator, which see the label, a discriminator and a classifier."""
+
+    training: ClassVar[Training] = Training(images=600_000, max_epochs=100, batch_size=100)
+
+    network: Literal["mlp", "conv"] = Field("conv", description="kind of all four networks")
+    z_dim: int = Field(10, ge=1, le=4096, description="size of the code; of a grid, its channels")
+    channels: tuple[int, ...] = Field(
+        (16, 32),
+        min_length=1,
+        description="channels of the encoder's convolutions, each halves the image; the generator "
+        "mirrors them (conv)",
+    )
+    judge_hidden: tuple[int, ...] = Field(
+        (512, 256),
+        min_length=1,
+        description="widths of discriminator and classifier, the last that of the features (mlp)",
+    )
+    judge_channels: tuple[int, ...] = Field(
+        (16, 32),
+        min_length=1,
+        description="channels of their convolutions, each halves the image (conv)",
+    )
+    judge_features: int = Field(128, ge=1, description="width of their features (conv)")
+    kl_weight: float = Field(3.0, ge=0, description="lambda_1: weight of the KL")
+    label_first: float = Field(
+        0.2,
+        ge=0,
+        le=1,
+        description="share of the steps in which that weight falls from 20 times as much, so that "
+        "the label is made use of before the code is",
+    )
+    reconstruction_weight: float = Field(
+        1.0, gt=0, description="lambda_2: of the distances between pairs: pixels, features in D, C"
+    )
+    d_mean_weight: float = Field(
+        0.3, ge=0, description="lambda_3: of the distance between mean features in D"
+    )
+    c_mean_weight: float = Field(
+        0.3, ge=0, description="lambda_4: the same in C, for each class by itself"
+    )
+    means_decay: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="share of the old kept by moving averages of mean features (0: none are taken)",
+    )
+    d_reconstructions: bool = Field(
+        False, description="show the discriminator reconstructions too, as generated images"
+    )
+    lr: float = Field(1e-3, gt=0, description="learning rate of the Adam of encoder and generator")
+    d_lr: float = Field(1e-4, gt=0, description="that of the discriminator's")
+    c_lr: float = Field(1e-3, gt=0, description="that of the classifier's")
+    beta1: float = Field(0.5, ge=0, lt=1, description="beta1 of all Adams")
+
+    def check(self, data: DataSpec) -> None:
+        """Labels are there, and the networks fit the shape."""
+        check_labelled(data, "cvae-gan", instead="vaegan")
+        self.check_shape(data, "cvae-gan")
+
+
+PRESETS = (
+    Preset(
+        name="guo2023",
+        source="Guo 2023, A Study of Deep Learning Based Generative Models, section 4.4, with the "
+        "losses of Bao et al. 2017, arXiv:1703.10155",
+        datasets=("mnist",),
+        epochs=200,
+        batch_size=128,
+        seed=88,
+        settings={
+            "z_dim": 100,
+            "kl_weight": 3.0,
+            "label_first": 0.0,
+            "reconstruction_weight": 1.0,
+            "d_mean_weight": 1e-3,
+            "c_mean_weight": 1e-3,
+            "lr": 1e-4,
+            "d_lr": 1e-4,
+            "c_lr": 1e-4,
+            "beta1": 0.9,
+        },
+        note="the document gives no sizes of its networks: those of the defaults; its code takes "
+        "the mean of the squared error but sums the KL over the batch, so that its posterior "
+        "collapses, and the preset follows the paper; the paper's weights of the losses are from "
+        "memory, unchecked",
+    ),
+)

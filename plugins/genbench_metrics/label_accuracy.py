@@ -1,0 +1,130 @@
+"""label_accuracy: whether a conditional model's samples are of the class that was asked for.
+
+A classifier trained on real images reads samples of every class: the GAN-test of Shmelkov, Schmid
+and Alahari (2018, "How good is my GAN?", arXiv:1807.09499, section 4). We differ in asking for
+equally many samples of each class. It says nothing of their variety: one good image a class would
+score 1, so read it beside a distance or a recall.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from genbench import MetricContext, Score, UsageError, samples_data, to_uint8
+from genbench_metrics.cache import cached_tensors
+from genbench_metrics.classifier import classifier_for
+from genbench_metrics.features import real_samples, sample_shape
+from genbench_metrics.label_accuracy_settings import LabelAccuracySettings
+
+
+class LabelAccuracy:
+    """The share of samples read as the class asked for, 0 to 1, a mean over the classes.
+
+    Samples are drawn plainly (z from the prior) by a generator of the context's seed. The floor is
+    what the same classifier reads right of real test images, likewise a mean over the classes: more
+    than that can't be asked for, though a model of only typical images may score higher.
+    """
+
+    uses: Literal["samples", "model"] = "model"
+    requires: tuple[str, ...] = ("generates", "conditional")
+
+    def __init__(self, settings: LabelAccuracySettings | None = None) -> None:
+        self._settings = settings or LabelAccuracySettings()
+
+    def begin(self, context: MetricContext) -> None:
+        """Get the classifier. Raises UsageError where there is nothing to classify."""
+        shown = samples_data(context.data)
+        shape, classes = sample_shape(shown), shown.spec.classes or 0
+        if len(shape) != 3 or shown.train.y is None or classes < 2:
+            raise UsageError(
+                f"label_accuracy needs labelled images, and '{shown.spec.name}' has none"
+            )
+        self._n = self._settings.n or context.n
+        if self._n < classes:
+            raise UsageError(
+                f"label_accuracy needs a sample of each of the {classes} classes, and {self._n} "
+                "were asked for; set metric.label_accuracy.n"
+            )
+        self._context, self._shown = context, replace(context, data=shown)
+        self._classifier, self._note = classifier_for(self._shown, shape)
+
+    def update(self, images: Tensor) -> None:
+        """Takes no samples: this score draws its own."""
+
+    def result(self) -> Sequence[Score]:
+        """One score, ``label_accuracy``."""
+        asked = torch.arange(self._n) % self._context.model.classes
+        right = accuracies(asked, self._read(self._samples(asked)))
+        test = self._shown.data.test
+        return [
+            Score(
+                metric="label_accuracy",
+                value=float(right.mean()),
+                n=self._n,
+                direction="max",
+                floor=self._floor(),
+                protocol={
+                    **self._classifier.protocol,
+                    "n": self._n,
+                    "classes": len(right),
+                    "sampler": "plain",
+                    "reference": "test",
+                    "reference_n": len(test.x),
+                    "reference_digest": test.digest,
+                    "implementation": "genbench-label-accuracy-1",
+                },
+                note="; ".join(filter(None, (self._note, self._worst(right)))),
+            )
+        ]
+
+    def _samples(self, asked: Tensor) -> Iterator[Tensor]:
+        """Samples of these classes (n,), uint8 minibatches as `Data.render` shows them."""
+        context = self._context
+        model, render = context.model, context.data.render
+        generator = torch.Generator().manual_seed(context.seed)
+        with torch.no_grad():
+            for y in torch.split(asked, context.batch_size):
+                z = model.prior(len(y), generator)
+                x = model.render(model.generate(z, y.to(context.device)))
+                yield to_uint8(x if render is None else render(x))
+
+    def _read(self, batches: Iterator[Tensor]) -> Tensor:
+        """The classes that the classifier reads, (n,) on the CPU."""
+        return torch.cat([self._classifier.logits(batch).argmax(1).cpu() for batch in batches])
+
+    def _floor(self) -> float:
+        """The same of real test images, from the cache."""
+        context, test = self._shown, self._shown.data.test
+        assert test.y is not None, "the data has labels"
+        labels = torch.from_numpy(np.asarray(test.y, dtype=np.int64))
+
+        def build() -> dict[str, Tensor]:
+            real = real_samples(
+                context.data, test, device=context.device, batch_size=context.batch_size
+            )
+            return {"accuracy": accuracies(labels, self._read(real)).nanmean()}
+
+        key = {**self._classifier.protocol, "digest": test.digest, "of": "test, mean of classes"}
+        return float(cached_tensors(context.cache / "metrics", "floor", key, build)["accuracy"])
+
+    def _worst(self, right: Tensor) -> str:
+        worst = int(right.argmin())
+        names = self._shown.data.spec.class_names
+        return f"worst class: {names[worst] if names else worst} ({float(right[worst]):.1%})"
+
+
+def accuracies(asked: Tensor, read: Tensor) -> Tensor:
+    """The share of each class that is read as such, float64 (C,); nan for one nobody asked for.
+
+    >>> accuracies(torch.tensor([0, 0, 2, 2]), torch.tensor([0, 1, 2, 2]))
+    tensor([0.5000,    nan, 1.0000], dtype=torch.float64)
+    """
+    counts = asked.bincount()
+    right = torch.bincount(asked[asked == read], minlength=len(counts))
+    return right.double() / counts

@@ -1,0 +1,33 @@
+"""Settings that the deterministic autoencoders share."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from genbench import DataSpec, Training
+from genbench_nets.ex_post_settings import ExPostSettings
+
+
+class AutoencoderSettings(ExPostSettings):
+    """What is reconstructed and how it is trained."""
+
+    training: ClassVar[Training] = Training(images=900_000, max_epochs=100, batch_size=100)
+
+    loss: Literal["bce", "mse"] = Field(
+        "bce",
+        description="reconstruction error, summed over the pixels: bce (cross-entropy) or mse "
+        "(squared error; points take no other)",
+    )
+    lr: float = Field(1e-3, gt=0, description="learning rate of Adam")
+    schedule: Literal["constant", "linear", "cosine"] = Field(
+        "cosine", description="the learning rate over the steps"
+    )
+    lr_final: float = Field(0.02, ge=0, le=1, description="its last share (linear, cosine)")
+
+    def check_autoencoder(self, data: DataSpec, model: str) -> None:
+        """Raise IncompatibleError, which calls the model ``model``, where the data doesn't fit."""
+        self.check_shape(data, model)
+        self.check_bounded(data, model, "loss", self.loss)
+        self.check_density(data, model)

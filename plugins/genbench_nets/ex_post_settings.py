@@ -1,0 +1,52 @@
+"""Settings of an autoencoder whose density is fitted to its codes after training."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Literal
+
+from pydantic import Field
+
+from genbench import DataSpec, IncompatibleError
+from genbench_nets.coder_settings import CoderSettings
+
+LARGEST = 256
+"""Values in a code up to which a full covariance is fitted: EM's work grows with their cube."""
+
+
+class ExPostSettings(CoderSettings):
+    """Encoder, decoder, and the mixture of Gaussians that is fitted to the codes."""
+
+    z_dim: int = Field(
+        16, ge=1, le=4096, description="size of the code; of a spatial one, its channels"
+    )
+    components: int = Field(
+        50, ge=1, le=10_000, description="Gaussians in the mixture on the codes"
+    )
+    covariance: Literal["full", "diag"] = Field(
+        "full",
+        description=f"of each of them: full (codes of {LARGEST} values at most), or diagonal",
+    )
+    fit_samples: int | None = Field(
+        10_000,
+        ge=2,
+        description="codes of the training set, at random, that it is fitted to (none: all)",
+    )
+
+    def check_density(self, data: DataSpec, model: str) -> None:
+        """Raise IncompatibleError, which calls the model ``model``, where codes are too large."""
+        shape = self.latent_shape(data)
+        if self.covariance == "full" and prod(shape) > LARGEST:
+            raise IncompatibleError(
+                f"{model} fits full covariances to codes of {LARGEST} values at most, and its "
+                f"codes have {prod(shape)} ({' x '.join(map(str, shape))}); "
+                "--set covariance=diag, or a smaller --set z_dim"
+            )
+
+    def check_bounded(self, data: DataSpec, model: str, setting: str, value: str) -> None:
+        """Raise IncompatibleError where that setting's value takes no values outside [-1, 1]."""
+        if not data.bounded and value != "mse":
+            raise IncompatibleError(
+                f"{model} with {setting}={value} takes values in [-1, 1], and those of "
+                f"'{data.name}' lie anywhere; set {setting}=mse"
+            )

@@ -1,0 +1,42 @@
+"""Settings of the VAE with a mixture on its codes."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from genbench import DataSpec, Training
+from genbench_nets.ex_post_settings import ExPostSettings
+
+
+class VAEGMMSettings(ExPostSettings):
+    """A VAE whose KL term counts little, and a mixture of Gaussians in place of its prior."""
+
+    training: ClassVar[Training] = Training(images=900_000, max_epochs=100, batch_size=100)
+
+    likelihood: Literal["bernoulli", "mse"] = Field(
+        "bernoulli",
+        description="p(x|code), summed over the pixels: bernoulli, or mse (points take no other)",
+    )
+    beta: float = Field(
+        0.05,
+        ge=0,
+        description="weight of the KL term; below 1 the codes need not follow N(0, I), from which "
+        "nothing is sampled",
+    )
+    fit_to: Literal["sample", "mean"] = Field(
+        "sample",
+        description="what the mixture is fitted to: a draw of each image's posterior, or its mean",
+    )
+    lr: float = Field(1e-3, gt=0, description="learning rate of Adam")
+    schedule: Literal["constant", "linear", "cosine"] = Field(
+        "cosine", description="the learning rate over the steps"
+    )
+    lr_final: float = Field(0.02, ge=0, le=1, description="its last share (linear, cosine)")
+
+    def check(self, data: DataSpec) -> None:
+        """Any shape by the mlp; points by squared error; codes that a mixture can be fitted to."""
+        self.check_shape(data, "vae-gmm")
+        self.check_bounded(data, "vae-gmm", "likelihood", self.likelihood)
+        self.check_density(data, "vae-gmm")

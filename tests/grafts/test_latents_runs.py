@@ -1,0 +1,269 @@
+"""Parent and child in the store: planned without torch, resumed, kept together, compared."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from genbench.cli import main
+from genbench.cli.session import SESSION
+from genbench.errors import (
+    DataError,
+    IncompatibleError,
+    InterruptedRunError,
+    NoSuchRunError,
+    UsageError,
+)
+from genbench.events import EpochDone
+from genbench.runner import evaluate_run, resume
+from genbench.runner.amend import amend
+from genbench.spec import RunSpec
+from genbench.store import Store
+
+FEW = ("g_hidden=[8]", "d_hidden=[8]")
+
+
+@pytest.fixture(scope="module")
+def child(bench, parent):
+    return bench.train("gan", f"latents:{parent.id[:6]}", *FEW)
+
+
+@pytest.fixture
+def genbench(bench, monkeypatch, capsys):
+    """The command line on the store of the tests."""
+    monkeypatch.setenv("GENBENCH_STORE", bench.store.url)
+    monkeypatch.setenv("GENBENCH_CACHE", str(bench.access.cache))
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        SESSION.debug, SESSION.verbosity = False, 0
+        monkeypatch.setattr(sys, "argv", ["genbench", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        return int(ended.value.code or 0), said.out, said.err
+
+    return call
+
+
+def files_of(bench, run):
+    folder = bench.store.folder(run.id)
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+# --- the spec
+
+
+def test_a_reference_becomes_the_id_of_the_run_when_the_graft_is_planned(bench, parent, child):
+    spec = RunSpec.from_json(child.spec)
+    assert spec.dataset == "latents"
+    assert spec.dataset_settings["run"] == parent.id
+    assert spec.parents == child.parents == (parent.id,)
+    assert spec.parent_experiments == (parent.experiment,)
+    assert RunSpec.from_json(spec.to_json()) == spec
+
+
+def test_seeds_of_the_parent_are_seeds_of_one_experiment_and_other_parents_another_one(parent):
+    def graft(run, experiment, seed=0):
+        return RunSpec(
+            model="gan",
+            dataset="latents",
+            dataset_settings={"run": run, "draw": "mean"},
+            parents=(run,),
+            parent_experiments=(experiment,),
+            epochs=1,
+            batch_size=10,
+            seed=seed,
+        )
+
+    assert graft("a", "x").experiment == graft("b", "x", seed=1).experiment
+    assert graft("a", "x").digest != graft("b", "x").digest
+    assert graft("a", "x").experiment != graft("a", "y").experiment
+
+
+def test_a_run_without_parents_keeps_its_hash():
+    """Taken before there were grafts."""
+    spec = RunSpec(model="vae", dataset="digits", epochs=3, batch_size=100)
+    assert (spec.experiment, spec.digest) == ("2352bea5c6a85f57", "5edfe469e5c3427d")
+
+
+@pytest.mark.parametrize(
+    ("reference", "error", "message"),
+    [
+        ("nothing", NoSuchRunError, "no run 'nothing'"),
+        ("CHILD", IncompatibleError, r"run \w+ \(gan\) has no latent space to lend: it has no"),
+    ],
+)
+def test_only_a_run_with_a_latent_space_lends_it(bench, child, reference, error, message):
+    reference = child.id if reference == "CHILD" else reference
+    with pytest.raises(error, match=message):
+        bench.plan("vae", f"latents:{reference}")
+
+
+def test_a_conditional_model_lends_nothing_for_its_codes_want_labels(bench):
+    cvae = bench.train("cvae", "digits", "data.size=8", epochs=1, epoch_images=200)
+    with pytest.raises(IncompatibleError, match="together with a label"):
+        bench.plan("gan", f"latents:{cvae.id}")
+
+
+def test_a_dry_run_of_a_graft_imports_no_torch(bench, parent):
+    script = (
+        "import sys; sys.argv[0] = 'genbench'; from genbench.cli import main\n"
+        "try: main()\n"
+        "finally: assert not {'torch', 'numpy', 'sqlalchemy'} & set(sys.modules), 'heavy'"
+    )
+    words = ["run", "gan", f"latents:{parent.id}", "--dry-run", "--json", "--store"]
+    done = subprocess.run(
+        [sys.executable, "-c", script, *words, bench.store.url],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["spec"]["parents"] == [parent.id]
+
+
+def test_a_rerun_may_be_grafted_on_another_run(bench, parent, spatial, child):
+    spec = RunSpec.from_json(child.spec)
+    amended = amend(spec, bench.registry, bench.access, sets=[f"data.run={spatial.id[:7]}"])
+    assert amended.parents == (amended.dataset_settings["run"],) == (spatial.id,)
+    assert amended.experiment != spec.experiment
+    assert amend(spec, bench.registry, bench.access) == spec
+
+
+# --- training
+
+
+def test_the_parent_stays_bitwise_as_it_is_while_a_child_trains_and_is_scored(bench, parent):
+    before = files_of(bench, parent)
+    child = bench.train("gan", f"latents:{parent.id}", *FEW, seed=1)
+    evaluate_run(
+        child.id, registry=bench.registry, store=bench.store, access=bench.access, device="cpu"
+    )
+    assert files_of(bench, parent) == before
+    lent = bench.runs.lend(parent.id)
+    assert lent.digest == bench.runs.lend(parent.id).digest
+
+
+def test_an_interrupted_child_resumes_and_ends_bitwise_where_an_unbroken_one_ends(bench, parent):
+    spec = bench.plan("gan", f"latents:{parent.id}", *FEW, epochs=3, seed=2).spec
+    unbroken, epochs = bench.carry_out(spec), []
+    listener = lambda e: epochs.append(e) if isinstance(e, EpochDone) else None  # noqa: E731
+    with pytest.raises(InterruptedRunError):
+        bench.carry_out(spec, listeners=[listener], should_stop=lambda: bool(epochs))
+    stopped = bench.store.runs(status="interrupted")[0]
+    again = resume(stopped.id, registry=bench.registry, store=bench.store, access=bench.access)
+
+    def weights(run):
+        [file] = bench.store.folder(run.id).glob("checkpoints/*/weights.safetensors")
+        return file.read_bytes()
+
+    assert weights(again) == weights(unbroken)
+    scores = [[s.value for s in bench.store.scores(run.id)] for run in (again, unbroken)]
+    assert scores[0] == scores[1]
+
+
+def test_an_unfinished_run_lends_nothing(bench, parent):
+    spec, epochs = bench.plan("vae", "digits", "data.size=8", "z_dim=3").spec, []
+    listener = lambda e: epochs.append(e) if isinstance(e, EpochDone) else None  # noqa: E731
+    with pytest.raises(InterruptedRunError):
+        bench.carry_out(spec, listeners=[listener], should_stop=lambda: bool(epochs))
+    stopped = bench.store.run("@1")
+    with pytest.raises(UsageError, match=rf"is interrupted.*genbench resume {stopped.id}"):
+        bench.plan("gan", f"latents:{stopped.id}")
+
+
+# --- the store
+
+
+def test_show_names_parents_and_children(genbench, parent, child):
+    code, out, _ = genbench("show", parent.id, "--json")
+    assert code == 0
+    assert child.id in json.loads(out)["children"]
+    assert f"{parent.id} (vae on digits)" in genbench("show", child.id)[1]
+    assert f"{child.id} (gan on latents)" in genbench("show", parent.id)[1]
+
+
+def test_a_parent_is_not_deleted_without_its_children(bench, genbench, parent, child):
+    code, _, err = genbench("rm", parent.id, "--yes")
+    assert code == 2
+    assert f"{child.id} (gan on latents)" in err
+    named = err.partition(f"genbench rm {parent.id} ")[2].split()
+    assert set(bench.store.children(parent.id)) <= set(named)
+    with pytest.raises(UsageError, match=rf"needed by .*{child.id}"):
+        bench.store.delete(parent.id)
+    assert bench.store.run(parent.id).id == parent.id
+
+
+def test_parent_and_children_are_deleted_together(tmp_path, bench, genbench, parent, child):
+    copy = tmp_path / "copy"
+    shutil.copytree(bench.store.runs_folder.parent, copy)
+    url = str(copy / "runs.db")
+    with Store.open(url) as store:
+        family = [parent.id, *store.children(parent.id)]
+        family += [run for child in family[1:] for run in store.children(child)]
+        code, _, err = genbench("rm", *family, "--yes", "--store", url)
+        assert code == 0, err
+        assert not {run.id for run in store.runs()} & set(family)
+        assert not store.folder(parent.id).exists()
+
+
+def test_a_child_whose_parent_is_gone_says_so(tmp_path, bench, parent, child):
+    copy = tmp_path / "copy"
+    shutil.copytree(bench.store.runs_folder.parent, copy)
+    with Store.open(copy / "runs.db") as store:
+        with store.transaction() as connection:
+            connection.exec_driver_sql(f"DELETE FROM runs WHERE id = '{parent.id}'")
+        with pytest.raises(DataError, match=f"run {parent.id}, .* is not in the store any more"):
+            evaluate_run(child.id, registry=bench.registry, store=store, access=bench.access)
+
+
+# --- the comparison
+
+
+def test_a_graft_stands_in_the_table_of_what_was_encoded_and_pays_for_its_parent_once(
+    bench, genbench, parent, child
+):
+    code, out, _ = genbench("compare", "--dataset", "digits", "--json", "--baseline", "vae")
+    assert code == 0
+    tables = [t for t in json.loads(out)["datasets"] if t["dataset_settings"] == {"size": 8}]
+    [table] = tables
+    assert table["dataset"] == "digits"
+    rows = {row["experiment"]: row for row in table["rows"] if row["sampler"] == "plain"}
+    graft, beneath = rows[child.experiment], rows[parent.experiment]
+    assert (graft["model"], graft["lenders"]) == ("gan", ["vae"])
+    assert graft["parents_s"] == pytest.approx(beneath["total_s"]["mean"])
+    own = sum(stage["total_s"]["mean"] for stage in graft["stages"])
+    assert graft["total_s"]["mean"] == pytest.approx(own + beneath["total_s"]["mean"])
+    assert {"fd_pixel"} <= set(graft["scores"])
+    assert "gan on latents of vae" in genbench("compare")[1]
+    assert graft["total_speedup"] is not None
+
+
+def test_seeds_of_parent_and_child_are_one_row(bench, parent, child):
+    from genbench.compare import Question, Selection, select, tabulate
+
+    other = bench.carry_out(replace(RunSpec.from_json(parent.spec), seed=1))
+    bench.train("gan", f"latents:{other.id}", *FEW, seed=1)
+    tables = tabulate(select(bench.store, Selection()).trials, Question())
+    [row] = [
+        row.contender
+        for table in tables
+        for row in table.rows
+        if row.contender.first.experiment == child.experiment and row.contender.sampler == "plain"
+    ]
+    assert {trial.spec["dataset"] for trial in row.trials} == {"latents"}
+    assert {parent.id, other.id} == {p for t in row.trials for p in bench.store.run(t.run).parents}
+
+
+def test_the_report_has_the_graft_and_its_command(bench, genbench, child, tmp_path):
+    page = tmp_path / "page.html"
+    code, _, err = genbench("report", child.id, "--out", str(page))
+    assert code == 0, err
+    text = page.read_text()
+    assert "gan on latents of vae" in text
+    assert "genbench run gan latents" in text

@@ -1,0 +1,242 @@
+"""Paths, walks and grids in latent spaces, and the figures that they become."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from genbench.class_scatter import Classes, class_scatter
+from genbench.colours import class_colours
+from genbench.contracts import DataSpec
+from genbench.errors import UsageError
+from genbench.latent.classes import class_of, pair_of
+from genbench.latent.codes import view_of
+from genbench.latent.paths import path
+from genbench.latent.spaces import LatentSpace
+from genbench.latent.traversals import (
+    grid,
+    most_active,
+    most_telling,
+    moved,
+    plain_unit,
+    stops,
+    unit_of,
+    walks,
+)
+from genbench.ridges import class_ridges
+from genbench.sheet import GAP, SPACE, Sheet, drawn, save_sheet
+from genbench.testing import small_data
+
+KINDS = ("linear", "spherical")
+
+
+def noise(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def on_the_plane() -> LatentSpace:
+    """Two dimensions that are the grey level of two pixels: -5 is black, 5 is white."""
+    data = small_data((1, 1, 2))
+    return LatentSpace(
+        shape=(2,),
+        law="normal",
+        to_samples=lambda z, y: (z / 5).view(-1, 1, 1, 2),
+        data=data,
+        device=torch.device("cpu"),
+    )
+
+
+# --- paths
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("shape", [(1,), (2,), (20,), (3, 4, 4)])
+def test_a_path_begins_and_ends_bitwise_at_its_ends_and_keeps_shape_and_type(kind, shape) -> None:
+    a, b = noise(5, *shape), noise(5, *shape, seed=1)
+    way = path(kind, a, b, 7)
+    assert (way.shape, way.dtype) == ((5, 7, *shape), torch.float32)
+    assert torch.equal(way[:, 0], a)
+    assert torch.equal(way[:, -1], b)
+
+
+def test_a_spherical_path_keeps_the_norm_of_ends_that_share_it_and_a_straight_one_does_not() -> (
+    None
+):
+    a, b = (x / x.norm(dim=1, keepdim=True) * 8 for x in (noise(6, 64), noise(6, 64, seed=1)))
+    assert torch.allclose(path("spherical", a, b, 9).norm(dim=2), torch.tensor(8.0), atol=1e-4)
+    assert path("linear", a, b, 9)[:, 4].norm(dim=1).max() < 7
+
+
+def test_a_spherical_path_turns_at_a_constant_rate_while_its_norm_goes_linearly() -> None:
+    way = path("spherical", torch.tensor([[2.0, 0.0]]), torch.tensor([[0.0, 4.0]]), 4)[0]
+    assert torch.allclose(way.norm(dim=1), torch.tensor([2, 8 / 3, 10 / 3, 4]))
+    angles = torch.atan2(way[:, 1], way[:, 0]).rad2deg()
+    assert torch.allclose(angles, torch.tensor([0.0, 30, 60, 90]), atol=1e-4)
+
+
+def test_a_spherical_path_agrees_with_the_formula_of_white_for_equal_norms() -> None:
+    a, b = (torch.nn.functional.normalize(x) for x in (noise(4, 10), noise(4, 10, seed=1)))
+    omega = torch.acos((a * b).sum(1, keepdim=True))
+    half = (torch.sin(omega / 2) / torch.sin(omega)) * (a + b)
+    assert torch.allclose(path("spherical", a, b, 3)[:, 1], half, atol=1e-5)
+
+
+@pytest.mark.parametrize("factor", [1.0, -1.0, 1 + 1e-7, -2.0, 0.0])
+def test_parallel_opposite_and_vanishing_ends_give_finite_paths_of_the_right_norm(factor) -> None:
+    a = noise(8, 16)
+    way = path("spherical", a, factor * a, 5)
+    assert torch.isfinite(way).all()
+    middle = a.norm(dim=1) * (1 + abs(factor)) / 2
+    assert torch.allclose(way[:, 2].norm(dim=1), middle, rtol=1e-4)
+
+
+def test_in_one_dimension_every_path_is_straight() -> None:
+    ends = torch.tensor([[-2.0]]), torch.tensor([[2.0]])
+    assert path("spherical", *ends, 5).flatten().tolist() == [-2, -1, 0, 1, 2]
+
+
+# --- traversals
+
+
+def test_stops_go_evenly_through_zero_or_by_equal_shares_of_the_prior() -> None:
+    assert stops("linear", 5, 11) == [float(value) for value in range(-5, 6)]
+    assert stops("quantiles", 0, 3) == pytest.approx([-0.9674, 0, 0.9674], abs=1e-4)
+    assert stops("quantiles", 0, 4, "uniform") == pytest.approx([-0.75, -0.25, 0.25, 0.75])
+
+
+def test_a_walk_changes_its_own_dimension_alone() -> None:
+    start = noise(2, 3)
+    places = moved(start, [-1.0, 0.5], [4, 0]).view(2, 2, 6)
+    for row, dim in enumerate((4, 0)):
+        assert places[row, :, dim].tolist() == [-1.0, 0.5]
+        others = [i for i in range(6) if i != dim]
+        assert torch.equal(places[row][:, others], start.flatten()[others].expand(2, -1))
+
+
+def test_the_lower_left_of_a_grid_is_the_lowest_of_both_and_the_second_runs_upwards() -> None:
+    sheet = grid(on_the_plane(), [-5.0, 0.0, 5.0], plain_unit((2,)), None)
+    corners = sheet.images.view(3, 3, 2)
+    assert corners[2, 0].tolist() == [0, 0]
+    assert corners[2, 2].tolist() == [255, 0]
+    assert corners[0, 0].tolist() == [0, 255]
+    assert (sheet.row_names[0], sheet.column_names[0]) == ("5", "-5")
+
+
+def test_a_walk_from_a_code_leaves_what_it_does_not_walk_along() -> None:
+    unit = unit_of(torch.tensor([[0.0, 1.0], [4.0, 3.0]]))
+    start = torch.tensor([1.0, 2.0])
+    assert torch.allclose(unit.latents(unit.values(start)), start)
+    sheet = walks(on_the_plane(), [0.0], unit, None, start=start, dims=[0])
+    space_of_mean = on_the_plane().images(torch.tensor([[2.0, 2.0]]))
+    assert torch.equal(sheet.images, space_of_mean)
+
+
+def test_a_dimension_without_variance_is_the_least_active() -> None:
+    codes = noise(100, 3) * torch.tensor([0.1, 0.0, 2.0])
+    assert most_active(codes, 3) == [2, 0, 1]
+
+
+def test_the_most_telling_dimension_is_that_which_moves_the_image_most() -> None:
+    space = on_the_plane()
+    weak = LatentSpace(
+        shape=(2,),
+        law="normal",
+        to_samples=lambda z, y: space.to_samples(z * torch.tensor([0.1, 1.0]), y),
+        data=space.data,
+        device=space.device,
+    )
+    assert most_telling(weak, 3.0, plain_unit((2,)), None, 1) == [1]
+
+
+# --- codes
+
+
+@pytest.mark.parametrize("shape", [(1,), (2,), (1, 2, 1)])
+def test_codes_of_one_or_two_dimensions_are_shown_as_they_are(shape) -> None:
+    codes = noise(50, *shape).numpy()
+    assert np.allclose(view_of(codes).places, codes.reshape(50, -1), atol=0)
+
+
+def test_wider_codes_are_shown_by_the_two_directions_they_vary_most_in() -> None:
+    codes = noise(400, 6) * torch.tensor([0.1, 5.0, 0.1, 0.1, 2.0, 0.1])
+    view = view_of(codes.numpy())
+    centred = (codes - codes.mean(0)).numpy()
+    assert abs(np.corrcoef(view.places[:, 0], centred[:, 1])[0, 1]) > 0.99
+    assert abs(np.corrcoef(view.places[:, 1], centred[:, 4])[0, 1]) > 0.99
+    variance = codes.var(0)
+    share = round(float(100 * variance[1] / variance.sum()))
+    assert f"({share}% of the variance of 6 dimensions)" in view.axes[0]
+
+
+@pytest.mark.parametrize("count", [2, 10, 40])
+def test_every_class_has_a_colour_of_its_own(count) -> None:
+    assert len(set(class_colours(count))) == count
+
+
+@pytest.mark.parametrize("count", [0, 1, 10, 40])
+def test_codes_of_any_number_of_classes_make_figures_of_one_height(count) -> None:
+    points = noise(200, 2).numpy()
+    labels = np.arange(200) % max(1, count)
+    classes = Classes(labels=labels, names=[f"c{i}" for i in range(count)]) if count else None
+    scatter = class_scatter(points, ("z0", "z1"), classes)
+    ridges = class_ridges(points[:, 0], "z0", classes)
+    assert scatter.shape == ridges.shape
+    assert scatter.dtype == ridges.dtype == np.uint8
+    colour = np.array(class_colours(count)[-1] if count else (150, 154, 160))
+    assert (np.abs(scatter.astype(int) - colour).sum(axis=2) < 60).any()
+
+
+def test_codes_that_all_lie_in_one_place_are_a_figure_too() -> None:
+    assert class_scatter(np.zeros((9, 2)), ("z0", "z1"), None).any()
+    assert class_ridges(np.zeros(9), "z0", None).any()
+
+
+# --- classes by name
+
+
+CLOTHES = DataSpec(name="clothes", shape=(1, 8, 8), classes=3, class_names=("Shirt", "Bag", "Coat"))
+
+
+def test_a_class_goes_by_number_or_by_name() -> None:
+    assert [class_of(text, "--label", CLOTHES) for text in ("1", "bag", " Coat ")] == [1, 1, 2]
+    assert pair_of("2,shirt", CLOTHES) == (2, 0)
+
+
+@pytest.mark.parametrize("text", ["3", "-1", "bags", "²"])
+def test_an_unknown_class_is_answered_with_those_that_there_are(text) -> None:
+    with pytest.raises(UsageError, match=r"0 \(Shirt\), 1 \(Bag\), 2 \(Coat\)"):
+        class_of(text, "--label", CLOTHES)
+
+
+@pytest.mark.parametrize("text", ["1", "1,2,0", "1,1"])
+def test_a_pair_is_two_different_classes(text) -> None:
+    with pytest.raises(UsageError, match="two"):
+        pair_of(text, CLOTHES)
+
+
+# --- sheets
+
+
+def test_a_sheet_has_every_image_enlarged_and_exact_and_its_gaps_are_wider(tmp_path) -> None:
+    images = torch.randint(0, 255, (4, 1, 28, 28), dtype=torch.uint8)
+    save_sheet(Sheet(images=images, columns=2, gaps=(0,)), tmp_path / "sheet.png")
+    with Image.open(tmp_path / "sheet.png") as picture:
+        pixels = np.asarray(picture)
+    step = 56 + SPACE
+    assert pixels.shape == (2 * step + SPACE, 2 * step + SPACE + GAP)
+    for place, image in enumerate(images[:, 0]):
+        top, left = SPACE + step * (place // 2), SPACE + (step + GAP) * (place % 2)
+        assert np.array_equal(pixels[top : top + 56 : 2, left : left + 56 : 2], image.numpy())
+
+
+def test_names_stand_beside_the_images_and_never_on_them() -> None:
+    images = torch.full((6, 3, 28, 28), 7, dtype=torch.uint8)
+    bare = drawn(Sheet(images=images, columns=3))
+    named = drawn(
+        Sheet(images=images, columns=3, row_names=("one", "two"), column_names=("a", "b", "c"))
+    )
+    assert named.shape[1] > bare.shape[1]
+    assert named.shape[2] > bare.shape[2]
+    assert int((named == 7).all(0).sum()) == int((bare == 7).all(0).sum()) == 6 * 56 * 56
