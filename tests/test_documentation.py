@@ -83,5 +83,5 @@ def test_the_readme_sets_up_with_exactly_two_commands():
 
 def test_every_link_between_pages_leads_somewhere():
     for page in PAGES:
-        for target in re.findall(r"\]\(([^)#:]+)[^)]*\)", page.read_text()):
+        for target in re.findall(r"\]\((?!https?:)([^)#:]+)[^)]*\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
