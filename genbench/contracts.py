@@ -119,7 +119,8 @@ class LenderHead:
     """What is known of a finished run before torch is there: enough to describe its latents.
 
     ``data`` describes the data set that it was trained on; ``latent_shape`` is that of its codes
-    (see `genbench.ModelSettings.latent_shape`); ``experiment`` names it whatever its seed.
+    (see `genbench.ModelSettings.latent_shape`), and ``classes`` the number of classes where they
+    are decoded with a label; ``experiment`` names it whatever its seed.
     """
 
     run: str
@@ -127,6 +128,7 @@ class LenderHead:
     experiment: str
     data: DataSpec
     latent_shape: tuple[int, ...]
+    classes: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -66,6 +66,10 @@ class ModelSettings(Settings):
         """
         return None
 
+    def latent_classes(self, data: DataSpec) -> int | None:
+        """The classes of the labels that the model's codes are decoded with; None without any."""
+        return None
+
     def check(self, data: DataSpec) -> None:
         """Raise IncompatibleError, in one sentence, where this model can't take such data."""
 

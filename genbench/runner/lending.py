@@ -53,7 +53,7 @@ class StoredRuns:
         """Find a run by id, prefix, name or @1; its data is described, not read.
 
         Raises NoSuchRunError, UsageError where it isn't finished, IncompatibleError where it has
-        no latent space that can be decoded without a label.
+        no latent space.
         """
         with self._opening() as store:
             run = store.run(reference)
@@ -67,7 +67,12 @@ class StoredRuns:
         if shape is None:
             raise _no_latent_space(run, "with its settings it doesn't encode and decode")
         return LenderHead(
-            run=run.id, model=run.model, experiment=run.experiment, data=data, latent_shape=shape
+            run=run.id,
+            model=run.model,
+            experiment=run.experiment,
+            data=data,
+            latent_shape=shape,
+            classes=settings.latent_classes(data),
         )
 
     def lend(self, run: str) -> Lender:
@@ -91,8 +96,8 @@ class StoredRuns:
         model = loaded.model
         if not (isinstance(model, Encodes) and isinstance(model, Decodes)):
             raise _no_latent_space(loaded.run, "it doesn't encode and decode")
-        if isinstance(model, Conditional):
-            raise _needs_labels(loaded.run)
+        if isinstance(model, Conditional) and head.classes != model.classes:
+            raise _unsaid_labels(loaded.run)
         model.nets.eval().requires_grad_(False)
         return Lender(head=head, model=model, data=loaded.data, digest=weights_digest(model.nets))
 
@@ -102,8 +107,6 @@ class StoredRuns:
         missing = [name for name in NEEDED if name not in (*model.capabilities, *model.optional)]
         if model.capabilities and missing:
             raise _no_latent_space(run, f"it has no '{missing[0]}'")
-        if "conditional" in model.capabilities:
-            raise _needs_labels(run)
 
     def _settings(self, spec: RunSpec, kind: Kind, name: str, values: Mapping[str, Any]) -> Any:
         scope = Scope(registry=self._registry, model=spec.model, dataset=spec.dataset)
@@ -135,8 +138,8 @@ def _no_latent_space(run: Run, reason: str) -> IncompatibleError:
     )
 
 
-def _needs_labels(run: Run) -> IncompatibleError:
+def _unsaid_labels(run: Run) -> IncompatibleError:
     return IncompatibleError(
-        f"run {run.id} ({run.model}) decodes a code together with a label, and samples of a latent "
-        "space come without; name a run of a model that isn't conditional. See: genbench models"
+        f"run {run.id} ({run.model}) decodes a code together with a label, and its settings don't "
+        "say so (latent_classes), so its codes can't carry their labels; name another run"
     )

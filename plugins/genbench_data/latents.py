@@ -4,6 +4,10 @@ Any model can be trained on it: what Lin et al. 2023 (Generate Faster) do for a 
 Dai and Wipf 2019 (arXiv:1903.05789, section 4) for a second VAE on the first, as a graft of any
 two. Both splits are encoded once; the codes are cached as they are and standardised when they are
 loaded. The run that lends is only read, and nothing trains what it lent.
+
+The codes of a conditional model are decoded with a label. They carry it: one-hot values beside a
+vector, planes of a grid, standardised with the rest. A model trained on them so learns which label
+goes with which code, and the largest of its values is the label that is decoded with.
 """
 
 from __future__ import annotations
@@ -15,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from genbench import Data, DataAccess, Lender, Split, to_float
+from genbench import Data, DataAccess, DataError, Lender, Split, to_float
 from genbench_data.cache import Decoding, splits
-from genbench_data.latents_settings import LatentsSettings, lenders
+from genbench_data.latents_settings import LatentsSettings, carrying, lenders
 
 if TYPE_CHECKING:
     import torch
@@ -57,7 +61,8 @@ class Latents:
 
     def _encoded(self, lender: Lender, access: DataAccess) -> tuple[Split, Split]:
         """The codes as the model gives them, from the cache where they are there."""
-        data, shape = lender.data, lender.head.latent_shape
+        data = lender.data
+        shape = carrying(lender.head.latent_shape, lender.head.classes)
 
         def encode() -> tuple[Decoding, Decoding]:
             return (
@@ -86,27 +91,32 @@ class Latents:
     ) -> Decoding:
         return Decoding(
             shape=(len(split.x), *shape),
-            portions=self._codes(lender.model, split, augment, part),
+            portions=self._codes(lender, split, augment, part),
             labels=split.y,
             dtype="float32",
         )
 
     def _codes(
-        self, model: Any, split: Split, augment: Callable[[Tensor], Tensor] | None, part: int
+        self, lender: Lender, split: Split, augment: Callable[[Tensor], Tensor] | None, part: int
     ) -> Iterator[Codes]:
         """Codes in the order of the split; each split draws from a stream of its own."""
         import torch
 
+        from genbench_nets.labels import with_labels
+
+        model, classes = lender.model, lender.head.classes
         seed = int.from_bytes(hashlib.sha256(f"{self.settings.seed} {part}".encode()).digest()[:6])
         noise = torch.Generator().manual_seed(seed)
         for start in range(0, len(split.x), PORTION):
             x = torch.from_numpy(np.array(split.x[start : start + PORTION]))
             x = to_float(x) if x.dtype == torch.uint8 else x
+            y = _labels(split, start, classes)
             # An augmentation draws from the global generators, which are not ours to move.
             with torch.no_grad(), torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed + start)
-                mean, logvar = model.encode(x if augment is None else augment(x))
-                yield self._code(mean.float(), logvar.float(), noise).numpy()
+                mean, logvar = model.encode(x if augment is None else augment(x), y)
+                code = self._code(mean.float(), logvar.float(), noise)
+                yield (code if y is None else with_labels(code, y, classes or 0)).numpy()
 
     def _code(self, mean: Tensor, logvar: Tensor, noise: torch.Generator) -> Tensor:
         if self.settings.draw == "mean":
@@ -114,6 +124,28 @@ class Latents:
         import torch
 
         return mean + torch.exp(0.5 * logvar) * torch.randn(mean.shape, generator=noise)
+
+
+def _labels(split: Split, start: int, classes: int | None) -> Tensor | None:
+    """The labels of a portion, where codes carry any."""
+    if classes is None:
+        return None
+    import torch
+
+    if split.y is None:
+        raise DataError(
+            "the run that lends decodes codes with labels, and the data it was trained on has none "
+            "any more; name another run"
+        )
+    return torch.from_numpy(np.array(split.y[start : start + PORTION], np.int64))
+
+
+def apart(carried: Tensor, classes: int | None) -> tuple[Tensor, Tensor | None]:
+    """Codes and the labels that they carry: of the largest value, a mean over a grid's places."""
+    if classes is None:
+        return carried, None
+    code, hot = carried[:, :-classes], carried[:, -classes:]
+    return code, hot.detach().flatten(2).mean(2).argmax(1) if hot.dim() > 2 else hot.argmax(1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,6 +191,7 @@ class Renderer:
         import torch
 
         self._model, self._beneath = lender.model, lender.data.render
+        self._classes = lender.head.classes
         self._nets: torch.nn.Module = lender.model.nets
         self._scale = None
         if scale is not None:
@@ -172,7 +205,8 @@ class Renderer:
         if self._scale is not None:
             mean, std = self._scale
             code = code * std + mean
-        x: Tensor = self._model.decode(code)
+        code, y = apart(code, self._classes)
+        x: Tensor = self._model.decode(code) if y is None else self._model.decode(code, y)
         return x if self._beneath is None else self._beneath(x)
 
     def _move(self, device: torch.device) -> None:

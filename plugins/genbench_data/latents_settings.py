@@ -44,7 +44,7 @@ class LatentsSettings(DatasetSettings):
         head = lenders(access).head(self.run)
         return DataSpec(
             name=f"latents:{head.run}",
-            shape=head.latent_shape,
+            shape=carrying(head.latent_shape, head.classes),
             classes=head.data.classes,
             class_names=head.data.class_names,
             train=head.data.train,
@@ -52,6 +52,11 @@ class LatentsSettings(DatasetSettings):
             latent=True,
             source=head.data,
         )
+
+
+def carrying(code: tuple[int, ...], classes: int | None) -> tuple[int, ...]:
+    """The shape of codes with their labels: further values of a vector, planes of a grid."""
+    return (code[0] + (classes or 0), *code[1:])
 
 
 def lenders(access: DataAccess) -> FinishedRuns:

@@ -48,6 +48,10 @@ class AAESettings(CoderSettings):
             )
         return self
 
+    def latent_classes(self, data: DataSpec) -> int | None:
+        """Its classes where it is conditional."""
+        return data.classes if self.conditional else None
+
     def check(self, data: DataSpec) -> None:
         """Images that the networks fit; labels where they are asked for."""
         if not data.bounded:

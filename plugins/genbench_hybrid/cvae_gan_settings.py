@@ -66,6 +66,10 @@ class CVAEGANSettings(CoderSettings):
     c_lr: float = Field(1e-3, gt=0, description="that of the classifier's")
     beta1: float = Field(0.5, ge=0, lt=1, description="beta1 of all Adams")
 
+    def latent_classes(self, data: DataSpec) -> int | None:
+        """Every code is decoded with a label."""
+        return data.classes
+
     def check(self, data: DataSpec) -> None:
         """Labels are there, and the networks fit the shape."""
         check_labelled(data, "cvae-gan", instead="vaegan")

@@ -70,6 +70,10 @@ class LarsenSettings(CoderSettings):
         """The hidden layer of the discriminator that is compared, from 1."""
         return self.feature_layer or len(self._judged())
 
+    def latent_classes(self, data: DataSpec) -> int | None:
+        """Its classes where it is conditional."""
+        return data.classes if self.conditional else None
+
     def check(self, data: DataSpec) -> None:
         """Images whose sides halve often enough; labels where they are asked for."""
         if not data.bounded:

@@ -34,6 +34,10 @@ class CVAESettings(CoderSettings):
     )
     lr: float = Field(1e-3, gt=0, description="learning rate of Adam")
 
+    def latent_classes(self, data: DataSpec) -> int | None:
+        """Every code is decoded with a label."""
+        return data.classes
+
     def check(self, data: DataSpec) -> None:
         """Labels are there, values lie in [-1, 1], and the networks fit the shape."""
         check_labelled(data, "cvae", instead="vae")

@@ -9,6 +9,7 @@ import sys
 from dataclasses import replace
 
 import pytest
+import torch
 
 from genbench.cli import main
 from genbench.cli.session import SESSION
@@ -20,6 +21,7 @@ from genbench.errors import (
     UsageError,
 )
 from genbench.events import EpochDone
+from genbench.pixels import to_float
 from genbench.runner import evaluate_run, resume
 from genbench.runner.amend import amend
 from genbench.spec import RunSpec
@@ -104,10 +106,34 @@ def test_only_a_run_with_a_latent_space_lends_it(bench, child, reference, error,
         bench.plan("vae", f"latents:{reference}")
 
 
-def test_a_conditional_model_lends_nothing_for_its_codes_want_labels(bench):
-    cvae = bench.train("cvae", "digits", "data.size=8", epochs=1, epoch_images=200)
-    with pytest.raises(IncompatibleError, match="together with a label"):
-        bench.plan("gan", f"latents:{cvae.id}")
+@pytest.mark.parametrize(
+    ("model", "sets"),
+    [
+        ("cvae", ("z_dim=3",)),
+        ("cvae", ("z_dim=3", "network=conv", "code=spatial", "channels=[4]")),
+        ("aae", ("z_dim=3", "conditional=true")),
+    ],
+    ids=["vector", "grid", "by a setting"],
+)
+def test_codes_of_a_conditional_model_carry_the_labels_that_they_are_decoded_with(
+    bench, model, sets
+):
+    lender = bench.train(model, "digits", "data.size=8", *sets, epochs=1, epoch_images=200)
+    planned = bench.plan("gan", f"latents:{lender.id}", "data.draw=mean")
+    assert planned.data_spec.shape[0] == 3 + 10
+    child = bench.load(bench.carry_out(planned.spec).id)
+    assert child.data.spec.shape == planned.data_spec.shape
+    few = slice(0, 20)
+    h, y = torch.from_numpy(child.data.test.x[few].copy()), child.data.test.y[few]
+    parent = bench.load(lender.id)
+    x = to_float(torch.from_numpy(parent.data.test.x[few].copy()))
+    labels = torch.from_numpy(y.copy())
+    with torch.no_grad():
+        shown = child.data.render(h)
+        mean, _ = parent.model.encode(x, labels)
+        by_hand, others = (parent.model.decode(mean, y) for y in (labels, (labels + 1) % 10))
+    assert torch.allclose(shown, by_hand, atol=1e-3)
+    assert not torch.allclose(shown, others, atol=1e-3)
 
 
 def test_a_dry_run_of_a_graft_imports_no_torch(bench, parent):
