@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from genbench import Conditional, MetricContext, Score, to_float
+from genbench import Conditional, MetricContext, Score, Split, samples_data, to_float
 from genbench_metrics.settings import ReconstructionSettings
 
 
@@ -16,7 +16,9 @@ class Reconstruction:
     """Squared error between a test image and the model's noiseless rendering of it.
 
     Images are compared in [0, 1], so an error of 0.01 is a typical deviation of a tenth of the
-    grey scale; nothing is rounded or clamped. Point data is compared in its own unit.
+    grey scale; nothing is rounded or clamped. Point data is compared in its own unit. On a latent
+    space it is the way of an image through both models: encoded, encoded again, decoded twice; so
+    it is compared with the images, and stands beside the same score of other models.
     """
 
     uses: Literal["samples", "model"] = "model"
@@ -27,14 +29,14 @@ class Reconstruction:
 
     def begin(self, context: MetricContext) -> None:
         """Remember where the test images are."""
-        self._context = context
+        self._context, self._shown = context, samples_data(context.data)
 
     def update(self, images: Tensor) -> None:
         """Takes no samples: this score is of the model itself."""
 
     def result(self) -> Sequence[Score]:
         """One score, ``reconstruction``."""
-        test = self._context.data.test
+        test = self._shown.test
         n = min(self._settings.n, len(test.x))
         total, values = torch.zeros((), dtype=torch.float64), 0
         for start in range(0, n, self._context.batch_size):
@@ -51,7 +53,7 @@ class Reconstruction:
                     "distance": "mean squared error",
                     "range": "[0, 1]" if self._are_images else "as given",
                     "n": n,
-                    "reference": "test" if self._context.data.render is None else "test, rendered",
+                    "reference": "test" if self._shown.render is None else "test, rendered",
                     "reference_n": n,
                     "reference_digest": test.digest,
                     "resize": "none",
@@ -67,16 +69,24 @@ class Reconstruction:
     def _squared_error(self, start: int, stop: int) -> Tensor:
         """Squared errors of some test images, of any shape with one entry a value."""
         context, test = self._context, self._context.data.test
-        chosen = torch.from_numpy(test.x[start:stop].copy()).to(context.device)
-        x = to_float(chosen) if chosen.dtype == torch.uint8 else chosen
+        x = self._samples(test, start, stop)
         y = None
         if isinstance(context.model, Conditional) and test.y is not None:
             y = torch.from_numpy(test.y[start:stop].copy()).to(context.device)
         with torch.no_grad():
             again = context.model.reconstruct(x, y)
             if context.data.render is not None:
-                x, again = context.data.render(x), context.data.render(again)
+                again = context.data.render(again)
+            original = (
+                x if self._shown is context.data else self._samples(self._shown.test, start, stop)
+            )
+            if self._shown.render is not None:
+                original = self._shown.render(original)
         # From [-1, 1] to [0, 1]: half the difference.
         scale = 0.5 if self._are_images else 1.0
-        error: Tensor = ((again.float() - x) * scale).square()
+        error: Tensor = ((again.float() - original) * scale).square()
         return error
+
+    def _samples(self, test: Split, start: int, stop: int) -> Tensor:
+        chosen = torch.from_numpy(test.x[start:stop].copy()).to(self._context.device)
+        return to_float(chosen) if chosen.dtype == torch.uint8 else chosen

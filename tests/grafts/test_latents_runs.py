@@ -24,7 +24,7 @@ from genbench.events import EpochDone
 from genbench.pixels import to_float
 from genbench.runner import evaluate_run, resume
 from genbench.runner.amend import amend
-from genbench.spec import RunSpec
+from genbench.spec import Part, RunSpec
 from genbench.store import Store
 
 FEW = ("g_hidden=[8]", "d_hidden=[8]")
@@ -293,3 +293,23 @@ def test_the_report_has_the_graft_and_its_command(bench, genbench, child, tmp_pa
     text = page.read_text()
     assert "gan on latents of vae" in text
     assert "genbench run gan latents" in text
+
+
+def test_reconstructions_upon_a_graft_are_compared_with_the_images_as_the_parents_are(
+    bench, parent
+):
+    child = bench.train("vae", f"latents:{parent.id}", metrics=("reconstruction",))
+    own, others = (
+        evaluate_run(
+            run_id,
+            registry=bench.registry,
+            store=bench.store,
+            access=bench.access,
+            samplers=(),
+            metrics=(Part(name="reconstruction"),),
+            device="cpu",
+        )[0].scores[0]
+        for run_id in (child.id, parent.id)
+    )
+    assert own.protocol == others.protocol
+    assert own.value > others.value > 0
