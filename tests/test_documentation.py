@@ -78,7 +78,7 @@ def test_the_readme_sets_up_with_exactly_two_commands():
     setup = [line for line in (ROOT / "README.md").read_text().splitlines() if "-m venv" in line]
     assert len(setup) == 2
     assert setup[0].endswith("genbench run vaegan digits")
-    assert setup[1].endswith("-m pytest")
+    assert setup[1].endswith("-m pytest -n auto --dist worksteal")
 
 
 def test_every_link_between_pages_leads_somewhere():
