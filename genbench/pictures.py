@@ -76,16 +76,25 @@ def default_count(data: Data) -> int:
 
 
 def reconstruction_pairs(model: Any, data: Data, device: torch.device, n: int = 32) -> Tensor:
-    """The first ``n`` test images, each followed by its reconstruction: (2n, C, H, W) uint8."""
-    x = torch.from_numpy(np.array(data.test.x[:n])).to(device)
-    x = to_float(x) if x.dtype == torch.uint8 else x
+    """The first ``n`` test images, each followed by its reconstruction: (2n, C, H, W) uint8.
+
+    Of a latent space they are the images that were encoded.
+    """
+    x, shown = _first(data, n, device), samples_data(data)
     y = None
     if isinstance(model, Conditional) and data.test.y is not None:
         y = torch.from_numpy(np.array(data.test.y[:n])).to(device)
     with torch.no_grad():
         again = model.reconstruct(x, y)
-    pairs = torch.stack([as_images(x, data), as_images(again, data)], dim=1)
+        original = x if shown is data else _first(shown, n, device)
+        pairs = torch.stack([as_images(original, shown), as_images(again, data)], dim=1)
     return pairs.flatten(0, 1)
+
+
+def _first(data: Data, n: int, device: torch.device) -> Tensor:
+    """The first test samples as floats."""
+    x = torch.from_numpy(np.array(data.test.x[:n])).to(device)
+    return to_float(x) if x.dtype == torch.uint8 else x
 
 
 def has_pictures(data: Data) -> bool:

@@ -10,8 +10,7 @@ from torch import Tensor
 from genbench.contracts import Conditional
 from genbench.latent.classes import class_name
 from genbench.latent.paths import Path, path
-from genbench.latent.spaces import LatentSpace, Rows, encoded, held_out
-from genbench.pictures import as_images
+from genbench.latent.spaces import LatentSpace, Rows, encoded, originals
 from genbench.sheet import Sheet
 
 
@@ -41,7 +40,7 @@ def between_images(
         weights = _turning(first[2], second[2], model.classes, steps)
     decoded = space.images(latents, weights)
     decoded = decoded.view(len(a), steps, *decoded.shape[1:])
-    frame = [as_images(held_out(data, rows)[0].to(device), data)[:, None] for rows in (a, b)]
+    frame = [originals(data, rows, device)[:, None] for rows in (a, b)]
     return Sheet(
         images=torch.cat((frame[0], decoded, frame[1]), dim=1).flatten(0, 1),
         columns=steps + 2,

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genbench.contracts import Conditional, Data, Generates, prior_kind
+from genbench.contracts import Conditional, Data, Generates, prior_kind, samples_data
 from genbench.pictures import as_images
 from genbench.pixels import to_float
 
@@ -148,6 +148,12 @@ def held_out(data: Data, rows: Rows, *, values: bool = True) -> tuple[Tensor, Te
         x = to_float(x) if x.dtype == torch.uint8 else x
     y = None if data.test.y is None else torch.from_numpy(np.array(data.test.y[rows], np.int64))
     return x, y
+
+
+def originals(data: Data, rows: Rows, device: torch.device) -> Tensor:
+    """Those test samples as images: of a latent space what was encoded; uint8 (n, C, H, W), CPU."""
+    shown = samples_data(data)
+    return as_images(held_out(shown, rows)[0].to(device), shown)
 
 
 def at_random(data: Data, n: int, seed: int) -> Rows:

@@ -13,7 +13,7 @@ from genbench.contracts import Conditional, DataSpec
 from genbench.errors import SamplingError
 from genbench.latent.classes import class_names
 from genbench.latent.codes import Array, view_of
-from genbench.latent.spaces import at_random, encoded, held_out
+from genbench.latent.spaces import at_random, encoded, held_out, originals
 from genbench.pictures import as_images, save_image
 from genbench.ridges import class_ridges
 from genbench.runner.picturing import Opened, at_work, need, need_images
@@ -92,11 +92,12 @@ def reconstruct_run(run_id: str, out: Path, opened: Opened, *, n: int = 32, seed
         need_images(loaded)
         need(loaded, "reconstructs", mend="genbench models says which ones do")
         model, data, device = loaded.model, loaded.data, loaded.device
-        x, y = held_out(data, at_random(data, n, seed))
+        rows = at_random(data, n, seed)
+        x, y = held_out(data, rows)
         told = y.to(device) if y is not None and isinstance(model, Conditional) else None
         with torch.no_grad():
             again = model.reconstruct(x.to(device), told)  # type: ignore[attr-defined]
-            pairs = torch.stack((as_images(x.to(device), data), as_images(again, data)), dim=1)
+            pairs = torch.stack((originals(data, rows, device), as_images(again, data)), dim=1)
     columns = 2 * min(PAIRS, len(pairs))
     save_sheet(
         Sheet(

@@ -20,6 +20,9 @@ from genbench.store import Store
 PILOT_EPOCHS = 100_000
 """A pilot is stopped long before; so many that no end and no schedule comes into it."""
 
+END_EPOCHS = 2
+"""Those of a pilot that goes on to the end: not 1, which is what a stage that only fits has."""
+
 LONG_EPOCH_S = 20.0
 """One epoch that takes so long is measure enough, warming up or not."""
 

@@ -5,7 +5,11 @@ from __future__ import annotations
 import pytest
 
 from genbench.errors import StoreError, UsageError
-from genbench.study.pace import Pace, PaceBook, Reading, check_budget
+from genbench.registry import Registry
+from genbench.resolve import Request, resolve
+from genbench.runner import data_access, run
+from genbench.store import Store
+from genbench.study.pace import END_EPOCHS, Pace, PaceBook, Reading, check_budget, read_pilot
 
 
 @pytest.mark.parametrize(
@@ -69,3 +73,26 @@ def test_paces_are_kept_for_the_threads_that_they_were_taken_at(tmp_path):
     one.path.write_text('{"abc/1": {"epoch_s": "fast"}}')
     with pytest.raises(StoreError, match="remove it"):
         one.read()
+
+
+def test_what_comes_after_a_rows_own_stage_is_seen_by_a_pilot_to_the_end(tmp_path):
+    registry = Registry.from_environment()
+    access = data_access(tmp_path, {"GENBENCH_CACHE": str(tmp_path / "cache")})
+    wish = Request(
+        model="vae-gmm",
+        dataset="digits",
+        epochs=END_EPOCHS,
+        device="cpu",
+        sets=("data.size=8", "hidden=[8]", "z_dim=2", "run.metrics=[]", "run.samplers=[]"),
+    )
+    spec = resolve(wish, registry, access, {}, tmp_path).spec
+    path = tmp_path / "runs.db"
+    with Store.open(path, mode="create") as store:
+        run_id = run(spec, registry=registry, store=store, access=access).id
+        prepared = {stage.name: stage.prepare_s for stage in store.stages(run_id)}
+    reading = read_pilot(path, END_EPOCHS)
+    assert reading is not None
+    assert len(reading.epochs) == END_EPOCHS
+    assert not reading.unseen
+    assert reading.later_s == pytest.approx(prepared["density"], abs=0.1)
+    assert reading.later_s > 0

@@ -197,5 +197,6 @@ def test_an_entry_says_what_it_holds(access, mnist_like):
     assert json.loads(entry.read_text())["train"] == {
         "shape": [40, 1, 28, 28],
         "labels": True,
+        "dtype": "uint8",
         "digest": data.train.digest,
     }
