@@ -15,6 +15,7 @@ from genbench.latent import interpolations
 from genbench.latent.classes import pair_of
 from genbench.latent.paths import Path as PathKind
 from genbench.latent.spaces import Rows, at_random, code_space, codes_of_samples, prior_space
+from genbench.runner.loading import LoadedRun
 from genbench.runner.picturing import (
     Opened,
     at_work,
@@ -24,7 +25,6 @@ from genbench.runner.picturing import (
     row_labels,
     who,
 )
-from genbench.runner.stored import LoadedRun
 from genbench.sheet import Sheet, save_sheet
 
 

@@ -80,7 +80,7 @@ class StoredRuns:
 
         Raises DataError where the run was removed, CheckpointError where its weights are damaged.
         """
-        from genbench.runner.stored import load_run
+        from genbench.runner.loading import load
 
         try:
             head = self.head(run)
@@ -90,7 +90,7 @@ class StoredRuns:
                 "decoder is gone with it; train one like it, and a new run on its latents"
             ) from None
         with self._opening() as store:
-            loaded = load_run(
+            loaded = load(
                 run, registry=self._registry, store=store, access=self._access, device="cpu"
             )
         model = loaded.model

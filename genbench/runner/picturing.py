@@ -19,8 +19,9 @@ from genbench.errors import IncompatibleError
 from genbench.latent.classes import class_of
 from genbench.pictures import has_images
 from genbench.registry import Registry
+from genbench.runner.loading import LoadedRun
 from genbench.runner.parts import ShouldStop, never, stoppable
-from genbench.runner.stored import LoadedRun, load_run
+from genbench.runner.stored import load_run
 from genbench.store import Store
 
 LACKS = {

@@ -6,15 +6,14 @@ Nothing of a stored run is changed: scores are added to it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from genbench.contracts import Conditional, Data, DataAccess, Model, Sampler
-from genbench.engine import evaluation, has_checkpoint, load_weights, resolve_device
+from genbench.contracts import Conditional, Data, DataAccess, Sampler
+from genbench.engine import evaluation
 from genbench.errors import IncompatibleError, SamplingError, UsageError
 from genbench.evaluate import (
     check_fit,
@@ -37,35 +36,22 @@ from genbench.pictures import (
 )
 from genbench.registry import Registry
 from genbench.runner.lending import with_runs
+from genbench.runner.loading import LoadedRun, load
 from genbench.runner.parts import (
     ShouldStop,
     StoppableSampler,
     build_metrics,
-    build_model,
     build_samplers,
-    load_data,
     never,
     stoppable,
 )
-from genbench.spec import Part, RunSpec
+from genbench.spec import Part
 from genbench.store import Store
-from genbench.store.records import Run
 
 BATCH = 500
 """Samples that are drawn at a time."""
 WIDEST = 16
 """Columns of a grid of several classes, at most."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class LoadedRun:
-    """A stored run, ready to sample: its model in eval mode on ``device``, and its data."""
-
-    run: Run
-    spec: RunSpec
-    model: Model
-    data: Data
-    device: torch.device
 
 
 def load_run(
@@ -80,20 +66,8 @@ def load_run(
 
     Raises UsageError for a run without a checkpoint, CheckpointError for a damaged one.
     """
-    run = store.run(run_id)
-    folder = store.folder(run.id)
-    if not has_checkpoint(folder):
-        raise UsageError(
-            f"run {run.id} ({run.status}) has no checkpoint in {folder}, so there are no weights "
-            f"to work with; genbench resume {run.id} or genbench rerun {run.id} makes them"
-        )
-    spec = RunSpec.from_json(run.spec)
-    chosen = resolve_device(device)
-    data = load_data(spec, registry, with_runs(access, registry, store))
-    model = build_model(spec, data.spec, registry)
-    load_weights(model, folder, chosen)
-    model.nets.eval()
-    return LoadedRun(run=run, spec=spec, model=model, data=data, device=chosen)
+    lent = with_runs(access, registry, store)
+    return load(run_id, registry=registry, store=store, access=lent, device=device)
 
 
 def evaluate_run(

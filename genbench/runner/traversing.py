@@ -15,6 +15,7 @@ from genbench.errors import UsageError
 from genbench.latent import traversals
 from genbench.latent.spaces import LatentSpace, at_random, code_space, encoded, prior_space
 from genbench.latent.traversals import Unit
+from genbench.runner.loading import LoadedRun
 from genbench.runner.picturing import (
     Opened,
     asked_class,
@@ -23,7 +24,6 @@ from genbench.runner.picturing import (
     need_images,
     row_labels,
 )
-from genbench.runner.stored import LoadedRun
 from genbench.sheet import Sheet, save_sheet
 
 MEASURED = 2_000

@@ -12,7 +12,7 @@ from genbench.contracts import Data, DataAccess, FinishedRuns
 from genbench.registry import Registry
 from genbench.resolve import Request, Resolved, resolve
 from genbench.runner import data_access, load_run, run, with_runs
-from genbench.runner.stored import LoadedRun
+from genbench.runner.loading import LoadedRun
 from genbench.spec import RunSpec
 from genbench.store import Store
 from genbench.store.records import Run
