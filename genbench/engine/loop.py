@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -142,15 +143,17 @@ class Trainer:
 
     def _start_stage(self, stage: Stage, sums: Mapping[str, Any]) -> StageRun:
         at = self.position
-        run = ready(
-            at.stage,
-            stage,
-            self.model,
-            self.players,
-            self.train_samples,
-            self.spec,
-            self.device,
-        )
+        # What only fits goes by the weights that will be sampled from.
+        with nullcontext() if stage.phases else self.averaging.swapped_in():
+            run = ready(
+                at.stage,
+                stage,
+                self.model,
+                self.players,
+                self.train_samples,
+                self.spec,
+                self.device,
+            )
         if sums:
             run.ledger.restore(sums)
         fresh = at.stage_epoch == 0 and at.iteration == 0

@@ -12,6 +12,7 @@ from genbench.contracts import Optimizer, Phase, Stage
 from genbench.engine import load_weights, planned_epochs
 from genbench.errors import PluginError
 from genbench.events import EpochDone, StageStarted
+from genbench.pixels import to_float
 
 
 class Moments(nn.Module):
@@ -73,6 +74,17 @@ def test_what_it_fits_is_in_the_checkpoint(tiny, tmp_path):
     load_weights(fresh, tmp_path, torch.device("cpu"))
     assert torch.equal(fresh.nets["density"].mean, run.model.nets["density"].mean)
     assert float(fresh.nets["density"].mean.abs().sum()) > 0
+
+
+def test_it_fits_the_averaged_weights_where_a_run_asks_for_them(tiny, tmp_path):
+    run = tiny.run(CodesAndTheirMean, tiny.spec(epochs=2, batch_size=4, ema=0.9), tmp_path)
+    averaged = CodesAndTheirMean()
+    load_weights(averaged, tmp_path, torch.device("cpu"))
+    x = to_float(torch.from_numpy(tiny.data().train.x.copy()))
+    with torch.no_grad():
+        means = [model.codes(x, None).mean(0) for model in (averaged, run.model)]
+    assert torch.allclose(averaged.nets["density"].mean, means[0], atol=1e-6)
+    assert not torch.allclose(averaged.nets["density"].mean, means[1], atol=1e-4)
 
 
 @pytest.mark.parametrize(
