@@ -58,7 +58,7 @@ def curves_together(store: Store, runs: Sequence[str], terms: Sequence[str] = ()
     curves: dict[str, list[Curve]] = {term: [] for term in terms or (TOTAL,)}
     for place, run_id in enumerate(runs):
         run, epochs = _told(store, run_id)
-        last = next(e.stage for e in reversed(epochs) if e.images)
+        last = next((e.stage for e in reversed(epochs) if e.images), epochs[-1].stage)
         main = [epoch for epoch in epochs if epoch.stage == last]
         for term, drawn in curves.items():
             keys = [key for key in _keys(main) if _term(key) == term]

@@ -10,7 +10,7 @@ from genbench.study.assignments import for_sampler
 from genbench.study.children import Task
 from genbench.study.file import StudyFile
 from genbench.study.outcome import Places
-from genbench.study.pace import END_EPOCHS, PILOT_EPOCHS, read_pilot
+from genbench.study.pace import PILOT_EPOCHS, read_pilot
 from genbench.study.plan import Cell, Entry, Plan
 from genbench.study.stored import Missing
 
@@ -64,13 +64,13 @@ def pilot_task(
 ) -> Task:
     """A run without scores in a store of its own, stopped once its pace is known.
 
-    ``to_the_end``: of two epochs, for the stages that come after it.
+    ``to_the_end``: of one epoch, for the stages that come after it.
     """
     store = folder / "runs.db"
     seconds = entry.seconds or 0.0
     training = [text for text in entry.sets if not text.startswith(("metric.", "sampler."))]
     arguments = [
-        *_training(plan.study, entry, END_EPOCHS if to_the_end else PILOT_EPOCHS, plan.seeds[0]),
+        *_training(plan.study, entry, 1 if to_the_end else PILOT_EPOCHS, plan.seeds[0]),
         *_each("--set", (*training, "run.metrics=[]", "run.samplers=[]")),
         *("--store", str(store)),
         *places.data_flags,

@@ -71,10 +71,13 @@ def draw(
     Of each row and data set it is the run of the first seed. Raises InterruptedRunError on a stop.
     """
     folder = folder_of(page)
-    tasks = [_task(drawing, places, folder) for drawing in _drawings(plan, places)]
+    drawings = list(_drawings(plan, places))
+    tasks = [_task(drawing, places, folder) for drawing in drawings]
     if not tasks:
         return
     folder.mkdir(parents=True, exist_ok=True)
+    for name in {drawing.name for drawing in drawings}:
+        (folder / name).unlink(missing_ok=True)  # what can't be drawn now must not seem current
     say(f"{len(tasks)} pictures")
 
     def ended(end: Ended) -> list[Task]:

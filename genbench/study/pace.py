@@ -20,9 +20,6 @@ from genbench.store import Store
 PILOT_EPOCHS = 100_000
 """A pilot is stopped long before; so many that no end and no schedule comes into it."""
 
-END_EPOCHS = 2
-"""Those of a pilot that goes on to the end: not 1, which is what a stage that only fits has."""
-
 LONG_EPOCH_S = 20.0
 """One epoch that takes so long is measure enough, warming up or not."""
 
@@ -63,13 +60,14 @@ class Pace:
 class Reading:
     """What a pilot has shown so far: seconds before its own stage, of its epochs, and after it.
 
-    ``unseen``: there are stages after it, which the pilot did not come to.
+    ``unseen``: there are stages after it, which the pilot did not come to; ``stage`` is its name.
     """
 
     earlier_s: float
     epochs: tuple[float, ...]
     later_s: float = 0.0
     unseen: bool = False
+    stage: str = ""
 
     def is_enough(self, seconds: float) -> bool:
         """Whether the pace is known, or that the earlier stages leave nothing of the budget."""
@@ -97,10 +95,10 @@ class Reading:
         )
 
 
-def read_pilot(path: Path, epochs: int = PILOT_EPOCHS) -> Reading | None:
+def read_pilot(path: Path, stage: str | None = None) -> Reading | None:
     """What the pilot in this store has shown; None before its run begins.
 
-    ``epochs`` are those that it was started with, by which its own stage is known.
+    Its own stage is the one that was given the epochs of a pilot, or is called ``stage``.
     """
     try:
         with Store.open(path, mode="read") as store:
@@ -108,11 +106,14 @@ def read_pilot(path: Path, epochs: int = PILOT_EPOCHS) -> Reading | None:
             stages, done = store.stages(run.id), store.epochs(run.id)
     except (GenbenchError, ValueError):
         return None
-    index = max(
-        (i for i, stage in enumerate(stages) if stage.epochs == epochs), default=len(stages) - 1
-    )
+    own_stages = [
+        i
+        for i, found in enumerate(stages)
+        if (found.epochs == PILOT_EPOCHS if stage is None else found.name == stage)
+    ]
+    index = own_stages[-1] if own_stages else len(stages) - 1
     own, later = stages[index], {stage.name for stage in stages[index + 1 :]}
-    spent = {stage.name: stage.prepare_s for stage in stages}
+    spent = {found.name: found.prepare_s for found in stages}
     for epoch in done:
         if epoch.stage != own.name:
             spent[epoch.stage] += epoch.train_s
@@ -121,6 +122,7 @@ def read_pilot(path: Path, epochs: int = PILOT_EPOCHS) -> Reading | None:
         epochs=tuple(epoch.train_s for epoch in done if epoch.stage == own.name),
         later_s=sum(seconds for name, seconds in spent.items() if name in later),
         unseen=bool(later) and not any(epoch.stage in later for epoch in done),
+        stage=own.name,
     )
 
 

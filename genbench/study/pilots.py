@@ -1,7 +1,7 @@
 """Pilots: runs in stores that are thrown away, from which the pace of each row is read.
 
 One is stopped as soon as the epochs of its own stage have been seen. Where stages come after that
-one, a second pilot, of two epochs, goes on to the end to see what those take.
+one, a second pilot, of one epoch, goes on to the end to see what those take.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from genbench.study.children import Ended, Task
 from genbench.study.commands import pilot_task
 from genbench.study.outcome import Places
-from genbench.study.pace import END_EPOCHS, Reading, read_pilot
+from genbench.study.pace import Reading, read_pilot
 from genbench.study.plan import Entry, Plan
 
 STORE = "runs.db"
@@ -40,7 +40,8 @@ class Pilots:
         """Read a pilot that has ended; return the one that is to follow it, if any."""
         if end.task in self.second:
             entry, before = self.second[end.task]
-            self.told(entry, _joined(before, read_pilot(self._store(entry, True), END_EPOCHS)), end)
+            rest = read_pilot(self._store(entry, True), before.stage)
+            self.told(entry, _joined(before, rest), end)
             return []
         entry = self.first[end.task]
         reading = read_pilot(self._store(entry, False))

@@ -114,7 +114,8 @@ class _Work:
         paces = self.book.read()
         for entry in self.plan.entries:
             if entry.seconds is not None and entry.pace_key in paces:
-                check_budget(entry.title, paces[entry.pace_key].earlier_s, entry.seconds)
+                pace = paces[entry.pace_key]
+                check_budget(entry.title, pace.earlier_s + pace.later_s, entry.seconds)
         wanted = {
             entry.pace_key: entry
             for entry in self.plan.entries

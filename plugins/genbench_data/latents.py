@@ -113,10 +113,12 @@ class Latents:
             y = _labels(split, start, classes)
             # An augmentation draws from the global generators, which are not ours to move.
             with torch.no_grad(), torch.random.fork_rng(devices=[]):
-                torch.manual_seed(seed + start)
+                # Not torch.manual_seed, which moves the generators of all devices.
+                torch.default_generator.manual_seed(seed + start)
                 mean, logvar = model.encode(x if augment is None else augment(x), y)
                 code = self._code(mean.float(), logvar.float(), noise)
-                yield (code if y is None else with_labels(code, y, classes or 0)).numpy()
+            # Outside: whoever takes the portions keeps its own generators and gradients.
+            yield (code if y is None else with_labels(code, y, classes or 0)).numpy()
 
     def _code(self, mean: Tensor, logvar: Tensor, noise: torch.Generator) -> Tensor:
         if self.settings.draw == "mean":

@@ -22,7 +22,8 @@ are all that samples from the prior are told by), and in a KL that weighs more a
 All are per image: squares and the KL are summed, and averaged over the batch. The fake samples of a
 minibatch have its real ones' labels. E and G share an optimizer: L_KL doesn't depend on G, nor L_GD
 and L_GC on E, so the gradient of the sum is each one's own, in one pass backward where two
-optimizers would take two.
+optimizers would take two. (With ``batch_norm`` they do, as far as the samples of a minibatch share
+its statistics.)
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genbench import Batch, DataSpec, Optimizer, Phase, Stage, Terms
+from genbench import MONITOR, Batch, DataSpec, Optimizer, Phase, Stage, Terms
 from genbench_hybrid.cvae_gan_settings import CVAEGANSettings
 from genbench_nets.adversarial_networks import Player
 from genbench_nets.coders import coders
@@ -74,10 +75,14 @@ class CVAEGAN:
         )
 
     def optimizers(self) -> Mapping[str, Optimizer]:
-        """An Adam for encoder and generator, one for D, one for C."""
+        """An Adam for encoder and generator, one for D, one for C.
+
+        The means have no weights, but are named so that the engine puts them in training mode.
+        """
         s, betas = self.settings, (self.settings.beta1, 0.999)
+        made = ("encoder", "generator", "d_means", "c_means")
         return {
-            "g": Optimizer(nets=("encoder", "generator"), lr=s.lr, betas=betas),
+            "g": Optimizer(nets=made, lr=s.lr, betas=betas),
             "d": Optimizer(nets=("discriminator",), lr=s.d_lr, betas=betas),
             "c": Optimizer(nets=("classifier",), lr=s.c_lr, betas=betas),
         }
@@ -90,7 +95,10 @@ class CVAEGAN:
     # --- training
 
     def loss(self, batch: Batch) -> Terms:
-        """The terms of all players; the engine gives each one the gradient of its own."""
+        """The terms of all players; the engine gives each one the gradient of its own.
+
+        KL and pixels are recorded without their weights too.
+        """
         x, y = batch.x, needed(batch.y)
         mean, logvar = self.encode(x, y)
         codes = torch.cat((sample_posterior(mean, logvar), self.prior(len(x)).to(mean.dtype)))
@@ -99,14 +107,14 @@ class CVAEGAN:
         d_features, c_features = self._d.features(seen), self._c.features(seen)
         again, _ = made.chunk(2)
         kl_weight = self.settings.kl_weight * label_first(batch, self.settings.label_first)
+        kl, pairs = kl_to_normal(mean, logvar), self._pairs(x, again, d_features, c_features)
+        verdicts = self._verdicts(d_features)
+        bare = {"kl": kl, "pixels": pairs["pixels"] / self.settings.reconstruction_weight}
         return {
-            "g": {
-                "kl": kl_weight * kl_to_normal(mean, logvar),
-                **self._pairs(x, again, d_features, c_features),
-                **self._means(d_features, c_features, y),
-            },
-            **self._verdicts(d_features),
+            "g": {"kl": kl_weight * kl, **pairs, **self._means(d_features, c_features, y)},
+            "d": verdicts["d"],
             "c": {"cross_entropy": self._cross_entropy(c_features.chunk(3)[0], y)},
+            MONITOR: {**verdicts[MONITOR], **bare},
         }
 
     def _pairs(

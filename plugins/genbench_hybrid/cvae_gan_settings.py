@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from genbench import DataSpec, Preset, Training
+from genbench import DataSpec, IncompatibleError, Preset, Training
 from genbench_nets.coder_settings import CoderSettings
 from genbench_nets.labelled import check_labelled
 
@@ -74,6 +74,11 @@ class CVAEGANSettings(CoderSettings):
         """Labels are there, and the networks fit the shape."""
         check_labelled(data, "cvae-gan", instead="vaegan")
         self.check_shape(data, "cvae-gan")
+        if self.network == "conv" and data.shape[1] >> len(self.judge_channels) == 0:
+            raise IncompatibleError(
+                f"{len(self.judge_channels)} judge_channels halve '{data.name}', {data.shape}, to "
+                "nothing; set fewer"
+            )
 
 
 PRESETS = (

@@ -18,15 +18,23 @@ from genbench import Conditional, MetricContext, UsageError, prior_kind, to_floa
 
 @dataclass(frozen=True, kw_only=True)
 class Posterior:
-    """Samples (b, *shape) as floats, q(z|x) = N(mean, exp(logvar)), each (b, z_dim)."""
+    """Samples (b, *shape) as floats, q(z|x) = N(mean, exp(logvar)), each (b, values).
+
+    A grid of codes is flattened; ``code`` is its shape, without the batch.
+    """
 
     x: Tensor
     y: Tensor | None
     mean: Tensor
     logvar: Tensor
+    code: tuple[int, ...]
 
     def log_likelihood(self, model: Any, z: Tensor, *, copies: int = 1) -> Tensor:
-        """log p(x|z), (b * copies,), for ``copies`` latents of each sample, one after the other."""
+        """log p(x|z), (b * copies,), for ``copies`` latents of each sample, one after the other.
+
+        z is (b * copies, values).
+        """
+        z = z.view(len(z), *self.code)
         x = self.x.repeat_interleave(copies, dim=0) if copies > 1 else self.x
         if self.y is None:
             found: Tensor = model.log_likelihood(x, z)
@@ -46,7 +54,13 @@ def posteriors(context: MetricContext, n: int, size: int) -> Iterator[Posterior]
         x = to_float(x) if x.dtype == torch.uint8 else x
         y = None if labels is None else torch.from_numpy(np.array(labels[rows])).to(x.device)
         mean, logvar = model.encode(x, y)
-        yield Posterior(x=x, y=y, mean=mean.float(), logvar=logvar.float())
+        yield Posterior(
+            x=x,
+            y=y,
+            mean=mean.float().flatten(1),
+            logvar=logvar.float().flatten(1),
+            code=tuple(mean.shape[1:]),
+        )
 
 
 def check_likelihood(metric: str, context: MetricContext) -> None:

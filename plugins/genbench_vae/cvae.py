@@ -19,7 +19,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from genbench import Batch, DataSpec, Optimizer, Phase, Stage, Terms, UsageError
+from genbench import MONITOR, Batch, DataSpec, Optimizer, Phase, Stage, Terms, UsageError
 from genbench_nets.coders import coders
 from genbench_nets.elbo import (
     bernoulli_log_likelihood,
@@ -58,10 +58,14 @@ class CVAE:
         return (Stage(name="train", phases=(phase,), validate=self.validate),)
 
     def loss(self, batch: Batch) -> Terms:
-        """Reconstruction and weighted KL, in nats per image where the likelihood is one."""
+        """Reconstruction and weighted KL, in nats per image where the likelihood is one.
+
+        The KL is recorded without its weight too.
+        """
         reconstruction, kl = self._parts(batch)
         weight = self.settings.beta * label_first(batch, self.settings.label_first)
-        return {"vae": {"reconstruction": reconstruction, "kl": weight * kl}}
+        terms = {"reconstruction": reconstruction, "kl": weight * kl}
+        return {"vae": terms, MONITOR: {"kl": kl}}
 
     def validate(self, batch: Batch) -> Mapping[str, Tensor]:
         """The bound of one sample and its parts, the KL unweighted."""

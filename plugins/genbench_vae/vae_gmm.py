@@ -15,7 +15,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from genbench import Batch, DataSpec, Optimizer, Phase, Schedule, Stage, Terms
+from genbench import MONITOR, Batch, DataSpec, Optimizer, Phase, Schedule, Stage, Terms
 from genbench_nets.coders import coders
 from genbench_nets.elbo import kl_to_normal, sample_posterior
 from genbench_nets.ex_post import ExPostDensity
@@ -57,9 +57,10 @@ class VAEGMM:
         return (train, self._density.stage(self.codes))
 
     def loss(self, batch: Batch) -> Terms:
-        """Reconstruction and weighted KL, per image."""
+        """Reconstruction and weighted KL, per image; the KL is recorded without its weight too."""
         reconstruction, kl = self._parts(batch.x)
-        return {"vae": {"reconstruction": reconstruction, "kl": self.settings.beta * kl}}
+        terms = {"reconstruction": reconstruction, "kl": self.settings.beta * kl}
+        return {"vae": terms, MONITOR: {"kl": kl}}
 
     def validate(self, batch: Batch) -> Mapping[str, Tensor]:
         """The same on the test split, the KL unweighted."""

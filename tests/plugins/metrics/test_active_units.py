@@ -30,9 +30,17 @@ def points(n: int = 4000) -> Data:
     return Data(spec=DataSpec(name="units", shape=(len(SPREADS),)), train=split, test=split)
 
 
-def count(context, **settings) -> tuple[float, str]:
+class OnAGrid(PartlyCollapsed):
+    """The same six units as a grid (1, 2, 3)."""
+
+    def encode(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        mean, logvar = super().encode(x)
+        return mean.view(-1, 1, 2, 3), logvar.view(-1, 1, 2, 3)
+
+
+def count(context, model: type = PartlyCollapsed, **settings) -> tuple[float, str]:
     metric = ActiveUnits(ActiveUnitsSettings(**settings))
-    metric.begin(context(model=PartlyCollapsed(), data=points()))
+    metric.begin(context(model=model(), data=points()))
     (score,) = metric.result()
     assert score.protocol["threshold"] == settings.get("threshold", 0.01)
     return score.value, score.note
@@ -40,6 +48,10 @@ def count(context, **settings) -> tuple[float, str]:
 
 def test_units_whose_mean_varies_by_more_than_a_hundredth_are_active(context):
     assert count(context) == (3.0, "of 6")
+
+
+def test_each_value_of_a_grid_is_a_unit(context):
+    assert count(context, OnAGrid) == (3.0, "of 6")
 
 
 @pytest.mark.parametrize(("threshold", "active"), [(0.0, 4), (0.2, 2), (0.9, 1), (2.0, 0)])

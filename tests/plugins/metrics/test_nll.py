@@ -205,6 +205,28 @@ def test_elbo_is_reconstruction_less_divergence_and_short_of_the_likelihood_by_q
     assert found["elbo_kl"] == pytest.approx(float(divergence), rel=1e-5)
 
 
+class OnAGrid(LinearGaussian):
+    """The same model, whose code is a grid (1, 1, 2)."""
+
+    def encode(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        mean, logvar = super().encode(x)
+        return mean.view(-1, 1, 1, LATENTS), logvar.reshape(-1, 1, 1, LATENTS)
+
+    def log_likelihood(self, x: Tensor, z: Tensor, y: Tensor | None = None) -> Tensor:
+        assert z.shape[1:] == (1, 1, LATENTS)
+        return super().log_likelihood(x, z.flatten(1))
+
+
+def test_a_grid_of_codes_scores_as_the_vector_of_its_values(context):
+    vector, grid = LinearGaussian(off=0.5), OnAGrid(off=0.5)
+    data = points(vector)
+    assert nll(context, grid, data, k=7).value == nll(context, vector, data, k=7).value
+    of_grid, of_vector = (elbo(context, model, data, samples=3) for model in (grid, vector))
+    assert {name: score.value for name, score in of_grid.items()} == {
+        name: score.value for name, score in of_vector.items()
+    }
+
+
 def test_memory_for_latents_is_bounded_whatever_k(context, monkeypatch):
     seen = []
     model = LinearGaussian(off=0.5)

@@ -8,7 +8,16 @@ from typing import Any
 import pytest
 import torch
 
-from genbench import Data, DataAccess, DataSpec, MetricContext, Score, to_uint8
+from genbench import (
+    Batch,
+    Data,
+    DataAccess,
+    DataSpec,
+    MetricContext,
+    Score,
+    to_float,
+    to_uint8,
+)
 from genbench.registry import Registry
 from genbench.settings import validate
 
@@ -42,20 +51,37 @@ def digits_data(plugins, tmp_path_factory) -> Data:
 
 @pytest.fixture
 def learns(make, digits_data, tmp_path) -> Callable[..., Any]:
-    """``learns(name, epochs=..., **settings)`` -> fd_clf untrained and trained, and the model."""
+    """``learns(name, epochs=..., **settings)`` -> fd_clf untrained and trained, and the model.
+
+    Where the model validates, what it reports of the test split has fallen too: the error of pixels
+    where there is one, as features move with the network that they are taken in, else the loss.
+    """
     from genbench.engine import seed_everything, train
     from genbench.spec import RunSpec
 
     def learn(name: str, *, epochs: int, batch_size: int = 50, **values: Any) -> Any:
         seed_everything(0)
         model = make(name, digits_data.spec, **values)
-        untrained = fd_clf(model, digits_data)
+        untrained, at_first = fd_clf(model, digits_data), validated(model)
         model.nets.train()
         spec = RunSpec(model=name, dataset="digits", epochs=epochs, batch_size=batch_size)
         train(model, digits_data, spec, device=CPU, folder=tmp_path, emit=lambda event: None)
-        trained = fd_clf(model, digits_data)
-        print(f"{name}: fd_clf {untrained:.0f} -> {trained:.0f}")
+        trained, at_last = fd_clf(model, digits_data), validated(model)
+        print(f"{name}: fd_clf {untrained:.0f} -> {trained:.0f}, test {at_first} -> {at_last}")
+        assert at_first is None or at_last < 0.9 * at_first
         return untrained, trained, model
+
+    def validated(model: Any) -> float | None:
+        stage = next((stage for stage in model.stages() if stage.validate is not None), None)
+        if stage is None:
+            return None
+        test = digits_data.test
+        batch = Batch(x=to_float(torch.tensor(test.x)), y=torch.tensor(test.y))
+        model.nets.eval()
+        torch.manual_seed(0)
+        with torch.no_grad():
+            told = stage.validate(batch)
+        return float(told.get("pixels", told["loss"]))
 
     def fd_clf(model: Any, data: Data) -> float:
         from genbench_metrics.fd_clf import FdClf

@@ -113,6 +113,19 @@ def test_the_moments_of_the_implicit_posterior_are_those_of_its_draws(make):
     assert torch.equal(model.encode(x)[0], mean)
 
 
+def test_under_autocast_the_moments_stay_in_float32(make):
+    torch.manual_seed(0)
+    encoder = make("avb", DATA, **SMALL).nets["encoder"]
+    first, others = torch.randn(6, 2), torch.randn(6, 4, 2)
+    v = encoder._weights(encoder.draws)
+    expected = torch.stack([(v * a).sum(1).var(0) for a in others]).log()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        encoder._weights = lambda eps: v
+        _, logvar = encoder._moments(first, others)
+    assert logvar.dtype == torch.float32
+    assert torch.allclose(logvar, expected, atol=1e-4)
+
+
 def test_grids_of_codes_are_refused():
     with pytest.raises(ValidationError, match="set code=vector"):
         AVBSettings(network="conv", code="spatial")

@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch.nn.functional import one_hot
 
-from genbench import Batch, Conditional, DataSpec, IncompatibleError, UsageError
+from genbench import MONITOR, Batch, Conditional, DataSpec, IncompatibleError, UsageError
+from genbench.engine import train
+from genbench.spec import RunSpec
 from genbench.testing import check_model, small_data
 from genbench_hybrid.cvae_gan_settings import CVAEGANSettings
 from genbench_nets.feature_matching import (
@@ -15,6 +17,7 @@ from genbench_nets.feature_matching import (
     means_distance,
     pair_distance,
 )
+from genbench_nets.label_first import DEAR
 
 IMAGES = DataSpec(name="images", shape=(1, 28, 28), classes=10, train=1000, test=100)
 SMALL = {"network": "mlp", "z_dim": 6, "hidden": (64,), "judge_hidden": (48, 32)}
@@ -53,6 +56,11 @@ def test_cvae_gan_keeps_the_contract(shape, settings):
 def test_unlabelled_data_is_refused_in_one_sentence(make):
     with pytest.raises(IncompatibleError, match="cvae-gan needs labels, and 'faces' has none"):
         make("cvae-gan", DataSpec(name="faces", shape=(3, 32, 32)))
+
+
+def test_judges_that_halve_the_image_to_nothing_are_refused(make):
+    with pytest.raises(IncompatibleError, match=r"5 judge_channels halve 'images'.*set fewer"):
+        make("cvae-gan", IMAGES, **{**CONV, "judge_channels": (4,) * 5})
 
 
 def test_without_a_label_it_says_what_it_needs(make):
@@ -143,6 +151,19 @@ def test_running_means_have_the_gradient_of_the_minibatchs_means():
     assert fake.grad.flatten().tolist() == [0.25] * 4
 
 
+def test_running_means_move_while_the_engine_trains(make, tmp_path):
+    data = small_data((1, 8, 8))
+    model = make("cvae-gan", data.spec, **SMALL, means_decay=0.9)
+    spec = RunSpec(model="cvae-gan", dataset="small", epochs=2, batch_size=16)
+    cpu = torch.device("cpu")
+    train(model, data, spec, device=cpu, folder=tmp_path, emit=lambda event: None)
+    steps = 2 * (data.spec.train // 16)
+    for side in (model.nets["d_means"].real, model.nets["d_means"].fake):
+        assert side.seen.tolist() == [steps]
+        assert float(side.average.abs().sum()) > 0
+    assert float(model.nets["c_means"].fake.seen.min()) > 0
+
+
 # --- whose loss is whose
 
 
@@ -194,6 +215,7 @@ def test_the_engine_gives_each_player_the_gradient_of_its_own_loss_alone(make):
         net: gradients(model, sum(terms[owner].values()), net)
         for owner, settings in model.optimizers().items()
         for net in settings.nets
+        if list(model.nets[net].parameters())
     }
     players = build_players(model, clip_norm=None)
     seed_everything(3)
@@ -212,6 +234,15 @@ def test_the_kl_is_per_image_and_a_sum_over_dimensions(make):
     by_hand = 0.5 * (mean**2 + logvar.exp() - 1 - logvar).sum(1).mean()
     for given in (one, two):
         assert torch.allclose(model.loss(given)["g"]["kl"], by_hand, rtol=1e-4)
+
+
+def test_training_records_kl_and_pixels_without_their_weights(make):
+    model = make("cvae-gan", IMAGES, **SMALL, reconstruction_weight=4.0)
+    terms, validated = model.loss(batch()), model.validate(batch())
+    assert torch.allclose(terms["g"]["kl"], 3 * DEAR * terms[MONITOR]["kl"])
+    assert torch.allclose(terms["g"]["pixels"], 4 * terms[MONITOR]["pixels"])
+    assert torch.allclose(terms[MONITOR]["kl"], validated["kl"])
+    assert {"d_real", "d_fake", "d_accuracy"} < set(terms[MONITOR])
 
 
 def test_the_discriminator_sees_reconstructions_only_where_it_is_asked_to(make):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from genbench import Batch, DataSpec, IncompatibleError
+from genbench import MONITOR, Batch, DataSpec, IncompatibleError
 from genbench.testing import check_model, small_data
 from genbench_vae.vae_gmm_settings import VAEGMMSettings
 
@@ -45,6 +45,13 @@ def test_with_beta_1_the_loss_is_that_of_the_plain_vae(make):
         found.append(one.loss(batch)["vae"])
     assert found[0].keys() == found[1].keys()
     assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
+
+
+def test_training_records_the_kl_as_validation_does_without_its_weight(make):
+    model, batch = make("vae-gmm", IMAGES, **SMALL), Batch(x=torch.rand(5, 1, 8, 8) * 2 - 1)
+    terms = model.loss(batch)
+    assert torch.allclose(terms["vae"]["kl"], 0.05 * terms[MONITOR]["kl"])
+    assert torch.allclose(terms[MONITOR]["kl"], model.validate(batch)["kl"])
 
 
 def test_the_mixture_is_fitted_to_draws_of_the_posterior_or_to_its_means(make):
