@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field
 
@@ -25,6 +25,12 @@ class AutoencoderSettings(ExPostSettings):
         "cosine", description="the learning rate over the steps"
     )
     lr_final: float = Field(0.02, ge=0, le=1, description="its last share (linear, cosine)")
+
+    def fitted(self, data: DataSpec) -> Self:
+        """On the codes of another model, the squared error where no loss was asked for."""
+        if data.latent and "loss" not in self.model_fields_set:
+            return self.model_copy(update={"loss": "mse"})
+        return self
 
     def check_autoencoder(self, data: DataSpec, model: str) -> None:
         """Raise IncompatibleError, which calls the model ``model``, where the data doesn't fit."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from math import prod
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from genbench import DataSpec
 from genbench_nets.autoencoder_settings import AutoencoderSettings
@@ -28,6 +28,15 @@ class CAESettings(AutoencoderSettings):
         description="that norm: exact (a backward pass for each value of the code), an unbiased "
         f"estimate (one pass), or auto (exact for codes of {SMALL} values at most)",
     )
+
+    @model_validator(mode="after")
+    def _each_code_is_its_own_images(self) -> Self:
+        if self.batch_norm:
+            raise ValueError(
+                "batch_norm=true makes a code depend on the other images of its minibatch, and the "
+                "penalty is on the Jacobian of one; set batch_norm=false, or use ae"
+            )
+        return self
 
     def directions(self, data: DataSpec) -> int | None:
         """Random directions of the estimate; None where it is exact."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field
 
@@ -34,6 +34,12 @@ class VAEGMMSettings(ExPostSettings):
         "cosine", description="the learning rate over the steps"
     )
     lr_final: float = Field(0.02, ge=0, le=1, description="its last share (linear, cosine)")
+
+    def fitted(self, data: DataSpec) -> Self:
+        """On the codes of another model, the squared error where no likelihood was asked for."""
+        if data.latent and "likelihood" not in self.model_fields_set:
+            return self.model_copy(update={"likelihood": "mse"})
+        return self
 
     def check(self, data: DataSpec) -> None:
         """Any shape by the mlp; points by squared error; codes that a mixture can be fitted to."""

@@ -68,6 +68,15 @@ def test_a_vae_on_latents_takes_a_gaussian_likelihood_where_none_is_named(bench,
     assert bench.plan("vae", "digits").spec.model_settings["likelihood"] == "bernoulli"
 
 
+@pytest.mark.parametrize("model", ["ae", "dae", "cae", "vae-gmm"])
+def test_an_autoencoder_trains_on_latents_by_squared_error_where_no_loss_is_named(
+    bench, parent, model
+):
+    sets = ("z_dim=2", "hidden=[8]", "components=2")
+    child = bench.train(model, f"latents:{parent.id}", *sets, epochs=1, epoch_images=200)
+    assert "mse" in bench.load(child.id).spec.model_settings.values()
+
+
 def test_default_metrics_are_those_of_the_images_that_come_out(bench, parent):
     plan = bench.plan("gan", f"latents:{parent.id}", metrics=())
     assert [metric.name for metric in plan.spec.metrics] == ["fd_clf", "fd_pixel"]

@@ -120,3 +120,8 @@ def test_the_cae_learns_digits_and_its_code_moves_less_than_the_aes(learns, digi
         assert trained < 0.5 * untrained
         norms.append(float(contraction(model.nets["encoder"], x, relative=True).detach()))
     assert norms[1] < 0.7 * norms[0]
+
+
+def test_batch_normalisation_is_refused_for_a_code_is_then_not_of_one_image():
+    with pytest.raises(ValueError, match="set batch_norm=false"):
+        CAESettings(network="conv", batch_norm=True)
