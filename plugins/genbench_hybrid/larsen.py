@@ -88,9 +88,9 @@ class LarsenVAEGAN:
         features = self.discriminator.features(seen, None if y is None else torch.cat((y, y, y)))
         scores = self.discriminator.head(features).squeeze(1)
         real, *fakes = scores.chunk(3)
-        distance = feature_error(*features.chunk(3)[:2])
+        distance, kl = feature_error(*features.chunk(3)[:2]), kl_to_normal(mean, logvar)
         return {
-            "encoder": {"kl": s.beta * kl_to_normal(mean, logvar), "features": distance},
+            "encoder": {"kl": s.beta * kl, "features": distance},
             "decoder": {
                 "features": s.gamma * distance,
                 "reconstructed": generator_loss(fakes[0], s.adversarial),
@@ -101,11 +101,11 @@ class LarsenVAEGAN:
                 "reconstructed": fake_loss(fakes[0]),
                 "generated": fake_loss(fakes[1]),
             },
-            MONITOR: monitors(real, torch.cat(fakes), logits=True),
+            MONITOR: {**monitors(real, torch.cat(fakes), logits=True), "kl": kl},
         }
 
     def validate(self, batch: Batch) -> Mapping[str, Tensor]:
-        """The encoder's loss and its parts on the test split, and the squared error of pixels.
+        """The encoder's loss on the test split, its parts unweighted, and the squared pixel error.
 
         The features are those of the present discriminator, so their error also moves with it;
         ``pixels``, summed over an image in [-1, 1], is on one scale throughout.
@@ -113,11 +113,12 @@ class LarsenVAEGAN:
         x, y = batch.x, self._labels(batch.y)
         mean, logvar = self.encode(x, y)
         reconstructed = self.decode(sample_posterior(mean, logvar), y)
-        kl = self.settings.beta * kl_to_normal(mean, logvar)
+        kl = kl_to_normal(mean, logvar)
         real, fake = (self.discriminator.features(h, y) for h in (x, reconstructed))
         distance = feature_error(real, fake)
         pixels = (reconstructed - x).square().sum() / len(x)
-        return {"loss": kl + distance, "kl": kl, "features": distance, "pixels": pixels}
+        loss = self.settings.beta * kl + distance
+        return {"loss": loss, "kl": kl, "features": distance, "pixels": pixels}
 
     def _labels(self, y: Tensor | None) -> Tensor | None:
         return needed(y) if self.settings.conditional else None
