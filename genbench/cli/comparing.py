@@ -192,11 +192,14 @@ def report(
         selection = Selection(
             dataset=dataset, tag=tag, baseline=meant, runs=tuple(runs or ()), limit=limit
         )
-        page = render(gather(opened, selection, Question(baseline=meant)))
+        gathered = gather(opened, selection, Question(baseline=meant))
+        page = render(gathered)
     write_page(page, out)
     if json:
         print_json({"report": str(out.resolve()), "bytes": len(page.encode())})
         return
     print(out)
+    for name, count in gathered.hidden.items():
+        say(f"note: {name}: {count} more experiments (--limit)")
     if SESSION.verbosity > 0:
         say(f"{len(page.encode()) / 1e6:.1f} MB")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from genbench.compare.experiments import Contender, Measure, Scored, StageCost, Trial
 from genbench.compare.rows import SORTS, Column, Question, Row, Table
+from genbench.compare.samplers import sampler_titles
 from genbench.compare.selection import Selected, Selection, baseline_of, select
 from genbench.compare.table import tabulate
 from genbench.compare.trials import reached, sampler_label
@@ -27,6 +28,7 @@ __all__ = [
     "baseline_of",
     "reached",
     "sampler_label",
+    "sampler_titles",
     "select",
     "tabulate",
 ]

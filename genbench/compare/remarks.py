@@ -7,37 +7,48 @@ from typing import Any
 
 from genbench.compare.experiments import Contender, scores_of
 from genbench.compare.rows import Column, Row
+from genbench.compare.samplers import sampler_titles
 
 NAMED = 3
 """Rows that a sentence names; the others are counted."""
+
+OF_THE_DATA = frozenset(("reference", "reference_digest"))
+"""What a model's own data decide of a protocol: no other evaluation changes it."""
 
 
 def protocol_warnings(rows: Sequence[Contender], columns: Sequence[Column]) -> Iterator[str]:
     """A sentence for each metric and each other way in which all values of some rows were taken."""
     for column in columns:
-        others: dict[str, list[Contender]] = {}
+        others: dict[tuple[str, bool], list[Contender]] = {}
         for row in rows:
             scores = [s for t in row.trials for s in scores_of(t, row) if s.metric == column.metric]
             if scores and all(s.protocol_hash != column.protocol_hash for s in scores):
-                difference = protocol_difference(scores[-1].protocol, column.protocol)
-                others.setdefault(difference, []).append(row)
-        for difference, found in others.items():
+                given = scores[-1].protocol
+                own_data = set(differing(given, column.protocol)) <= OF_THE_DATA
+                difference = protocol_difference(given, column.protocol)
+                others.setdefault((difference, own_data), []).append(row)
+        for (difference, own_data), found in others.items():
+            run = found[0].first.run
+            mend = "it is of other data" if own_data else f"genbench evaluate {run} takes it anew"
             yield (
                 f"{listed([row.title for row in found])}: {column.metric} was taken under another "
-                f"protocol ({difference}) and is not compared; genbench evaluate "
-                f"{found[0].first.run} takes it anew"
+                f"protocol ({difference}) and is not compared; {mend}"
             )
 
 
 def protocol_difference(given: Mapping[str, Any], ranked: Mapping[str, Any]) -> str:
     """'n 1000, not 10000; weights 3fa1, not 90bc': what differs in two protocols."""
-    keys = [*ranked, *(key for key in given if key not in ranked)]
     parts = [
         f"{key} {_brief(given.get(key))}, not {_brief(ranked.get(key))}"
-        for key in keys
-        if given.get(key) != ranked.get(key)
+        for key in differing(given, ranked)
     ]
     return "; ".join(parts) or "an unnamed difference"
+
+
+def differing(given: Mapping[str, Any], ranked: Mapping[str, Any]) -> list[str]:
+    """The keys in which two protocols differ."""
+    keys = [*ranked, *(key for key in given if key not in ranked)]
+    return [key for key in keys if given.get(key) != ranked.get(key)]
 
 
 def _brief(value: Any) -> str:
@@ -76,7 +87,8 @@ def _namer(rows: Sequence[Row]) -> Callable[[Contender], str]:
     """Rows by their title, and by their sampler too where one model stands there with several."""
     if len({row.contender.sampler for row in rows if row.contender.sampler}) < 2:
         return lambda contender: contender.title
-    return lambda contender: f"{contender.title} ({contender.sampler})"
+    titles = sampler_titles(row.contender.sampler for row in rows)
+    return lambda contender: f"{contender.title} ({titles[contender.sampler]})"
 
 
 def _overlaps(row: Row, best: Contender, column: Column) -> bool:

@@ -11,7 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from genbench.compare.experiments import (
     Contender,
@@ -80,12 +80,16 @@ def _machine(trial: Trial) -> str:
 
 
 def _columns(rows: Sequence[Contender], asked: Sequence[str]) -> tuple[Column, ...]:
-    """The metrics, those that most rows have first, each under the protocol that most rows have."""
+    """The metrics, those that most rows have first, each under the protocol that most rows have.
+
+    One that a model on the data themselves was scored by goes before one of latents alone: nats of
+    codes must not stand for nats of pixels.
+    """
     rows_with: Counter[str] = Counter()
-    by_metric: dict[str, dict[str, list[tuple[str, Scored]]]] = {}
+    by_metric: dict[str, dict[str, list[_Found]]] = {}
     for row in rows:
         seen = {
-            (score.metric, score.protocol_hash): (trial.created_at, score)
+            (score.metric, score.protocol_hash): _Found(trial, score)
             for trial in row.trials
             for score in scores_of(trial, row)
         }
@@ -97,7 +101,7 @@ def _columns(rows: Sequence[Contender], asked: Sequence[str]) -> tuple[Column, .
     for metric in order:
         if metric in by_metric:
             taken = max(by_metric[metric].values(), key=_weight)
-            _, score = max(taken, key=lambda found: found[0])
+            score = max(taken, key=lambda found: found.trial.created_at).score
             columns.append(
                 Column(
                     metric=metric,
@@ -111,9 +115,17 @@ def _columns(rows: Sequence[Contender], asked: Sequence[str]) -> tuple[Column, .
     return tuple(columns)
 
 
-def _weight(found: Sequence[tuple[str, Scored]]) -> tuple[int, str]:
+class _Found(NamedTuple):
+    """A score and the run that it is of."""
+
+    trial: Trial
+    score: Scored
+
+
+def _weight(found: Sequence[_Found]) -> tuple[bool, int, str]:
     """A protocol that more rows have wins; among equals, that of the newest run."""
-    return len(found), max(created for created, _ in found)
+    on_data = any(not one.trial.lenders for one in found)
+    return on_data, len(found), max(one.trial.created_at for one in found)
 
 
 def _with_scores(row: Contender, columns: Sequence[Column]) -> Contender:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from genbench.compare import Column, Contender, Measure, Row, Table
+from genbench.compare import Column, Contender, Measure, Row, Table, sampler_titles
 from genbench.numbers import number, plus_minus
 
 ARROWS = {"min": "↓", "max": "↑"}
@@ -62,7 +62,8 @@ def _columns(table: Table) -> Iterator[tuple[Heading, list[Cell]]]:
     )
     if len({contender.sampler for contender in people if contender.sampler}) > 1:
         about = "how samples were drawn for the scores"
-        cells = [Cell(text=contender.sampler) for contender in people]
+        titles = sampler_titles(contender.sampler for contender in people)
+        cells = [Cell(text=titles[contender.sampler]) for contender in people]
         yield Heading(text="sampler", about=about, numeric=False), cells
     about = "runs of this experiment"
     yield Heading(text="seeds", about=about), [Cell(text=str(len(c.trials))) for c in people]

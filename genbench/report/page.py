@@ -79,6 +79,11 @@ def _masthead(report: Report, title: str) -> str:
         f"{escape(devices)}. Scores are means over seeds with their standard deviation; each says "
         "how it was taken."
     )
+    for dataset, count in report.hidden.items():
+        dek += (
+            f" Of {escape(dataset)} {_count(count, 'more experiment')} are not shown here "
+            "(<code>--limit</code>)."
+        )
     links = [(f"#{_anchor(i)}", escape(_name(table))) for i, table in enumerate(tables)]
     links += [("#protocols", "How scores were taken"), ("#environment", "Environment")]
     links.append(("#commands", "Run it again"))

@@ -92,8 +92,8 @@ class FigureEntry(Settings):
     together: bool = Field(
         default=False, description="one picture of all rows of a data set (curves)"
     )
-    options: dict[str, bool | int | float | str] = Field(
-        default_factory=dict, description="flags of the command: true, or a value"
+    options: dict[str, bool | int | float | str | list[int | float | str]] = Field(
+        default_factory=dict, description="flags of the command: true, a value, or a list of them"
     )
 
     def shows(self, row: str) -> bool:
@@ -104,10 +104,11 @@ class FigureEntry(Settings):
     def flags(self) -> tuple[str, ...]:
         """The options as words of a command line."""
         words: list[str] = []
-        for name, value in self.options.items():
-            if value is False:
-                continue
-            words += [f"--{name}"] if value is True else [f"--{name}", str(value)]
+        for name, given in self.options.items():
+            for value in given if isinstance(given, list) else [given]:
+                if value is False:
+                    continue
+                words += [f"--{name}"] if value is True else [f"--{name}", str(value)]
         return tuple(words)
 
     @property

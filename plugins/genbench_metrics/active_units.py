@@ -49,7 +49,6 @@ class ActiveUnits:
                 unit="units",
                 protocol={
                     "threshold": threshold,
-                    "units": len(variance),
                     **held_out_protocol(context, n),
                     "implementation": "genbench-active-units-1",
                 },

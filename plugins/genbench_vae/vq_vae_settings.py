@@ -13,7 +13,7 @@ from genbench_nets.coder_settings import CoderSettings
 class VQVAESettings(ModelSettings):
     """Stage 1 learns a grid of discrete codes; stage 2 a prior over such grids."""
 
-    training: ClassVar[Training] = Training(images=300_000, max_epochs=200, batch_size=100)
+    training: ClassVar[Training] = Training(images=300_000, max_epochs=25, batch_size=100)
     code_training: ClassVar[Training] = Training(images=120_000, max_epochs=100)
 
     code_epochs: int | None = Field(

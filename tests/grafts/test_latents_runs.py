@@ -13,6 +13,7 @@ import torch
 
 from genbench.cli import main
 from genbench.cli.session import SESSION
+from genbench.compare import Question, Selection, select, tabulate
 from genbench.errors import (
     DataError,
     IncompatibleError,
@@ -313,3 +314,23 @@ def test_reconstructions_upon_a_graft_are_compared_with_the_images_as_the_parent
     )
     assert own.protocol == others.protocol
     assert own.value > others.value > 0
+
+
+def test_what_is_measured_of_codes_never_displaces_what_is_measured_of_images(bench, parent):
+    child = bench.train("vae", f"latents:{parent.id}", metrics=("active_units",), seed=5)
+    for run_id in (parent.id, child.id):
+        evaluate_run(
+            run_id,
+            registry=bench.registry,
+            store=bench.store,
+            access=bench.access,
+            samplers=(),
+            metrics=(Part(name="active_units"),),
+            device="cpu",
+        )
+    found = select(bench.store, Selection(runs=(parent.id, child.id)))
+    [table] = tabulate(found.trials, Question(metrics=("active_units",)))
+    digest = bench.load(parent.id).data.test.digest
+    assert [column.protocol["reference_digest"] for column in table.columns] == [digest]
+    assert any("it is of other data" in warning for warning in table.warnings)
+    assert not any("takes it anew" in warning for warning in table.warnings)

@@ -14,6 +14,7 @@ from genbench.compare import (
     Table,
     baseline_of,
     reached,
+    sampler_titles,
     select,
     tabulate,
 )
@@ -256,3 +257,10 @@ def test_spreads_overlap_only_where_both_are_known():
     assert wide.overlaps(other)
     assert not wide.overlaps(Measure(values=(3.0,)))
     assert not wide.overlaps(Measure(values=(10.0, 10.1)))
+
+
+def test_samplers_are_told_apart_by_the_settings_in_which_they_differ_and_no_others():
+    labels = ["plain", "drs (gamma=None, p=80, eps=1)", "drs (gamma=None, p=95, eps=1)"]
+    labels += ["mh (real=[1, 2], n=640)", "ddls (eps=1)", ""]
+    titles = ["plain", "drs (p=80)", "drs (p=95)", "mh", "ddls", ""]
+    assert [sampler_titles(labels)[label] for label in labels] == titles

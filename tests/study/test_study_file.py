@@ -15,6 +15,7 @@ from genbench.errors import UsageError
 from genbench.registry import Registry
 from genbench.study import make_plan, read_study
 from genbench.study.assignments import assignments, typed
+from genbench.study.file import FigureEntry
 
 STUDIES = sorted((Path(__file__).parents[2] / "studies").glob("*.toml"))
 HEAD = 'title = "T"\ndatasets = ["digits"]\nmetrics = ["fd_pixel"]\n'
@@ -87,6 +88,13 @@ def test_a_rows_own_length_takes_the_place_of_the_studys(tmp_path, registry):
     first, second = plan(HEAD + "seconds = 9.0\n" + rows, tmp_path, registry).entries
     assert (first.seconds, first.spec.epochs) == (None, 3)
     assert second.seconds == 9.0
+
+
+def test_a_list_among_a_figures_options_repeats_its_flag():
+    options = {"label": [3, 8], "samples": 16, "as-scored": True, "offline": False}
+    figure = FigureEntry(title="F", command="sample", options=options)
+    words = ("--label", "3", "--label", "8", "--samples", "16", "--as-scored")
+    assert figure.flags == words
 
 
 def test_epochs_asked_for_take_the_place_of_every_length(tmp_path, registry):
