@@ -16,7 +16,7 @@ class BernoulliVAESettings(CoderSettings):
     training: ClassVar[Training] = Training(images=600_000, max_epochs=100, batch_size=100)
 
     z_dim: int = Field(
-        32, ge=1, le=4096, description="number of bits; of a spatial code, those at each place"
+        16, ge=1, le=4096, description="number of bits; of a spatial code, those at each place"
     )
     estimator: Literal["reinforce", "straight_through", "concrete"] = Field(
         "reinforce",
