@@ -57,7 +57,7 @@ _FACE = {
         "UsageError",
     ),
     "genbench.hookspecs": ("Register", "hookimpl"),
-    "genbench.pixels": ("to_float", "to_uint8"),
+    "genbench.pixels": ("stored_as_float", "to_float", "to_uint8"),
 }
 _HOME = {name: module for module, names in _FACE.items() for name in names}
 
@@ -124,6 +124,7 @@ if TYPE_CHECKING:
         hookimpl as hookimpl,
     )
     from genbench.pixels import (
+        stored_as_float as stored_as_float,
         to_float as to_float,
         to_uint8 as to_uint8,
     )

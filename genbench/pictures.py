@@ -18,7 +18,7 @@ from torch import Tensor
 from torchvision.utils import make_grid
 
 from genbench.contracts import Conditional, Data, Generates, samples_data
-from genbench.pixels import to_float, to_uint8
+from genbench.pixels import stored_as_float, to_uint8
 from genbench.scatter import scatter
 
 COUNT, COLUMNS = 64, 8
@@ -80,21 +80,15 @@ def reconstruction_pairs(model: Any, data: Data, device: torch.device, n: int = 
 
     Of a latent space they are the images that were encoded.
     """
-    x, shown = _first(data, n, device), samples_data(data)
+    x, shown = stored_as_float(data.test.x[:n]).to(device), samples_data(data)
     y = None
     if isinstance(model, Conditional) and data.test.y is not None:
         y = torch.from_numpy(np.array(data.test.y[:n])).to(device)
     with torch.no_grad():
         again = model.reconstruct(x, y)
-        original = x if shown is data else _first(shown, n, device)
+        original = x if shown is data else stored_as_float(shown.test.x[:n]).to(device)
         pairs = torch.stack([as_images(original, shown), as_images(again, data)], dim=1)
     return pairs.flatten(0, 1)
-
-
-def _first(data: Data, n: int, device: torch.device) -> Tensor:
-    """The first test samples as floats."""
-    x = torch.from_numpy(np.array(data.test.x[:n])).to(device)
-    return to_float(x) if x.dtype == torch.uint8 else x
 
 
 def has_pictures(data: Data) -> bool:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from genbench.contracts import Conditional, Data, Generates, prior_kind, samples_data
 from genbench.pictures import as_images
-from genbench.pixels import to_float
+from genbench.pixels import stored_as_float
 
 BATCH = 250
 """Latents or samples that pass a network at a time."""
@@ -92,7 +92,8 @@ def _decodes_its_noise(model: Any, shape: tuple[int, ...], device: torch.device)
     A model that draws codes from something else than its prior, such as a mixture that was fitted
     to them, may have noise of the same shape.
     """
-    if not isinstance(model, Generates):
+    generates = isinstance(model, Generates)
+    if not generates:
         return False
     with torch.no_grad():
         z = model.prior(PROBES, torch.Generator().manual_seed(0))
@@ -101,7 +102,7 @@ def _decodes_its_noise(model: Any, shape: tuple[int, ...], device: torch.device)
         y = None
         if isinstance(model, Conditional):
             y = torch.zeros(PROBES, dtype=torch.int64, device=device)
-        made, decoded = model.render(model.generate(z, y)), model.decode(z, y)  # type: ignore[attr-defined]
+        made, decoded = model.render(model.generate(z, y)), model.decode(z, y)
     return torch.allclose(made, decoded, atol=1e-4)
 
 
@@ -142,10 +143,7 @@ def held_out(data: Data, rows: Rows, *, values: bool = True) -> tuple[Tensor, Te
 
     Without ``values`` only the labels are read.
     """
-    x = torch.empty(0)
-    if values:
-        x = torch.from_numpy(np.array(data.test.x[rows]))
-        x = to_float(x) if x.dtype == torch.uint8 else x
+    x = stored_as_float(data.test.x[rows]) if values else torch.empty(0)
     y = None if data.test.y is None else torch.from_numpy(np.array(data.test.y[rows], np.int64))
     return x, y
 

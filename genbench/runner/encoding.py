@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -91,12 +92,13 @@ def reconstruct_run(run_id: str, out: Path, opened: Opened, *, n: int = 32, seed
     with at_work(run_id, opened, seed) as loaded:
         need_images(loaded)
         need(loaded, "reconstructs", mend="genbench models says which ones do")
-        model, data, device = loaded.model, loaded.data, loaded.device
+        data, device = loaded.data, loaded.device
+        model: Any = loaded.model
         rows = at_random(data, n, seed)
         x, y = held_out(data, rows)
         told = y.to(device) if y is not None and isinstance(model, Conditional) else None
         with torch.no_grad():
-            again = model.reconstruct(x.to(device), told)  # type: ignore[attr-defined]
+            again = model.reconstruct(x.to(device), told)
             pairs = torch.stack((originals(data, rows, device), as_images(again, data)), dim=1)
     columns = 2 * min(PAIRS, len(pairs))
     save_sheet(

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from genbench import Data, DataAccess, DataError, Lender, Split, to_float
+from genbench import Data, DataAccess, DataError, Lender, Split, stored_as_float
 from genbench_data.cache import Decoding, splits
 from genbench_data.latents_settings import LatentsSettings, carrying, lenders
 
@@ -108,8 +108,7 @@ class Latents:
         seed = int.from_bytes(hashlib.sha256(f"{self.settings.seed} {part}".encode()).digest()[:6])
         noise = torch.Generator().manual_seed(seed)
         for start in range(0, len(split.x), PORTION):
-            x = torch.from_numpy(np.array(split.x[start : start + PORTION]))
-            x = to_float(x) if x.dtype == torch.uint8 else x
+            x = stored_as_float(split.x[start : start + PORTION])
             y = _labels(split, start, classes)
             # An augmentation draws from the global generators, which are not ours to move.
             with torch.no_grad(), torch.random.fork_rng(devices=[]):

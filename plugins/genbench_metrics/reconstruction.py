@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from genbench import Conditional, MetricContext, Score, Split, samples_data, to_float
+from genbench import Conditional, MetricContext, Score, Split, samples_data, stored_as_float
 from genbench_metrics.settings import ReconstructionSettings
 
 
@@ -88,5 +88,4 @@ class Reconstruction:
         return error
 
     def _samples(self, test: Split, start: int, stop: int) -> Tensor:
-        chosen = torch.from_numpy(test.x[start:stop].copy()).to(self._context.device)
-        return to_float(chosen) if chosen.dtype == torch.uint8 else chosen
+        return stored_as_float(test.x[start:stop]).to(self._context.device)

@@ -176,12 +176,16 @@ def test_the_parent_stays_bitwise_as_it_is_while_a_child_trains_and_is_scored(be
     assert lent.digest == bench.runs.lend(parent.id).digest
 
 
+def epochs_to(told):
+    """A listener that adds each epoch that ended to a list."""
+    return lambda event: told.append(event) if isinstance(event, EpochDone) else None
+
+
 def test_an_interrupted_child_resumes_and_ends_bitwise_where_an_unbroken_one_ends(bench, parent):
     spec = bench.plan("gan", f"latents:{parent.id}", *FEW, epochs=3, seed=2).spec
     unbroken, epochs = bench.carry_out(spec), []
-    listener = lambda e: epochs.append(e) if isinstance(e, EpochDone) else None  # noqa: E731
     with pytest.raises(InterruptedRunError):
-        bench.carry_out(spec, listeners=[listener], should_stop=lambda: bool(epochs))
+        bench.carry_out(spec, listeners=[epochs_to(epochs)], should_stop=lambda: bool(epochs))
     stopped = bench.store.runs(status="interrupted")[0]
     again = resume(stopped.id, registry=bench.registry, store=bench.store, access=bench.access)
 
@@ -196,9 +200,8 @@ def test_an_interrupted_child_resumes_and_ends_bitwise_where_an_unbroken_one_end
 
 def test_an_unfinished_run_lends_nothing(bench, parent):
     spec, epochs = bench.plan("vae", "digits", "data.size=8", "z_dim=3").spec, []
-    listener = lambda e: epochs.append(e) if isinstance(e, EpochDone) else None  # noqa: E731
     with pytest.raises(InterruptedRunError):
-        bench.carry_out(spec, listeners=[listener], should_stop=lambda: bool(epochs))
+        bench.carry_out(spec, listeners=[epochs_to(epochs)], should_stop=lambda: bool(epochs))
     stopped = bench.store.run("@1")
     with pytest.raises(UsageError, match=rf"is interrupted.*genbench resume {stopped.id}"):
         bench.plan("gan", f"latents:{stopped.id}")
