@@ -14,19 +14,19 @@ A file holds, at its top level or under ``[tool.genbench]`` of a pyproject.toml:
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from genbench.config import SECTIONS, Layer, RunSettings, Scope
-from genbench.errors import SettingError, UsageError, suggest
+from genbench.errors import SettingError, suggest
 from genbench.registry import Kind
+from genbench.tomlfile import read_toml
 
 
 def from_file(path: Path, scope: Scope) -> Layer:
     """A TOML file given by ``--config``. Raises UsageError where it can't be read."""
-    values = _read(path)
+    values = read_toml(path, "the settings file")
     if path.name == "pyproject.toml":
         values = values.get("tool", {}).get("genbench", {})
     return _from_table(values, str(path), scope)
@@ -39,16 +39,6 @@ def from_folder(folder: Path, scope: Scope) -> Layer:
             layer = from_file(folder / name, scope)
             return Layer(source=name, run=layer.run, settings=layer.settings)
     return Layer(source="genbench.toml")
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise SettingError(f"{path} is not valid TOML: {error}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not a UTF-8 text"
-        raise UsageError(f"can't read the settings file {path}: {reason}") from None
 
 
 def _from_table(values: Mapping[str, Any], source: str, scope: Scope) -> Layer:

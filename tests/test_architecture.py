@@ -25,6 +25,7 @@ LEVELS = {
     "errors": 0,
     "hookspecs": 0,
     "numbers": 0,
+    "tomlfile": 1,
     "pixels": 0,
     "scatter": 0,
     "colours": 0,

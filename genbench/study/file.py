@@ -5,7 +5,6 @@ Every complaint is one sentence that names the file, the table, the key and the 
 
 from __future__ import annotations
 
-import tomllib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,8 +13,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, BeforeValidator, Field, ValidationError
 from pydantic_core import ErrorDetails
 
-from genbench.errors import SettingError, UsageError, suggest
+from genbench.errors import SettingError, suggest
 from genbench.settings import Settings
+from genbench.tomlfile import read_toml
 
 Names = tuple[str, ...]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -173,7 +173,7 @@ def shortened(study: StudyFile, epochs: int) -> StudyFile:
 
 def read_study(path: Path) -> StudyFile:
     """Read and check a file by itself. Raises UsageError or SettingError, one sentence each."""
-    values = _read(path)
+    values = read_toml(path, "the study")
     try:
         study = StudyFile.model_validate(values)
     except ValidationError as error:
@@ -181,16 +181,6 @@ def read_study(path: Path) -> StudyFile:
         raise SettingError(f"{path}: {'; '.join(dict.fromkeys(sentences))}") from None
     _check(study, path)
     return study
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise SettingError(f"{path} is not valid TOML: {error}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not a UTF-8 text"
-        raise UsageError(f"can't read the study {path}: {reason}") from None
 
 
 def _check(study: StudyFile, path: Path) -> None:

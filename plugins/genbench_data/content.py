@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -11,6 +12,8 @@ from pathlib import Path
 
 from genbench import DataAccess, DataError
 
+LARGEST = 1 << 30
+"""Bytes of a file that is read: no picture and no table of a data set is larger."""
 SETTLED_S = 2.0
 """A file changed less than so long ago may change again within one tick of its time stamp."""
 
@@ -19,7 +22,8 @@ def content_digest(access: DataAccess, folder: Path, paths: Sequence[str], *, wh
     """SHA-256 over the relative paths and the bytes of files, as 64 hex digits.
 
     An index in the cache remembers it under (path, size, time of change), so that an unchanged
-    folder is listed and not read. Raises DataError, with its name, for a file that can't be read.
+    folder is listed and not read. Raises DataError, with its name, for a file that can't be read,
+    is no regular file (a pipe or a device would never end) or is of more than `LARGEST` bytes.
     """
     fingerprint, newest = _fingerprint(folder, paths, what)
     note = access.cache / "data" / "index" / fingerprint
@@ -45,15 +49,36 @@ def _fingerprint(folder: Path, paths: Sequence[str], what: str) -> tuple[str, fl
     marks = hashlib.sha256(os.fsencode(folder.resolve()))
     newest = 0.0
     for path in paths:
-        try:
-            stat = (folder / path).stat()
-        except OSError as error:
-            raise unreadable(what, folder / path, error) from error
+        found = readable(folder / path, what)
         marks.update(
-            f"\0{path}\0{stat.st_size}\0{stat.st_mtime_ns}".encode("utf-8", "surrogateescape")
+            f"\0{path}\0{found.st_size}\0{found.st_mtime_ns}".encode("utf-8", "surrogateescape")
         )
-        newest = max(newest, stat.st_mtime)
+        newest = max(newest, found.st_mtime)
     return marks.hexdigest(), newest
+
+
+def readable(path: Path, what: str) -> os.stat_result:
+    """The size and times of a regular file (links followed). Raises DataError for another kind."""
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise unreadable(what, path, error) from error
+    if not stat.S_ISREG(found.st_mode):
+        raise DataError(
+            f"{what}: {path} is no regular file but {_kind(found.st_mode)}; delete it or move it "
+            f"out of the folder"
+        )
+    if found.st_size > LARGEST:
+        raise DataError(
+            f"{what}: {path} holds {found.st_size:,} bytes, more than the {LARGEST:,} that are "
+            f"read; delete it or move it out of the folder"
+        )
+    return found
+
+
+def _kind(mode: int) -> str:
+    kinds = {stat.S_ISDIR: "a folder", stat.S_ISFIFO: "a pipe", stat.S_ISSOCK: "a socket"}
+    return next((name for test, name in kinds.items() if test(mode)), "a device")
 
 
 def _file_digest(path: Path, what: str) -> str:

@@ -1,5 +1,8 @@
 """Image files to uint8 planes: read, turned and flattened alike for every set of pictures.
 
+A file is what its first bytes say, whatever its name, so only the formats of `FORMATS` are
+opened: Pillow hands PostScript to Ghostscript, which is a program of a stranger that is run.
+
 An image is turned as its EXIF says, laid on white where it is transparent, and of 16 bits keeps
 the upper 8. Pillow decodes outside Python's lock, so that threads share the work.
 """
@@ -7,16 +10,25 @@ the upper 8. Pillow decodes outside Python's lock, so that threads share the wor
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from genbench import DataError
 from genbench_data.resize import PORTION, Pixels
+
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+"""Formats of pixels alone, as Pillow calls them: those of the suffixes in `listing`."""
+MOST_PIXELS = Image.MAX_IMAGE_PIXELS or 89_478_485
+"""Pixels of one picture: above them Pillow warns of a decompression bomb, here it is refused."""
+
+# Not around each call: the filters are those of the process, and threads decode side by side.
+warnings.simplefilter("error", Image.DecompressionBombWarning)
 
 
 def in_portions(
@@ -39,9 +51,19 @@ def in_portions(
 
 
 def read_image(file: Path, mode: Literal["L", "RGB"] = "RGB") -> Image.Image:
-    """Decode one file, upright, grey or in colour. Raises what Pillow raises."""
-    with Image.open(file) as opened:
-        return _flat(ImageOps.exif_transpose(opened), mode)
+    """Decode one file, upright, grey or in colour.
+
+    Raises ValueError for a picture of more than `MOST_PIXELS`, and what Pillow raises.
+    """
+    try:
+        with Image.open(file, formats=FORMATS) as opened:
+            return _flat(ImageOps.exif_transpose(opened), mode)
+    except UnidentifiedImageError:
+        raise ValueError(f"it is none of {', '.join(FORMATS)}") from None
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+        raise ValueError(
+            f"it unpacks to more than the {MOST_PIXELS:,} pixels that are allowed"
+        ) from None
 
 
 def central_square(image: Image.Image, side: int | None = None) -> Image.Image:

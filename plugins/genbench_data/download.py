@@ -17,6 +17,8 @@ from genbench import DataAccess, DataError
 
 TIMEOUT_S = 30
 CHUNK = 1 << 16
+LARGEST = 8 << 30
+"""Bytes after which a download is given up: no archive of the sets has as many."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +97,8 @@ def _receive(
         file.write(chunk)
         found.update(chunk)
         done += len(chunk)
+        if done > LARGEST:
+            return f"it sends more than {LARGEST:,} bytes"
         if access.progress:
             access.progress(f"downloading {archive.name}", done, total)
     if total is not None and done < total:

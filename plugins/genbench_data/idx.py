@@ -16,40 +16,52 @@ from typing import Any
 import numpy as np
 
 from genbench import DataError
+from genbench_data.content import LARGEST, unreadable
 
 
 def read_idx(path: Path, *, dimensions: int, what: str) -> np.ndarray[Any, Any]:
     """Read an IDX file of bytes, gzipped where its name ends in .gz, as uint8 (d1, d2, ...).
 
+    No more is read than the header claims, and nothing where the file's size belies it.
     Raises DataError with the file's name, what was expected and found, and the mend.
     """
-    content = _bytes_of(path, what)
-    start = 4 + 4 * dimensions
-    magic = bytes((0, 0, 8, dimensions))
-    if content[:4] != magic:
-        raise _corrupt(
-            path, what, f"it begins with {content[:4].hex(' ') or 'nothing'}, not {magic.hex(' ')}"
-        )
-    if len(content) < start:
-        raise _corrupt(path, what, f"{start} bytes of header expected, {len(content)} found")
-    shape = struct.unpack(f">{dimensions}I", content[4:start])
-    expected = start + math.prod(shape)
-    if len(content) != expected:
-        raise _corrupt(path, what, f"{expected:,} bytes expected, {len(content):,} found")
-    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
-
-
-def _bytes_of(path: Path, what: str) -> bytes:
     try:
-        if path.suffix == ".gz":
-            with gzip.open(path) as file:
-                return file.read()
-        return path.read_bytes()
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            shape = _shape(path, file.read(4 + 4 * dimensions), dimensions, what)
+            size = math.prod(shape)
+            _check_size(path, what, start=4 + 4 * dimensions, size=size)
+            content = file.read(size + 1)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        size = path.stat().st_size
-        raise _corrupt(path, what, f"its {size:,} bytes don't unpack: {error}") from error
+        held = path.stat().st_size
+        raise _corrupt(path, what, f"its {held:,} bytes don't unpack: {error}") from error
     except OSError as error:
-        raise DataError(f"{what}: {path} can't be read: {error.strerror or error}") from error
+        raise unreadable(what, path, error) from error
+    if len(content) != size:
+        start = 4 + 4 * dimensions
+        found = "more" if len(content) > size else f"{start + len(content):,}"
+        raise _corrupt(path, what, f"{start + size:,} bytes expected, {found} found")
+    return np.frombuffer(content, np.uint8).reshape(shape)
+
+
+def _shape(path: Path, header: bytes, dimensions: int, what: str) -> tuple[int, ...]:
+    magic = bytes((0, 0, 8, dimensions))
+    if header[:4] != magic:
+        begins = header[:4].hex(" ") or "nothing"
+        raise _corrupt(path, what, f"it begins with {begins}, not {magic.hex(' ')}")
+    if len(header) < 4 + 4 * dimensions:
+        expected = 4 + 4 * dimensions
+        raise _corrupt(path, what, f"{expected} bytes of header expected, {len(header)} found")
+    return struct.unpack(f">{dimensions}I", header[4:])
+
+
+def _check_size(path: Path, what: str, *, start: int, size: int) -> None:
+    """Hold what the header claims against the file, before memory is asked for."""
+    found = path.stat().st_size
+    if path.suffix != ".gz" and found != start + size:
+        raise _corrupt(path, what, f"{start + size:,} bytes expected, {found:,} found")
+    if size > LARGEST:
+        claim = f"its header claims {size:,} values"
+        raise _corrupt(path, what, f"{claim}, more than the {LARGEST:,} that are read")
 
 
 def _corrupt(path: Path, what: str, problem: str) -> DataError:

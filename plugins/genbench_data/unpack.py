@@ -12,14 +12,15 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from gzip import BadGzipFile
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
 from filelock import FileLock
 
@@ -28,6 +29,10 @@ from genbench_data.download import CHUNK, Archive
 
 TOLD_EVERY = 200
 """Files between two reports of progress."""
+MOST_BYTES = 16 << 30
+"""Bytes that an archive may unpack to: ten times what the largest of the sets holds."""
+
+Entry = TypeVar("Entry", zipfile.ZipInfo, tarfile.TarInfo)
 
 CORRUPT = (tarfile.TarError, zipfile.BadZipFile, BadGzipFile, EOFError, zlib.error, ValueError)
 
@@ -112,22 +117,44 @@ def _unpack(packed: Path, target: Path, access: DataAccess) -> None:
 
 
 def _extract(packed: Path, into: Path, access: DataAccess) -> None:
-    """All files of a zip or a tar archive. What would be written elsewhere is refused.
-
-    zipfile takes ".." and leading slashes off names by itself, tarfile raises where told to.
-    """
+    """All files of a zip or a tar archive, which hold plain files and folders and nothing else."""
     if packed.suffix == ".zip":
         with zipfile.ZipFile(packed) as file:
             entries = file.infolist()
-            file.extractall(into, members=_counted(entries, packed, access, len(entries)))
+            file.extractall(into, members=_checked(entries, packed, access, len(entries)))
     else:
         with tarfile.open(packed) as tar:
-            tar.extractall(into, members=_counted(tar, packed, access, None), filter="data")
+            tar.extractall(into, members=_checked(tar, packed, access, None), filter="data")
 
 
-def _counted(entries: Any, packed: Path, access: DataAccess, total: int | None) -> Iterator[Any]:
-    """The entries of an archive, with progress in files."""
+def _checked(
+    entries: Iterable[Entry], packed: Path, access: DataAccess, total: int | None
+) -> Iterator[Entry]:
+    """The entries of an archive, with progress in files.
+
+    Raises ValueError for a link, a device or a path that leads out of the folder, and where the
+    files would fill more than `MOST_BYTES`: the sizes that an archive states are those that both
+    libraries write at most.
+    """
+    size = 0
     for done, entry in enumerate(entries, 1):
+        name, kind, held = _described(entry)
+        path = PurePosixPath(name.replace("\\", "/"))
+        if kind not in (stat.S_IFREG, stat.S_IFDIR) or path.is_absolute() or ".." in path.parts:
+            raise ValueError(f"it holds {name}, which isn't a plain file or folder within")
+        size += held
+        if size > MOST_BYTES:
+            raise ValueError(f"it unpacks to more than the {MOST_BYTES:,} bytes that are allowed")
         yield entry
         if access.progress and (done % TOLD_EVERY == 0 or done == total):
             access.progress(f"unpacking {packed.name}", done, total)
+
+
+def _described(entry: zipfile.ZipInfo | tarfile.TarInfo) -> tuple[str, int, int]:
+    """Name, type of file as `stat` has it (0 for what is neither file nor folder), and bytes."""
+    if isinstance(entry, zipfile.ZipInfo):
+        plain = stat.S_IFDIR if entry.is_dir() else stat.S_IFREG
+        # 0 where the archive was made on a system without such types.
+        return entry.orig_filename, stat.S_IFMT(entry.external_attr >> 16) or plain, entry.file_size
+    kind = stat.S_IFREG if entry.isreg() else stat.S_IFDIR if entry.isdir() else 0
+    return entry.name, kind, entry.size

@@ -1,0 +1,32 @@
+"""TOML files that a person wrote: read whole, within bounds, or refused in one sentence."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from genbench.errors import SettingError, UsageError
+
+LARGEST = 1 << 20
+"""Bytes of a file of settings; a device or a wrong file has more, and would fill the memory."""
+
+
+def read_toml(path: Path, what: str) -> dict[str, Any]:
+    """The values of a TOML file; ``what`` says what it is for ("the study").
+
+    Raises UsageError where it can't be read, is no UTF-8 or longer than `LARGEST`; SettingError
+    where it is not valid TOML.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(LARGEST + 1)
+        if len(content) > LARGEST:
+            raise UsageError(f"{path} holds more than {LARGEST:,} bytes; this can't be {what}")
+        return tomllib.loads(content.decode("utf-8"))
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        reason = "its values are nested too deep" if isinstance(error, RecursionError) else error
+        raise SettingError(f"{path} is not valid TOML: {reason}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not a UTF-8 text"
+        raise UsageError(f"can't read {what} {path}: {reason}") from None

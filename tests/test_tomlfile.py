@@ -1,0 +1,35 @@
+"""Files of settings that are not what they should be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from genbench.errors import SettingError, UsageError
+from genbench.tomlfile import LARGEST, read_toml
+
+
+def test_a_file_without_end_is_given_up_after_a_megabyte() -> None:
+    with pytest.raises(UsageError, match=r"/dev/zero holds more than 1,048,576 bytes"):
+        read_toml(Path("/dev/zero"), "the study")
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"a = " + b"[" * 100_000, "not valid TOML: .*nested too deep"),
+        (b"a = ", "is not valid TOML: "),
+        (b"a = '\xff'", "can't read the study .*: not a UTF-8 text"),
+        (b"a = '" + b"x" * LARGEST + b"'", "holds more than"),
+    ],
+)
+def test_what_is_no_settings_file_is_one_sentence(tmp_path, content, sentence) -> None:
+    (tmp_path / "s.toml").write_bytes(content)
+    with pytest.raises((SettingError, UsageError), match=sentence):
+        read_toml(tmp_path / "s.toml", "the study")
+
+
+def test_a_settings_file_is_read(tmp_path) -> None:
+    (tmp_path / "s.toml").write_text("[model]\nz_dim = 20\n")
+    assert read_toml(tmp_path / "s.toml", "the study") == {"model": {"z_dim": 20}}
