@@ -113,7 +113,7 @@ def evaluate(
         with _own_randomness(context):
             sheet = _Sheet(context, of_model)
             evaluated.append(sheet.evaluated(epoch, stage, Part(name=""), {}))
-    return evaluated
+    return [replace(record, seed=seed) for record in evaluated]
 
 
 def default_n(data: Data) -> int:

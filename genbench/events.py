@@ -49,6 +49,8 @@ class EpochDone:
 
     ``train_s`` is the training alone, after a device synchronize; ``eval_s`` the validation;
     ``wall_s`` everything since the last epoch ended. ``peak_mem`` in bytes (device, else process).
+    ``cpu_s`` are the process's CPU seconds, of all threads, within ``train_s``; ``load`` is the
+    machine's 1-minute load average at the epoch's end. Either is None where it isn't known.
     """
 
     stage: str
@@ -61,6 +63,8 @@ class EpochDone:
     wall_s: float
     peak_mem: int
     losses: Mapping[str, float]
+    cpu_s: float | None = None
+    load: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +74,9 @@ class Evaluated:
     The sampler is ``""`` for scores of the model itself, such as its reconstruction error.
     ``skipped`` names the metrics that could not be taken, each with the reason. ``pictures`` are
     what metrics show beside their scores, ``exactness`` what the sampler says of itself. After
-    several draws, seconds and diagnostics are means.
+    several draws, seconds and diagnostics are means. ``seed`` is the one that all draws derive
+    theirs from, as `genbench.evaluate.evaluate` takes it. ``step`` is given for weights of an
+    epoch that had not ended: those after ``epoch`` whole epochs and some steps of the next one.
     """
 
     epoch: int
@@ -83,6 +89,8 @@ class Evaluated:
     skipped: Mapping[str, str] = field(default_factory=dict)
     pictures: Mapping[str, Picture] = field(default_factory=dict)
     exactness: str = ""
+    seed: int | None = None
+    step: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -162,6 +162,16 @@ def test_a_run_leaves_weights_epochs_scores_and_pictures(registry, store, access
     assert len(weights(store, done.id)) > 0
 
 
+def test_every_point_of_a_series_is_counted_once(registry, store, access) -> None:
+    spec = replace(SPEC, model="vae", batch_size=600, epochs=2)
+    done = run(spec, registry=registry, store=store, access=access)
+    summaries = store.summaries(done.id)
+    assert any(summary.key.startswith("test/") for summary in summaries)
+    for summary in summaries:
+        points = store.series(done.id, summary.key)
+        assert (summary.key, summary.n) == (summary.key, len(points))
+
+
 def test_the_spec_of_a_stored_run_names_the_kind_of_its_device(registry, store, access) -> None:
     spec = replace(SPEC, device="auto", epochs=1, metrics=())
     done = run(spec, registry=registry, store=store, access=access)

@@ -7,6 +7,7 @@ optimizer states and the sums of the loss terms stay fp32.
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import AbstractContextManager, nullcontext
 
@@ -68,6 +69,14 @@ def peak_memory(device: torch.device) -> int:
         return 0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def load_average() -> float | None:
+    """The machine's 1-minute load average; None on a platform that has none (Windows)."""
+    try:
+        return os.getloadavg()[0]
+    except (AttributeError, OSError):
+        return None
 
 
 _TITLES = {"cuda": "CUDA", "mps": "MPS"}

@@ -17,7 +17,7 @@ import torch
 from genbench.contracts import Batch, Data, Model, Stage
 from genbench.engine.averaging import Averaging
 from genbench.engine.checkpoint import has_checkpoint
-from genbench.engine.device import peak_memory, synchronize
+from genbench.engine.device import load_average, peak_memory, synchronize
 from genbench.engine.feed import Samples
 from genbench.engine.ledger import ROWS
 from genbench.engine.modes import evaluation
@@ -178,6 +178,7 @@ class Trainer:
         run.feed.start(at.stage_epoch)
         clock = time.perf_counter
         self._resumed_at = self._read_at = clock()
+        self._cpu_at = time.process_time()
         while at.iteration < run.feed.steps:
             self._iteration(run)
             now = clock()
@@ -216,9 +217,6 @@ class Trainer:
             run.stage, self.model, self.test_samples, self.spec, at.epoch + 1, self.device
         )
         ended = time.perf_counter()
-        if scores:
-            series = {key: [(at.step, value)] for key, value in scores.items()}
-            self._tell_steps(run, series, train_s)
         at.epoch += 1
         at.stage_epoch += 1
         at.iteration = 0
@@ -233,8 +231,10 @@ class Trainer:
             wall_s=at.wall_s + ended - self._epoch_began,
             peak_mem=peak_memory(self.device),
             losses={**run.ledger.end_epoch(), **scores},
+            cpu_s=at.cpu_s,
+            load=load_average(),
         )
-        at.train_s = at.wall_s = 0.0
+        at.train_s = at.wall_s = at.cpu_s = 0.0
         self._epoch_began = ended
         self.recovery.wait_for(done)
         self.emit(done)
@@ -273,9 +273,12 @@ class Trainer:
 
     def _stop_clock(self) -> None:
         synchronize(self.device)
-        now = time.perf_counter()
-        self.position.train_s += now - self._resumed_at
-        self._resumed_at = now
+        now, cpu = time.perf_counter(), time.process_time()
+        at = self.position
+        at.train_s += now - self._resumed_at
+        if at.cpu_s is not None:
+            at.cpu_s += cpu - self._cpu_at
+        self._resumed_at, self._cpu_at = now, cpu
 
     # --- checkpoints
 
@@ -286,6 +289,7 @@ class Trainer:
         self.emit(Checkpointing(step=self.position.step))
         self._save(run)
         self._resumed_at = self._read_at = time.perf_counter()
+        self._cpu_at = time.process_time()
 
     def _save(self, run: StageRun) -> None:
         wall_s = self.position.wall_s + time.perf_counter() - self._epoch_began

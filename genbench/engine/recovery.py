@@ -38,8 +38,8 @@ SHARE = 0.05
 class Position:
     """Where a run stands. ``epoch`` and ``stage_epoch`` count finished epochs.
 
-    ``iteration`` counts the iterations of the open epoch, ``step`` those of the run; ``train_s``
-    and ``wall_s`` are the seconds spent on the open epoch so far.
+    ``iteration`` counts the iterations of the open epoch, ``step`` those of the run; ``train_s``,
+    ``wall_s`` and ``cpu_s`` are the seconds spent on the open epoch so far.
     """
 
     stage: int = 0
@@ -49,10 +49,16 @@ class Position:
     step: int = 0
     train_s: float = 0.0
     wall_s: float = 0.0
+    cpu_s: float | None = 0.0
 
     def counts(self) -> dict[str, int]:
         """The position without the seconds."""
         return {name: n for name, n in asdict(self).items() if not name.endswith("_s")}
+
+
+def _position(stored: Mapping[str, Any]) -> Position:
+    """The stored position; a checkpoint from before there were CPU seconds doesn't know them."""
+    return Position(**{"cpu_s": None if stored["train_s"] else 0.0, **stored})
 
 
 class Recovery:
@@ -130,7 +136,7 @@ class Recovery:
             for name, player in self._players.items():
                 player.optimizer.load_state_dict(snapshot.state["optimizers"][name])
             set_rng_state(snapshot.state["generators"], self._device)
-            return Position(**snapshot.state["position"]), snapshot.state["sums"]
+            return _position(snapshot.state["position"]), snapshot.state["sums"]
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(
                 f"{path} holds another training state than this model has ({error}). "

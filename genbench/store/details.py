@@ -11,6 +11,7 @@ from genbench.store.records import (
     Artifact,
     Draw,
     Epoch,
+    PartVersion,
     ScoreRecord,
     StageRecord,
     Summary,
@@ -39,7 +40,9 @@ def epochs(reader: RowSource, run: int) -> list[Epoch]:
         {"run": run},
     ):
         losses[epoch][name] = value
-    names = "epoch, stage, stage_epoch, step, images, train_s, eval_s, wall_s, peak_mem"
+    names = (
+        "epoch, stage, stage_epoch, step, images, train_s, eval_s, wall_s, peak_mem, cpu_s, load"
+    )
     rows = reader.rows(f"SELECT {names} FROM epochs WHERE run = :run ORDER BY epoch", {"run": run})
     heads = [dict(zip(names.split(", "), row, strict=True)) for row in rows]
     return [Epoch(**head, losses=losses[head["epoch"]]) for head in heads]
@@ -49,12 +52,13 @@ def scores(reader: RowSource, run: int) -> list[ScoreRecord]:
     """All scores, by epoch and then in the order in which they were taken."""
     names = (
         "metric, value, std, n, draws, direction, unit, floor, sampler, sampler_settings, epoch, "
-        "stage, protocol, protocol_hash, seconds, note, created_at, final"
+        "stage, protocol, protocol_hash, seconds, note, created_at, final, seed, origin, step"
     )
     rows = reader.rows(
         "SELECT k.name, e.value, e.std, e.n, e.draws, k.direction, k.unit, e.floor, e.sampler, "
         "e.sampler_settings, e.epoch, e.stage, p.body, e.protocol_hash, e.seconds, e.note, "
-        "e.created_at, e.final FROM evals e JOIN metric_keys k ON k.key = e.key "
+        "e.created_at, e.final, d.seed, d.origin, d.step FROM evals e "
+        "JOIN metric_keys k ON k.key = e.key JOIN draws d ON d.draw = e.draw "
         "JOIN protocols p ON p.protocol_hash = e.protocol_hash "
         "WHERE e.run = :run ORDER BY e.epoch, e.eval",
         {"run": run},
@@ -71,7 +75,10 @@ def scores(reader: RowSource, run: int) -> list[ScoreRecord]:
 
 def draws(reader: RowSource, run: int) -> list[Draw]:
     """The draws of samples, by epoch."""
-    names = "epoch, stage, sampler, sampler_settings, seconds, diagnostics, skipped, created_at"
+    names = (
+        "epoch, stage, sampler, sampler_settings, seconds, diagnostics, skipped, created_at, seed, "
+        "origin, step"
+    )
     records = []
     for row in reader.rows(
         f"SELECT {names} FROM draws WHERE run = :run ORDER BY epoch, draw", {"run": run}
@@ -91,6 +98,16 @@ def warnings(reader: RowSource, run: int) -> list[WarningRecord]:
         {"run": run},
     )
     return [WarningRecord(**dict(zip(names, row, strict=True))) for row in rows]
+
+
+def plugins(reader: RowSource, run: int) -> list[PartVersion]:
+    """The parts of a run with the distributions and versions that they came from."""
+    names = ("kind", "name", "distribution", "version")
+    rows = reader.rows(
+        f"SELECT {', '.join(names)} FROM run_plugins WHERE run = :run ORDER BY {', '.join(names)}",
+        {"run": run},
+    )
+    return [PartVersion(**dict(zip(names, row, strict=True))) for row in rows]
 
 
 def artifacts(reader: RowSource, run: int) -> list[Artifact]:
@@ -137,6 +154,16 @@ def environment(reader: RowSource, run: int) -> dict[str, Any]:
     body, commit, dirty = rows[0]
     code = {"git_commit": commit, "git_dirty": bool(dirty)} if commit else {}
     return {**json.loads(body), **code}
+
+
+def environments(reader: RowSource, run: int) -> list[tuple[int, dict[str, Any]]]:
+    """The environments of a run, each with the step after which it was there."""
+    rows = reader.rows(
+        "SELECT u.step, e.body FROM run_environments u "
+        "JOIN environments e ON e.environment = u.environment WHERE u.run = :run ORDER BY u.step",
+        {"run": run},
+    )
+    return [(step, json.loads(body)) for step, body in rows]
 
 
 def params(reader: RowSource, run: int) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from genbench.store.schema import (
     metric_keys,
     metric_summary,
     points,
+    run_environments,
     runs,
     stages,
     warnings,
@@ -109,6 +110,8 @@ def add_epoch(connection: Connection, run: int, done: EpochDone) -> None:
         "eval_s": done.eval_s,
         "wall_s": done.wall_s,
         "peak_mem": done.peak_mem,
+        "cpu_s": done.cpu_s,
+        "load": done.load,
     }
     insert_or_replace(connection, epochs, [row], key=("run", "epoch"))
     keys = keys_of(connection, done.losses)
@@ -157,16 +160,34 @@ def add_warning(connection: Connection, run: int, warned: Warned) -> None:
 
 
 def rewind(connection: Connection, run: int, *, step: int, epoch: int) -> None:
-    """Delete all that lies after a checkpoint, for it is done again."""
+    """Delete all that lies after a checkpoint, for it is done again.
+
+    What an evaluation has added was taken on a checkpoint, which is this one or an earlier one.
+    """
     connection.execute(delete(points).where(points.c.run == run, points.c.step > step))
     connection.execute(_FORGET_OPEN_END, {"run": run, "epoch": epoch})
     # a draw takes its scores along
     for table in (epochs, epoch_losses, draws, artifacts, warnings):
         connection.execute(delete(table).where(table.c.run == run, table.c.epoch > epoch))
+    later = draws.c.epoch == epoch, draws.c.step > step
+    connection.execute(delete(draws).where(draws.c.run == run, *later))
+    at = run_environments.c
+    # From this step on the run is where its process is now; what was noted there is done again.
+    connection.execute(delete(run_environments).where(at.run == run, at.step >= step))
+    connection.execute(_NOTE_ENVIRONMENT, {"run": run, "step": step})
     connection.execute(delete(metric_summary).where(metric_summary.c.run == run))
     connection.execute(_REBUILD_SUMMARIES, {"run": run})
     mark_final(connection, run)
     recount(connection, run)
+
+
+_NOTE_ENVIRONMENT = text("""
+INSERT INTO run_environments (run, step, environment)
+SELECT r.run, :step, r.environment FROM runs r
+WHERE r.run = :run AND r.environment IS NOT NULL AND r.environment <> coalesce(
+  (SELECT u.environment FROM run_environments u WHERE u.run = :run
+   ORDER BY u.step DESC LIMIT 1), -1)
+""")
 
 
 def recount(connection: Connection, run: int) -> None:

@@ -10,6 +10,7 @@ import hashlib
 import json
 import secrets
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import delete, insert, or_, select, update
@@ -19,12 +20,14 @@ from sqlalchemy.exc import IntegrityError
 from genbench.errors import NoSuchRunError, UsageError
 from genbench.spec import RunSpec, canonical_json
 from genbench.store.process import Owner, is_lost, this_process
-from genbench.store.records import Status
+from genbench.store.records import PartVersion, Status
 from genbench.store.schema import (
     environments,
     experiments,
+    run_environments,
     run_params,
     run_parents,
+    run_plugins,
     run_tags,
     runs,
     stages,
@@ -42,6 +45,7 @@ def create(
     planned: Sequence[tuple[str, int]],
     environment: Mapping[str, Any],
     parameters: int | None,
+    plugins: Sequence[PartVersion] = (),
 ) -> str:
     """Insert a running run of this process with all that is known of it; return its id."""
     _check_name(connection, name)
@@ -67,6 +71,9 @@ def create(
         raise _name_taken(str(name)) from None
     _insert_params(connection, number, spec)
     add_tags(connection, number, tags)
+    add_plugins(connection, number, plugins)
+    began = {"run": number, "step": 0, "environment": row["environment"]}
+    connection.execute(insert(run_environments).values(began))
     insert_missing(
         connection,
         run_parents,
@@ -91,8 +98,17 @@ def number_of(connection: Connection, run_id: str) -> int:
     return int(number)
 
 
-def take_over(connection: Connection, run_id: str) -> None:
-    """Make the run this process's own. Raises UsageError where it is finished or alive."""
+def take_over(
+    connection: Connection,
+    run_id: str,
+    *,
+    environment: Mapping[str, Any] | None = None,
+    plugins: Sequence[PartVersion] = (),
+) -> None:
+    """Make the run this process's own. Raises UsageError where it is finished or alive.
+
+    The run's environment is then this one; from which step on, `journal.rewind` will note.
+    """
     row = _locked(connection, run_id)
     if row.status == Status.FINISHED:
         raise UsageError(f"run {run_id} is finished; genbench rerun {run_id} starts it anew")
@@ -102,6 +118,9 @@ def take_over(connection: Connection, run_id: str) -> None:
             "stop that process first"
         )
     values = {**_ownership(), "finished_at": None, "error": None, "error_kind": None}
+    if environment is not None:
+        values["environment"] = _environment(connection, environment)
+    add_plugins(connection, row.run, plugins)
     connection.execute(update(runs).where(runs.c.run == row.run).values(values))
 
 
@@ -143,6 +162,11 @@ def remove(connection: Connection, run_id: str) -> None:
 def add_tags(connection: Connection, number: int, tags: Sequence[str]) -> None:
     """Add tags; one that is there already stays."""
     insert_missing(connection, run_tags, [{"run": number, "tag": tag} for tag in tags])
+
+
+def add_plugins(connection: Connection, number: int, parts: Sequence[PartVersion]) -> None:
+    """Add the versions of parts; those that are there already stay."""
+    insert_missing(connection, run_plugins, [{"run": number, **asdict(part)} for part in parts])
 
 
 def _locked(connection: Connection, run_id: str) -> Row[Any]:

@@ -105,7 +105,7 @@ class Recorder:
             case EpochDone():
                 self._write(lambda c: journal.add_epoch(c, run, event))
             case Evaluated():
-                self._write(lambda c: scoring.add_evaluation(c, run, event))
+                self._write(lambda c: scoring.add_evaluation(c, run, event, origin=scoring.RUN))
             case ArtifactMade():
                 row = describe(event.kind, event.path, event.epoch, self.store.folder(self.run_id))
                 self._write(lambda c: journal.add_artifact(c, run, row))

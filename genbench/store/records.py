@@ -79,6 +79,8 @@ class Epoch:
     eval_s: float
     wall_s: float
     peak_mem: int
+    cpu_s: float | None = None
+    load: float | None = None
     losses: Mapping[str, float | None] = field(default_factory=dict)
 
 
@@ -86,9 +88,12 @@ class Epoch:
 class ScoreRecord:
     """One stored score; ``protocol_hash`` says which scores may be ranked together.
 
-    Of several ``draws`` value and std are the mean and the standard deviation.
+    Of several ``draws`` value and std are the mean and the standard deviation; ``seed`` is the one
+    that all of them derive from, None where an old store doesn't know it. ``origin`` is "run" for
+    a score that the run took itself, "evaluate" for one that was added. ``step`` is None for the
+    weights at the end of ``epoch``, else the step of those taken within the next one.
 
-    ``final``: it was taken at the last evaluated epoch and is the newest of its kind there.
+    ``final``: it stands for the run, which is the law of `genbench.store.scoring`.
     """
 
     metric: str
@@ -109,6 +114,9 @@ class ScoreRecord:
     created_at: str
     final: bool = True
     draws: int = 1
+    seed: int | None = None
+    origin: str = "run"
+    step: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +127,19 @@ class WarningRecord:
     kind: str
     message: str
     created_at: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartVersion:
+    """A part that a run was made with, and whose it was: the distribution and its version.
+
+    ``kind`` is "model", "dataset", "sampler" or "metric".
+    """
+
+    kind: str
+    name: str
+    distribution: str
+    version: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,6 +172,7 @@ class Draw:
     """One draw of samples that was scored: its cost, and what the sampler said of it.
 
     ``seconds`` went into sampling; ``skipped`` holds the metrics that couldn't be taken and why.
+    ``seed``, ``origin`` and ``step`` are as in `ScoreRecord`.
     """
 
     epoch: int
@@ -161,3 +183,6 @@ class Draw:
     diagnostics: Mapping[str, float]
     skipped: Mapping[str, str]
     created_at: str
+    seed: int | None = None
+    origin: str = "run"
+    step: int | None = None

@@ -145,6 +145,21 @@ run_params = _table(
     sqlite_with_rowid=False,
 )
 
+run_plugins = _table(
+    "run_plugins",
+    _run(primary_key=True),
+    *(_text(name, primary_key=True) for name in ("kind", "name", "distribution", "version")),
+    sqlite_with_rowid=False,
+)
+
+run_environments = _table(
+    "run_environments",
+    _run(primary_key=True),
+    Column("step", BigInteger, primary_key=True),
+    Column("environment", Integer, ForeignKey("environments.environment"), nullable=False),
+    sqlite_with_rowid=False,
+)
+
 run_tags = _table(
     "run_tags",
     _run(primary_key=True),
@@ -189,6 +204,8 @@ epochs = _table(
     _seconds("eval_s"),
     _seconds("wall_s"),
     _count("peak_mem"),
+    Column("cpu_s", Double),
+    Column("load", Double),
     sqlite_with_rowid=False,
 )
 
@@ -254,6 +271,10 @@ draws = _table(
     _text("diagnostics", nullable=False),
     _text("skipped", nullable=False),
     _text("created_at", nullable=False),
+    Column("seed", BigInteger),
+    Column("step", BigInteger),
+    _text("origin", nullable=False, server_default=text("'run'")),
+    _count("preferred"),
     Index(None, "run", "epoch"),
 )
 

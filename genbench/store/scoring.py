@@ -1,7 +1,10 @@
 """Scores as statements: a draw of samples, its scores, and which of them are final.
 
-Law: in a run that has ended no score is ever overwritten; a new one stands beside it, and the
-newest is the final one. While a run works, an evaluation that is done again replaces the first.
+Law: only a running run itself (its recorder) replaces scores, and only its own, where it takes them
+again. What `genbench evaluate` adds stands beside them. *Final* are the scores of the last weights
+that were scored, one of each kind (metric, sampler, its settings, protocol): the one that was
+preferred, else the run's own, else the first. So an added score displaces none unless it is asked
+to.
 """
 
 from __future__ import annotations
@@ -14,18 +17,31 @@ from sqlalchemy.engine import Connection
 from genbench.contracts import Score
 from genbench.events import Evaluated
 from genbench.spec import canonical_json, content_hash
-from genbench.store.records import Status
-from genbench.store.schema import draws, evals, metric_keys, protocols, runs
+from genbench.store.schema import draws, evals, metric_keys, protocols
 from genbench.store.upsert import insert_missing, insert_or_replace
 from genbench.store.values import now, split
 
 SAMPLING = "sampling"
 """The key of `Evaluated.seconds` that is no metric."""
 
+RUN, EVALUATE = "run", "evaluate"
+"""Where a draw comes from: the run itself, or an evaluation that was asked for later."""
 
-def add_evaluation(connection: Connection, run: int, evaluated: Evaluated) -> None:
-    """Store the scores of one draw."""
+
+def add_evaluation(
+    connection: Connection,
+    run: int,
+    evaluated: Evaluated,
+    *,
+    origin: str = EVALUATE,
+    preferred: bool = False,
+) -> None:
+    """Store the scores of one draw; of origin `RUN` they replace those of an earlier try.
+
+    ``preferred`` scores become the final ones of their kinds.
+    """
     draw = _draw_row(run, evaluated)
+    draw |= {"origin": origin, "preferred": int(preferred)}
     number = connection.execute(insert(draws).values(draw).returning(draws.c.draw)).scalar_one()
     common = {
         name: draw[name]
@@ -36,8 +52,7 @@ def add_evaluation(connection: Connection, run: int, evaluated: Evaluated) -> No
         {**common, "seconds": evaluated.seconds.get(score.metric, 0.0), **_score(connection, score)}
         for score in evaluated.scores
     ]
-    status = connection.execute(select(runs.c.status).where(runs.c.run == run)).scalar_one()
-    if status == Status.RUNNING:
+    if origin == RUN:
         _delete_same(connection, rows)
         connection.execute(_DROP_REDONE_DRAWS, {**draw, "newest": number})
     if rows:
@@ -46,7 +61,7 @@ def add_evaluation(connection: Connection, run: int, evaluated: Evaluated) -> No
 
 
 def mark_final(connection: Connection, run: int) -> None:
-    """Mark the scores that stand for the run: its last evaluated epoch's, the newest of a kind."""
+    """Mark the scores that stand for the run, by the law above."""
     connection.execute(_CLEAR_FINAL, {"run": run})
     connection.execute(_MARK_FINAL, {"run": run})
 
@@ -64,6 +79,8 @@ def _draw_row(run: int, evaluated: Evaluated) -> dict[str, Any]:
         ),
         "skipped": canonical_json(dict(evaluated.skipped)),
         "created_at": now(),
+        "seed": evaluated.seed,
+        "step": evaluated.step,
     }
 
 
@@ -98,12 +115,14 @@ def _metric_key(connection: Connection, score: Score) -> int:
 def _delete_same(connection: Connection, rows: list[dict[str, Any]]) -> None:
     same = ("run", "epoch", "sampler", "sampler_settings", "key", "protocol_hash")
     for row in rows:
-        connection.execute(delete(evals).where(*(evals.c[name] == row[name] for name in same)))
+        own = select(draws.c.draw).where(draws.c.run == row["run"], draws.c.origin == RUN)
+        equal = (evals.c[name] == row[name] for name in same)
+        connection.execute(delete(evals).where(*equal, evals.c.draw.in_(own)))
 
 
 _DROP_REDONE_DRAWS = text("""
 DELETE FROM draws WHERE run = :run AND draw <> :newest AND epoch = :epoch AND sampler = :sampler
-  AND sampler_settings = :sampler_settings
+  AND sampler_settings = :sampler_settings AND origin = 'run'
   AND NOT EXISTS (SELECT 1 FROM evals e WHERE e.draw = draws.draw)
 """)
 
@@ -111,7 +130,12 @@ _CLEAR_FINAL = text("UPDATE evals SET final = 0 WHERE run = :run AND final = 1")
 
 _MARK_FINAL = text("""
 UPDATE evals SET final = 1 WHERE eval IN (
-  SELECT max(e.eval) FROM evals e
-  WHERE e.run = :run AND e.epoch = (SELECT max(l.epoch) FROM evals l WHERE l.run = :run)
-  GROUP BY e.key, e.sampler, e.sampler_settings, e.protocol_hash)
+  SELECT eval FROM (
+    SELECT e.eval, rank() OVER (ORDER BY e.epoch DESC, coalesce(d.step, 0) DESC) AS age,
+      row_number() OVER (
+        PARTITION BY e.epoch, d.step, e.key, e.sampler, e.sampler_settings, e.protocol_hash
+        ORDER BY d.preferred DESC, CASE WHEN d.preferred = 1 THEN -e.eval ELSE 0 END,
+          CASE d.origin WHEN 'run' THEN 0 ELSE 1 END, e.eval) AS place
+    FROM evals e JOIN draws d ON d.draw = e.draw WHERE e.run = :run) AS placed
+  WHERE age = 1 AND place = 1)
 """)

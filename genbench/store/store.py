@@ -22,6 +22,7 @@ from genbench.store.records import (
     Artifact,
     Draw,
     Epoch,
+    PartVersion,
     Run,
     ScoreRecord,
     StageRecord,
@@ -120,6 +121,7 @@ class Store:
         stages: Sequence[tuple[str, int]],
         environment: Mapping[str, Any],
         parameters: int | None = None,
+        plugins: Sequence[PartVersion] = (),
     ) -> Run:
         """A new running run of this process. ``stages`` are (name, epochs); see docs/store.md.
 
@@ -136,16 +138,23 @@ class Store:
                 planned=stages,
                 environment=environment,
                 parameters=parameters,
+                plugins=plugins,
             )
             self._make_folder(run_id)
         return self.run(run_id)
 
-    def take_over(self, run_id: str) -> Run:
+    def take_over(
+        self,
+        run_id: str,
+        *,
+        environment: Mapping[str, Any] | None = None,
+        plugins: Sequence[PartVersion] = (),
+    ) -> Run:
         """Make a run that stands still this process's own, and running. Raises UsageError."""
         from genbench.store import lifecycle
 
         with self.transaction() as connection:
-            lifecycle.take_over(connection, run_id)
+            lifecycle.take_over(connection, run_id, environment=environment, plugins=plugins)
             self._make_folder(run_id)
         return self.run(run_id)
 
@@ -191,13 +200,13 @@ class Store:
         with self.transaction() as connection:
             lifecycle.add_tags(connection, lifecycle.number_of(connection, run_id), tags)
 
-    def add_evaluation(self, run_id: str, evaluated: Evaluated) -> None:
-        """Store scores of a run, beside those it has; while it runs, redone ones replace them."""
+    def add_evaluation(self, run_id: str, evaluated: Evaluated, *, preferred: bool = False) -> None:
+        """Store scores of a run, beside those it has; ``preferred`` ones become the final ones."""
         from genbench.store import lifecycle, scoring
 
         with self.transaction() as connection:
             run = lifecycle.number_of(connection, run_id)
-            scoring.add_evaluation(connection, run, evaluated)
+            scoring.add_evaluation(connection, run, evaluated, preferred=preferred)
 
     def add_artifact(self, run_id: str, kind: str, path: Path | str, epoch: int | None) -> None:
         """Store a file of the run's folder with its digest. Raises StoreError if it isn't there."""
@@ -268,6 +277,14 @@ class Store:
         """What the run was warned of, by epoch: that D has won, that G has collapsed, ..."""
         return details.warnings(self._reader, self._number(run_id))
 
+    def plugins(self, run_id: str) -> list[PartVersion]:
+        """The parts that a run was made with, and the versions of their distributions.
+
+        A part stands there twice where a run was resumed with another version of it; no part does
+        in a run of a store that did not keep them yet.
+        """
+        return details.plugins(self._reader, self._number(run_id))
+
     def artifacts(self, run_id: str) -> list[Artifact]:
         """The files, in the order in which they were made."""
         return details.artifacts(self._reader, self._number(run_id))
@@ -285,8 +302,15 @@ class Store:
         return details.summaries(self._reader, self._number(run_id))
 
     def environment(self, run_id: str) -> dict[str, Any]:
-        """What the run ran on, as it was given, with the state of the code."""
+        """What the run ran on last, as it was given, with the state of the code at its start."""
         return details.environment(self._reader, self._number(run_id))
+
+    def environments(self, run_id: str) -> list[tuple[int, dict[str, Any]]]:
+        """All that it ran on, each with the step after which it was there: (0, ...) first.
+
+        More than one where it was resumed on another machine, or with other packages.
+        """
+        return details.environments(self._reader, self._number(run_id))
 
     def params(self, run_id: str) -> dict[str, Any]:
         """All that decides the numbers under flat names, such as ``model.lr``."""

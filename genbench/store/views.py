@@ -12,29 +12,40 @@ VIEWS = {
     "v_runs": f"""
 SELECT {_HEAD}, r.device, r.precision, r.epochs_done, r.epochs_planned, r.parameters,
   r.train_s, r.wall_s, r.created_at, r.started_at, r.finished_at, r.heartbeat_at, r.error,
-  r.git_commit, r.git_dirty, e.host, e.platform, e.python, e.cpu, e.cpus, e.torch, e.genbench
+  r.git_commit, r.git_dirty, e.host, e.platform, e.python, e.cpu, e.cpus, e.torch, e.genbench,
+  (SELECT count(DISTINCT u.environment) FROM run_environments u WHERE u.run = r.run) AS environments
 FROM runs r LEFT JOIN environments e ON e.environment = r.environment""",
     "v_scores": f"""
 SELECT {_HEAD}, k.name AS metric, k.direction, k.unit, e.sampler, e.sampler_settings, e.value,
   e.std, e.n, e.draws, e.floor, CASE WHEN e.floor > 0 THEN e.value / e.floor END AS floor_ratio,
-  e.epoch, e.stage, e.protocol_hash, e.seconds AS score_s, r.train_s, r.wall_s, e.note, e.created_at
+  e.epoch, e.stage, d.seed AS draw_seed, d.origin, e.protocol_hash, e.seconds AS score_s,
+  r.train_s, r.wall_s, e.note, e.created_at
 FROM evals e JOIN runs r ON r.run = e.run JOIN metric_keys k ON k.key = e.key
+JOIN draws d ON d.draw = e.draw
 WHERE e.final = 1""",
     "v_score_history": f"""
-SELECT {_HEAD}, k.name AS metric, k.direction, e.sampler, e.sampler_settings, e.epoch, e.stage,
-  (SELECT sum(p.train_s) FROM epochs p WHERE p.run = e.run AND p.epoch <= e.epoch)
-  + (SELECT coalesce(sum(s.prepare_s), 0) FROM stages s
-     WHERE s.run = e.run AND s.first_epoch <= e.epoch) AS train_s_so_far,
-  e.value, e.std, e.n, e.draws, e.floor, e.protocol_hash, e.final, e.created_at
-FROM evals e JOIN runs r ON r.run = e.run JOIN metric_keys k ON k.key = e.key""",
+SELECT {_HEAD}, k.name AS metric, k.direction, e.sampler, e.sampler_settings, e.epoch, d.step,
+  e.stage,
+  (SELECT sum(p.train_s) FROM epochs p
+   WHERE p.run = e.run AND p.epoch <= e.epoch + CASE WHEN d.step > 0 THEN 1 ELSE 0 END)
+  + (SELECT coalesce(sum(s.prepare_s), 0) FROM stages s WHERE s.run = e.run
+     AND s.first_epoch <= e.epoch + CASE WHEN d.step > 0 THEN 1 ELSE 0 END) AS train_s_so_far,
+  e.value, e.std, e.n, e.draws, e.floor, d.seed AS draw_seed, d.origin, e.protocol_hash, e.final,
+  e.created_at
+FROM evals e JOIN runs r ON r.run = e.run JOIN metric_keys k ON k.key = e.key
+JOIN draws d ON d.draw = e.draw""",
     "v_epochs": f"""
-SELECT {_HEAD}, p.epoch, p.stage, p.stage_epoch, p.step, p.images, p.train_s, p.eval_s, p.wall_s,
+SELECT {_HEAD}, p.epoch, p.stage, p.stage_epoch, p.step, p.images, p.train_s, p.cpu_s, p.load,
+  p.eval_s, p.wall_s,
   CASE WHEN p.train_s > 0 THEN p.images / p.train_s END AS images_per_s, p.peak_mem
 FROM epochs p JOIN runs r ON r.run = p.run""",
     "v_losses": f"""
 SELECT {_HEAD}, p.epoch, p.stage, p.stage_epoch, k.name AS loss, k.kind, l.value, l.nonfinite
 FROM epoch_losses l JOIN runs r ON r.run = l.run JOIN metric_keys k ON k.key = l.key
 JOIN epochs p ON p.run = l.run AND p.epoch = l.epoch""",
+    "v_plugins": f"""
+SELECT {_HEAD}, p.kind, p.name AS part, p.distribution, p.version
+FROM run_plugins p JOIN runs r ON r.run = p.run""",
     "v_warnings": f"""
 SELECT {_HEAD}, w.epoch, w.kind, w.message, w.created_at
 FROM warnings w JOIN runs r ON r.run = w.run""",

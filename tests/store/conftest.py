@@ -12,7 +12,7 @@ import pytest
 from genbench.contracts import Score
 from genbench.events import ArtifactMade, EpochDone, Evaluated, StageStarted, StepsDone, Warned
 from genbench.spec import Part, RunSpec
-from genbench.store import Recorder, Run, Store
+from genbench.store import PartVersion, Recorder, Run, Store
 
 STAGES = (("autoencoder", 1), ("adversary", 2))
 ENVIRONMENT = {
@@ -22,6 +22,10 @@ ENVIRONMENT = {
     "git_commit": "0123abc",
     "git_dirty": True,
 }
+PLUGINS = (
+    PartVersion(kind="dataset", name="digits", distribution="genbench", version="1.0"),
+    PartVersion(kind="model", name="vaegan", distribution="genbench-vaegan", version="0.1"),
+)
 
 
 def _spec(**changes: Any) -> RunSpec:
@@ -118,6 +122,7 @@ def make() -> SimpleNamespace:
         fill=_fill,
         stages=STAGES,
         environment=ENVIRONMENT,
+        plugins=PLUGINS,
     )
 
 
@@ -130,7 +135,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 @pytest.fixture
 def create(store: Store) -> Create:
     def create(spec: RunSpec | None = None, **options: Any) -> Run:
-        options = {"stages": STAGES, "environment": ENVIRONMENT, **options}
+        options = {"stages": STAGES, "environment": ENVIRONMENT, "plugins": PLUGINS, **options}
         return store.create_run(spec or _spec(), **options)
 
     return create

@@ -198,6 +198,67 @@ def test_what_came_with_schema_2_is_there_in_a_migrated_store(old):
         assert store.query("SELECT draws FROM v_scores")[1] == [(1,), (1,)]
 
 
+@pytest.fixture
+def of_schema_2(tmp_path):
+    """A store of schema 2 whose validation series were told twice, and that was scored again."""
+    path = tmp_path / "runs.db"
+    shutil.copy(OLD[1], path)
+    connection = sqlite3.connect(path)
+    connection.executescript(
+        """
+        UPDATE metric_summary SET n = 2 * n, n_nonfinite = 2 WHERE key IN
+          (SELECT key FROM metric_keys WHERE kind = 'validation');
+        UPDATE points SET value = NULL, nonfinite = 1 WHERE step = 2 AND key IN
+          (SELECT key FROM metric_keys WHERE kind = 'validation');
+        INSERT INTO draws (run, epoch, stage, sampler, sampler_settings, diagnostics, skipped,
+          created_at) SELECT run, epoch, stage, sampler, sampler_settings, diagnostics, skipped,
+          '2999' FROM draws;
+        INSERT INTO evals (run, draw, key, epoch, stage, sampler, sampler_settings, value, n,
+          protocol_hash, note, created_at, final) SELECT e.run, d.draw, e.key, e.epoch, e.stage,
+          e.sampler, e.sampler_settings, 99.0, e.n, e.protocol_hash, '', '2999', 1
+          FROM evals e JOIN draws d ON d.run = e.run AND d.created_at = '2999';
+        UPDATE evals SET final = 0 WHERE value < 99;
+        """
+    )
+    connection.close()
+    return path
+
+
+def test_what_came_with_schema_3_is_there_in_a_migrated_store(of_schema_2):
+    with Store.open(of_schema_2, mode="write") as store:
+        failed, finished = store.runs()
+        assert store.plugins(finished.id) == []
+        assert [(e.cpu_s, e.load) for e in store.epochs(finished.id)] == [(None, None)] * 2
+        _, rows = store.query("SELECT id, environments FROM v_runs ORDER BY id")
+        assert rows == sorted([(failed.id, 1), (finished.id, 1)])
+        assert store.query("SELECT step FROM run_environments")[1] == [(0,), (0,)]
+
+
+def test_schema_3_counts_points_of_validation_series_once(of_schema_2):
+    with Store.open(of_schema_2, mode="write") as store:
+        (finished,) = store.runs(status="finished")
+        counts = {s.key: (s.n, s.n_nonfinite) for s in store.summaries(finished.id)}
+    assert counts == {"test/elbo": (2, 1), "vae/loss": (4, 0)}
+
+
+def test_schema_3_knows_what_was_added_and_makes_the_run_s_own_score_final_again(of_schema_2):
+    with Store.open(of_schema_2, mode="write") as store:
+        for run in store.runs():
+            own, added = store.scores(run.id)
+            assert (own.value, own.origin, own.seed, own.final) == (
+                20.0 + run.seed,
+                "run",
+                run.seed,
+                True,
+            )
+            assert (added.value, added.origin, added.seed, added.final) == (
+                99.0,
+                "evaluate",
+                None,
+                False,
+            )
+
+
 def test_alembic_is_imported_only_for_an_older_store(tmp_path):
     code = (
         "import sys; from genbench.store import Store\n"

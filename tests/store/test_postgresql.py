@@ -11,6 +11,7 @@ import pytest
 from genbench.errors import NoSuchRunError, StoreError, UsageError
 from genbench.events import Resumed
 from genbench.store import Recorder, Status, Store
+from genbench.store.migrate import migrate
 from genbench.store.views import VIEWS
 
 URL = os.environ.get("GENBENCH_TEST_POSTGRES", "")
@@ -40,12 +41,18 @@ def store(tmp_path, monkeypatch) -> Iterator[Store]:
 
 def test_a_run_comes_back_from_postgresql_as_from_sqlite(store, create, make, tmp_path):
     with Store.open(tmp_path / "runs.db", mode="create") as sqlite:
-        there = sqlite.create_run(make.spec(), stages=make.stages, environment=make.environment)
+        there = sqlite.create_run(
+            make.spec(),
+            stages=make.stages,
+            environment=make.environment,
+            plugins=make.plugins,
+        )
         make.fill(sqlite, there)
         here = create()
         make.fill(store, here)
         assert store.run(here.id).status is Status.FINISHED
-        for what in ("stages", "epochs", "summaries", "keys", "artifacts", "params", "environment"):
+        told = ("stages", "epochs", "summaries", "keys", "artifacts", "params", "plugins")
+        for what in (*told, "environment"):
             assert getattr(store, what)(here.id) == getattr(sqlite, what)(there.id), what
         assert [s.value for s in store.scores(here.id)] == [
             s.value for s in sqlite.scores(there.id)
@@ -68,6 +75,39 @@ def test_a_rewind_works_on_postgresql(store, create, make):
         ("generator/loss", 2),
         ("test/elbo", 1),
     ]
+
+
+def test_an_older_store_is_migrated_on_postgresql(store, create, make):
+    """Schema 2 is made from today's by taking back what the last migration brought."""
+    run = create()
+    make.fill(store, run)
+    before = {view: store.query(f"SELECT * FROM {view} ORDER BY 1")[1] for view in VIEWS}
+    with store.transaction() as connection:
+        for view in VIEWS:
+            connection.exec_driver_sql(f"DROP VIEW {view}")
+        for table in ("run_plugins", "run_environments"):
+            connection.exec_driver_sql(f"DROP TABLE {table}")
+        for table, columns in (
+            ("epochs", ("cpu_s", "load")),
+            ("draws", ("seed", "step", "origin", "preferred")),
+        ):
+            for column in columns:
+                connection.exec_driver_sql(f"ALTER TABLE {table} DROP COLUMN {column}")
+        for view in VIEWS:
+            if view != "v_plugins":
+                connection.exec_driver_sql(f"CREATE VIEW {view} AS SELECT 1 AS id")
+        connection.exec_driver_sql("UPDATE metric_summary SET n = 2 * n")
+        connection.exec_driver_sql("UPDATE schema_version SET version_num = '0002'")
+    migrate(store._address)
+    told = ("v_runs", "v_scores", "v_score_history", "v_epochs")
+    after = {view: store.query(f"SELECT * FROM {view} ORDER BY 1")[1] for view in told}
+    assert {v: len(after[v]) for v in told} == {v: len(before[v]) for v in told}
+    assert {s.key: s.n for s in store.summaries(run.id)} == {
+        "generator/loss": 6,
+        "test/elbo": 3,
+        "watch/classes": 3,
+    }
+    assert [s.seed for s in store.scores(run.id)] == [run.seed] * 3
 
 
 def test_references_and_names_work_on_postgresql(store, create):

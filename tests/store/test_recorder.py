@@ -179,7 +179,91 @@ def test_a_score_of_a_finished_run_is_added_and_never_overwritten(store, create,
     assert [replace(s, final=False) for s in after[:-1]] == [
         replace(s, final=False) for s in before
     ]
-    assert [(s.value, s.final) for s in after[-2:]] == [(10.0, False), (4.0, True)]
+    assert [(s.value, s.final) for s in after[-2:]] == [(10.0, True), (4.0, False)]
+
+
+def test_an_added_score_becomes_final_only_where_it_is_preferred(store, create, make):
+    run = create()
+    make.fill(store, run)
+    for value, preferred in ((4.0, True), (5.0, False), (6.0, True)):
+        store.add_evaluation(run.id, make.evaluation(3, value), preferred=preferred)
+        final = [s.value for s in store.scores(run.id) if s.final]
+        assert final == [{4.0: 4.0, 5.0: 4.0, 6.0: 6.0}[value]]
+
+
+def test_of_scores_that_were_only_added_the_first_stays_final(store, create, make):
+    run = create()
+    make.fill(store, run)
+    for value in (1.0, 2.0):
+        store.add_evaluation(run.id, make.evaluation(3, value, metric="kid"))
+    assert [(s.value, s.final) for s in store.scores(run.id) if s.metric == "kid"] == [
+        (1.0, True),
+        (2.0, False),
+    ]
+
+
+def test_an_evaluation_of_a_running_run_replaces_nothing_and_nothing_replaces_it(
+    store, create, make
+):
+    run = create()
+    with Recorder(store, run.id) as recorder:
+        for epoch in (1, 2):
+            recorder(make.steps(epoch))
+            recorder(make.epoch(epoch))
+            recorder(make.evaluation(epoch, 10.0 * epoch))
+        store.add_evaluation(run.id, make.evaluation(2, 21.0))
+        assert [s.value for s in store.scores(run.id)] == [10.0, 20.0, 21.0]
+        recorder(make.evaluation(2, 20.5))
+        assert [s.value for s in store.scores(run.id)] == [10.0, 21.0, 20.5]
+        recorder(Resumed(step=20, epoch=2))
+        assert [(s.value, s.final) for s in store.scores(run.id)] == [
+            (10.0, False),
+            (21.0, False),
+            (20.5, True),
+        ]
+
+
+def test_a_rewind_keeps_what_was_added_on_weights_up_to_its_step(store, create, make):
+    run = create()
+    with Recorder(store, run.id) as recorder:
+        recorder(make.epoch(1))
+        for step, value in ((None, 1.0), (15, 2.0), (18, 3.0)):
+            store.add_evaluation(run.id, make.evaluation(1, value, step=step))
+        assert [s.value for s in store.scores(run.id) if s.final] == [3.0]
+        recorder(Resumed(step=15, epoch=1))
+    assert [(s.value, s.step, s.final) for s in store.scores(run.id)] == [
+        (1.0, None, False),
+        (2.0, 15, True),
+    ]
+
+
+def test_a_score_says_with_which_seed_it_was_drawn_and_by_whom(store, create, make):
+    run = create()
+    with Recorder(store, run.id) as recorder:
+        recorder(make.evaluation(3, 1.0, seed=7))
+    store.add_evaluation(run.id, make.evaluation(3, 1.0, seed=8))
+    told = [(7, "run"), (8, "evaluate")]
+    assert [(s.seed, s.origin) for s in store.scores(run.id)] == told
+    assert [(d.seed, d.origin) for d in store.draws(run.id)] == told
+    assert store.query("SELECT draw_seed, origin FROM v_score_history")[1] == told
+
+
+def test_a_run_resumed_elsewhere_says_from_which_step_on_it_was_where(store, create, make):
+    run = create()
+    with Recorder(store, run.id) as recorder:
+        recorder(make.epoch(1))
+        recorder(make.epoch(2))
+    for where, step in (("bench", 25), ("other", 20), ("third", 15), ("other", 15)):
+        store.interrupt(run.id)
+        store.take_over(run.id, environment={**make.environment, "host": where})
+        with Recorder(store, run.id) as recorder:
+            recorder(Resumed(step=step, epoch=step // 10))
+    assert [(step, e["host"]) for step, e in store.environments(run.id)] == [
+        (0, "bench"),
+        (15, "other"),
+    ]
+    assert store.environment(run.id)["host"] == "other"
+    assert store.query("SELECT environments, host FROM v_runs")[1] == [(2, "other")]
 
 
 def test_the_final_scores_are_those_of_the_last_epoch_one_for_each_way_of_taking(

@@ -16,7 +16,7 @@ from pathlib import Path
 from genbench.contracts import Score
 from genbench.events import EpochDone, Evaluated, StageStarted, StepsDone, Warned
 from genbench.spec import Part, RunSpec
-from genbench.store import Recorder, Store
+from genbench.store import PartVersion, Recorder, Store
 
 
 def record(store: Store, seed: int, *, finished: bool) -> None:
@@ -35,6 +35,7 @@ def record(store: Store, seed: int, *, finished: bool) -> None:
         tags=("old",),
         stages=[("train", 2)],
         environment={"host": "a machine", "torch": "2.9", "git_commit": "0123abc"},
+        plugins=[PartVersion(kind="model", name="vae", distribution="genbench", version="1.0")],
     )
     with Recorder(store, run.id) as recorder:
         recorder(StageStarted(stage="train", index=0, epochs=2, steps_per_epoch=2, first_epoch=1))
@@ -54,6 +55,8 @@ def record(store: Store, seed: int, *, finished: bool) -> None:
                     wall_s=1.2,
                     peak_mem=1 << 20,
                     losses={"vae/loss": 1.0 / epoch, "test/elbo": -100.0},
+                    cpu_s=0.9,
+                    load=0.5,
                 )
             )
         recorder(Warned(epoch=2, kind="generator_collapsed", message="the generator has collapsed"))
@@ -66,6 +69,7 @@ def record(store: Store, seed: int, *, finished: bool) -> None:
                 sampler_settings={},
                 scores=[score],
                 seconds={"sampling": 0.1, "fd_clf": 0.2},
+                seed=seed,
             )
         )
     if finished:
