@@ -26,6 +26,7 @@ _FACE = {
         "Encodes",
         "FinishedRuns",
         "Generates",
+        "HasDensity",
         "HasLikelihood",
         "Lender",
         "LenderHead",
@@ -52,12 +53,13 @@ _FACE = {
         "DataError",
         "GenbenchError",
         "IncompatibleError",
+        "PluginError",
         "SamplingError",
         "SettingError",
         "UsageError",
     ),
-    "genbench.hookspecs": ("Register", "hookimpl"),
-    "genbench.pixels": ("stored_as_float", "to_float", "to_uint8"),
+    "genbench.hookspecs": ("Register", "RegisterCapability", "hookimpl"),
+    "genbench.pixels": ("dequantized", "stored_as_float", "to_float", "to_uint8"),
 }
 _HOME = {name: module for module, names in _FACE.items() for name in names}
 
@@ -90,6 +92,7 @@ if TYPE_CHECKING:
         Encodes as Encodes,
         FinishedRuns as FinishedRuns,
         Generates as Generates,
+        HasDensity as HasDensity,
         HasLikelihood as HasLikelihood,
         Lender as Lender,
         LenderHead as LenderHead,
@@ -115,15 +118,18 @@ if TYPE_CHECKING:
         DataError as DataError,
         GenbenchError as GenbenchError,
         IncompatibleError as IncompatibleError,
+        PluginError as PluginError,
         SamplingError as SamplingError,
         SettingError as SettingError,
         UsageError as UsageError,
     )
     from genbench.hookspecs import (
         Register as Register,
+        RegisterCapability as RegisterCapability,
         hookimpl as hookimpl,
     )
     from genbench.pixels import (
+        dequantized as dequantized,
         stored_as_float as stored_as_float,
         to_float as to_float,
         to_uint8 as to_uint8,

@@ -407,6 +407,20 @@ class HasLikelihood(Protocol):
 
 
 @runtime_checkable
+class HasDensity(Protocol):
+    """The model knows p(x) exactly: a flow, an autoregressive model, a product of known laws.
+
+    It is a density with respect to the volume of ``x`` as the model gets it, all values of a sample
+    together: pixels in [-1, 1], points in the unit of their data. Images of 256 grey levels have
+    none; they are asked for as `genbench.dequantized` spreads them, and so should a model be
+    trained. A conditional model gives p(x|y).
+    """
+
+    def log_density(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """log p(x) in nats, (B,), of samples (B, *shape); -inf where the density is 0."""
+
+
+@runtime_checkable
 class Translates(Protocol):
     """x -> x in the style of the domain ``y``."""
 
@@ -423,6 +437,7 @@ CAPABILITIES: Mapping[str, type] = {
     "reconstructs": Reconstructs,
     "conditional": Conditional,
     "has-likelihood": HasLikelihood,
+    "has-density": HasDensity,
     "translates": Translates,
 }
 """The capabilities by the names that registrations, samplers and messages use."""

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from inspect import isfunction
 from typing import Any, get_type_hints
 
-from genbench.contracts import CAPABILITIES
-from genbench.errors import GenbenchError, PluginError, suggest
+from genbench.capabilities import Capabilities
+from genbench.errors import GenbenchError, PluginError
 from genbench.registry import KINDS, Kind, Registration, Registry
 from genbench.settings import DatasetSettings, Preset, Settings, validate
 
@@ -48,25 +48,31 @@ def faults(registry: Registry, registration: Registration) -> Iterator[str]:
     """What is wrong with one registration, a sentence each."""
     kind, name = registration.kind, registration.name
     for capability in registration.capabilities:
-        if capability not in CAPABILITIES:
-            hint = suggest(capability, CAPABILITIES)
-            yield f"unknown capability '{capability}' in its registration{hint}"
+        try:
+            registry.capabilities.check_known(capability, "its registration")
+        except PluginError as error:
+            yield str(error)
     try:
         cls = registry.target(kind, name)
     except PluginError as error:
         yield str(error)
     else:
-        yield from _class_faults(cls, registration)
+        yield from _class_faults(cls, registration, registry.capabilities)
     yield from _settings_faults(registry, kind, name)
 
 
-def _class_faults(target: Any, registration: Registration) -> Iterator[str]:
+def _class_faults(
+    target: Any, registration: Registration, capabilities: Capabilities
+) -> Iterator[str]:
     # A model may be registered by a function; the class that it says it returns is looked at.
     cls = get_type_hints(target).get("return", target) if isfunction(target) else target
     needed = [*METHODS[registration.kind]]
     if registration.kind == "model":
         for capability in registration.capabilities:
-            needed += capability_methods(capability)
+            try:
+                needed += capability_methods(capability, capabilities)
+            except PluginError as error:
+                yield str(error)
     for method in dict.fromkeys(needed):
         if not callable(getattr(cls, method, None)):
             yield f"{cls.__name__} has no method '{method}'"
@@ -84,10 +90,9 @@ def _class_faults(target: Any, registration: Registration) -> Iterator[str]:
         yield f"{cls.__name__}.uses must be 'samples' or 'model'"
 
 
-def capability_methods(capability: str) -> list[str]:
+def capability_methods(capability: str, capabilities: Capabilities) -> list[str]:
     """The methods that a capability's protocol asks for; attributes are seen on instances only."""
-    protocol = CAPABILITIES.get(capability)
-    names = vars(protocol) if protocol else {}
+    names = vars(capabilities.protocol(capability)) if capability in capabilities else {}
     return [name for name in names if not name.startswith("_") and callable(names[name])]
 
 

@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from genbench.capabilities import BUILTIN, Capabilities
 from genbench.contracts import (
-    CAPABILITIES,
     Conditional,
     Data,
     Embeds,
@@ -45,18 +45,6 @@ Samplers = Sequence[tuple[Part, Sampler]]
 Metrics = Sequence[tuple[Part, Metric]]
 Rows = np.ndarray[Any, np.dtype[np.int64]]
 
-_LACKS = {
-    "generates": "that generates",
-    "discriminates": "that discriminates",
-    "embeds": "that embeds",
-    "encodes": "that encodes",
-    "decodes": "that decodes codes",
-    "reconstructs": "that reconstructs",
-    "conditional": "that takes labels",
-    "has-likelihood": "that has a likelihood",
-    "translates": "that translates",
-}
-
 
 def evaluate(
     model: Any,
@@ -81,10 +69,9 @@ def evaluate(
     `default_n`), drawn ``repeats`` times; ``seed`` is the run's, from which the draws' own are
     derived. A metric whose reference can't be had, whose samples are not finite, or whose sampler
     gave up, stands in ``skipped`` with the reason.
-    Seconds are read after a device synchronize; a metric's include getting its reference.
-    Raises IncompatibleError where a part asks for what the model can't do.
+    Seconds are read after a device synchronize; a metric's include getting its reference. That the
+    parts fit the model was seen to by `check_fit`.
     """
-    check_fit(model, samplers, metrics)
     context = MetricContext(
         data=data,
         model=model,
@@ -184,23 +171,27 @@ def _as_h(
             yield model.embed(batch) if isinstance(model, Embeds) else batch
 
 
-def check_fit(model: Any, samplers: Samplers, metrics: Metrics, *, name: str | None = None) -> None:
+def check_fit(
+    model: Any,
+    samplers: Samplers,
+    metrics: Metrics,
+    capabilities: Capabilities = BUILTIN,
+    *,
+    name: str | None = None,
+) -> None:
     """Raise IncompatibleError where a sampler or metric asks for what the model can't do.
 
-    ``name`` is what the message calls the model (default: its class).
+    ``capabilities`` are those that are registered; ``name`` is what the message calls the model
+    (default: its class).
     """
     wanted = [("sampler", part, sampler.requires) for part, sampler in samplers]
     wanted += [("metric", part, metric.requires) for part, metric in metrics]
     for kind, part, requires in wanted:
         for capability in requires:
-            if capability not in CAPABILITIES:
-                raise PluginError(
-                    f"{kind} '{part.name}' asks for an unknown capability '{capability}'; known: "
-                    f"{', '.join(CAPABILITIES)}"
-                )
-            if not isinstance(model, CAPABILITIES[capability]):
+            capabilities.check_known(capability, f"{kind} '{part.name}'")
+            if not capabilities.fits(model, capability):
                 raise IncompatibleError(
-                    f"{kind} '{part.name}' needs a model {_LACKS[capability]}; "
+                    f"{kind} '{part.name}' needs a model {capabilities.in_words(capability)}; "
                     f"'{name or type(model).__name__}' does not"
                 )
 

@@ -1,4 +1,4 @@
-"""The hooks that a plugin may implement: one for each kind of thing it can register.
+"""The hooks that a plugin may implement, one for each kind of thing it can register.
 
 A plugin is a module (or object) named by an entry point of the group ``genbench``::
 
@@ -27,9 +27,10 @@ class Register(Protocol):
 
     ``target`` names the class; ``settings`` its settings class (a module without torch);
     ``presets`` a tuple of `genbench.Preset`; ``family`` the group in listings; ``source`` the
-    paper or document; ``capabilities`` names of `genbench.contracts.CAPABILITIES`; ``optional``
-    those that a model has under some of its settings only; ``watch``, of a
-    metric, that it is taken between epochs too, on few samples (it must be cheap, see
+    paper or document; ``capabilities`` names of `genbench.CAPABILITIES` or of
+    `genbench_register_capabilities` (a sampler or a metric may ask for one of two: ``a|b``);
+    ``optional`` those that a model has under some of its settings only; ``watch``, of a metric,
+    that it is taken between epochs too, on few samples (it must be cheap, see
     `genbench.MetricContext.quick`). A name that is taken raises PluginError with both owners.
     """
 
@@ -50,6 +51,18 @@ class Register(Protocol):
         """Register one name."""
 
 
+class RegisterCapability(Protocol):
+    """The callback of `genbench_register_capabilities`.
+
+    ``name`` is ``name:capability``, such as ``flows:inverts``; ``target`` names a Protocol with
+    ``@runtime_checkable``; ``summary`` says what its methods do. The name then stands in the
+    ``capabilities`` of models, samplers and metrics, and in ``requires``, of any plugin.
+    """
+
+    def __call__(self, name: str, target: str, *, summary: str = "") -> None:
+        """Register one capability."""
+
+
 @hookspec
 def genbench_register_models(register: Register) -> None:
     """Register models: classes that follow `genbench.Model`."""
@@ -68,3 +81,8 @@ def genbench_register_samplers(register: Register) -> None:
 @hookspec
 def genbench_register_metrics(register: Register) -> None:
     """Register metrics: classes that follow `genbench.Metric`."""
+
+
+@hookspec
+def genbench_register_capabilities(register: RegisterCapability) -> None:
+    """Register capabilities of a plugin's own: Protocols that its parts ask models for."""

@@ -23,3 +23,19 @@ def stored_as_float(rows: np.ndarray[Any, Any]) -> Tensor:
 def to_uint8(x: Tensor) -> Tensor:
     """Float in [-1, 1] -> uint8 0..255, rounded half to even; values outside are clamped."""
     return x.float().add(1.0).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)
+
+
+def dequantized(x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """Grey levels as floats with a density: uniform noise over the width of a level is added.
+
+    ``x`` is as `to_float` gives it, level u at u / 127.5 - 1; level u becomes uniform in
+    [u / 128 - 1, (u + 1) / 128 - 1), so that all 256 fill [-1, 1). The bits of a level are then
+    those of the density and log2(128) of the scale (Theis et al. 2016, arXiv:1511.01844, 3.1). The
+    noise comes from a CPU ``generator``, or from the global one of x's device.
+    """
+    levels = x.add(1.0).mul(127.5).round()
+    if generator is None:
+        noise = torch.rand_like(x)
+    else:
+        noise = torch.rand(x.shape, generator=generator).to(x)
+    return (levels + noise).div(128).sub(1.0)

@@ -13,19 +13,21 @@ import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from importlib import import_module
 from importlib.metadata import Distribution, EntryPoint, entry_points
 from typing import Any, Literal
 
 import pluggy
 
 from genbench import hookspecs
+from genbench.capabilities import Capabilities, RegisteredCapability
 from genbench.errors import PluginError, UnknownNameError, suggest
+from genbench.targets import check_target, resolve
 
 Kind = Literal["model", "dataset", "sampler", "metric"]
 KINDS: tuple[Kind, ...] = ("model", "dataset", "sampler", "metric")
 GROUP = "genbench"
 BUILTIN = "genbench"
+CAPABILITY_HOOK = "genbench_register_capabilities"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +78,7 @@ class Registry:
     def __init__(self) -> None:
         self.plugins: list[PluginInfo] = []
         self._names: dict[Kind, dict[str, Registration]] = {kind: {} for kind in KINDS}
+        self._capabilities: dict[str, RegisteredCapability] = {}
         self._pluggy = pluggy.PluginManager(hookspecs.PROJECT)
         self._pluggy.add_hookspecs(hookspecs)
 
@@ -123,6 +126,7 @@ class Registry:
             name = str(getattr(plugin, "__name__", type(plugin).__name__))
             info = PluginInfo(name=name, distribution=name, version="", module=name)
         taken: list[Registration] = []
+        capabilities: list[RegisteredCapability] = []
         try:
             self._pluggy.register(plugin, name=f"{info.distribution}:{info.name}")
             self._check_hooks(plugin)
@@ -131,15 +135,22 @@ class Registry:
                 hook = f"genbench_register_{kind}s"
                 caller = self._pluggy.subset_hook_caller(hook, remove_plugins=others)
                 caller(register=self._registrar(kind, info.owner, taken))
+            self._pluggy.subset_hook_caller(CAPABILITY_HOOK, remove_plugins=others)(
+                register=self._capability_registrar(info.owner, capabilities)
+            )
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt):
                 raise
             for registration in taken:
                 del self._names[registration.kind][registration.name]
+            for capability in capabilities:
+                del self._capabilities[capability.name]
             if self._pluggy.is_registered(plugin):
                 self._pluggy.unregister(plugin)
             return self._broken(info, error, strict=strict)
-        return self._remember(info, names=tuple(f"{r.kind} {r.name}" for r in taken))
+        names = [f"{r.kind} {r.name}" for r in taken]
+        names += [f"capability {capability.name}" for capability in capabilities]
+        return self._remember(info, names=tuple(names))
 
     def _check_hooks(self, plugin: object) -> None:
         """A misspelt hook would be silent; `check_pending` knows it, we add the nearest name."""
@@ -155,14 +166,29 @@ class Registry:
             if name in self._names[kind]:
                 first = self._names[kind][name].owner
                 raise PluginError(f"{kind} '{name}' is already registered by {first}")
-            if not isinstance(target, str) or ":" not in target:
-                raise PluginError(
-                    f"{kind} '{name}': the target must be a string 'module:attribute', "
-                    f"not {target!r}"
-                )
+            check_target(f"{kind} '{name}'", target)
             registration = Registration(kind=kind, name=name, target=target, owner=owner, **details)
             self._names[kind][name] = registration
             taken.append(registration)
+
+        return register
+
+    def _capability_registrar(
+        self, owner: str, taken: list[RegisteredCapability]
+    ) -> hookspecs.RegisterCapability:
+        def register(name: str, target: str, *, summary: str = "") -> None:
+            if not all(name.partition(":")):
+                raise PluginError(
+                    f"capability '{name}': a plugin's own is named 'name:capability', such as "
+                    "'flows:inverts'"
+                )
+            if name in self._capabilities:
+                first = self._capabilities[name].owner
+                raise PluginError(f"capability '{name}' is already registered by {first}")
+            check_target(f"capability '{name}'", target)
+            found = RegisteredCapability(name=name, target=target, owner=owner, summary=summary)
+            self._capabilities[name] = found
+            taken.append(found)
 
         return register
 
@@ -190,6 +216,11 @@ class Registry:
     def of(self, kind: Kind) -> Iterator[Registration]:
         """The registrations of one kind, by name."""
         return iter(sorted(self._names[kind].values(), key=lambda r: r.name))
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What models can do: the built-in capabilities and those that plugins registered."""
+        return Capabilities(self._capabilities)
 
     @property
     def broken(self) -> list[PluginInfo]:
@@ -221,17 +252,7 @@ class Registry:
 
 
 def _resolve(target: str, registration: Registration) -> Any:
-    module, _, attribute = target.partition(":")
-    try:
-        found: Any = import_module(module)
-        for part in attribute.split("."):
-            found = getattr(found, part)
-    except (Exception, SystemExit) as error:
-        raise PluginError(
-            f"{registration.kind} '{registration.name}' of {registration.owner} can't be loaded "
-            f"from '{target}': {type(error).__name__}: {error}"
-        ) from error
-    return found
+    return resolve(target, f"{registration.kind} '{registration.name}' of {registration.owner}")
 
 
 def _names(value: str | None) -> frozenset[str] | None:

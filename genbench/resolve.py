@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, cast
 
+from genbench.capabilities import alternatives
 from genbench.config import (
     Layer,
     RunSettings,
@@ -150,13 +151,17 @@ def check_capabilities(model: Registration, part: Registration) -> None:
     whether its settings give it an optional one.
     """
     possible = (*model.capabilities, *model.optional)
-    missing = [c for c in part.capabilities if c not in possible]
+    missing = [c for c in part.capabilities if not {*alternatives(c)} & {*possible}]
     if model.capabilities and missing:
-        lacking = " and ".join(f"'{name}'" for name in missing)
+        lacking = " and ".join(_quoted(c) for c in missing)
         raise IncompatibleError(
             f"{part.kind} '{part.name}' needs a model with {lacking}; "
             f"'{model.name}' has only: {', '.join(possible)}. See: genbench models"
         )
+
+
+def _quoted(requirement: str) -> str:
+    return " or ".join(f"'{name}'" for name in alternatives(requirement))
 
 
 # --- the sources, one over the other ----------------------------------------------------------

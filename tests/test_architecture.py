@@ -24,6 +24,8 @@ CORE, PLUGINS = ROOT / "genbench", ROOT / "plugins"
 LEVELS = {
     "errors": 0,
     "hookspecs": 0,
+    "targets": 1,
+    "capabilities": 2,
     "numbers": 0,
     "tomlfile": 1,
     "pixels": 0,

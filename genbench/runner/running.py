@@ -152,7 +152,7 @@ def assemble(
     model = build_model(spec, data.spec, registry)
     samplers = build_samplers(spec.samplers, registry)
     metrics = build_metrics(spec.metrics, registry)
-    check_fit(model, samplers, metrics, name=spec.model)
+    check_fit(model, samplers, metrics, registry.capabilities, name=spec.model)
     return Job(
         spec=spec if device else replace(spec, device=chosen.type),
         device=chosen,

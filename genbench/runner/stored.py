@@ -98,7 +98,7 @@ def evaluate_run(
     spec, run = loaded.spec, loaded.run
     drawing = build_samplers(spec.samplers if samplers is None else samplers, registry)
     measuring = build_metrics(spec.metrics if metrics is None else metrics, registry)
-    check_fit(loaded.model, drawing, measuring, name=spec.model)
+    check_fit(loaded.model, drawing, measuring, registry.capabilities, name=spec.model)
     last = store.epochs(run.id)[-1:]
     with evaluation(loaded.model, loaded.device):
         evaluated = evaluate(
@@ -158,7 +158,8 @@ def sample_run(
         seed = evaluation_seed(loaded.spec.seed)
         labels = scored_labels(loaded.model, loaded.data, n, seed)
     [(part, drawing)] = build_samplers([sampler], registry)
-    check_fit(loaded.model, [(part, drawing)], [], name=loaded.spec.model)
+    fitting = [(part, drawing)]
+    check_fit(loaded.model, fitting, [], registry.capabilities, name=loaded.spec.model)
     _check_destination(loaded.data, out)
     with evaluation(loaded.model, loaded.device):
         samples, failure = _draw(loaded, StoppableSampler(drawing, should_stop), n, seed, labels)

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from genbench.contracts import CAPABILITIES, Data, DataAccess, Generates, Metric, Sampler
+from genbench.contracts import Data, DataAccess, Generates, Metric, Sampler
 from genbench.evaluate import evaluate
 from genbench.events import EpochDone, Event, Listener, Resumed, StepsDone
 from genbench.registry import Registry
@@ -39,10 +39,11 @@ def watching_parts(
     names = [sampler.name for sampler in registry.of("sampler")]
     if not spec.watch or not isinstance(model, Generates) or "plain" not in names:
         return [], []
+    capabilities = registry.capabilities
     fit = [
         Part(name=metric.name)
         for metric in registry.of("metric")
-        if metric.watch and all(isinstance(model, CAPABILITIES[c]) for c in metric.capabilities)
+        if metric.watch and all(capabilities.fits(model, name) for name in metric.capabilities)
     ]
     return build_samplers([Part(name="plain")], registry), build_metrics(fit, registry)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from genbench.contracts import CAPABILITIES, MONITOR, Data, Stage
+from genbench.contracts import MONITOR, Data, Stage
 from genbench.errors import UsageError
 from genbench.registry import Registry
 from genbench.settings import Settings
@@ -85,7 +85,7 @@ def check_structure(part: Subject, data: Data) -> None:
 def check_capabilities(part: Subject, data: Data) -> None:
     """What is declared is there and what is there is declared; shapes and ranges hold."""
     model = build(part, data)
-    there = {name for name, protocol in CAPABILITIES.items() if isinstance(model, protocol)}
+    there = set(part.known.of(model))
     if part.capabilities is not None:
         missing = set(part.capabilities) - there
         extra = there - set(part.capabilities) - set(part.optional)

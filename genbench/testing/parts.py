@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from genbench.capabilities import alternatives
 from genbench.contracts import (
-    CAPABILITIES,
     Data,
     DataAccess,
     DataSpec,
@@ -27,7 +27,7 @@ from genbench.registry import Registry
 from genbench.settings import DatasetSettings, Settings
 from genbench.testing.data import small_data
 from genbench.testing.oracle import Oracle
-from genbench.testing.subject import subject
+from genbench.testing.subject import Subject, subject
 
 CPU = torch.device("cpu")
 SAMPLES = 96
@@ -105,7 +105,7 @@ def check_sampler(
     part = subject("sampler", sampler, settings, registry)
     model = model or Oracle()
     built = part.cls(part.settings)
-    _known_capabilities(part.name, built.requires)
+    _known_capabilities(part, built.requires)
     for n in (1, SAMPLES):
         batches = _draw(built, model, n, seed=0)
         x = torch.cat(batches)
@@ -151,7 +151,7 @@ def check_metric(
     part = subject("metric", metric, settings, registry)
     data = data or small_data(train=256, test=SAMPLES)
     model = model or Oracle(data.spec.shape)
-    _known_capabilities(part.name, part.cls(part.settings).requires)
+    _known_capabilities(part, part.cls(part.settings).requires)
     real = torch.from_numpy(np.array(data.test.x))
     noise = to_uint8(torch.randn(real.shape, generator=torch.Generator().manual_seed(0)))
     with tempfile.TemporaryDirectory() as folder:
@@ -214,6 +214,7 @@ def _real_beats_noise(name: str, real: Sequence[Score], noise: Sequence[Score]) 
         )
 
 
-def _known_capabilities(name: str, requires: Any) -> None:
-    unknown = set(requires) - set(CAPABILITIES)
-    assert not unknown, f"{name} requires {unknown}; known: {', '.join(CAPABILITIES)}"
+def _known_capabilities(part: Subject, requires: Any) -> None:
+    for requirement in requires:
+        unknown = {*alternatives(requirement)} - {*part.known}
+        assert not unknown, f"{part.name} requires {unknown}; known: {', '.join(part.known)}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from genbench.capabilities import BUILTIN, Capabilities
 from genbench.registry import Kind, Registry
 from genbench.settings import Settings, validate
 
@@ -13,7 +14,7 @@ from genbench.settings import Settings, validate
 class Subject:
     """A part under test. ``capabilities`` is None where no registration declares them.
 
-    ``optional`` are those that some of its settings give.
+    ``optional`` are those that some of its settings give, ``known`` all that are registered.
     """
 
     name: str
@@ -21,6 +22,7 @@ class Subject:
     settings: Settings
     capabilities: tuple[str, ...] | None
     optional: tuple[str, ...] = ()
+    known: Capabilities = BUILTIN
 
 
 def subject(
@@ -46,6 +48,7 @@ def subject(
         settings=_instance(chosen, given),
         capabilities=declared.capabilities,
         optional=declared.optional,
+        known=registry.capabilities,
     )
 
 
