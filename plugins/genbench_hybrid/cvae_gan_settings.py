@@ -92,6 +92,7 @@ PRESETS = (
         seed=88,
         settings={
             "z_dim": 100,
+            "input_range": "0,1",
             "kl_weight": 3.0,
             "label_first": 0.0,
             "reconstruction_weight": 1.0,

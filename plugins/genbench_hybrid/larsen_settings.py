@@ -56,6 +56,8 @@ class LarsenSettings(CoderSettings):
     def _networks_fit(self) -> Self:
         if self.code == "spatial":
             raise ValueError("the latent of vaegan-larsen is a vector; set code=vector")
+        if self.architecture == "paper" and self.input_range != "-1,1":
+            raise ValueError("the networks of the paper see [-1, 1]; leave input_range")
         if self.layer() > len(self._judged()):
             raise ValueError(
                 f"feature_layer = {self.feature_layer}, and the discriminator has "

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from genbench import DataSpec, IncompatibleError, ModelSettings, Preset, Training
-from genbench_nets.coder_settings import CoderSettings, at
+from genbench_nets.coder_settings import CoderSettings, InputRange, at
 
 
 class VAEGANSettings(ModelSettings):
@@ -48,6 +48,7 @@ class VAEGANSettings(ModelSettings):
         description="width between convolutions and latent (conv, code=vector)",
         exclude_if=at(256),
     )
+    input_range: InputRange = "-1,1"
     vae_lr: float = Field(1e-3, gt=0, description="learning rate of stage 1's Adam")
     z_dim: int = Field(64, ge=1, le=4096, description="size of the generator's noise z ~ N(0, I)")
     g_hidden: tuple[int, ...] = Field((256, 256), description="widths of the latent generator")
@@ -90,6 +91,7 @@ class VAEGANSettings(ModelSettings):
                 "channels": self.channels,
                 "conv_hidden": self.conv_hidden,
                 "batch_norm": self.batch_norm,
+                "input_range": self.input_range,
             }
         )
 
@@ -123,6 +125,7 @@ PRESETS = (
             "vae_epochs": 50,
             "latent_dim": 2,
             "vae_hidden": (512, 256),
+            "input_range": "0,1",
             "z_dim": 100,
             "lr": 2e-4,
             "beta1": 0.9,
@@ -141,6 +144,7 @@ PRESETS = (
             "channels": (32, 64, 128, 256),
             "batch_norm": True,
             "conv_hidden": 512,
+            "input_range": "0,1",
             "latent_dim": 64,
             "z_dim": 100,
             "g_hidden": (512, 512),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -16,6 +16,17 @@ IMAGENETTE_SIDE = 160
 def at(default: Any) -> Callable[[Any], bool]:
     """Left out of what is stored: runs of before there was this setting keep their hash."""
     return lambda value: bool(value == default)
+
+
+InputRange = Annotated[
+    Literal["-1,1", "0,1"],
+    Field(
+        description="scale on which the encoder sees images: [-1, 1] as they are, or [0, 1], that "
+        "of the reconstruction error",
+        exclude_if=at("-1,1"),
+    ),
+]
+"""Of every model with an encoder of images. It changes how fast and how far one learns."""
 
 
 class CoderSettings(ModelSettings):
@@ -32,6 +43,7 @@ class CoderSettings(ModelSettings):
         description="the latent of network=conv: a vector, or a grid as the convolutions leave it",
         exclude_if=at("vector"),
     )
+    input_range: InputRange = "-1,1"
     hidden: tuple[int, ...] = Field(
         (512, 256), description="widths of the encoder's layers; the decoder mirrors them (mlp)"
     )
@@ -77,6 +89,11 @@ class CoderSettings(ModelSettings):
 
         Raises IncompatibleError, which calls the model ``model``.
         """
+        if self.input_range == "0,1" and not data.bounded:
+            raise IncompatibleError(
+                f"{model} with input_range=0,1 takes images, and the values of '{data.name}' lie "
+                "anywhere; leave input_range"
+            )
         if self.network == "mlp":
             return
         square = data.is_image and data.shape[1] == data.shape[2]

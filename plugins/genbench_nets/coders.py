@@ -19,17 +19,26 @@ class Coder(nn.Sequential):
     """Layers in a row. Where it has ``classes``, labels y (B,) join what comes in.
 
     As one-hot values beside a vector (``flat``: beside an image's pixels too), else as planes.
+    ``unit``: images in [-1, 1] are mapped to [0, 1] first.
     """
 
-    def __init__(self, *layers: nn.Module, classes: int | None = None, flat: bool = False) -> None:
+    def __init__(
+        self,
+        *layers: nn.Module,
+        classes: int | None = None,
+        flat: bool = False,
+        unit: bool = False,
+    ) -> None:
         super().__init__(*layers)
-        self.classes, self.flat = classes, flat
+        self.classes, self.flat, self.unit = classes, flat, unit
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """The output of the last layer; y is int64 (B,) or weights (B, classes).
 
         Raises UsageError where labels are needed and there are none.
         """
+        if self.unit:
+            x = x.add(1).mul(0.5)
         if self.classes is not None:
             x = with_labels(x.flatten(1) if self.flat else x, needed(y), self.classes)
         for layer in self:
@@ -58,7 +67,9 @@ def coders(
         make = _spatial if settings.code == "spatial" else _convolutional
     else:
         make = _dense if settings.network == "mlp" else _imagenette
-    return make(settings, data, outputs, classes or 0)
+    built = make(settings, data, outputs, classes or 0)
+    built.encoder.unit = settings.input_range == "0,1"
+    return built
 
 
 def _dense(s: CoderSettings, data: DataSpec, outputs: int, classes: int) -> Coders:

@@ -1,7 +1,7 @@
 """How strongly an encoder's code moves with its input: the squared Frobenius norm of its Jacobian.
 
 It is computed through gradients and is itself differentiated, so a phase with it says
-``compile=False``.
+``compile=False``. Under autocast the encoder runs in float32 for it.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ def contraction(
     in its own standard deviation over the batch, so that a code that is merely made smaller does
     not count as contracted.
     """
-    with torch.enable_grad():
+    with torch.enable_grad(), torch.autocast(x.device.type, enabled=False):
         x = x.detach().float().requires_grad_(True)
-        code = encode(x).float().flatten(1)
+        code = encode(x).flatten(1)
         unit = code.std(0, correction=0).clamp_min(SMALLEST) if relative and len(x) > 1 else None
         total = torch.zeros((), device=x.device)
         for vectors in _vectors(code, directions):
             along = vectors if unit is None else vectors / unit
             (rows,) = torch.autograd.grad(code, x, along, create_graph=True)
-            total = total + rows.float().square().sum()
+            total = total + rows.square().sum()
     return total / ((directions or 1) * len(x))
 
 

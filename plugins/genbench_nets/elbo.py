@@ -13,7 +13,8 @@ Likelihood = Literal["bernoulli", "mse"]
 
 
 def sample_posterior(mean: Tensor, logvar: Tensor) -> Tensor:
-    """z = mean + sigma * eps (the reparameterisation trick, section 2.4), (B, z_dim)."""
+    """z = mean + sigma * eps (the reparameterisation trick, section 2.4), (B, z_dim), float32."""
+    mean, logvar = mean.float(), logvar.float()
     return mean + torch.exp(0.5 * logvar) * torch.randn_like(mean)
 
 

@@ -75,6 +75,11 @@ class VAESettings(CoderSettings):
                 "of the reconstruction; set likelihood=bernoulli or gaussian and leave the "
                 "weights, or set iwae_samples=1"
             )
+        if self.centred and self.input_range != "-1,1":
+            raise ValueError(
+                "centred=true has a scale of its own, the deviation from the mean image; leave "
+                "input_range"
+            )
         if self.noise_std is not None and self.likelihood != "gaussian":
             raise ValueError("noise_std is of a gaussian likelihood; set likelihood=gaussian")
         return self
@@ -128,7 +133,7 @@ PRESETS = (
         datasets=("mnist",),
         epochs=200,
         batch_size=128,
-        settings={"z_dim": 2, "hidden": (256,), "lr": 1e-3},
+        settings={"z_dim": 2, "hidden": (256,), "input_range": "0,1", "lr": 1e-3},
         note="the text says lr 1e-4; the code that gave its numbers uses 1e-3",
     ),
     Preset(
@@ -142,6 +147,7 @@ PRESETS = (
             "hidden": (1024, 512, 256),
             "activation": "leaky_relu",
             "dropout": 0.3,
+            "input_range": "0,1",
             "likelihood": "mse",
             "lr": 2e-4,
         },
@@ -153,7 +159,13 @@ PRESETS = (
         datasets=("imagenette", "image-folder"),
         epochs=200,
         batch_size=48,
-        settings={"network": "ijzer", "z_dim": 200, "likelihood": "mse", "lr": 2e-4},
+        settings={
+            "network": "ijzer",
+            "z_dim": 200,
+            "input_range": "0,1",
+            "likelihood": "mse",
+            "lr": 2e-4,
+        },
         data={"size": 160},
         note="z is 100 in its table 1 and 200 in its table 3, whose layers fit: 200; it names no "
         "output layer: sigmoid, squared error summed over the pixels",
@@ -164,7 +176,7 @@ PRESETS = (
         datasets=("mnist", "fashion-mnist"),
         epochs=50,
         batch_size=100,
-        settings={"z_dim": 2, "hidden": (512, 256), "lr": 1e-3},
+        settings={"z_dim": 2, "hidden": (512, 256), "input_range": "0,1", "lr": 1e-3},
     ),
     Preset(
         name="lin2023",
@@ -178,6 +190,7 @@ PRESETS = (
             "channels": (32, 64, 128, 256),
             "batch_norm": True,
             "conv_hidden": 512,
+            "input_range": "0,1",
             "lr": 1e-3,
         },
         data={"size": 64},
@@ -194,8 +207,8 @@ PRESETS = (
             "network": "conv",
             "z_dim": 2,
             "channels": (32, 64),
-            "kernel": 3,
             "conv_hidden": 256,
+            "input_range": "0,1",
             "lr": 1e-3,
         },
         note="the document says 28 -> 14 -> 7, Adam and BCE + KL; kernel, channels, hid_dim, rate, "
