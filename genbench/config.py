@@ -65,7 +65,9 @@ class RunSettings(Settings):
     evaluate_every: int = Field(0, ge=0, description="epochs between scores; 0: at the end")
     sample_every: int = Field(0, ge=0, description="epochs between grids; 0: a few, spread out")
     epoch_images: int | None = Field(
-        None, ge=1, description="training images an epoch goes through; none: all of them"
+        None,
+        ge=1,
+        description="training images an epoch of any stage goes through; none: all of them",
     )
     samples: int | None = Field(None, ge=2, description="samples to score; none: the test split's")
     repeats: int = Field(1, ge=1, le=1000, description="draws that a score is the mean of")

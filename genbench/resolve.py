@@ -95,6 +95,8 @@ def resolve(
     training = Training()
     if isinstance(model_settings, ModelSettings):
         model_settings = model_settings.fitted(data_spec)
+        if run.epoch_images:
+            model_settings = model_settings.paced(run.epoch_images)
         model_settings.check(data_spec)
         training = model_settings.training_on(data_spec)
 

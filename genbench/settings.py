@@ -20,10 +20,17 @@ from genbench.errors import SettingError, suggest
 
 
 class Settings(BaseModel):
-    """The base of all settings: frozen, no unknown names, defaults checked too."""
+    """The base of all settings: frozen, no unknown names, finite numbers, defaults checked too.
+
+    A setting for which infinity means something says so: ``Field(..., allow_inf_nan=True)``.
+    """
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", validate_default=True, use_enum_values=True
+        frozen=True,
+        extra="forbid",
+        validate_default=True,
+        use_enum_values=True,
+        allow_inf_nan=False,
     )
 
 
@@ -53,6 +60,13 @@ class ModelSettings(Settings):
 
     def fitted(self, data: DataSpec) -> Self:
         """These settings with all that was left to the data decided; what is stored and built."""
+        return self
+
+    def paced(self, images: int) -> Self:
+        """These settings for a run whose epochs go through ``images`` images, not all of them.
+
+        Where a stage's epochs are the model's own and were left open, as many more of them.
+        """
         return self
 
     def training_on(self, data: DataSpec) -> Training:

@@ -32,8 +32,8 @@ class RunSpec:
     """One run, fully resolved. ``epochs`` are those of the last stage (see `Stage.epochs`).
 
     ``batch_size`` counts images an optimizer step; with ``accumulate`` k it is worked off in k
-    portions. ``epoch_images`` are those that an epoch of a stage with the run's own epochs goes
-    through, others each time (None: all of the training split). ``evaluate_every`` and
+    portions. ``epoch_images`` are those that an epoch of any stage goes through, others each time
+    (None: all of the training split). ``evaluate_every`` and
     ``sample_every`` are in epochs; 0: scores at the end only, grids at the first, the last and a
     few between. ``samples`` is the number of samples scored (None: as many as the test split has,
     10,000 at most), ``repeats`` that of the draws that a score is the mean of. ``log_every`` is the

@@ -14,6 +14,7 @@ from pydantic import Field
 
 import genbench
 from genbench.config import literal
+from genbench.contracts import DataAccess
 from genbench.errors import IncompatibleError, SettingError, UnknownNameError, UsageError
 from genbench.registry import Registry
 from genbench.resolve import Request, resolve, resolve_parts
@@ -391,3 +392,19 @@ def test_an_epoch_of_fewer_images_makes_more_epochs_and_holds_a_batch(plan) -> N
     assert (resolved.epochs, resolved.epoch_images) == (12, 500)
     with pytest.raises(SettingError, match="epoch_images = 40 is less than a batch of 50"):
         plan("autoenc", "grid", epoch_images=40)
+
+
+@pytest.mark.parametrize(("model", "own"), [("vaegan", "vae_epochs"), ("vq-vae", "code_epochs")])
+def test_a_stage_with_epochs_of_its_own_gets_more_of_them_where_they_are_smaller(
+    model: str, own: str, tmp_path: Path
+) -> None:
+    builtin = Registry.from_environment()
+    access = DataAccess(root=tmp_path, cache=tmp_path)
+
+    def epochs(*sets: str, images: int | None) -> Any:
+        request = Request(model=model, dataset="digits", sets=sets, epoch_images=images)
+        return resolve(request, builtin, access, {}, tmp_path).spec.model_settings[own]
+
+    assert epochs(images=None) is None
+    assert epochs(images=60_000) < epochs(images=20_000)
+    assert epochs(f"{own}=3", images=500) == 3

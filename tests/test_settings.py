@@ -76,3 +76,17 @@ def test_settings_are_frozen_and_accept_any_data_unless_they_say_otherwise():
     settings.check(DataSpec(name="d", shape=(2,)))
     with pytest.raises(ValueError, match="frozen"):
         Example(folder=Path()).z_dim = 3
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan")])
+def test_no_setting_takes_a_number_that_is_not_finite(value):
+    for setting in ({"clip": value}, {"betas": (0.5, value)}):
+        with pytest.raises(SettingError, match="should be a finite number"):
+            validate(Example, {"folder": "x", **setting}, owner="m")
+
+
+def test_a_setting_may_say_that_it_takes_infinity():
+    class Open(Settings):
+        bound: float = Field(float("inf"), allow_inf_nan=True)
+
+    assert validate(Open, {}, owner="m").bound == float("inf")

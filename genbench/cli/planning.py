@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     from genbench.contracts import DataSpec
     from genbench.spec import RunSpec
 
-_LATER = "known once the model is built: number of parameters, epochs of earlier stages, seconds"
+_LATER = (
+    "known once the model is built: number of parameters, epochs of earlier stages (of as many "
+    "images each), steps (a player that moves several times a step takes as many batches), seconds"
+)
 
 
 def print_plan(spec: RunSpec, data: DataSpec, *, as_json: bool) -> None:
@@ -38,14 +41,17 @@ def print_plan(spec: RunSpec, data: DataSpec, *, as_json: bool) -> None:
 
 
 def cost_of(spec: RunSpec, data: DataSpec) -> dict[str, int | None]:
-    """Epochs, steps and training images of the last stage; None where the data is not read yet."""
+    """Epochs, minibatches and training images of the last stage.
+
+    None where the data is not read yet.
+    """
     images = min(data.train, spec.epoch_images or data.train)
-    steps = images // spec.batch_size if images else None
+    batches = images // spec.batch_size if images else None
     return {
         "epochs": spec.epochs,
-        "steps_an_epoch": steps,
-        "steps": steps and steps * spec.epochs,
-        "images": steps and steps * spec.epochs * spec.batch_size,
+        "batches_an_epoch": batches,
+        "batches": batches and batches * spec.epochs,
+        "images": batches and batches * spec.epochs * spec.batch_size,
     }
 
 

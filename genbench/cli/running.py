@@ -72,7 +72,7 @@ def run(
         typer.Option("--watch/--no-watch", help="Look for collapse between epochs."),
     ] = None,
     epoch_images: Annotated[
-        int | None, typer.Option(help="Training images an epoch goes through (all).")
+        int | None, typer.Option(help="Training images an epoch of any stage goes through (all).")
     ] = None,
     samples: Annotated[int | None, typer.Option(help="Number of samples scored.")] = None,
     repeats: Annotated[int | None, typer.Option(help="Draws that a score is the mean of.")] = None,

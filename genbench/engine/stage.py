@@ -84,8 +84,7 @@ def ready(
             width=width,
             seed=spec.seed,
             stage=index,
-            # As the epochs of such a stage are the run's own, so is their size.
-            limit=spec.epoch_images if stage.epochs is None else None,
+            limit=spec.epoch_images,
         ),
         updates=updates,
         ledger=Ledger(stage, log_every=spec.log_every, device=device),

@@ -109,6 +109,11 @@ class VAEGANSettings(ModelSettings):
             )
         self.coders().check_shape(data, "vaegan")
 
+    def paced(self, images: int) -> Self:
+        """The epochs of stage 1, where they were left open, by the images of one."""
+        epochs = self.vae_epochs or self.vae_training.epochs_for(images)
+        return self.model_copy(update={"vae_epochs": epochs})
+
     def stage_one_epochs(self, data: DataSpec) -> int:
         """The epochs of the VAE on this data."""
         return self.vae_epochs or self.vae_training.epochs_for(data.train)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field
 
@@ -67,6 +67,11 @@ class VQVAESettings(ModelSettings):
         """Those of the encoder and the decoder."""
         sizes = {"z_dim": self.code_dim, "channels": self.channels}
         return CoderSettings.model_validate({"network": "conv", "code": "spatial", **sizes})
+
+    def paced(self, images: int) -> Self:
+        """The epochs of stage 1, where they were left open, by the images of one."""
+        epochs = self.code_epochs or self.code_training.epochs_for(images)
+        return self.model_copy(update={"code_epochs": epochs})
 
     def stage_one_epochs(self, data: DataSpec) -> int:
         """The epochs of the codes on this data."""

@@ -289,6 +289,14 @@ def test_planned_epochs_are_the_stages_own_or_the_runs(tiny):
     assert planned_epochs(tiny.LatentGAN(), tiny.spec()) == (("autoencoder", 2), ("gan", 3))
 
 
+def test_an_epoch_of_any_stage_goes_through_the_runs_epoch_images(tiny, tmp_path):
+    log = tiny.run(tiny.LatentGAN, tiny.spec(epoch_images=17), tmp_path).log
+    assert [(done.stage, done.images) for done in log.of(EpochDone)] == [
+        *[("autoencoder", 16)] * 2,
+        *[("gan", 16)] * 3,
+    ]
+
+
 def test_models_that_contradict_themselves_are_refused_before_training(tiny, tmp_path):
     phase = Phase(name="a", loss=lambda b: {}, updates=("f",))
     broken = {
