@@ -58,7 +58,7 @@ _FACE = {
         "SettingError",
         "UsageError",
     ),
-    "genbench.hookspecs": ("Register", "RegisterCapability", "hookimpl"),
+    "genbench.hookspecs": ("CONTRACT_VERSION", "Register", "RegisterCapability", "hookimpl"),
     "genbench.pixels": ("dequantized", "stored_as_float", "to_float", "to_uint8"),
 }
 _HOME = {name: module for module, names in _FACE.items() for name in names}
@@ -124,6 +124,7 @@ if TYPE_CHECKING:
         UsageError as UsageError,
     )
     from genbench.hookspecs import (
+        CONTRACT_VERSION as CONTRACT_VERSION,
         Register as Register,
         RegisterCapability as RegisterCapability,
         hookimpl as hookimpl,

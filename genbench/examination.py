@@ -138,13 +138,7 @@ def _inception() -> Finding:
 
 def _plugins(registry: Registry) -> Iterator[Finding]:
     for plugin in registry.plugins:
-        if plugin.error:
-            text = f"{plugin.owner}: {plugin.error}; {plugin.mend}"
-            error = PluginError(f"plugin '{plugin.name}' ({text})")
-            yield Finding(group="plugins", name=plugin.name, text=text, error=error)
-        elif plugin.disabled:
-            text = f"{plugin.owner}: left out by {plugin.disabled}"
-            yield Finding(group="plugins", name=plugin.name, text=text, ok=None)
-        else:
-            text = f"{plugin.owner}: {', '.join(plugin.names) or 'registers nothing'}"
-            yield Finding(group="plugins", name=plugin.name, text=text)
+        text = f"{plugin.owner}: {plugin.trouble or ', '.join(plugin.names)}"
+        error = PluginError(f"plugin '{plugin.name}' ({text})") if plugin.error else None
+        ok = None if plugin.trouble else True
+        yield Finding(group="plugins", name=plugin.name, text=text, ok=ok, error=error)

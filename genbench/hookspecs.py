@@ -18,6 +18,13 @@ from typing import Protocol
 import pluggy
 
 PROJECT = "genbench"
+CONTRACT_VERSION = 1
+"""The version of the contract between genbench and its plugins: hooks, face and protocols.
+
+It rises when a plugin can use something that an earlier genbench lacks. A plugin says by
+``genbench_contract = 1`` in the module of its hooks which version it was written for.
+"""
+CONTRACT = "genbench_contract"
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 
@@ -86,3 +93,7 @@ def genbench_register_metrics(register: Register) -> None:
 @hookspec
 def genbench_register_capabilities(register: RegisterCapability) -> None:
     """Register capabilities of a plugin's own: Protocols that its parts ask models for."""
+
+
+HOOKS = tuple(name for name in dir() if name.startswith("genbench_register_"))
+"""The names of the hooks."""

@@ -10,23 +10,31 @@ from __future__ import annotations
 
 import os
 import traceback
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import cache
-from importlib.metadata import Distribution, EntryPoint, entry_points
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from importlib.metadata import EntryPoint
 from typing import Any, Literal
 
 import pluggy
 
-from genbench import hookspecs
+from genbench import __version__, hookspecs
 from genbench.capabilities import Capabilities, RegisteredCapability
 from genbench.errors import PluginError, UnknownNameError, suggest
+from genbench.importing import Cost, LeftPythonError, foreign_code
+from genbench.installed import (
+    PluginInfo,
+    contract_fault,
+    contract_fault_unread,
+    describe,
+    installed_plugins,
+    is_builtin,
+    later,
+    remarks_on,
+)
 from genbench.targets import check_target, resolve
 
 Kind = Literal["model", "dataset", "sampler", "metric"]
 KINDS: tuple[Kind, ...] = ("model", "dataset", "sampler", "metric")
-GROUP = "genbench"
-BUILTIN = "genbench"
 CAPABILITY_HOOK = "genbench_register_capabilities"
 
 
@@ -46,30 +54,6 @@ class Registration:
     capabilities: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
     watch: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class PluginInfo:
-    """An installed plugin and how loading it went; ``error`` None means it works.
-
-    ``disabled`` says which variable keeps it out. ``trace`` is the traceback, for --debug.
-    """
-
-    name: str
-    distribution: str
-    version: str
-    module: str
-    builtin: bool = False
-    names: tuple[str, ...] = ()
-    error: str | None = None
-    mend: str = ""
-    trace: str = field(default="", repr=False)
-    disabled: str | None = None
-
-    @property
-    def owner(self) -> str:
-        """The plugin in messages: 'genbench-lsgan 0.1.0'."""
-        return f"{self.distribution} {self.version}".strip()
 
 
 class Registry:
@@ -98,59 +82,84 @@ class Registry:
         allowed = _names(environ.get("GENBENCH_PLUGINS"))
         denied = _names(environ.get("GENBENCH_DISABLE_PLUGINS")) or frozenset()
         registry = cls()
-        points = sorted(_unique(entry_points(group=GROUP)), key=lambda p: (not _builtin(p), p.name))
-        for point in points:
+        for point in installed_plugins():
             if point.name in denied:
                 registry._leave_out(point, "GENBENCH_DISABLE_PLUGINS")
-            elif allowed is not None and point.name not in allowed and not _builtin(point):
+            elif allowed is not None and point.name not in allowed and not is_builtin(point):
                 registry._leave_out(point, "GENBENCH_PLUGINS")
             else:
                 registry.load(point, strict=strict)
         return registry
 
     def load(self, point: EntryPoint, *, strict: bool = False) -> PluginInfo:
-        """Import one entry point and take its registrations; on any error, take none of them."""
+        """Import one entry point and take its registrations; on any error, take none of them.
+
+        What it prints meanwhile goes to stderr. A Ctrl-C of the user is raised.
+        """
+        info = describe(point)
         try:
-            plugin = point.load()
+            with foreign_code() as cost:
+                plugin = point.load()
+        except KeyboardInterrupt:
+            raise
         except BaseException as error:
-            if isinstance(error, KeyboardInterrupt):
-                raise
-            return self._broken(_info(point), error, strict=strict)
-        return self.add(plugin, info=_info(point), strict=strict)
+            if fault := contract_fault_unread(point):
+                return self._broken(info, PluginError(fault), strict=strict, mend=later(info))
+            return self._broken(info, error, strict=strict)
+        return self.add(plugin, info=info, cost=cost, strict=strict)
 
     def add(
-        self, plugin: object, *, info: PluginInfo | None = None, strict: bool = False
+        self,
+        plugin: object,
+        *,
+        info: PluginInfo | None = None,
+        cost: Cost | None = None,
+        strict: bool = False,
     ) -> PluginInfo:
-        """Take the registrations of a plugin that is imported already (as tests do)."""
+        """Take the registrations of a plugin that is imported already, at what ``cost``."""
         if info is None:
             name = str(getattr(plugin, "__name__", type(plugin).__name__))
             info = PluginInfo(name=name, distribution=name, version="", module=name)
+        if fault := contract_fault(plugin):
+            return self._broken(info, PluginError(fault), strict=strict, mend=later(info))
         taken: list[Registration] = []
         capabilities: list[RegisteredCapability] = []
         try:
-            self._pluggy.register(plugin, name=f"{info.distribution}:{info.name}")
-            self._check_hooks(plugin)
-            others = [other for other in self._pluggy.get_plugins() if other is not plugin]
-            for kind in KINDS:
-                hook = f"genbench_register_{kind}s"
-                caller = self._pluggy.subset_hook_caller(hook, remove_plugins=others)
-                caller(register=self._registrar(kind, info.owner, taken))
-            self._pluggy.subset_hook_caller(CAPABILITY_HOOK, remove_plugins=others)(
-                register=self._capability_registrar(info.owner, capabilities)
-            )
+            with foreign_code() as hooks:
+                self._take(plugin, info, taken, capabilities)
         except BaseException as error:
-            if isinstance(error, KeyboardInterrupt):
-                raise
             for registration in taken:
                 del self._names[registration.kind][registration.name]
             for capability in capabilities:
                 del self._capabilities[capability.name]
             if self._pluggy.is_registered(plugin):
                 self._pluggy.unregister(plugin)
+            if isinstance(error, KeyboardInterrupt):
+                raise
             return self._broken(info, error, strict=strict)
         names = [f"{r.kind} {r.name}" for r in taken]
         names += [f"capability {capability.name}" for capability in capabilities]
-        return self._remember(info, names=tuple(names))
+        spent = hooks if cost is None else cost + hooks
+        remarks = remarks_on(plugin, names, spent)
+        return self._remember(info, names=tuple(names), seconds=spent.seconds, remarks=remarks)
+
+    def _take(
+        self,
+        plugin: object,
+        info: PluginInfo,
+        taken: list[Registration],
+        capabilities: list[RegisteredCapability],
+    ) -> None:
+        self._pluggy.register(plugin, name=f"{info.distribution}:{info.name}")
+        self._check_hooks(plugin)
+        others = [other for other in self._pluggy.get_plugins() if other is not plugin]
+        for kind in KINDS:
+            hook = f"genbench_register_{kind}s"
+            caller = self._pluggy.subset_hook_caller(hook, remove_plugins=others)
+            caller(register=self._registrar(kind, info.owner, taken))
+        self._pluggy.subset_hook_caller(CAPABILITY_HOOK, remove_plugins=others)(
+            register=self._capability_registrar(info.owner, capabilities)
+        )
 
     def _check_hooks(self, plugin: object) -> None:
         """A misspelt hook would be silent; `check_pending` knows it, we add the nearest name."""
@@ -192,22 +201,25 @@ class Registry:
 
         return register
 
-    def _broken(self, info: PluginInfo, error: BaseException, *, strict: bool) -> PluginInfo:
-        text = str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
-        mend = (
-            f"update or remove it (pip uninstall {info.distribution}), or set "
-            f"GENBENCH_DISABLE_PLUGINS={info.name}"
-        )
+    def _broken(
+        self, info: PluginInfo, error: BaseException, *, strict: bool, mend: str = ""
+    ) -> PluginInfo:
+        plain = isinstance(error, (PluginError, LeftPythonError))
+        text = str(error) if plain else f"{type(error).__name__}: {error}"
+        if isinstance(error, ImportError) and error.name == "genbench":
+            text += f" (this is genbench {__version__}, contract {hookspecs.CONTRACT_VERSION})"
+        mend = mend or f"update or remove it (pip uninstall {info.distribution})"
+        mend += f", or set GENBENCH_DISABLE_PLUGINS={info.name}"
         if strict:
             raise PluginError(f"plugin '{info.name}' ({info.owner}): {text}; {mend}") from error
         trace = "".join(traceback.format_exception(error))
         return self._remember(info, error=text, mend=mend, trace=trace)
 
     def _leave_out(self, point: EntryPoint, variable: str) -> None:
-        self._remember(_info(point), disabled=variable)
+        self._remember(describe(point), disabled=variable)
 
     def _remember(self, info: PluginInfo, **changes: Any) -> PluginInfo:
-        info = PluginInfo(**{**vars(info), **changes})
+        info = replace(info, **changes)
         self.plugins.append(info)
         return info
 
@@ -259,35 +271,3 @@ def _names(value: str | None) -> frozenset[str] | None:
     if value is None:
         return None
     return frozenset(name.strip() for name in value.split(",") if name.strip())
-
-
-def _builtin(point: EntryPoint) -> bool:
-    return _distribution(point)[0] == BUILTIN
-
-
-def _distribution(point: EntryPoint) -> tuple[str, str]:
-    """Name and version of the distribution that an entry point comes from."""
-    return _name_and_version(point.dist) if point.dist else (point.name, "")
-
-
-@cache
-def _name_and_version(distribution: Distribution) -> tuple[str, str]:
-    # Each access to a distribution's name parses its METADATA anew [0.3 ms].
-    metadata = distribution.metadata
-    return metadata["Name"], metadata["Version"]
-
-
-def _unique(points: Iterable[EntryPoint]) -> list[EntryPoint]:
-    """Entry points without repetition: an editable install can list a distribution twice."""
-    return list({(p.name, p.value, _distribution(p)[0]): p for p in points}.values())
-
-
-def _info(point: EntryPoint) -> PluginInfo:
-    distribution, version = _distribution(point)
-    return PluginInfo(
-        name=point.name,
-        distribution=distribution,
-        version=version,
-        module=point.value,
-        builtin=_builtin(point),
-    )

@@ -9,6 +9,7 @@ from pathlib import Path
 from string import Template
 
 from genbench.errors import UsageError
+from genbench.hookspecs import CONTRACT_VERSION
 from genbench.registry import Kind, Registry
 
 CAPABILITIES: Mapping[Kind, tuple[str, ...]] = {
@@ -79,6 +80,7 @@ def _fill(template: str, name: str, kind: Kind) -> str:
         name=name,
         kind=kind,
         module=_module(name),
+        contract=CONTRACT_VERSION,
         distribution=f"genbench-{name}",
         cls="".join(word.capitalize() for word in words),
         title=" ".join(words).capitalize(),

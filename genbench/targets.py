@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import Any
 
 from genbench.errors import PluginError
+from genbench.importing import foreign_code
 
 
 def check_target(what: str, target: object) -> None:
@@ -15,12 +16,16 @@ def check_target(what: str, target: object) -> None:
 
 
 def resolve(target: str, owner: str) -> Any:
-    """Import what a target names. Raises PluginError, which begins with ``owner``."""
+    """Import what a target names; what its module prints goes to stderr.
+
+    Raises PluginError, which begins with ``owner``.
+    """
     module, _, attribute = target.partition(":")
     try:
-        found: Any = import_module(module)
-        for part in attribute.split("."):
-            found = getattr(found, part)
+        with foreign_code():
+            found: Any = import_module(module)
+            for part in attribute.split("."):
+                found = getattr(found, part)
     except (Exception, SystemExit) as error:
         raise PluginError(
             f"{owner} can't be loaded from '{target}': {type(error).__name__}: {error}"

@@ -24,6 +24,8 @@ CORE, PLUGINS = ROOT / "genbench", ROOT / "plugins"
 LEVELS = {
     "errors": 0,
     "hookspecs": 0,
+    "importing": 0,
+    "installed": 1,
     "targets": 1,
     "capabilities": 2,
     "numbers": 0,

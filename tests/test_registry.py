@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib.metadata import EntryPoint
 from types import ModuleType
@@ -136,11 +137,111 @@ def test_an_entry_point_that_leaves_python_is_a_broken_plugin(tmp_path, monkeypa
     assert "GENBENCH_DISABLE_PLUGINS=quitter" in info.mend
 
 
-def test_ctrl_c_while_a_plugin_loads_is_not_its_fault(tmp_path, monkeypatch):
-    (tmp_path / "impatient.py").write_text("raise KeyboardInterrupt\n")
-    monkeypatch.syspath_prepend(tmp_path)
+def load(folder, monkeypatch, code: str, name: str):
+    (folder / f"{name}.py").write_text(code)
+    monkeypatch.syspath_prepend(folder)
+    return Registry().load(EntryPoint(name=name, value=name, group="genbench"))
+
+
+def test_a_ctrl_c_that_was_pressed_while_a_plugin_loads_is_not_its_fault(tmp_path, monkeypatch):
+    pressed = "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(5)\n"
     with pytest.raises(KeyboardInterrupt):
-        Registry().load(EntryPoint(name="impatient", value="impatient", group="genbench"))
+        load(tmp_path, monkeypatch, pressed, "impatient")
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("raise KeyboardInterrupt", "nobody pressed Ctrl-C"),
+        ("import os\nos._exit(3)", r"os._exit(3)"),
+        ("from os import _exit\n_exit(4)", r"os._exit(4)"),
+    ],
+)
+def test_a_plugin_that_ends_the_process_is_a_broken_one(tmp_path, monkeypatch, code, words):
+    info = load(tmp_path, monkeypatch, code, f"leaver{abs(hash(code))}")
+    assert words in info.error
+    assert info.status == "broken"
+
+
+def test_a_forked_child_of_a_plugin_still_ends_by_exit(tmp_path, monkeypatch):
+    code = """
+import os
+if (child := os.fork()) == 0:
+    os._exit(7)
+status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+leave = os._exit
+"""
+    before = os._exit
+    load(tmp_path, monkeypatch, code, "forking")
+    assert sys.modules["forking"].status == 7
+    assert os._exit is before
+
+
+def test_what_a_plugin_prints_on_import_goes_to_stderr(tmp_path, monkeypatch, capfd):
+    code = "import os, sys\nprint('hello')\nsys.stdout.flush()\nos.system('echo child')\n"
+    load(tmp_path, monkeypatch, code, "talkative")
+    print("data", flush=True)
+    printed = capfd.readouterr()
+    assert printed.out == "data\n"
+    assert "hello" in printed.err
+    assert "child" in printed.err
+
+
+def test_what_a_target_prints_on_import_goes_to_stderr_too(tmp_path, monkeypatch, capsys):
+    (tmp_path / "banner.py").write_text("print('welcome')\nclass Model: pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    registry = Registry()
+    registry.add(plugin("m", target="banner:Model"))
+    registry.target("model", "m")
+    assert capsys.readouterr().out == ""
+
+
+HOOK = """
+import genbench
+@genbench.hookimpl
+def genbench_register_models(register):
+    register("{name}", "a:b")
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "words"),
+    [
+        ("sleepy", "import time\ntime.sleep(0.6)" + HOOK, "its import takes 0."),
+        ("loading", "import sklearn" + HOOK, "loads sklearn"),
+        ("empty", "", "registers nothing"),
+        ("bare", HOOK.replace("@genbench.hookimpl", ""), "genbench_register_models isn't marked"),
+    ],
+)
+def test_what_works_but_is_not_right_is_remarked(tmp_path, monkeypatch, name, code, words):
+    monkeypatch.delitem(sys.modules, "sklearn", raising=False)
+    (tmp_path / "sklearn.py").write_text("")
+    info = load(tmp_path, monkeypatch, code.format(name=name), name)
+    monkeypatch.delitem(sys.modules, "sklearn", raising=False)
+    assert info.error is None
+    assert len(info.remarks) == 1
+    assert words in info.remarks[0]
+
+
+@pytest.mark.parametrize(
+    "broken", ["from genbench import Tomorrow", "raise ValueError", "match = = 1", ""]
+)
+def test_a_plugin_for_a_later_contract_gets_a_sentence(tmp_path, monkeypatch, broken):
+    name = f"later{abs(hash(broken))}"
+    later = genbench.CONTRACT_VERSION + 1
+    info = load(tmp_path, monkeypatch, f"genbench_contract = {later}\n{broken}\n", name)
+    assert info.error == (
+        f"it needs a later genbench, with contract {later}; genbench {genbench.__version__} has "
+        f"contract {genbench.CONTRACT_VERSION}"
+    )
+    assert info.mend.startswith("pip install --upgrade 'genbench'")
+
+
+def test_a_plugin_for_this_contract_is_taken_and_a_wrong_one_is_told(tmp_path, monkeypatch):
+    this = f"genbench_contract = {genbench.CONTRACT_VERSION}" + HOOK.format(name="m")
+    assert load(tmp_path, monkeypatch, this, "current").status == "ok"
+    info = load(tmp_path, monkeypatch, 'genbench_contract = "new"', "odd")
+    assert "must be a whole number" in info.error
 
 
 def test_the_lists_of_the_environment_choose_the_plugins():

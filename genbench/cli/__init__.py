@@ -41,7 +41,8 @@ def main() -> None:
     """Run the command line and exit with a documented code."""
     arguments = SESSION.take_global_options(sys.argv[1:])
     try:
-        SESSION.warn_of_broken_plugins()
+        if SESSION.strict_plugins and not any(word in HELP for word in arguments):
+            _ = SESSION.registry  # loaded here even for a command that asks for no plugin
         app = _app(arguments)
         if not arguments or arguments[0] in HELP:
             _leave_out_parameters(app)

@@ -9,10 +9,10 @@ import typer
 
 from genbench.cli.listing import FormatOption, JsonOption, KindOption
 from genbench.cli.output import Format, print_json, print_table
-from genbench.cli.session import SESSION, say
+from genbench.cli.session import SESSION, say, warn
 
 if TYPE_CHECKING:
-    from genbench.registry import PluginInfo
+    from genbench.installed import PluginInfo
 
 
 def add_to(app: typer.Typer) -> None:
@@ -44,10 +44,10 @@ def list_(format: FormatOption = Format.TABLE, json: JsonOption = False) -> None
     if json:
         print_json({"plugins": found})
         return
-    columns = ["name", "distribution", "version", "status", "registers", "error"]
+    columns = ["name", "distribution", "version", "status", "registers", "trouble"]
     rows = [
-        [*(head[key] for key in columns[:4]), ", ".join(head["registers"]), _trouble(head)]
-        for head in found
+        [p.name, p.distribution, p.version, p.status, ", ".join(p.names), p.trouble]
+        for p in SESSION.registry.plugins
     ]
     print_table(columns, rows, format=format)
 
@@ -74,7 +74,7 @@ def doctor(format: FormatOption = Format.TABLE, json: JsonOption = False) -> Non
 
     registry = SESSION.registry
     found = [
-        {"what": f"plugin {p.name}", "owner": p.owner, "problem": f"{p.error}; {p.mend}"}
+        {"what": f"plugin {p.name}", "owner": p.owner, "problem": p.trouble}
         for p in registry.broken
     ]
     found += [
@@ -82,12 +82,16 @@ def doctor(format: FormatOption = Format.TABLE, json: JsonOption = False) -> Non
         for p in problems(registry)
     ]
     if json:
-        print_json({"ok": not found, "problems": found})
+        remarks = {p.name: p.remarks for p in registry.plugins if p.remarks}
+        print_json({"ok": not found, "problems": found, "remarks": remarks})
     elif found:
         print_table(list(found[0]), [list(row.values()) for row in found], format=format)
     else:
         names = sum(len(plugin.names) for plugin in registry.plugins)
         print(f"{len(registry.plugins)} plugins, {names} registrations: all sound.")
+    for plugin in registry.plugins:
+        for remark in plugin.remarks:
+            warn(f"plugin '{plugin.name}' ({plugin.owner}): {remark}")
     if found:
         first = found[0]
         raise PluginError(
@@ -101,17 +105,13 @@ def _head(plugin: PluginInfo) -> dict[str, Any]:
         "name": plugin.name,
         "distribution": plugin.distribution,
         "version": plugin.version,
-        "status": "broken" if plugin.error else "disabled" if plugin.disabled else "ok",
+        "status": plugin.status,
         "registers": plugin.names,
         "error": plugin.error,
         "mend": plugin.mend,
+        "remarks": plugin.remarks,
+        "import_s": round(plugin.seconds, 4),
         "disabled_by": plugin.disabled,
         "builtin": plugin.builtin,
         "module": plugin.module,
     }
-
-
-def _trouble(head: dict[str, Any]) -> str:
-    if head["error"]:
-        return f"{head['error']}; {head['mend']}"
-    return f"left out by {head['disabled_by']}" if head["disabled_by"] else ""

@@ -44,17 +44,17 @@ class Session:
 
     @cached_property
     def registry(self) -> Registry:
-        """The registry of the installed plugins; no target is imported."""
+        """The registry of the installed plugins; no target is imported.
+
+        They are loaded by the first command that asks for them, and a broken one is a line on
+        stderr then; the command goes on.
+        """
         from genbench.registry import Registry
 
-        return Registry.from_environment(strict=self.strict_plugins)
-
-    def warn_of_broken_plugins(self) -> None:
-        """One line on stderr for each broken plugin; the command goes on."""
-        for plugin in self.registry.broken:
-            warn(
-                f"plugin '{plugin.name}' ({plugin.owner}) is broken: {plugin.error}; {plugin.mend}"
-            )
+        registry = Registry.from_environment(strict=self.strict_plugins)
+        for plugin in registry.broken:
+            warn(f"plugin '{plugin.name}' ({plugin.owner}) is broken: {plugin.trouble}")
+        return registry
 
     def store_url(self, given: str | None) -> str:
         """The store to use: ``--store``, else GENBENCH_STORE, else runs.db in this folder."""

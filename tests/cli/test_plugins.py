@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -35,6 +36,7 @@ BROKEN = {
         "model 'vae' is already registered by genbench",
     ),
     "quits": ("import sys\nsys.exit(7)", "SystemExit: 7"),
+    "dies": ("import os\nos._exit(7)", "os._exit(7)"),
     "absent": (None, "ModuleNotFoundError"),
 }
 
@@ -63,18 +65,69 @@ def genbench(
 
 
 @pytest.mark.parametrize("name", BROKEN)
-@pytest.mark.parametrize("command", ["--help", "models"])
-def test_a_broken_plugin_never_takes_the_command_line_down(tmp_path, name, command):
+def test_a_broken_plugin_never_takes_the_command_line_down(tmp_path, name):
     code, error = BROKEN[name]
     install(tmp_path, name, code)
-    done = genbench(tmp_path, command)
+    done = genbench(tmp_path, "models")
     assert done.returncode == 0
-    assert "vae" in done.stdout or "models" in done.stdout
+    assert "vae" in done.stdout
     warning = next(line for line in done.stderr.splitlines() if name in line)
     assert f"plugin '{name}' (bench-{name} 1.2) is broken" in warning
     assert error in warning
     assert f"pip uninstall bench-{name}" in warning
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["--version"], ["models", "--help"], ["run", "-h", "--strict-plugins"]],
+    ids=" ".join,
+)
+def test_help_loads_no_plugin(tmp_path, arguments):
+    install(tmp_path, "dies", "open('loaded', 'w').close()\nraise RuntimeError")
+    done = genbench(tmp_path, *arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert not (tmp_path / "loaded").exists()
+
+
+def test_what_a_plugin_prints_spoils_no_json(tmp_path):
+    code = "import os\nprint('hello')\nos.system('echo child')\n"
+    install(tmp_path, "talks", code + GOOD.format(name="talks", target="a:b", more=""))
+    done = genbench(tmp_path, "models", "--json")
+    assert "talks" in {model["name"] for model in json.loads(done.stdout)["models"]}
+    assert {"hello", "child"} <= set(done.stderr.splitlines())
+
+
+def test_a_ctrl_c_while_a_plugin_loads_ends_with_130(tmp_path):
+    install(tmp_path, "slow", "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    done = genbench(tmp_path, "models")
+    assert done.returncode == 130
+    assert "Traceback" not in done.stderr
+
+
+def test_a_crash_of_the_interpreter_names_the_plugins_file(tmp_path):
+    install(tmp_path, "crash", "import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n")
+    done = genbench(tmp_path, "models")
+    assert done.returncode == -signal.SIGSEGV
+    assert "bench_crash.py" in done.stderr
+
+
+def test_a_plugin_that_is_slow_or_heavy_or_empty_is_named(tmp_path):
+    heavy = "import time, numpy\ntime.sleep(0.5)" + GOOD.format(name="m", target="a:b", more="")
+    install(tmp_path, "heavy", heavy)
+    install(tmp_path, "empty", "")
+    found = json.loads(genbench(tmp_path, "plugins", "--json").stdout)["plugins"]
+    found = {plugin["name"]: plugin for plugin in found}
+    assert found["heavy"]["import_s"] > 0.5
+    assert "loads numpy" in found["heavy"]["remarks"][0]
+    assert found["empty"]["status"] == "empty"
+    for command in (["plugins"], ["doctor"]):
+        told = genbench(tmp_path, *command).stdout
+        assert "and loads numpy, in each command" in told
+        assert "it registers nothing" in told
+    assert not any(plugin["remarks"] for plugin in found.values() if plugin["builtin"])
+    doctor = genbench(tmp_path, "plugins", "doctor")
+    assert doctor.stderr.count("loads numpy") == 1
 
 
 @pytest.mark.parametrize("name", BROKEN)
@@ -122,7 +175,12 @@ def test_plugins_doctor_says_what_is_wrong_and_whose_it_is(tmp_path):
 def test_plugins_doctor_finds_the_built_in_plugins_sound(tmp_path):
     done = genbench(tmp_path, "plugins", "doctor", "--json")
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == {"schema_version": 1, "ok": True, "problems": []}
+    assert json.loads(done.stdout) == {
+        "schema_version": 1,
+        "ok": True,
+        "problems": [],
+        "remarks": {},
+    }
 
 
 # --- plugins new ------------------------------------------------------------------------------
