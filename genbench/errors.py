@@ -36,14 +36,22 @@ class GenbenchError(Exception):
 
 
 class DivergedError(GenbenchError):
-    """Training produced a value that is not finite; the last good checkpoint is kept."""
+    """Training produced a value that is not finite. ``kept``: there is a checkpoint of before."""
+
+    kept = False
 
     def __init__(self, *, stage: str, phase: str, term: str, step: int, value: float) -> None:
         self.stage, self.phase, self.term, self.step, self.value = stage, phase, term, step, value
         super().__init__(
             f"training diverged: {term} of phase '{phase}' (stage '{stage}') is {value} at step "
-            f"{step}; the last good checkpoint is kept. Try a lower learning rate, "
-            f"--clip-norm 1, or --precision fp32."
+            f"{step}"
+        )
+
+    def __str__(self) -> str:
+        kept = "; the last good checkpoint is kept" if self.kept else ""
+        return (
+            f"{super().__str__()}{kept}. Try a lower learning rate, --clip-norm 1, or "
+            "--precision fp32."
         )
 
 

@@ -113,9 +113,10 @@ class ArtifactMade:
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpointing:
-    """A checkpoint within an epoch is about to be written: what was told so far must be safe first.
+    """A checkpoint is about to be written: what was told so far must be safe first.
 
-    A resumed run goes on after the checkpoint and tells none of it again.
+    A resumed run goes on after the checkpoint and tells none of it again. A listener that raises
+    keeps it from being written.
     """
 
     step: int

@@ -130,6 +130,10 @@ def run(
 def resume(
     reference: Reference,
     device: Device = None,
+    from_scratch: Annotated[
+        bool,
+        typer.Option("--from-scratch", help="Drop its checkpoint and records, and start again."),
+    ] = False,
     store: StoreOption = None,
     data_dir: DataDir = None,
     offline: Offline = False,
@@ -143,7 +147,14 @@ def resume(
         run_id = store.resolve(reference)
         from genbench.runner import resume
 
-        return resume(run_id, registry=SESSION.registry, store=store, device=device, **hooks)
+        return resume(
+            run_id,
+            registry=SESSION.registry,
+            store=store,
+            device=device,
+            from_scratch=from_scratch,
+            **hooks,
+        )
 
     url = SESSION.store_url(store)
     supervise(work, lambda: Store.open(url), _access(data_dir, offline, url), as_json=as_json)

@@ -3,16 +3,25 @@
 ``train`` emits events; whoever records or displays them listens.
 """
 
-from genbench.engine.checkpoint import drop_training_state, has_checkpoint, load_weights
+from genbench.engine.checkpoint import (
+    RunIdentity,
+    drop_checkpoints,
+    drop_training_state,
+    has_checkpoint,
+)
 from genbench.engine.device import autocast, resolve_device
 from genbench.engine.loop import never, train
 from genbench.engine.modes import evaluation
 from genbench.engine.plan import planned_epochs
 from genbench.engine.randomness import derive_seed, seed_everything
+from genbench.engine.restoring import checkpoint_position, load_weights
 
 __all__ = [
+    "RunIdentity",
     "autocast",
+    "checkpoint_position",
     "derive_seed",
+    "drop_checkpoints",
     "drop_training_state",
     "evaluation",
     "has_checkpoint",

@@ -16,7 +16,7 @@ import torch
 
 from genbench.contracts import Batch, Data, Model, Stage
 from genbench.engine.averaging import Averaging
-from genbench.engine.checkpoint import has_checkpoint
+from genbench.engine.checkpoint import RunIdentity, has_checkpoint
 from genbench.engine.device import load_average, peak_memory, synchronize
 from genbench.engine.feed import Samples
 from genbench.engine.ledger import ROWS
@@ -26,9 +26,8 @@ from genbench.engine.plan import planned_stages, stage_epochs
 from genbench.engine.randomness import seed_everything
 from genbench.engine.recovery import Position, Recovery
 from genbench.engine.stage import StageRun, ready, validation
-from genbench.errors import InterruptedRunError
+from genbench.errors import DivergedError, InterruptedRunError
 from genbench.events import (
-    Checkpointing,
     EpochDone,
     Listener,
     Resumed,
@@ -60,6 +59,7 @@ def train(
     should_stop: Callable[[], bool] = never,
     resume: bool = False,
     checkpoint_s: float = CHECKPOINT_S,
+    identity: RunIdentity | None = None,
 ) -> None:
     """Train a freshly built model through all its stages, or on from its last checkpoint.
 
@@ -67,7 +67,8 @@ def train(
     ``between_epochs`` is called after EpochDone and before the epoch's checkpoint, in eval mode,
     with the averaged weights where there are any; what it draws doesn't move the run's generators.
     ``should_stop`` is asked after each iteration. ``resume`` of a run that was killed before its
-    first checkpoint starts it from the beginning.
+    first checkpoint starts it from the beginning. ``identity`` is written into each checkpoint,
+    and one that bears another is not resumed from.
 
     Law: an interrupted and resumed fp32 run on the CPU ends bitwise where an unbroken one ends:
     weights, optimizers, averages, and the losses reported.
@@ -75,8 +76,12 @@ def train(
     Raises DivergedError, InterruptedRunError (after a checkpoint), CheckpointError, DiskFullError,
     PluginError (a model that contradicts itself).
     """
-    trainer = Trainer(model, data, spec, device, folder, emit, checkpoint_s)
-    trainer.train(between_epochs, should_stop, resume)
+    trainer = Trainer(model, data, spec, device, folder, emit, checkpoint_s, identity)
+    try:
+        trainer.train(between_epochs, should_stop, resume)
+    except DivergedError as error:
+        error.kept = has_checkpoint(folder)
+        raise
 
 
 class Trainer:
@@ -91,6 +96,7 @@ class Trainer:
         folder: Path,
         emit: Listener,
         checkpoint_s: float,
+        identity: RunIdentity | None,
     ) -> None:
         self.model, self.spec, self.device, self.folder = model, spec, device, folder
         self.emit, self.checkpoint_s = emit, checkpoint_s
@@ -110,6 +116,7 @@ class Trainer:
             players=self.players,
             averaging=self.averaging,
             device=device,
+            identity=identity,
         )
 
     def train(
@@ -286,7 +293,6 @@ class Trainer:
         """A checkpoint within an epoch; its seconds are no training."""
         self._read(run)
         self._stop_clock()
-        self.emit(Checkpointing(step=self.position.step))
         self._save(run)
         self._resumed_at = self._read_at = time.perf_counter()
         self._cpu_at = time.process_time()

@@ -17,18 +17,13 @@ from torch import Tensor
 
 from genbench.contracts import Model
 from genbench.engine.averaging import Averaging
-from genbench.engine.checkpoint import (
-    Snapshot,
-    last_checkpoint,
-    read_checkpoint,
-    restore_weights,
-    write_checkpoint,
-)
+from genbench.engine.checkpoint import AGAIN, RunIdentity, Snapshot, write_checkpoint
 from genbench.engine.optim import Player
 from genbench.engine.randomness import rng_state, set_rng_state
+from genbench.engine.restoring import read_checkpoint, restore_weights
 from genbench.engine.stage import StageRun
 from genbench.errors import CheckpointError, DivergedError
-from genbench.events import Checkpointed, EpochDone, Listener
+from genbench.events import Checkpointed, Checkpointing, EpochDone, Listener
 
 SHARE = 0.05
 """The share of the time that checkpoints at the ends of very short epochs may cost."""
@@ -73,8 +68,10 @@ class Recovery:
         players: Mapping[str, Player],
         averaging: Averaging,
         device: torch.device,
+        identity: RunIdentity | None = None,
     ) -> None:
         self._folder, self._emit, self._device = folder, emit, device
+        self._identity = identity
         self._model, self._players, self._averaging = model, players, averaging
         self._waiting: list[EpochDone] = []
         self._written = time.perf_counter()
@@ -102,8 +99,10 @@ class Recovery:
         Its seconds count into no epoch's training. Raises DivergedError, DiskFullError and
         CheckpointError; the last checkpoint is kept then.
         """
-        began = time.perf_counter()
         self._check_finite(position, run)
+        # A process that may not write any more is stopped by whoever listens.
+        self._emit(Checkpointing(step=position.step))
+        began = time.perf_counter()
         players = self._players.items()
         snapshot = Snapshot(
             position=position.counts(),
@@ -115,6 +114,7 @@ class Recovery:
                 "generators": rng_state(self._device),
                 "sums": run.ledger.state(),
             },
+            identity=self._identity,
         )
         path = write_checkpoint(self._folder, snapshot)
         self._written = time.perf_counter()
@@ -129,7 +129,8 @@ class Recovery:
 
     def restore(self) -> tuple[Position, Mapping[str, Any]]:
         """Go back to the last checkpoint: the position, and the open sums for the ledger."""
-        path, snapshot = last_checkpoint(self._folder), read_checkpoint(self._folder)
+        snapshot = read_checkpoint(self._folder, self._identity)
+        path = snapshot.path or self._folder
         restore_weights(self._model, snapshot.weights, path)
         try:
             self._averaging.restore(snapshot.ema)
@@ -139,8 +140,7 @@ class Recovery:
             return _position(snapshot.state["position"]), snapshot.state["sums"]
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(
-                f"{path} holds another training state than this model has ({error}). "
-                f"Start it anew with: genbench rerun"
+                f"{path} holds another training state than this model has ({error}). {AGAIN}"
             ) from error
 
     @torch.no_grad()

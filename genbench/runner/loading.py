@@ -7,13 +7,19 @@ from dataclasses import dataclass
 import torch
 
 from genbench.contracts import Data, DataAccess, Model
-from genbench.engine import has_checkpoint, load_weights, resolve_device
-from genbench.errors import UsageError
+from genbench.engine import (
+    RunIdentity,
+    checkpoint_position,
+    has_checkpoint,
+    load_weights,
+    resolve_device,
+)
+from genbench.errors import CheckpointError, UsageError
 from genbench.registry import Registry
 from genbench.runner.parts import build_model, load_data
 from genbench.spec import RunSpec
 from genbench.store import Store
-from genbench.store.records import Run
+from genbench.store.records import Run, Status
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,16 +42,41 @@ def load(
     without a checkpoint, CheckpointError for a damaged one.
     """
     run = store.run(run_id)
-    folder = store.folder(run.id)
-    if not has_checkpoint(folder):
+    if not check_checkpoint(run, store):
         raise UsageError(
-            f"run {run.id} ({run.status}) has no checkpoint in {folder}, so there are no weights "
+            f"run {run.id} ({run.status}) has no checkpoint yet, so there are no weights "
             f"to work with; genbench resume {run.id} or genbench rerun {run.id} makes them"
         )
     spec = RunSpec.from_json(run.spec)
     chosen = resolve_device(device)
     data = load_data(spec, registry, access)
     model = build_model(spec, data.spec, registry)
-    load_weights(model, folder, chosen)
+    load_weights(model, store.folder(run.id), chosen, identity(run))
     model.nets.eval()
     return LoadedRun(run=run, spec=spec, model=model, data=data, device=chosen)
+
+
+def identity(run: Run) -> RunIdentity:
+    """What the checkpoints of a stored run say of themselves."""
+    return RunIdentity(run=run.id, digest=run.digest)
+
+
+def check_checkpoint(run: Run, store: Store) -> bool:
+    """Whether a run's folder has its checkpoint; False where it never had one.
+
+    Raises CheckpointError where the store knows of one that is not there, and where the one that
+    is there has no readable manifest or is another run's.
+    """
+    folder = store.folder(run.id)
+    if has_checkpoint(folder):
+        checkpoint_position(folder, identity(run))
+        return True
+    if run.checkpoint_step is None:
+        return False
+    finished = run.status is Status.FINISHED
+    again = f"rerun {run.id}" if finished else f"resume {run.id} --from-scratch"
+    raise CheckpointError(
+        f"the checkpoint of run {run.id} (step {run.checkpoint_step}, epoch "
+        f"{run.checkpoint_epoch}) is not in {folder / 'checkpoints'}; put that folder back, or "
+        f"train from the first step: genbench {again}"
+    )

@@ -13,7 +13,13 @@ from dataclasses import dataclass, replace
 import torch
 
 from genbench.contracts import Data, DataAccess, Metric, Model, Sampler
-from genbench.engine import drop_training_state, planned_epochs, resolve_device, train
+from genbench.engine import (
+    drop_checkpoints,
+    drop_training_state,
+    planned_epochs,
+    resolve_device,
+    train,
+)
 from genbench.errors import UsageError
 from genbench.evaluate import check_fit
 from genbench.events import EpochDone, Event, Listener
@@ -21,6 +27,7 @@ from genbench.registry import Registry
 from genbench.runner.ending import ending
 from genbench.runner.environment import environment
 from genbench.runner.lending import with_runs
+from genbench.runner.loading import check_checkpoint, identity
 from genbench.runner.parts import (
     ShouldStop,
     build_metrics,
@@ -102,14 +109,17 @@ def resume(
     store: Store,
     access: DataAccess,
     device: str | None = None,
+    from_scratch: bool = False,
     listeners: Sequence[Listener] = (),
     should_stop: ShouldStop = never,
     started: Callable[[Run], None] | None = None,
 ) -> Run:
     """Take up a run that did not end, from its last checkpoint; on the CPU it ends bitwise equal.
 
-    Raises UsageError for a run that is finished or still alive. ``device`` may differ from the
-    one that the run began on.
+    ``device`` may differ from the one that the run began on. ``from_scratch`` drops its checkpoint
+    and all that was recorded, and starts it again. Raises UsageError for a run that is finished or
+    still alive, CheckpointError where its checkpoint is gone, damaged or another run's; nothing is
+    changed then.
     """
     found = store.run(run_id)
     if found.status is Status.FINISHED:
@@ -117,6 +127,8 @@ def resume(
             f"run {found.id} is finished: there is nothing to resume. "
             f"To train it again: genbench rerun {found.id}"
         )
+    if not from_scratch:
+        check_checkpoint(found, store)
     job = assemble(
         RunSpec.from_json(found.spec),
         registry=registry,
@@ -126,6 +138,8 @@ def resume(
         should_stop=should_stop,
     )
     taken = store.take_over(found.id)
+    if from_scratch:
+        drop_checkpoints(store.folder(taken.id))
     if started is not None:
         started(taken)
     return _carry_out(job, taken, store, listeners, should_stop, resume=True)
@@ -198,6 +212,7 @@ def _carry_out(
                 access=job.access,
                 stages=job.stages,
                 folder=folder,
+                identity=identity(made),
                 emit=emit,
                 should_stop=should_stop,
             )
@@ -211,6 +226,7 @@ def _carry_out(
                 between_epochs=_in_turn(watch.after, scoring.between_epochs),
                 should_stop=should_stop,
                 resume=resume,
+                identity=identity(made),
             )
             scoring.at_the_end(done=store.scores(made.id))
         store.finish(made.id)

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from genbench.contracts import Data, DataAccess, Generates, Metric, Model, Reconstructs, Sampler
-from genbench.engine import evaluation, load_weights
+from genbench.engine import RunIdentity, evaluation, load_weights
 from genbench.evaluate import evaluate
 from genbench.events import ArtifactMade, EpochDone, Listener
 from genbench.latent.code_map import code_map
@@ -47,12 +47,14 @@ class Scoring:
         access: DataAccess,
         stages: Sequence[tuple[str, int]],
         folder: Path,
+        identity: RunIdentity,
         emit: Listener,
         should_stop: ShouldStop,
     ) -> None:
         self.model, self.data, self.spec, self.device = model, data, spec, device
         self.samplers, self.metrics = samplers, metrics
         self.access, self.folder, self.emit, self.should_stop = access, folder, emit, should_stop
+        self.identity = identity
         self.last_stage = stages[-1][0]
         self.last_epoch = sum(epochs for _, epochs in stages)
         self.pictures = picture_epochs(stages, spec.sample_every)
@@ -75,7 +77,7 @@ class Scoring:
         Samplers of which ``done`` has scores of the last epoch are left out: a run that was
         stopped here goes on with the others. Raises InterruptedRunError on a stop.
         """
-        load_weights(self.model, self.folder, self.device)
+        load_weights(self.model, self.folder, self.device, self.identity)
         scored = {
             (score.sampler, canonical_json(score.sampler_settings))
             for score in done

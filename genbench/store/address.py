@@ -11,7 +11,11 @@ from genbench.errors import StoreError
 
 @dataclass(frozen=True, kw_only=True)
 class Address:
-    """``path`` is the SQLite file (absolute), None elsewhere; ``url`` is SQLAlchemy's."""
+    """``path`` is the SQLite file, None elsewhere; ``url`` is SQLAlchemy's.
+
+    The path is absolute and without symbolic links: the file has one place, whatever it is called
+    by, and so have the files of its runs and of SQLite beside it.
+    """
 
     url: str
     path: Path | None
@@ -26,7 +30,7 @@ class Address:
         name = rest.partition("?")[0].removeprefix("/") if separator else text
         if name in ("", ":memory:"):
             raise StoreError(f"'{text}' is no place for a store; give a file, such as runs.db")
-        path = Path(os.path.abspath(Path(name).expanduser()))  # noqa: PTH100 (keeps symlinks)
+        path = Path(os.path.realpath(Path(name).expanduser()))
         return cls(url=f"sqlite:///{path}", path=path)
 
     @property

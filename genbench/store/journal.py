@@ -163,7 +163,10 @@ def rewind(connection: Connection, run: int, *, step: int, epoch: int) -> None:
     """Delete all that lies after a checkpoint, for it is done again.
 
     What an evaluation has added was taken on a checkpoint, which is this one or an earlier one.
+    At step 0 there is no checkpoint (any more).
     """
+    values = {"checkpoint_step": step or None, "checkpoint_epoch": epoch if step else None}
+    connection.execute(update(runs).where(runs.c.run == run).values(values))
     connection.execute(delete(points).where(points.c.run == run, points.c.step > step))
     connection.execute(_FORGET_OPEN_END, {"run": run, "epoch": epoch})
     # a draw takes its scores along

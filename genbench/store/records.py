@@ -24,7 +24,8 @@ class Run:
     """The head of a run. ``epochs_planned`` counts those of all stages; ``spec`` is its JSON;
     ``parameters`` are the trainable ones of all its networks.
 
-    ``host`` and ``heartbeat_at`` say where its process was last and when it was last heard of.
+    ``host`` and ``heartbeat_at`` say where its process was last and when it was last heard of,
+    ``checkpoint_step`` and ``checkpoint_epoch`` where the last checkpoint that it wrote stands.
     """
 
     id: str
@@ -52,6 +53,8 @@ class Run:
     parents: tuple[str, ...] = ()
     host: str | None = None
     heartbeat_at: str | None = None
+    checkpoint_step: int | None = None
+    checkpoint_epoch: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

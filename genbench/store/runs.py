@@ -14,7 +14,7 @@ from genbench.store.records import Run, Status
 _COLUMNS = (
     "id, name, status, model, dataset, experiment, digest, seed, device, precision, preset, spec, "
     "created_at, started_at, finished_at, epochs_planned, parameters, epochs_done, train_s, "
-    "wall_s, error, host, heartbeat_at"
+    "wall_s, error, host, heartbeat_at, checkpoint_step, checkpoint_epoch"
 )
 _NAMES = _COLUMNS.split(", ")
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from genbench.contracts import Batch, Optimizer, Phase, Stage
-from genbench.engine.checkpoint import read_checkpoint
+from genbench.engine.restoring import read_checkpoint
 from genbench.errors import InterruptedRunError, PluginError
 from genbench.events import EpochDone
 from genbench.pixels import to_float

@@ -13,12 +13,8 @@ import torch
 from torch import nn
 
 from genbench.engine import drop_training_state, has_checkpoint, load_weights
-from genbench.engine.checkpoint import (
-    Snapshot,
-    last_checkpoint,
-    read_checkpoint,
-    write_checkpoint,
-)
+from genbench.engine.checkpoint import Snapshot, latest_checkpoint, write_checkpoint
+from genbench.engine.restoring import read_checkpoint
 from genbench.errors import CheckpointError, DiskFullError
 
 CPU = torch.device("cpu")
@@ -156,7 +152,7 @@ def small_files():
 def assert_last_is_kept(folder):
     assert names(folder) == ["step-000000001-epoch-0000"]
     assert read_checkpoint(folder).position["step"] == 1
-    assert last_checkpoint(folder).name == "step-000000001-epoch-0000"
+    assert latest_checkpoint(folder).name == "step-000000001-epoch-0000"
 
 
 def test_full_disk_keeps_the_last_checkpoint_and_leaves_no_rest(tmp_path, request):

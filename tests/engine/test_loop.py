@@ -13,7 +13,8 @@ from torch import nn
 
 from genbench.contracts import MONITOR, Optimizer, Phase, Stage
 from genbench.engine import load_weights, planned_epochs
-from genbench.engine.checkpoint import last_checkpoint, read_checkpoint
+from genbench.engine.checkpoint import latest_checkpoint
+from genbench.engine.restoring import read_checkpoint
 from genbench.errors import DivergedError, PluginError
 from genbench.events import Checkpointed, EpochDone, StageStarted, StepsDone
 
@@ -282,7 +283,7 @@ def test_events_come_in_their_order_and_seconds_add_up(tiny, tmp_path):
             assert event.train_s + event.eval_s <= event.wall_s
             assert event.peak_mem > 2**20
     assert log.of(StageStarted)[1].prepare_s > 0
-    assert last_checkpoint(tmp_path) == log.events[-1].path
+    assert latest_checkpoint(tmp_path) == log.events[-1].path
 
 
 def test_planned_epochs_are_the_stages_own_or_the_runs(tiny):
