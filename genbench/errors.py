@@ -15,8 +15,10 @@
     ├── NoSuchRunError             3   nothing matched
     ├── PluginError                4   a plugin is broken or contradicts another
     ├── StoreError                 5   the store can't be opened, read or written
-    │   ├── CheckpointError        5   a checkpoint is missing, cut short or changed
-    │   └── DiskFullError          5   no space left
+    │   ├── CheckpointError        5   a checkpoint is missing, cut short, changed or another run's
+    │   ├── DiskFullError          5   no space left
+    │   ├── LockedError            5   another process holds the store's lock
+    │   └── TakenOverError         5   another process works on the run by now, or removed it
     └── InterruptedRunError      130   Ctrl-C; the run can be resumed
 
 A message says what was given, what was expected and what to do next. Only the command line
@@ -125,6 +127,14 @@ class CheckpointError(StoreError):
 
 class DiskFullError(StoreError):
     """No space is left where genbench writes."""
+
+
+class LockedError(StoreError):
+    """Another process has held the store's lock for longer than one wants to wait."""
+
+
+class TakenOverError(StoreError):
+    """A run belongs to another process by now, or was removed: this one may not write it."""
 
 
 class InterruptedRunError(GenbenchError):

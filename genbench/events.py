@@ -141,6 +141,13 @@ class Resumed:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Noticed:
+    """Something that a person should know now, such as what the run waits for; not stored."""
+
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunFailed:
     """The run ended by an error."""
 
@@ -158,6 +165,7 @@ Event = (
     | Checkpointing
     | Checkpointed
     | Resumed
+    | Noticed
     | RunFailed
 )
 Listener = Callable[[Event], None]

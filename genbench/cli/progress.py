@@ -19,6 +19,7 @@ from genbench.events import (
     EpochDone,
     Evaluated,
     Event,
+    Noticed,
     Resumed,
     StageStarted,
     StepsDone,
@@ -103,6 +104,8 @@ class Display:
                 self._held.append(event)
             case Checkpointed():
                 self._report(event)
+            case Noticed():
+                self.screen.line(event.message)
             case Resumed():
                 self._reported, self._step = event.epoch, event.step
                 done = f"step {event.step} (epoch {event.epoch})"

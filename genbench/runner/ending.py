@@ -14,7 +14,14 @@ from pathlib import Path
 
 import torch
 
-from genbench.errors import CheckpointError, DiskFullError, GenbenchError, InterruptedRunError
+from genbench.errors import (
+    DiskFullError,
+    GenbenchError,
+    InterruptedRunError,
+    LockedError,
+    StoreError,
+    TakenOverError,
+)
 from genbench.events import Listener, RunFailed
 from genbench.spec import RunSpec
 from genbench.store import Store
@@ -31,10 +38,13 @@ def ending(
     try:
         yield
     except (InterruptedRunError, KeyboardInterrupt):
-        store.interrupt(run_id)
+        with contextlib.suppress(LockedError):  # unmarked it counts as lost: resumable as well
+            store.interrupt(run_id)
         raise InterruptedRunError(
             f"run {run_id} is interrupted; to go on: genbench resume {run_id}"
         ) from None
+    except TakenOverError:
+        raise  # nothing of the run is this process's any more
     except Exception as error:
         file = store.folder(run_id) / ERROR_FILE
         failure = _with_id(in_words(error, spec, file), run_id)
@@ -73,7 +83,7 @@ def in_words(error: Exception, spec: RunSpec, file: Path) -> GenbenchError:
 def _with_id(error: GenbenchError, run_id: str) -> GenbenchError:
     """The engine knows no ids: complete a mend that ends with one of these commands."""
     text = str(error)
-    if type(error) in (DiskFullError, CheckpointError) and text.endswith(_MENDS):
+    if isinstance(error, StoreError) and text.endswith(_MENDS):
         return type(error)(f"{text} {run_id}").with_traceback(error.__traceback__)
     return error
 

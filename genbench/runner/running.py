@@ -190,7 +190,8 @@ def _carry_out(
 ) -> Run:
     folder = store.folder(made.id)
     with ending(made.id, store, job.spec, listeners):
-        with Recorder(store, made.id) as recorder:
+        tell = _to_all(*listeners)
+        with Recorder(store, made.id, tell=tell, should_stop=should_stop) as recorder:
             emit = _to_all(recorder, *listeners)
             watch = Watch(
                 job.model,
@@ -229,7 +230,7 @@ def _carry_out(
                 identity=identity(made),
             )
             scoring.at_the_end(done=store.scores(made.id))
-        store.finish(made.id)
+            recorder.finish()
     drop_training_state(folder)
     return store.run(made.id)
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, StaticPool, create_engine, event, make_url
@@ -21,23 +23,65 @@ from genbench.errors import StoreError
 from genbench.store.address import Address
 from genbench.store.failures import BUSY_TIMEOUT_S, told_plainly
 
+Patience = Callable[[float], bool]
+"""Whether to go on waiting for another process's lock, asked with the seconds waited so far.
+
+It is asked about twice a second, in the thread that waits, and may raise what ends the wait.
+"""
+
+POLL_S = 0.5
+
+
+def for_half_a_minute(waited: float) -> bool:
+    """The patience of whoever has nothing to lose."""
+    return waited < BUSY_TIMEOUT_S
+
 
 class Database:
     """One writer of a process: its transactions wait for each other, whatever the thread."""
 
     def __init__(self, address: Address, *, foreign_keys: bool = True) -> None:
         self.address = address
-        self.engine = _engine(address, foreign_keys)
+        self.engine = _engine(address, foreign_keys, self._begin)
         self._lock = threading.RLock()
+        self._patience: Patience = for_half_a_minute
 
     @contextmanager
-    def transaction(self) -> Iterator[Connection]:
+    def transaction(self, patience: Patience = for_half_a_minute) -> Iterator[Connection]:
         """A transaction that can write, committed at the end of the block.
 
-        Raises StoreError (locked, read-only, damaged) or DiskFullError.
+        Raises LockedError, StoreError (read-only, damaged), DiskFullError, and what ``patience``
+        raises.
         """
-        with told_plainly(self.address), self._lock, self.engine.begin() as connection:
-            yield connection
+        with told_plainly(self.address), self._lock:
+            self._patience = patience
+            with self.engine.begin() as connection:
+                yield connection
+
+    def copy_to(self, path: Path) -> None:
+        """Copy the committed state of an SQLite file, as this connection sees it, to a new file."""
+        with told_plainly(self.address), self._lock, self.engine.connect() as connection:
+            driver = connection.connection.driver_connection
+            assert isinstance(driver, sqlite3.Connection)
+            with closing(sqlite3.connect(path)) as copy:
+                driver.backup(copy)
+
+    def _begin(self, connection: sqlite3.Connection) -> None:
+        """BEGIN IMMEDIATE. SQLite's own wait can't be interrupted: so it is many short ones."""
+        began = time.monotonic()
+        connection.execute(f"PRAGMA busy_timeout = {round(1000 * POLL_S)}")
+        try:
+            while True:
+                try:
+                    connection.execute("BEGIN IMMEDIATE")
+                except sqlite3.OperationalError as error:
+                    locked = getattr(error, "sqlite_errorname", "").startswith("SQLITE_BUSY")
+                    if not locked or not self._patience(time.monotonic() - began):
+                        raise
+                else:
+                    return
+        finally:
+            connection.execute(f"PRAGMA busy_timeout = {round(1000 * BUSY_TIMEOUT_S)}")
 
     def close(self) -> None:
         """Close the connections."""
@@ -45,7 +89,9 @@ class Database:
             self.engine.dispose()
 
 
-def _engine(address: Address, foreign_keys: bool) -> Engine:
+def _engine(
+    address: Address, foreign_keys: bool, begin: Callable[[sqlite3.Connection], None]
+) -> Engine:
     if address.path is None:
         return _other_engine(address)
     engine = create_engine(
@@ -61,8 +107,10 @@ def _engine(address: Address, foreign_keys: bool) -> Engine:
         connection.execute(f"PRAGMA foreign_keys = {'ON' if foreign_keys else 'OFF'}")
 
     @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    def on_begin(connection: Connection) -> None:
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, sqlite3.Connection)
+        begin(driver)
 
     return engine
 

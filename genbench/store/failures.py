@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from genbench.errors import DiskFullError, GenbenchError, StoreError
+from genbench.errors import DiskFullError, GenbenchError, LockedError, StoreError
 from genbench.store.address import Address
 
 BUSY_TIMEOUT_S = 30.0
@@ -27,6 +27,7 @@ _SENTENCES = {
     "SQLITE_CORRUPT": "is damaged ({error}); put a backup in its place, or rescue what can be "
     "read: sqlite3 FILE .recover",
 }
+_LOCKED = ("SQLITE_BUSY", "SQLITE_LOCKED")
 
 
 @contextmanager
@@ -64,7 +65,8 @@ def _of_sqlite(error: sqlite3.Error, address: Address) -> StoreError:
     for known, sentence in _SENTENCES.items():
         if name.startswith(known):
             text = sentence.format(error=error, wait=BUSY_TIMEOUT_S)
-            return StoreError(f"the store {address} {text}")
+            kind = LockedError if known in _LOCKED else StoreError
+            return kind(f"the store {address} {text}")
     return StoreError(f"the store {address} failed: {error}")
 
 

@@ -17,7 +17,7 @@ from sqlalchemy import delete, insert, or_, select, update
 from sqlalchemy.engine import Connection, Row
 from sqlalchemy.exc import IntegrityError
 
-from genbench.errors import NoSuchRunError, UsageError
+from genbench.errors import NoSuchRunError, TakenOverError, UsageError
 from genbench.spec import RunSpec, canonical_json
 from genbench.store.process import Owner, is_lost, this_process
 from genbench.store.records import PartVersion, Status
@@ -124,9 +124,29 @@ def take_over(
     connection.execute(update(runs).where(runs.c.run == row.run).values(values))
 
 
+def check_owner(connection: Connection, run_id: str) -> None:
+    """Raise TakenOverError where the run is not this process's (any more)."""
+    wanted = select(runs).where(runs.c.id == run_id).with_for_update()
+    _check_owner(connection.execute(wanted).first(), run_id)
+
+
+def _check_owner(row: Row[Any] | None, run_id: str) -> None:
+    if row is None:
+        raise TakenOverError(
+            f"run {run_id} was removed from the store while this process worked on it; it stops"
+        )
+    mine = this_process()
+    if (row.host, row.pid, row.process_start) != (mine.host, mine.pid, mine.started):
+        raise TakenOverError(
+            f"run {run_id} was taken over by process {row.pid} on {str(row.host).split('#')[0]}, "
+            "for this one had not been heard of; it stops, and writes no more of the run"
+        )
+
+
 def heartbeat(connection: Connection, run_id: str) -> None:
     """Note that the run's process is alive."""
-    connection.execute(update(runs).where(runs.c.id == run_id).values(heartbeat_at=now()))
+    running = (runs.c.id == run_id) & (runs.c.status == Status.RUNNING.value)
+    connection.execute(update(runs).where(running).values(heartbeat_at=now()))
 
 
 def end(
@@ -137,8 +157,9 @@ def end(
     error: str | None = None,
     kind: str | None = None,
 ) -> None:
-    """Set the last status of a run; one that is finished stays as it is."""
+    """Set the last status of this process's run; one that is finished stays as it is."""
     row = _locked(connection, run_id)
+    _check_owner(row, run_id)
     if row.status != Status.FINISHED:
         values = {"status": status.value, "finished_at": now(), "error": error, "error_kind": kind}
         connection.execute(update(runs).where(runs.c.run == row.run).values(values))

@@ -20,7 +20,7 @@ HEARTBEAT_S = 5.0
 """A running run says so this often."""
 
 SILENCE_S = 60.0
-"""A run on another machine that was silent for longer is lost."""
+"""A run on another machine that was silent for longer is lost; so far may clocks differ."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,12 @@ class Owner:
 
 def this_process() -> Owner:
     """The process that asks."""
-    return Owner(host=this_host(), pid=os.getpid(), started=process_start(os.getpid()))
+    return _own(os.getpid())
+
+
+@cache
+def _own(pid: int) -> Owner:
+    return Owner(host=this_host(), pid=pid, started=process_start(pid))
 
 
 @cache
@@ -63,11 +68,13 @@ def is_lost(owner: Owner | None, heartbeat_at: str | None) -> bool:
     """Whether a run that says running has no process any more.
 
     Same machine: its process is gone, or its number belongs to another one now. Another machine:
-    its last heartbeat is older than a minute.
+    its last heartbeat is older than a minute, or so far in the future that one of the clocks is
+    wrong: that says nothing of its process. Should it live after all, it sees at its next write
+    that the run was taken over, and stops.
     """
     if owner and owner.started and owner.host == this_host():
         return process_start(owner.pid) != owner.started
-    return heartbeat_at is None or seconds_since(heartbeat_at) > SILENCE_S
+    return heartbeat_at is None or abs(seconds_since(heartbeat_at)) > SILENCE_S
 
 
 def _start_from_proc(pid: int) -> str | None:

@@ -30,13 +30,19 @@ from genbench.store.records import (
     Summary,
     WarningRecord,
 )
+from genbench.store.rescue import file_identity, rescue
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
     from genbench.events import Evaluated
     from genbench.spec import RunSpec
-    from genbench.store.database import Database
+    from genbench.store.database import Database, Patience
+
+
+def _shortly(waited: float) -> bool:
+    """The patience of a run that ends: unmarked it counts as lost, and can be resumed as well."""
+    return waited < 5.0
 
 
 class Store:
@@ -44,11 +50,13 @@ class Store:
 
     def __init__(self, address: Address, *, mode: Mode) -> None:
         self._address, self._mode = address, mode
+        self._lost: StoreError | None = None
         try:
             if address.path is None:
                 open_other(address, self._database, mode)
             else:
                 open_sqlite(address, mode)
+            self._file = file_identity(address.path)
         except BaseException:
             self.close()
             raise
@@ -100,12 +108,23 @@ class Store:
         return SqliteReader(self._address)
 
     @contextmanager
-    def transaction(self) -> Iterator[Connection]:
-        """A writing transaction on the tables of `genbench.store.schema`."""
+    def transaction(self, patience: Patience | None = None) -> Iterator[Connection]:
+        """A writing transaction on the tables of `genbench.store.schema`.
+
+        ``patience`` decides how long another process's lock is waited for (half a minute). Raises
+        StoreError where the file turns out to be gone: nothing that was committed is safe then
+        but in the copy that the error names.
+        """
         if self._mode == "read":
             raise StoreError(f"the store {self} was opened for reading only")
-        with self._database.transaction() as connection:
+        if self._lost is not None:
+            raise self._lost
+        with self._database.transaction(*([patience] if patience else [])) as connection:
             yield connection
+        path = self._address.path
+        if path is not None and file_identity(path) != self._file:
+            self._lost = rescue(path, self._database)
+            raise self._lost
 
     def __str__(self) -> str:
         return self.url
@@ -158,19 +177,15 @@ class Store:
             self._make_folder(run_id)
         return self.run(run_id)
 
-    def heartbeat(self, run_id: str) -> None:
-        """Note that the run's process is alive (the recorder does so)."""
-        from genbench.store import lifecycle
-
-        with self.transaction() as connection:
-            lifecycle.heartbeat(connection, run_id)
-
     def finish(self, run_id: str) -> None:
         """The run is done; from now on it is never changed."""
         self._end(run_id, Status.FINISHED)
 
     def fail(self, run_id: str, error: str, *, kind: str | None = None) -> None:
-        """The run ended by an error; it keeps every epoch it had."""
+        """The run ended by an error; it keeps every epoch it had.
+
+        Raises TakenOverError, as do `finish` and `interrupt`, where it is another process's by now.
+        """
         self._end(run_id, Status.FAILED, error=error, kind=kind)
 
     def interrupt(self, run_id: str) -> None:
@@ -182,7 +197,7 @@ class Store:
     ) -> None:
         from genbench.store import lifecycle
 
-        with self.transaction() as connection:
+        with self.transaction(_shortly) as connection:
             lifecycle.end(connection, run_id, status, error=error, kind=kind)
 
     def delete(self, run_id: str) -> None:

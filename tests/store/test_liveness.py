@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from genbench.errors import UsageError
-from genbench.store import Status, Store
+from genbench.store import Status, Store, lifecycle
 from genbench.store.process import Owner, is_lost, process_start, this_process
 
 
@@ -78,10 +78,23 @@ def test_a_run_on_another_machine_is_lost_after_a_minute_of_silence(store, creat
     assert store.run(run.id).status is status
 
 
+@pytest.mark.parametrize(
+    ("ahead", "status"), [(55, Status.RUNNING), (65, Status.LOST), (86_400, Status.LOST)]
+)
+def test_a_heartbeat_of_a_clock_that_is_ahead_says_nothing(store, create, ahead, status):
+    run = create()
+    give(store, run.id, host="elsewhere", heartbeat_at=seconds_ago(-ahead))
+    assert store.run(run.id).status is status
+    if status is Status.LOST:
+        assert store.take_over(run.id).status is Status.RUNNING
+
+
 def test_a_heartbeat_ends_the_silence(store, create):
     run = create()
-    give(store, run.id, host="elsewhere", heartbeat_at=seconds_ago(100))
-    store.heartbeat(run.id)
+    give(store, run.id, heartbeat_at=seconds_ago(100))
+    with store.transaction() as connection:
+        lifecycle.heartbeat(connection, run.id)
+    give(store, run.id, host="elsewhere")
     assert store.run(run.id).status is Status.RUNNING
 
 
@@ -94,12 +107,12 @@ def test_a_live_run_is_not_taken_over(store, create):
 @pytest.mark.parametrize("ended", ["lost", "interrupted", "failed"])
 def test_a_run_that_stands_still_is_taken_over(store, create, ended):
     run = create()
-    pid, started = dead_process()
-    give(store, run.id, pid=pid, process_start=started)
     if ended == "interrupted":
         store.interrupt(run.id)
     if ended == "failed":
         store.fail(run.id, "no memory")
+    pid, started = dead_process()
+    give(store, run.id, pid=pid, process_start=started)
     assert store.run(run.id).status == ended
     taken = store.take_over(run.id)
     assert (taken.status, taken.error, taken.finished_at) == (Status.RUNNING, None, None)

@@ -1,0 +1,60 @@
+"""A store whose file is deleted or replaced while a process writes to it.
+
+SQLite goes on writing to the file that it opened, which has no name any more: all would be lost
+with the process. So the file is looked for after each transaction, and where it went, everything
+that the open connection still sees is copied to a file of its own.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from genbench.errors import StoreError
+
+if TYPE_CHECKING:
+    from genbench.store.database import Database
+
+FileIdentity = tuple[int, int]
+
+
+def file_identity(path: Path | None) -> FileIdentity | None:
+    """The device and the number of the file that has the name now; None where there is none."""
+    if path is None:
+        return None
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def rescue(path: Path, database: Database) -> StoreError:
+    """Copy what the open connection sees beside ``path``; the error that says where it is."""
+    fate = "replaced by another file" if path.exists() else "deleted or moved away"
+    lost = f"the store {path} was {fate} while this process wrote to it"
+    copy = unused(path.with_name(f"{path.name}.rescued"))
+    try:
+        database.copy_to(copy)
+    except Exception as error:  # whatever it is, the loss is to be told
+        reason = " ".join(str(error).split())
+        return StoreError(
+            f"{lost}, and what it held can't be copied to {copy} ({reason}). Stop what removes it, "
+            "put a backup in its place; a run that is not in it is to be started again"
+        )
+    # A write-ahead log that stayed behind would be played into whatever is put in its place.
+    place = f"rm -f {path}-wal {path}-shm; mv {copy} {path}"
+    return StoreError(
+        f"{lost}. All that it held, what was recorded just now included, is in {copy}; checkpoints "
+        f"are where they were. Give --store {copy} from now on, or put it in its place ({place}); "
+        "then go on with: genbench resume"
+    )
+
+
+def unused(path: Path) -> Path:
+    """The path, or the first of ``path-2``, ``path-3``, ... that nothing has."""
+    candidate, number = path, 2
+    while candidate.exists():
+        candidate = path.with_name(f"{path.name}-{number}")
+        number += 1
+    return candidate
