@@ -294,6 +294,8 @@ class Model(Protocol):
 
     All that it remembers lives in parameters and buffers of ``nets``, so that a checkpoint is
     whole by construction. ``averaged`` names the nets that an EMA follows when a run asks for one.
+    A model or a module whose loss compares the samples of a batch, as batch normalisation does,
+    may say so by ``mixes_samples = True``: advice on memory then tells what portions change.
     """
 
     nets: nn.ModuleDict

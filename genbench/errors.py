@@ -4,6 +4,7 @@
 
     GenbenchError                  1   a run failed
     ├── DivergedError              1   a loss or a weight is no longer finite
+    ├── OutOfMemoryError           1   more memory is needed than there is
     ├── SamplingError              1   a sampler can't go on, such as one that accepts nothing
     ├── UsageError                 2   something that was given can't be used
     │   ├── UnknownNameError       2   no such model, dataset, sampler, metric, preset, ...
@@ -125,6 +126,10 @@ class CheckpointError(StoreError):
     """A checkpoint that is missing, cut short or was changed."""
 
 
+class OutOfMemoryError(GenbenchError):
+    """More memory is needed than there is."""
+
+
 class DiskFullError(StoreError):
     """No space is left where genbench writes."""
 
@@ -141,6 +146,20 @@ class InterruptedRunError(GenbenchError):
     """Ctrl-C: the step was finished, a checkpoint written, the run can be resumed."""
 
     exit_code = 130
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether it says that memory is short: Python's, CUDA's, or the CPU allocator's own words.
+
+    PyTorch's CPU allocator raises a plain RuntimeError, and so does a tensor whose number of bytes
+    is beyond 64 bits.
+    """
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _MEMORY)
+
+
+_MEMORY = ("DefaultCPUAllocator", "Storage size calculation overflowed", "out of memory")
 
 
 def suggest(given: str, known: Iterable[str]) -> str:

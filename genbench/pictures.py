@@ -33,26 +33,24 @@ SMALLEST_SIDE = 56
 _BACKGROUND = 255
 
 
-def picture_epochs(stages: Sequence[tuple[str, int]], every: int) -> frozenset[int]:
-    """The epochs (from 1, across the stages) after which a grid is drawn.
+def is_picture_epoch(epoch: int, stages: Sequence[tuple[str, int]], every: int) -> bool:
+    """Whether a grid is drawn after an epoch, counted from 1 across the stages.
 
     ``every`` > 0: each so many epochs and the last of each stage. 0: the first and the last of
     each stage and at most eight between, at about equal ratios.
 
-    >>> sorted(picture_epochs([("train", 20)], 0))
+    >>> [epoch for epoch in range(1, 21) if is_picture_epoch(epoch, [("train", 20)], 0)]
     [1, 2, 3, 4, 5, 7, 10, 14, 20]
     """
-    chosen: set[int] = set()
     before = 0
     for _, epochs in stages:
-        if every:
-            within = {epoch for epoch in range(1, epochs + 1) if (before + epoch) % every == 0}
-        else:
-            within = {round(epochs ** (k / 9)) for k in range(10)}
-        if epochs:
-            chosen |= {before + epoch for epoch in within | {epochs}}
+        if before < epoch <= before + epochs:
+            within = epoch - before
+            if every:
+                return epoch % every == 0 or within == epochs
+            return within in {round(epochs ** (k / 9)) for k in range(10)}
         before += epochs
-    return frozenset(chosen)
+    return False
 
 
 def fixed_samples(model: Generates, data: Data, *, seed: int, n: int | None = None) -> Tensor:

@@ -7,11 +7,16 @@ import pytest
 import torch
 from PIL import Image
 
-from genbench.pictures import has_pictures, picture_epochs, save_grid, save_image, save_samples
+from genbench.pictures import has_pictures, is_picture_epoch, save_grid, save_image, save_samples
 from genbench.scatter import DATA_INK, PAPER, SAMPLE_INK, SIDE, plane_of, scatter, ticks
 from genbench.testing import small_data
 
 CORNERS = np.array([[-1.0, -1.0], [1.0, -1.0], [-1.0, 1.0], [1.0, 1.0]])
+
+
+def picture_epochs(stages: list[tuple[str, int]], every: int) -> set[int]:
+    total = sum(epochs for _, epochs in stages)
+    return {epoch for epoch in range(1, total + 1) if is_picture_epoch(epoch, stages, every)}
 
 
 def test_a_short_stage_has_a_picture_of_each_epoch() -> None:
@@ -27,6 +32,11 @@ def test_the_first_and_last_epoch_of_each_stage_have_a_picture_and_few_between(e
 
 def test_a_given_cadence_counts_across_the_stages_and_keeps_their_ends() -> None:
     assert picture_epochs([("one", 5), ("two", 6)], 4) == {4, 5, 8, 11}
+
+
+@pytest.mark.parametrize("every", [0, 1])
+def test_a_stage_of_any_length_takes_no_memory_to_ask(every) -> None:
+    assert is_picture_epoch(10**15, [("long", 10**15)], every)
 
 
 def test_small_images_are_drawn_at_a_whole_multiple_of_their_size(tmp_path) -> None:

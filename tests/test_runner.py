@@ -23,6 +23,7 @@ from genbench.errors import (
     GenbenchError,
     IncompatibleError,
     InterruptedRunError,
+    OutOfMemoryError,
     UsageError,
 )
 from genbench.events import Checkpointed, EpochDone, Evaluated, Event, Resumed, StepsDone
@@ -291,7 +292,7 @@ def test_a_keyboard_interrupt_leaves_the_run_interrupted_and_resumable(
     ("breaks", "error", "words"),
     [
         ("bug", GenbenchError, "ZeroDivisionError: a fault of the model"),
-        ("memory", GenbenchError, "--accumulate 2"),
+        ("memory", OutOfMemoryError, "--accumulate 2"),
         ("disk", DiskFullError, "make room"),
         ("nan", DivergedError, "mse"),
     ],

@@ -18,8 +18,9 @@ from torch import Tensor, nn
 
 from genbench.contracts import MONITOR, Batch, Model, Phase, Terms
 from genbench.engine.device import autocast
+from genbench.engine.memory import step_out_of_memory
 from genbench.engine.optim import Player
-from genbench.errors import PluginError, suggest
+from genbench.errors import PluginError, is_out_of_memory, suggest
 
 Layout = dict[str, tuple[str, ...]]
 """The names that a loss returns: optimizer -> its terms, and ``MONITOR`` -> its values, last."""
@@ -52,7 +53,7 @@ class Update:
         accumulate: int = 1,
         measure_every: int = 0,
     ) -> None:
-        self.phase = phase
+        self.phase, self._model = phase, model
         self.norms = tuple(f"{name}{NORM}" for name in phase.updates)
         self.layout: Layout | None = None
         self._players = [_player(phase, name, players) for name in phase.updates]
@@ -63,7 +64,24 @@ class Update:
         self._loss = _compiled(phase) if compile and phase.compile else phase.loss
 
     def __call__(self, batch: Batch) -> list[Tensor]:
-        """Make the move on ``batch``; 0-dim fp32 tensors on the device, in the layout's order."""
+        """Make the move on ``batch``; 0-dim fp32 tensors on the device, in the layout's order.
+
+        Raises OutOfMemoryError with what helps.
+        """
+        try:
+            return self._move(batch)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise step_out_of_memory(
+                error,
+                self._model,
+                images=len(batch),
+                accumulate=self._accumulate,
+                device=self._device,
+            ) from error
+
+    def _move(self, batch: Batch) -> list[Tensor]:
         for parameter in self._parameters:
             parameter.grad = None
         if self._accumulate == 1:

@@ -12,8 +12,6 @@ import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import torch
-
 from genbench.errors import (
     DiskFullError,
     GenbenchError,
@@ -21,8 +19,10 @@ from genbench.errors import (
     LockedError,
     StoreError,
     TakenOverError,
+    is_out_of_memory,
 )
 from genbench.events import Listener, RunFailed
+from genbench.runner.shortage import out_of_memory
 from genbench.spec import RunSpec
 from genbench.store import Store
 
@@ -69,12 +69,8 @@ def in_words(error: Exception, spec: RunSpec, file: Path) -> GenbenchError:
             f"no space is left on the disk (writing {error.filename or 'into the run'}); "
             "make room, then go on with genbench resume"
         )
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or _cpu_out_of_memory(error):
-        return GenbenchError(
-            f"out of memory on {spec.device} with batches of {spec.batch_size} images; try "
-            f"--accumulate {2 * spec.accumulate} (same numbers in smaller portions) or "
-            f"--batch-size {max(1, spec.batch_size // 2)}"
-        )
+    if is_out_of_memory(error):
+        return out_of_memory(error, device=spec.device, file=file)
     text = " ".join(str(error).split())
     reason = f"{type(error).__name__}: {text}" if text else type(error).__name__
     return GenbenchError(f"the run failed: {reason} (traceback: {file})")
@@ -86,11 +82,6 @@ def _with_id(error: GenbenchError, run_id: str) -> GenbenchError:
     if isinstance(error, StoreError) and text.endswith(_MENDS):
         return type(error)(f"{text} {run_id}").with_traceback(error.__traceback__)
     return error
-
-
-def _cpu_out_of_memory(error: Exception) -> bool:
-    """PyTorch's CPU allocator raises a plain RuntimeError."""
-    return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
 
 
 def _write_trace(file: Path, error: Exception) -> None:

@@ -16,7 +16,7 @@ from genbench.pictures import (
     fixed_samples,
     has_images,
     has_pictures,
-    picture_epochs,
+    is_picture_epoch,
     picture_path,
     reconstruction_pairs,
     save_grid,
@@ -57,14 +57,14 @@ class Scoring:
         self.identity = identity
         self.last_stage = stages[-1][0]
         self.last_epoch = sum(epochs for _, epochs in stages)
-        self.pictures = picture_epochs(stages, spec.sample_every)
+        self.stages = stages
 
     def between_epochs(self, done: EpochDone) -> None:
         """What the run asked for after this epoch; the final weights have their own turn.
 
         A stop that is asked for meanwhile waits: the epoch's checkpoint is written first.
         """
-        if done.epoch in self.pictures:
+        if is_picture_epoch(done.epoch, self.stages, self.spec.sample_every):
             name = f"samples/epoch-{done.epoch:04d}.png"
             self._draw_samples(name, done.epoch)
         every = self.spec.evaluate_every

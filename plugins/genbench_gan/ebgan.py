@@ -53,6 +53,7 @@ class EBGAN:
         settings.check(data)
         self.settings = settings = settings.fitted(data)
         self.prior_kind = settings.prior
+        self.mixes_samples = settings.pull_away > 0
         players = energy_players(settings, data, act="relu")
         self.nets = nn.ModuleDict(
             {"generator": players.generator, "discriminator": players.discriminator}

@@ -40,6 +40,7 @@ class Autoencoder:
 
     averaged = ("encoder", "decoder")
     piecewise = True
+    mixes_samples = False
 
     def __init__(
         self,

@@ -86,6 +86,8 @@ class MeansDistance(nn.Module):
     The real samples' features get no gradient.
     """
 
+    mixes_samples = True
+
     def __init__(self, groups: int, features: int, decay: float = 0.0) -> None:
         super().__init__()
         self.groups = groups

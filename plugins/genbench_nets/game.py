@@ -128,6 +128,7 @@ class Game:
         classes: int | None = None,
     ) -> None:
         self.rules, self.latent = rules, latent
+        self.mixes_samples = rules.feature_matching > 0
         self.prior_kind = latent.kind
         self.players = players
         self.nets = nn.ModuleDict(

@@ -17,6 +17,8 @@ EPS = 1e-8
 class MinibatchStd(nn.Module):
     """(B, C, H, W) -> (B, C + 1, H, W), or (B, D) -> (B, D + 1)."""
 
+    mixes_samples = True
+
     def forward(self, x: Tensor) -> Tensor:
         """Append the mean standard deviation as a constant channel."""
         value = minibatch_std(x).to(x.dtype)

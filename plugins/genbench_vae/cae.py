@@ -37,4 +37,6 @@ def cae(settings: CAESettings, data: DataSpec) -> Autoencoder:
             "contraction": settings.contraction * norm,
         }
 
-    return Autoencoder(settings, data, objective, double_backward=True)
+    model = Autoencoder(settings, data, objective, double_backward=True)
+    model.mixes_samples = settings.relative
+    return model
