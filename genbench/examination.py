@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from genbench import leftovers
 from genbench.contracts import DataAccess
 from genbench.errors import GenbenchError, PluginError
 from genbench.registry import Registration, Registry
@@ -44,6 +45,7 @@ def examine(registry: Registry, access: DataAccess, store_url: str) -> list[Find
         _store(store_url),
         *_data(registry, access),
         *_caches(registry, access),
+        *_leftovers(access, store_url),
         *_plugins(registry),
     ]
 
@@ -124,6 +126,22 @@ def _caches(registry: Registry, access: DataAccess) -> Iterator[Finding]:
     yield Finding(group="caches", name="cache", text=text, ok=bool(files) or None)
     if any(metric.name == "fid" for metric in registry.of("metric")):
         yield _inception()
+
+
+def _leftovers(access: DataAccess, url: str) -> Iterator[Finding]:
+    """What killed processes left; genbench doctor --clean removes it."""
+    found = leftovers.find(url, access)
+    for left in found:
+        text = f"{left.what}; {size(left.bytes)}"
+        yield Finding(group="leftovers", name=str(left.path), text=text, ok=None)
+    total = sum(left.bytes for left in found)
+    mend = f"{len(found)}, {size(total)}; genbench doctor --clean removes them"
+    yield Finding(group="leftovers", name="all", text=mend if found else "none")
+
+
+def size(count: int) -> str:
+    """Bytes as a person reads them."""
+    return f"{count / 2**20:.1f} MiB" if count >= 2**20 else f"{count / 2**10:.1f} KiB"
 
 
 def _inception() -> Finding:

@@ -58,6 +58,7 @@ LEVELS = {
     "report": 5,
     "runner": 7,
     "study": 7,
+    "leftovers": 4,
     "examination": 6,
     "cli": 8,
     "__main__": 9,

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from genbench.cli.listing import JsonOption
 from genbench.cli.output import print_json, print_table
-from genbench.cli.session import SESSION
+from genbench.cli.session import SESSION, say
+
+if TYPE_CHECKING:
+    from genbench.contracts import DataAccess
 
 
 def add_to(app: typer.Typer) -> None:
@@ -24,19 +27,41 @@ def doctor(
     data_dir: Annotated[
         str | None, typer.Option("--data-dir", help="The data folder to look at.")
     ] = None,
+    clean: Annotated[
+        bool, typer.Option("--clean", help="Remove what killed processes left over.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Report versions, devices, the store, data, caches and plugins; fail where one is broken."""
+    """Report versions, devices, the store, data, caches, plugins and leftovers; fail on a fault."""
     from genbench.examination import examine
     from genbench.runner.access import data_access
 
     access = data_access(data_dir, os.environ)
+    removed = _clean(SESSION.store_url(store), access) if clean else []
     findings = examine(SESSION.registry, access, SESSION.store_url(store))
     errors = [finding.error for finding in findings if finding.error]
     if json:
-        print_json({"ok": not errors, "findings": [finding.as_dict() for finding in findings]})
+        print_json(
+            {
+                "ok": not errors,
+                "findings": [finding.as_dict() for finding in findings],
+                **({"removed": removed} if clean else {}),
+            }
+        )
     else:
         rows = [[f.group, f.name, f.mark, f.text] for f in findings]
         print_table(["", "what", "", "found"], rows)
     if errors:
         raise errors[0]
+
+
+def _clean(url: str, access: DataAccess) -> list[str]:
+    """Remove the leftovers, say so, and return their paths."""
+    from genbench import leftovers
+    from genbench.examination import size
+
+    removed = leftovers.clean(url, access)
+    for left in removed:
+        say(f"removed {left.path} ({left.what}; {size(left.bytes)})")
+    say(f"{len(removed)} leftovers removed, {size(sum(left.bytes for left in removed))}")
+    return [str(left.path) for left in removed]

@@ -68,6 +68,7 @@ def check_checkpoint(run: Run, store: Store) -> bool:
     is there has no readable manifest or is another run's.
     """
     folder = store.folder(run.id)
+    store.restore_folder(run.id)
     if has_checkpoint(folder):
         checkpoint_position(folder, identity(run))
         return True

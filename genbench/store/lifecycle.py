@@ -180,6 +180,11 @@ def remove(connection: Connection, run_id: str) -> None:
     connection.execute(delete(runs).where(runs.c.run == row.run))
 
 
+def discard(connection: Connection, run_id: str) -> None:
+    """Delete a run of this process that could not begin."""
+    connection.execute(delete(runs).where(runs.c.id == run_id))
+
+
 def add_tags(connection: Connection, number: int, tags: Sequence[str]) -> None:
     """Add tags; one that is there already stays."""
     insert_missing(connection, run_tags, [{"run": number, "tag": tag} for tag in tags])

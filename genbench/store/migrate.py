@@ -5,6 +5,7 @@ Only this file imports alembic (200 ms), and only an older store comes here.
 
 from __future__ import annotations
 
+import filecmp
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -17,6 +18,7 @@ from genbench.store.address import Address
 from genbench.store.database import Database
 from genbench.store.failures import told_plainly
 from genbench.store.reader import connect_read_only
+from genbench.store.rescue import backups, unused
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -64,18 +66,25 @@ def _current(connection: Connection) -> int:
 
 
 def _back_up(path: Path, found: int) -> Path:
-    """Copy the committed state to ``runs.db.backup-v1``; an earlier backup is never replaced."""
+    """Copy the committed state to ``runs.db.backup-v1``; an earlier backup is never replaced.
+
+    Where one holds the same already, as after a migration that failed, it is that one.
+    """
     target = Path(f"{path}.backup-v{found}")
-    number = 2
-    while target.exists():
-        target = Path(f"{path}.backup-v{found}-{number}")
-        number += 1
-    with (
-        closing(connect_read_only(path)) as source,
-        closing(sqlite3.connect(str(target))) as copy,
-    ):
-        source.backup(copy)
-    return target
+    part = target.with_name(f".{target.name}.part")
+    try:
+        part.unlink(missing_ok=True)
+        with (
+            closing(connect_read_only(path)) as source,
+            closing(sqlite3.connect(str(part))) as copy,
+        ):
+            source.backup(copy)
+        for earlier in backups(path, found):
+            if filecmp.cmp(part, earlier, shallow=False):
+                return earlier
+        return part.rename(unused(target))
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _check(connection: Connection, address: Address) -> None:

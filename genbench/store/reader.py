@@ -147,12 +147,18 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     except sqlite3.OperationalError:
         connection.close()
-        if Path(f"{path}-wal").exists():
+        if has_log(path):
             raise
-        # A WAL file in a folder that we can't write: no shared memory can be made, but nobody
-        # writes to it either.
+        # In a folder that we can't write, or on a full disk, no shared memory can be made; but all
+        # that is committed is in the file itself, and nobody can add to it.
         connection = _connect(f"{uri}&immutable=1")
     return connection
+
+
+def has_log(path: Path) -> bool:
+    """Whether committed rows may stand in SQLite's write-ahead log; an empty one counts as none."""
+    log = Path(f"{path}-wal")
+    return log.exists() and log.stat().st_size > 0
 
 
 def _connect(uri: str) -> sqlite3.Connection:

@@ -7,6 +7,7 @@ that the open connection still sees is copied to a file of its own.
 
 from __future__ import annotations
 
+import glob
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,6 +50,14 @@ def rescue(path: Path, database: Database) -> StoreError:
         f"are where they were. Give --store {copy} from now on, or put it in its place ({place}); "
         "then go on with: genbench resume"
     )
+
+
+def backups(path: Path, schema: int | None = None) -> list[Path]:
+    """The copies that were made of a store before its migration from a schema, or from any."""
+    which = "*" if schema is None else str(schema)
+    name = glob.escape(f"{path.name}.backup-v")
+    found = {*path.parent.glob(f"{name}{which}"), *path.parent.glob(f"{name}{which}-*")}
+    return sorted(file for file in found if not file.name.endswith(("-wal", "-shm", "-journal")))
 
 
 def unused(path: Path) -> Path:

@@ -6,6 +6,7 @@ never lost to a kill; reading changes nothing, not even the status of a run whos
 
 from __future__ import annotations
 
+import secrets
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,9 +14,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from genbench.errors import StoreError, UsageError
+from genbench.errors import DiskFullError, StoreError, UsageError
 from genbench.store import details, runs
 from genbench.store.address import Address
+from genbench.store.failures import told_plainly
 from genbench.store.opening import Mode, open_other, open_sqlite
 from genbench.store.reader import EngineReader, Reader, Rows, SqliteReader
 from genbench.store.records import (
@@ -39,6 +41,16 @@ if TYPE_CHECKING:
     from genbench.spec import RunSpec
     from genbench.store.database import Database, Patience
 
+REMOVING = ".removing-"
+"""Begins the name of a run's folder that is being removed."""
+RESERVE, RESERVED_BYTES = ".reserve", 1 << 18
+"""A file beside the runs' folders that gives its space when a run is removed from a full disk.
+
+SQLite writes what a deletion changes into its log first [-shm 32 KB, -wal some 100 KB].
+"""
+WHOSE = ".store"
+"""A file in the folder of a run whose store is no file beside it: the store's address."""
+
 
 def _shortly(waited: float) -> bool:
     """The patience of a run that ends: unmarked it counts as lost, and can be resumed as well."""
@@ -51,6 +63,7 @@ class Store:
     def __init__(self, address: Address, *, mode: Mode) -> None:
         self._address, self._mode = address, mode
         self._lost: StoreError | None = None
+        self._reserve_is_used = False
         try:
             if address.path is None:
                 open_other(address, self._database, mode)
@@ -77,7 +90,12 @@ class Store:
 
     def close(self) -> None:
         """Close the connections."""
-        for name in ("_reader", "_database"):
+        self._close("_reader", "_database")
+        if self._reserve_is_used:  # SQLite's log is gone now
+            self._keep_reserve()
+
+    def _close(self, *names: str) -> None:
+        for name in names:
             if name in self.__dict__:
                 self.__dict__.pop(name).close()
 
@@ -159,7 +177,14 @@ class Store:
                 parameters=parameters,
                 plugins=plugins,
             )
-            self._make_folder(run_id)
+        # After its row: whoever finds a folder without a row knows that the run is gone.
+        try:
+            with told_plainly(self._address):
+                self._make_folder(run_id)
+        except StoreError:
+            with self.transaction() as connection:
+                lifecycle.discard(connection, run_id)
+            raise
         return self.run(run_id)
 
     def take_over(
@@ -201,12 +226,88 @@ class Store:
             lifecycle.end(connection, run_id, status, error=error, kind=kind)
 
     def delete(self, run_id: str) -> None:
-        """Delete a run and its folder. Raises UsageError while it runs, or others need it."""
+        """Delete a run and its folder. Raises UsageError while it runs, or others need it.
+
+        The folder is renamed, the row deleted, the renamed folder removed: after a kill on the way
+        the run is there, or all that is left of it is a folder for `genbench.leftovers`. On a full
+        disk the files go first, and the space that is kept for this.
+        """
+        aside = self._aside(run_id)
+        try:
+            self._delete_row(run_id)
+        except DiskFullError:
+            self._check_idle(run_id)
+            self._set_aside(run_id)
+            self._remove_folder(aside)
+            self._delete_row_with_reserve(run_id)
+        self._remove_folder(aside)
+
+    @property
+    def _reserve(self) -> Path:
+        return self.runs_folder / RESERVE
+
+    def _keep_reserve(self) -> None:
+        """Keep the space that the deletion of a row needs. On a disk that is full already: no."""
+        if self._address.path is None or self._reserve.exists():
+            return
+        try:
+            self._reserve.write_bytes(secrets.token_bytes(RESERVED_BYTES))  # can't be compressed
+        except OSError:
+            self._reserve.unlink(missing_ok=True)
+
+    def _delete_row_with_reserve(self, run_id: str) -> None:
+        self._reserve.unlink(missing_ok=True)
+        self._reserve_is_used = True
+        try:
+            self._delete_row(run_id)
+        except DiskFullError as error:
+            raise DiskFullError(
+                f"no space is left for the store {self}: the files of run {run_id} are removed, "
+                "but its row is not. Free some 300 KB on that disk, then try it again"
+            ) from error
+        finally:
+            self._close("_reader")  # on a full disk it may read the file as if nothing ever changed
+
+    def _delete_row(self, run_id: str) -> None:
         from genbench.store import lifecycle
 
-        with self.transaction() as connection:
-            lifecycle.remove(connection, run_id)
-        shutil.rmtree(self.folder(run_id), ignore_errors=True)
+        try:
+            with self.transaction() as connection:
+                lifecycle.remove(connection, run_id)
+                self._set_aside(run_id)
+        except BaseException:
+            self.restore_folder(run_id)
+            raise
+
+    def _check_idle(self, run_id: str) -> None:
+        """What `lifecycle.remove` checks, by reading alone. Raises UsageError."""
+        run, children = self.run(run_id), self.children(run_id)
+        if run.status is Status.RUNNING or children:
+            reason = f"needed by {', '.join(children)}" if children else "still running"
+            raise UsageError(f"run {run_id} is {reason}")
+
+    def _aside(self, run_id: str) -> Path:
+        return self.runs_folder / f"{REMOVING}{run_id}"
+
+    def _set_aside(self, run_id: str) -> None:
+        if self.folder(run_id).is_dir():
+            self._remove_folder(self._aside(run_id))
+            self.folder(run_id).rename(self._aside(run_id))
+
+    def restore_folder(self, run_id: str) -> None:
+        """Bring back the folder of a run whose removal was cut off before its row was deleted."""
+        if self._aside(run_id).is_dir() and not self.folder(run_id).exists():
+            self._aside(run_id).rename(self.folder(run_id))
+
+    def _remove_folder(self, folder: Path) -> None:
+        try:
+            if folder.exists():
+                shutil.rmtree(folder)
+        except OSError as error:
+            raise StoreError(
+                f"the run is deleted, but not all of its files: {error.filename or folder}: "
+                f"{error.strerror}. Once that is set right: genbench doctor --clean"
+            ) from error
 
     def tag(self, run_id: str, tags: Sequence[str]) -> None:
         """Add tags to a run."""
@@ -233,7 +334,13 @@ class Store:
             journal.add_artifact(connection, lifecycle.number_of(connection, run_id), row)
 
     def _make_folder(self, run_id: str) -> None:
-        self.folder(run_id).mkdir(parents=True, exist_ok=True)
+        folder = self.folder(run_id)
+        self.restore_folder(run_id)
+        folder.mkdir(parents=True, exist_ok=True)
+        self._keep_reserve()
+        if self._address.path is None:
+            # Beside an SQLite store the folder is that store's; here it might be anyone's.
+            (folder / WHOSE).write_text(self.url, encoding="utf-8")
 
     # --- reading
 

@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -146,6 +147,24 @@ def test_an_earlier_backup_is_never_replaced(old, next_version):
     Path(f"{old}.backup-v1").write_text("precious")
     Store.open(old, mode="write").close()
     assert Path(f"{old}.backup-v1").read_text() == "precious"
+    assert Path(f"{old}.backup-v1-2").exists()
+
+
+def test_a_migration_that_fails_again_and_again_leaves_one_backup(old, next_version):
+    next_version(more='op.execute("INSERT INTO no_such VALUES (1)")')
+    for _ in range(3):
+        with pytest.raises(StoreError, match="no such table"):
+            Store.open(old, mode="write")
+    [backup] = [path for path in old.parent.iterdir() if "backup" in path.name]
+    assert backup == Path(f"{old}.backup-v1")
+    with closing(sqlite3.connect(backup)) as connection:
+        assert connection.execute("SELECT count(*) FROM runs").fetchall() == [(2,)]
+    # What changed since is in a backup of its own.
+    with closing(sqlite3.connect(old)) as connection:
+        connection.execute("DELETE FROM run_tags")
+        connection.commit()
+    with pytest.raises(StoreError):
+        Store.open(old, mode="write")
     assert Path(f"{old}.backup-v1-2").exists()
 
 
