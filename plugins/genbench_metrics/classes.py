@@ -30,8 +30,8 @@ class Classes:
 
     ``classes``: those that at least one in 10 C of the samples is read as, of C. ``class_kl``:
     KL(read classes || labels of the test split) in nats. Their floors are what perfect samples
-    get: the classes that are so frequent among the labels, and (C - 1) / 2n, the expected
-    divergence of n draws to first order.
+    get: the classes that are so frequent among the labels, and (C - 1) / 2 (1/n + 1/m), to first
+    order the expected divergence of n draws from m labels: these are a sample too.
     In a watch only a classifier that is shipped or was trained before is used.
     """
 
@@ -86,7 +86,7 @@ class Classes:
                 value=divergence(self._counts, self._labels),
                 n=n,
                 unit="nats",
-                floor=(len(self._labels) - 1) / (2 * n),
+                floor=expected_divergence(len(self._labels), n, int(self._labels.sum())),
                 protocol={**protocol, **self._reference, "prior": PRIOR},
                 note=self._note,
             ),
@@ -103,6 +103,15 @@ def hits(counts: Counts) -> int:
     2
     """
     return int((counts >= max(1.0, SHARE * counts.sum() / len(counts))).sum())
+
+
+def expected_divergence(classes: int, n: int, m: int) -> float:
+    """The mean `divergence` of ``n`` from ``m`` draws of one law, in nats and to first order.
+
+    Twice n (or m) times the divergence from the law itself is a chi-square of C - 1 degrees of
+    freedom; the errors of two independent samples add up.
+    """
+    return (classes - 1) / 2 * (1 / n + 1 / m)
 
 
 def divergence(counts: Counts, labels: Counts) -> float:

@@ -88,12 +88,21 @@ def _logistic(scores: Scores, is_real: Scores) -> Affine:
     return Affine(slope=slope, offset=float(fitted.intercept_[0]) - slope * float(mean))
 
 
-def calibration_z(real: Tensor, fake: Tensor) -> float:
-    """Z = sum(y - p) / sqrt(sum p (1 - p)) of logits (MH-GAN, eq. 6): N(0, 1) if calibrated.
+def calibration_z(real: Tensor, fake: Tensor, *, fitted_on: int = 0) -> float:
+    """Whether logits of ``n`` real and ``n`` generated samples are calibrated: N(0, 1) if so.
 
-    Take it on samples that the calibration was not fitted on. Positive: real samples are judged
-    too rare; negative: too frequent.
+    Z is sum(y - p) over its standard deviation, p = sigmoid(logit) (MH-GAN, arXiv:1811.11357,
+    eq. 6). Take it on samples that the calibration was not fitted on. Positive: real samples are
+    judged too rare; negative: too frequent.
+
+    We differ in the deviation. sqrt(sum p (1 - p)) belongs to labels that are drawn; here there
+    are n of each by design, and only the scores vary. Then sum(y - p) is the sum of 1 - p_real -
+    p_fake over n pairs, and its variance n times that of a pair: by 2q - 1 smaller, q the mean p of
+    real samples. A pair may share a class label; its parts needn't be independent. Logistic
+    regression on ``fitted_on`` other pairs puts sum(y - p) to 0 there, and so carries their error
+    over, by which the variance is 1 + n / fitted_on times as large.
     """
-    p = torch.cat((real, fake)).double().sigmoid()
-    expected, variance = p.sum(), (p * (1 - p)).sum().clamp_min(1e-12)
-    return float((len(real) - expected) / variance.sqrt())
+    off = 1 - (real.double().sigmoid() + fake.double().sigmoid())
+    n = len(off)
+    variance = n * off.var(correction=0) * (1 + (n / fitted_on if fitted_on else 0))
+    return float(off.sum() / variance.clamp_min(1e-12).sqrt())

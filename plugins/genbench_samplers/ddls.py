@@ -9,14 +9,16 @@ a Wasserstein critic too. If z follows exp(-E), G(z) follows p_model exp(d): the
 right. A uniform prior is walked in u ~ N(0, I) with z = 2 Phi(u) - 1. One eps sets step and noise:
 z - a grad E + s n, set apart, would sample at the temperature s^2 / 2a.
 
-ULA (the default) has a bias that grows with eps; MALA accepts or rejects each step and has none.
-Both need time to mix: about 1/eps steps to move as far as the prior is wide.
+We differ in that each step is accepted or refused (MALA), which takes off the bias that the paper's
+ULA has and that grows with eps; and in that eps is tuned by a burn-in unless it is given, for no
+one eps suits a plane with sharp modes and a hundred dimensions. Both need time to mix: about 1/eps
+steps to move as far as the prior is wide.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
@@ -24,6 +26,7 @@ from genbench import SampleContext, SamplingError
 from genbench_samplers.account import Account
 from genbench_samplers.calibration import Affine
 from genbench_samplers.judge import Judge, prepare_judge
+from genbench_samplers.langevin import Point, accept, step, tested_acceptance, tuned_eps
 from genbench_samplers.latents import from_normal, law_of_prior, to_normal
 from genbench_samplers.settings import DDLSSettings
 from genbench_samplers.streams import asked_labels
@@ -33,15 +36,12 @@ if TYPE_CHECKING:
 
 _LOOK_EVERY = 10
 """Steps between two looks for numbers that are not finite: each look waits for the device."""
-
-
-class _Point(NamedTuple):
-    """Where chains are: u (B, ...), its energy (B,), the gradient (B, ...), the logit (B,)."""
-
-    u: Tensor
-    energy: Tensor
-    gradient: Tensor
-    logit: Tensor
+PILOTS = 64
+"""Chains of the burn-in."""
+FAR = 0.8
+"""Below this acceptance ULA is far off [toy25, seeds 10 and 11: docs/samplers.md]."""
+STUCK = 0.2
+"""Below this acceptance a chain of MALA hardly moves."""
 
 
 class DDLS:
@@ -64,13 +64,14 @@ class DDLS:
             account.time_plain(model, n, context)
             judge = prepare_judge(model, self.settings, context)
             account.notes |= judge.figures
+            eps = self._burn_in(model, judge, law, n, context)
         logits = _Mean()
         for start in range(0, n, context.batch_size):
             size = min(context.batch_size, n - start)
             with account.drawing():
                 energy = _Energy(model, judge, law, asked_labels(context, start, size))
                 first = energy(to_normal(model.prior(size, context.generator), law))
-                last = self._walk(energy, first, context.generator)
+                last = self._walk(energy, first, eps, context.generator)
                 with torch.no_grad():
                     x: Tensor = model.render(energy.generate(last.u))
                 logits.add(first.logit, last.logit)
@@ -83,37 +84,73 @@ class DDLS:
         return self._account.figures()
 
     def exactness(self) -> str:
-        """What a chain's last sample follows."""
+        """What a chain's last sample follows, and where the step of the last draw belies it."""
+        figures = self._account.figures()
+        eps = f"eps={figures.get('eps', 0):.3g}"
         if self.settings.mala:
-            return "exact as steps grow, where the discriminator is right"
+            told = "exact as steps grow, where the discriminator is right"
+            moved = figures.get("acceptance", 1.0)
+            if moved < STUCK:
+                told += f"; but at {eps} only {moved:.0%} of the steps were accepted: lower it"
+            return told
+        tested = figures.get("mala_acceptance", 1.0)
+        if tested < FAR:
+            return (
+                f"ULA is far off at {eps}: MALA would accept {tested:.0%} of its steps; "
+                "set mala=true, or leave eps to be tuned"
+            )
         return "ULA has a bias that grows with eps; mala=true takes it off"
 
-    def _walk(self, energy: _Energy, at: _Point, generator: torch.Generator) -> _Point:
-        eps, steps = self.settings.eps, self.settings.steps
+    def _burn_in(
+        self,
+        model: Any,
+        judge: Judge,
+        law: Literal["normal", "uniform"],
+        n: int,
+        context: SampleContext,
+    ) -> float:
+        """The eps of the draw: as given, or tuned; for ULA with what MALA would accept at it."""
+        eps, mala = self.settings.eps, self.settings.mala
+        if eps is None or not mala:
+            labels = context.labels
+            y = None if labels is None else labels[torch.arange(PILOTS) % n].to(context.device)
+            energy = _Energy(model, judge, law, y)
+            # A test changes nothing: with eps given, the draw is the same with and without it.
+            own = context.generator if eps is None else context.generator.clone_state()
+            at = energy(to_normal(model.prior(PILOTS, own), law))
+            steps, target = self.settings.burn_in, self.settings.acceptance
+            if eps is None:
+                eps = tuned_eps(energy, at, target=target, steps=steps, generator=own)
+            if not mala:
+                self._account.notes["mala_acceptance"] = tested_acceptance(
+                    energy, at, eps=eps, steps=steps, generator=own
+                )
+        self._account.notes["eps"] = eps
+        return eps
+
+    def _walk(self, energy: _Energy, at: Point, eps: float, generator: torch.Generator) -> Point:
+        steps, mala = self.settings.steps, self.settings.mala
         accepted = torch.zeros((), device=at.u.device)
-        for step in range(1, steps + 1):
-            noise = torch.randn(at.u.shape, generator=generator).to(at.u)
-            proposed = energy(at.u - eps / 2 * at.gradient + eps**0.5 * noise)
-            if self.settings.mala:
-                chance = _log_alpha(at, proposed, noise, eps)
-                drawn = torch.rand(len(chance), generator=generator).log().to(chance)
-                at = _where(drawn < chance, proposed, at)
-                accepted += (drawn < chance).sum()
+        for count in range(1, steps + 1):
+            proposed, chance = step(energy, at, eps, generator)
+            if mala:
+                at, moved = accept(at, proposed, chance, generator)
+                accepted += moved.sum()
             else:
                 at = proposed
-            if step % _LOOK_EVERY == 0 or step == steps:
-                self._check(at, step)
+            if count % _LOOK_EVERY == 0 or count == steps:
+                _check(at, count, eps)
         moves = steps * len(at.u)
-        self._account.count(moves, int(accepted) if self.settings.mala else moves)
+        self._account.count(moves, int(accepted) if mala else moves)
         return at
 
-    def _check(self, at: _Point, step: int) -> None:
-        if not (torch.isfinite(at.energy).all() and torch.isfinite(at.gradient).all()):
-            raise SamplingError(
-                f"a chain of ddls left the finite numbers within {step} steps at eps="
-                f"{self.settings.eps:g}; lower it with --set sampler.ddls.eps="
-                f"{self.settings.eps / 10:g}"
-            )
+
+def _check(at: Point, steps: int, eps: float) -> None:
+    if not (torch.isfinite(at.energy).all() and torch.isfinite(at.gradient).all()):
+        raise SamplingError(
+            f"a chain of ddls left the finite numbers within {steps} steps at eps={eps:g}; lower "
+            f"it with --set sampler.ddls.eps={eps / 10:g}"
+        )
 
 
 class _Energy:
@@ -126,7 +163,7 @@ class _Energy:
         self._model, self._judge, self._law, self._y = model, judge, law, y
         self._calibration = judge.calibration
 
-    def __call__(self, u: Tensor) -> _Point:
+    def __call__(self, u: Tensor) -> Point:
         """The energies and their gradient, by u alone: no weight gets one."""
         u = u.detach()
         with torch.enable_grad():
@@ -137,32 +174,12 @@ class _Energy:
         u = u.detach()
         logit = logit.detach()
         energy = 0.5 * u.square().flatten(1).sum(1) - logit
-        return _Point(u=u, energy=energy, gradient=u - slope, logit=logit)
+        return Point(u=u, energy=energy, gradient=u - slope, logit=logit)
 
     def generate(self, u: Tensor) -> Tensor:
         """G(z(u))."""
         h: Tensor = self._model.generate(from_normal(u, self._law), self._y)
         return h
-
-
-def _log_alpha(at: _Point, proposed: _Point, noise: Tensor, eps: float) -> Tensor:
-    """log of E's ratio and of the proposals' (Roberts and Tweedie 1996), (B,).
-
-    nan, from a proposal that is not finite, is refused by the comparison.
-    """
-    back = at.u - proposed.u + eps / 2 * proposed.gradient
-    forward = noise.square().flatten(1).sum(1) / 2
-    return at.energy - proposed.energy + forward - back.square().flatten(1).sum(1) / (2 * eps)
-
-
-def _where(chosen: Tensor, yes: _Point, no: _Point) -> _Point:
-    wide = chosen.view(-1, *(1 for _ in yes.u.shape[1:]))
-    return _Point(
-        u=torch.where(wide, yes.u, no.u),
-        energy=torch.where(chosen, yes.energy, no.energy),
-        gradient=torch.where(wide, yes.gradient, no.gradient),
-        logit=torch.where(chosen, yes.logit, no.logit),
-    )
 
 
 class _Mean:

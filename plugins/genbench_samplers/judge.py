@@ -72,7 +72,11 @@ def prepare_judge(model: Any, settings: JudgeSettings, context: SampleContext) -
     order = torch.randperm(len(real), generator=context.generator)
     fit, test = order[::2], order[1::2]
     calibration = fit_calibration(settings.calibration, real[fit], fake[fit])
-    figures["calibration_z"] = calibration_z(calibration(real[test]), calibration(fake[test]))
+    figures["calibration_z"] = calibration_z(
+        calibration(real[test]),
+        calibration(fake[test]),
+        fitted_on=0 if settings.calibration is None else len(fit),
+    )
     if isinstance(calibration, Affine):
         figures["calibration_slope"] = calibration.slope
         figures["calibration_offset"] = calibration.offset

@@ -67,9 +67,19 @@ class DDLSSettings(JudgeSettings):
     calibration: Literal["logistic"] | None = Field(
         "logistic", description="score -> logit, on held-out data: a score + b, or as it is (none)"
     )
-    eps: float = Field(0.05, gt=0, description="step: (eps/2) of the gradient, noise of var eps")
+    eps: float | None = Field(
+        None, gt=0, description="step: (eps/2) of the gradient, noise of var eps; default: tuned"
+    )
+    acceptance: float = Field(
+        0.95, gt=0, lt=1, description="share of accepted steps of MALA that eps is tuned to"
+    )
+    burn_in: int = Field(
+        100, ge=1, description="steps of 64 chains that tune eps, or that test what ULA leaves out"
+    )
     steps: int = Field(100, ge=1, description="steps of each chain")
-    mala: bool = Field(False, description="accept or reject each step, which takes ULA's bias off")
+    mala: bool = Field(
+        True, description="accept or reject each step; false: ULA, whose bias grows with eps"
+    )
 
 
 class TruncationSettings(Settings):

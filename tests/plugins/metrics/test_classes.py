@@ -11,7 +11,7 @@ import torch
 
 from genbench import Data, DataAccess, DataSpec, Metric, MetricContext, Score, Split, UsageError
 from genbench.registry import Registry
-from genbench_metrics.classes import Classes, divergence, hits
+from genbench_metrics.classes import Classes, divergence, expected_divergence, hits
 from genbench_metrics.collapse_settings import ClassesSettings, SpreadSettings
 from genbench_metrics.spread import Spread
 
@@ -38,7 +38,7 @@ def test_real_digits_hit_all_classes_evenly(context: Any, digits: Data) -> None:
     classes, kl = scores(Classes(), made, digits.test.x)
     assert (classes.value, classes.floor, classes.direction) == (10.0, 10.0, "max")
     assert kl.value < 0.005
-    assert kl.floor == pytest.approx(9 / (2 * len(digits.test.x)))
+    assert kl.floor == pytest.approx(9 / len(digits.test.x))
 
 
 @pytest.mark.parametrize("kept", [1, 5])
@@ -60,6 +60,16 @@ def test_the_divergence_is_the_textbooks() -> None:
     assert divergence(np.array([50, 50]), np.array([10_000, 10_000])) == pytest.approx(0, abs=1e-9)
     assert divergence(np.array([7, 0]), np.array([10**9, 10**9])) == pytest.approx(np.log(2))
     assert np.isfinite(divergence(np.array([1, 1]), np.array([5, 0])))
+
+
+@pytest.mark.parametrize(("n", "m"), [(1000, 1000), (10_000, 10_000), (500, 10_000), (2000, 360)])
+def test_the_floor_is_what_perfect_samples_get_on_average(n: int, m: int) -> None:
+    order = np.random.default_rng(0)
+    law = order.dirichlet(np.full(10, 20.0))
+    drawn = [divergence(order.multinomial(n, law), order.multinomial(m, law)) for _ in range(3000)]
+    error = float(np.std(drawn)) / len(drawn) ** 0.5
+    # What lies beyond the first order is below a hundredth at some twenty labels of a class.
+    assert expected_divergence(10, n, m) == pytest.approx(np.mean(drawn), rel=0.02, abs=3 * error)
 
 
 def test_a_watch_trains_no_classifier_but_uses_one_that_is_there(context: Any) -> None:

@@ -13,7 +13,8 @@ from genbench_samplers.settings import DDLSSettings
 
 
 def ddls(**settings) -> DDLS:
-    return DDLS(DDLSSettings(**{"calibration": None, "eps": 0.1, "steps": 100, **settings}))
+    ula = {"calibration": None, "eps": 0.1, "steps": 100, "mala": False}
+    return DDLS(DDLSSettings(**{**ula, **settings}))
 
 
 @pytest.mark.parametrize(
@@ -40,6 +41,74 @@ def test_mala_corrects_a_step_that_ula_cannot_take(oracle, drawn) -> None:
     )
     x = drawn(ddls(eps=0.8, mala=True), oracle("Gaussians"), 10_000)
     assert float(x.std()) == pytest.approx(0.6, abs=0.02)
+
+
+# --- the step
+
+
+class Narrow(torch.nn.Module):
+    """N(0, I) in the plane as the model, and a density ``width`` wide in it as the data."""
+
+    prior_kind = "normal"
+
+    def __init__(self, width: float) -> None:
+        super().__init__()
+        self.width = width
+
+    def prior(self, n, generator=None):
+        return torch.randn(n, 2, generator=generator)
+
+    def generate(self, z, y=None):
+        return z
+
+    def render(self, h):
+        return h
+
+    def discriminate(self, h, y=None):
+        # exp(-|h|^2 / 2 + d) has the deviation ``width``.
+        return h.square().sum(1) / 2 * (1 - self.width**-2)
+
+
+@pytest.mark.parametrize("width", [0.02, 0.6])
+def test_eps_is_tuned_to_the_model_s_scale_and_frozen(drawn, width) -> None:
+    sampler = DDLS(DDLSSettings(calibration=None, steps=200))
+    x = drawn(sampler, Narrow(width), 1000, real=None)
+    figures = sampler.diagnostics()
+    assert figures["acceptance"] == pytest.approx(0.95, abs=0.02)
+    assert 0.2 < figures["eps"] / width**2 < 1.5
+    assert float(x.std()) == pytest.approx(width, rel=0.06)
+
+
+def test_tuning_may_aim_at_another_acceptance(drawn) -> None:
+    sampler = DDLS(DDLSSettings(calibration=None, steps=100, acceptance=0.57))
+    drawn(sampler, Narrow(0.1), 1000, real=None)
+    assert sampler.diagnostics()["acceptance"] == pytest.approx(0.57, abs=0.04)
+
+
+@pytest.mark.parametrize("mala", [False, True])
+def test_an_eps_that_is_given_is_not_tuned(oracle, drawn, mala) -> None:
+    sampler = ddls(eps=0.037, mala=mala)
+    drawn(sampler, oracle("Gaussians"), 50)
+    assert sampler.diagnostics()["eps"] == 0.037
+
+
+@pytest.mark.parametrize(("eps", "told"), [(0.01, "bias that grows"), (0.7, "far off at eps=0.7")])
+def test_ula_says_where_a_test_of_its_steps_finds_it_far_off(oracle, drawn, eps, told) -> None:
+    sampler = ddls(eps=eps)
+    drawn(sampler, oracle("Gaussians"), 100)
+    assert told in sampler.exactness()
+    assert (sampler.diagnostics()["mala_acceptance"] < 0.8) == ("far off" in told)
+
+
+def test_testing_ula_changes_nothing_that_is_drawn(oracle, drawn) -> None:
+    short, long = (drawn(ddls(burn_in=burn_in), oracle("Gaussians"), 50) for burn_in in (1, 60))
+    assert torch.equal(short, long)
+
+
+def test_mala_says_where_its_steps_are_too_long_to_be_accepted(drawn) -> None:
+    sampler = ddls(eps=0.1, mala=True)
+    drawn(sampler, Narrow(0.02), 200, real=None)
+    assert "at eps=0.1 only " in sampler.exactness()
 
 
 @pytest.mark.parametrize("mala", [False, True])

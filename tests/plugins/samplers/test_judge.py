@@ -35,6 +35,35 @@ def test_calibrated_scores_are_log_ratios_and_uncalibrated_ones_are_told_by_z(ki
     assert abs(calibration_z(fresh_real, fresh_fake)) > 10
 
 
+@pytest.mark.parametrize("kind", [None, "logistic"])
+@pytest.mark.parametrize("power", [0.3, 1.0])
+def test_z_of_calibrated_logits_has_unit_variance(kind, power) -> None:
+    """Scores that say little (``power``) or much: their d is log N(power, 1) - log N(0, 1)."""
+    g = torch.Generator().manual_seed(0)
+    n, repeats = 200, 200
+
+    def drawn() -> tuple[torch.Tensor, torch.Tensor]:
+        h = torch.randn(2, n, generator=g, dtype=torch.float64)
+        h[0] += power
+        real, fake = power * h - power**2 / 2
+        return real, fake
+
+    z = []
+    for _ in range(repeats):
+        fitted = fit_calibration(kind, *drawn())
+        real, fake = (fitted(logits) for logits in drawn())
+        z.append(calibration_z(real, fake, fitted_on=n if kind else 0))
+    found = torch.tensor(z)
+    assert abs(float(found.mean())) < 4 / repeats**0.5
+    assert float(found.var()) == pytest.approx(1, abs=4 * (2 / repeats) ** 0.5)
+
+
+def test_z_takes_account_of_labels_that_pairs_share() -> None:
+    """A score of the class alone says nothing of real or generated: each pair adds up to 1."""
+    score = torch.randn(500, generator=torch.Generator().manual_seed(0)).double()
+    assert calibration_z(score, -score) == pytest.approx(0, abs=1e-6)
+
+
 @pytest.mark.parametrize("kind", ["logistic", "isotonic"])
 def test_scores_that_separate_all_samples_give_finite_logits(kind) -> None:
     real, fake = torch.linspace(5, 6, 100).double(), torch.linspace(-6, -5, 100).double()

@@ -1,0 +1,104 @@
+"""Langevin chains on any energy: their steps, the test of each, and a step size that suits.
+
+Coordinates u are (B, ...), a chain each; what comes back of an energy is a `Point`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+FIRST = 0.05
+"""The eps that tuning begins with."""
+LEAST, MOST = 1e-8, 1e2
+"""Bounds on what tuning may arrive at."""
+GAMMA, T0, KAPPA = 0.05, 10, 0.75
+"""Constants of dual averaging, as in section 3.2 of its source."""
+
+
+class Point(NamedTuple):
+    """Where chains are: u (B, ...), its energy (B,), the gradient (B, ...), the logit (B,)."""
+
+    u: Tensor
+    energy: Tensor
+    gradient: Tensor
+    logit: Tensor
+
+
+Energy = Callable[[Tensor], Point]
+
+
+def step(energy: Energy, at: Point, eps: float, generator: torch.Generator) -> tuple[Point, Tensor]:
+    """Propose u - (eps/2) grad E + sqrt(eps) n: the proposal, and log of its chance (B,).
+
+    The chance is that of the Metropolis-Hastings test (MALA, Roberts and Tweedie 1996), above 0
+    for certain; -inf for a proposal that is not finite.
+    """
+    noise = torch.randn(at.u.shape, generator=generator).to(at.u)
+    proposed = energy(at.u - eps / 2 * at.gradient + eps**0.5 * noise)
+    back = at.u - proposed.u + eps / 2 * proposed.gradient
+    forward = noise.square().flatten(1).sum(1) / 2
+    chance = at.energy - proposed.energy + forward - back.square().flatten(1).sum(1) / (2 * eps)
+    return proposed, chance.nan_to_num(nan=-torch.inf)
+
+
+def accept(
+    at: Point, proposed: Point, chance: Tensor, generator: torch.Generator
+) -> tuple[Point, Tensor]:
+    """Where the chains are after the test of a step, and which (B,) of them moved."""
+    drawn = torch.rand(len(chance), generator=generator).log().to(chance)
+    moved = drawn < chance
+    wide = moved.view(-1, *(1 for _ in at.u.shape[1:]))
+    after = Point(
+        u=torch.where(wide, proposed.u, at.u),
+        energy=torch.where(moved, proposed.energy, at.energy),
+        gradient=torch.where(wide, proposed.gradient, at.gradient),
+        logit=torch.where(moved, proposed.logit, at.logit),
+    )
+    return after, moved
+
+
+def acceptance(chance: Tensor) -> float:
+    """The mean probability with which a step is accepted, by the log of its chance (B,)."""
+    return float(chance.clamp(max=0).exp().mean())
+
+
+def tuned_eps(
+    energy: Energy, at: Point, *, target: float, steps: int, generator: torch.Generator
+) -> float:
+    """The eps at which chains from ``at`` are accepted with the mean probability ``target``.
+
+    Dual averaging of log eps over ``steps`` steps (Hoffman and Gelman 2014, arXiv:1111.4246,
+    section 3.2.1), with the mean over the chains for the acceptance of one. The chains are thrown
+    away: those that are drawn from have this eps all along, as their exactness asks for.
+    """
+    low, high = math.log(LEAST), math.log(MOST)
+    present = centre = math.log(FIRST)
+    shortfall = average = 0.0
+    for count in range(1, steps + 1):
+        proposed, chance = step(energy, at, math.exp(present), generator)
+        at, _ = accept(at, proposed, chance, generator)
+        shortfall += (target - acceptance(chance) - shortfall) / (count + T0)
+        present = min(max(centre - count**0.5 / GAMMA * shortfall, low), high)
+        weight = count**-KAPPA
+        average = weight * present + (1 - weight) * average
+    return math.exp(average)
+
+
+def tested_acceptance(
+    energy: Energy, at: Point, *, eps: float, steps: int, generator: torch.Generator
+) -> float:
+    """The share of the steps of chains from ``at`` that the test would accept: MALA's at ``eps``.
+
+    The chains take every step that is accepted, so that they stay where the target is.
+    """
+    total = 0.0
+    for _ in range(steps):
+        proposed, chance = step(energy, at, eps, generator)
+        at, _ = accept(at, proposed, chance, generator)
+        total += acceptance(chance)
+    return total / steps
