@@ -58,6 +58,7 @@ _FACE = {
         "SettingError",
         "UsageError",
     ),
+    "genbench.machine": ("cpu_name",),
     "genbench.hookspecs": ("CONTRACT_VERSION", "Register", "RegisterCapability", "hookimpl"),
     "genbench.pixels": ("dequantized", "stored_as_float", "to_float", "to_uint8"),
 }
@@ -129,6 +130,7 @@ if TYPE_CHECKING:
         RegisterCapability as RegisterCapability,
         hookimpl as hookimpl,
     )
+    from genbench.machine import cpu_name as cpu_name
     from genbench.pixels import (
         dequantized as dequantized,
         stored_as_float as stored_as_float,

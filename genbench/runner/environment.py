@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from genbench import __version__
+from genbench.machine import cpu_name
 
 PACKAGES = ("torchvision", "numpy", "scikit-learn", "torch-fidelity", "pillow", "safetensors")
 """The packages, beside torch and genbench, that can move a number."""
@@ -28,9 +29,10 @@ def environment(device: torch.device, folder: Path | None = None) -> dict[str, A
         "host": platform.node(),
         "platform": platform.platform(),
         "python": platform.python_version(),
-        "cpu": _cpu_name(),
+        "cpu": cpu_name(),
         "cpus": os.cpu_count(),
         "threads": torch.get_num_threads(),
+        "device": device.type,
         "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
         "cuda": torch.version.cuda if device.type == "cuda" else None,
         "torch": torch.__version__,
@@ -46,17 +48,6 @@ def _version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
-
-
-def _cpu_name() -> str:
-    """Linux alone keeps the name out of `platform`."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
 
 
 def _git(folder: Path | None, *arguments: str) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Mapping, Sequence
 from statistics import median
@@ -11,7 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from genbench import Conditional, MetricContext, Score
+from genbench import Conditional, MetricContext, Score, cpu_name
 from genbench_metrics.feature_settings import SamplesPerSecondSettings
 
 
@@ -85,7 +84,7 @@ def _machine(device: torch.device) -> Mapping[str, Any]:
     if device.type == "cuda":
         return {"device": torch.cuda.get_device_name(device)}
     return {
-        "device": f"{device.type} {platform.machine()} {platform.processor()}".strip(),
+        "device": f"{device.type} {cpu_name()}",
         "threads": torch.get_num_threads(),
     }
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from genbench import cpu_name
 from genbench.testing.oracle import Oracle
 from genbench_metrics.feature_settings import SamplesPerSecondSettings
 from genbench_metrics.samples_per_second import SamplesPerSecond
@@ -45,5 +46,5 @@ def test_protocol_names_batch_size_and_machine(context: Any) -> None:
     (score,) = metric.result()
     assert score.protocol["batch_size"] == 5
     assert score.protocol["threads"] == torch.get_num_threads()
-    assert score.protocol["device"].startswith("cpu")
+    assert score.protocol["device"] == f"cpu {cpu_name()}"
     assert score.floor is None
