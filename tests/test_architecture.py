@@ -29,6 +29,7 @@ LEVELS = {
     "targets": 1,
     "capabilities": 2,
     "numbers": 0,
+    "machine": 0,
     "tomlfile": 1,
     "pixels": 0,
     "scatter": 0,
