@@ -20,6 +20,7 @@ from genbench.cli.stored import (
     TagOption,
     open_store,
 )
+from genbench.wording import plain
 
 if TYPE_CHECKING:
     from genbench.compare import Selected, Table
@@ -198,7 +199,7 @@ def report(
     if json:
         print_json({"report": str(out.resolve()), "bytes": len(page.encode())})
         return
-    print(out)
+    print(plain(str(out)))
     for name, count in gathered.hidden.items():
         say(f"note: {name}: {count} more experiments (--limit)")
     if SESSION.verbosity > 0:
