@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,7 +20,6 @@ from genbench.cli.stored import (
     TagOption,
     open_store,
 )
-from genbench.wording import plain
 
 if TYPE_CHECKING:
     from genbench.compare import Selected, Table
@@ -28,7 +27,14 @@ if TYPE_CHECKING:
 
 BaselineOption = Annotated[
     str | None,
-    typer.Option("--baseline", metavar="MODEL|RUN|EXPERIMENT", help="What speed-ups refer to."),
+    typer.Option(
+        "--baseline",
+        metavar="NAME",
+        help="What speed-ups refer to: a model, preset, run, experiment or the title of a row.",
+    ),
+]
+AllMetricsOption = Annotated[
+    bool, typer.Option("--all-metrics", help="Show also metrics that few rows have.")
 ]
 LimitOption = Annotated[
     int, typer.Option("--limit", min=1, help="Experiments a data set, the best first.")
@@ -53,13 +59,14 @@ def compare(
     ] = None,
     baseline: BaselineOption = None,
     target: Annotated[
-        float | None, typer.Option("--target", help="Show the seconds to reach this score.")
+        float | None, typer.Option("--target", help="Show the time until this score was reached.")
     ] = None,
     sort: Annotated[
         str | None,
         typer.Option("--sort", help="A metric, or model, epoch, total, speedup, target."),
     ] = None,
     limit: LimitOption = 20,
+    all_metrics: AllMetricsOption = False,
     store: StoreOption = None,
     format: FormatOption = Format.TABLE,
     json: JsonOption = False,
@@ -78,6 +85,7 @@ def compare(
                 tag=tag,
                 baseline=meant,
                 metric=sort or next(iter(metric or ()), None),
+                samplers=tuple(sampler or ()),
                 limit=None if sort in SORTS or target is not None else limit,
             ),
         )
@@ -87,9 +95,11 @@ def compare(
             samplers=tuple(sampler or ()),
             target=target,
             sort=sort,
+            all_metrics=all_metrics,
+            defaults=_defaults,
         )
         times = reached(opened, selected.trials, target) if target is not None else {}
-        tables = tabulate(selected.trials, question, times)
+        tables = tabulate(selected, question, times)
     if json:
         left_out = dict(selected.left_out)
         print_json({"datasets": [as_dict(t) for t in tables], "left_out": left_out})
@@ -100,7 +110,7 @@ def compare(
         for i, table in enumerate(tables):
             print("\n" * (i > 0), end="")
             _print(table, limit, format)
-    _tell(selected)
+    _tell(selected, tables)
 
 
 def _print(table: Table, limit: int, format: Format) -> None:
@@ -111,21 +121,20 @@ def _print(table: Table, limit: int, format: Format) -> None:
     for row in cells.rows[:limit]:
         narrow = format is Format.TABLE and sys.stdout.isatty()
         rows += _stacked(row) if narrow else [[_text(cell) for cell in row]]
-    settings = ", ".join(f"{key} {value}" for key, value in table.settings.items())
-    title = f"{table.dataset} ({settings})" if settings else table.dataset
     print_table(
         [heading.text for heading in cells.headings],
         rows,
         format=format,
-        title=f"{title} · {', '.join(table.devices)}",
+        title=f"{table.title} · {', '.join(table.devices)}",
         right=[heading.text for heading in cells.headings if heading.numeric],
     )
     if len(cells.rows) > limit:
-        say(f"note: {table.dataset}: {len(cells.rows) - limit} more rows (--limit)")
+        more = len(cells.rows) - limit
+        say(f"note: {table.title}: {more} more row{'s' * (more != 1)} (--limit)")
     for warning in table.warnings:
-        warn(f"{table.dataset}: {warning}")
+        warn(f"{table.title}: {warning}")
     for note in table.notes:
-        say(f"note: {table.dataset}: {note}")
+        say(f"note: {table.title}: {note}")
 
 
 def _text(cell: Cell) -> str:
@@ -159,12 +168,32 @@ def _exact(value: Any) -> Any:
     return repr(value) if isinstance(value, float) else value
 
 
-def _tell(selected: Selected) -> None:
-    for dataset, count in selected.hidden.items():
-        say(f"note: {dataset}: {count} more experiments (--limit)")
+def _tell(selected: Selected, tables: Sequence[Table]) -> None:
+    from genbench.compare import method
+
+    if how := method(tables):
+        say(f"note: {how}")
+    _tell_hidden(selected.hidden)
     if selected.left_out:
         counts = ", ".join(f"{count} {status}" for status, count in selected.left_out.items())
         say(f"note: runs that aren't finished are left out: {counts}")
+
+
+def _tell_hidden(hidden: Mapping[str, int]) -> None:
+    for dataset, count in hidden.items():
+        say(f"note: {dataset}: {count} more experiment{'s' * (count != 1)} (--limit)")
+
+
+def _defaults(dataset: str) -> Mapping[str, Any]:
+    """The default settings of a data set; none where its plugin isn't there any more."""
+    from genbench.errors import GenbenchError
+
+    try:
+        settings = SESSION.registry.settings("dataset", dataset)
+    except GenbenchError:
+        return {}
+    fields = settings.model_fields if settings else {}
+    return {name: field.default for name, field in fields.items() if not field.is_required()}
 
 
 def report(
@@ -176,6 +205,7 @@ def report(
     tag: TagOption = None,
     baseline: BaselineOption = None,
     limit: LimitOption = 12,
+    all_metrics: AllMetricsOption = False,
     out: Annotated[Path, typer.Option("--out", help="The page to write.")] = Path(
         "genbench-report.html"
     ),
@@ -193,14 +223,14 @@ def report(
         selection = Selection(
             dataset=dataset, tag=tag, baseline=meant, runs=tuple(runs or ()), limit=limit
         )
-        gathered = gather(opened, selection, Question(baseline=meant))
+        question = Question(baseline=meant, all_metrics=all_metrics, defaults=_defaults)
+        gathered = gather(opened, selection, question)
         page = render(gathered)
     write_page(page, out)
     if json:
         print_json({"report": str(out.resolve()), "bytes": len(page.encode())})
         return
-    print(plain(str(out)))
-    for name, count in gathered.hidden.items():
-        say(f"note: {name}: {count} more experiments (--limit)")
+    print(out)
+    _tell_hidden(gathered.hidden)
     if SESSION.verbosity > 0:
         say(f"{len(page.encode()) / 1e6:.1f} MB")

@@ -15,7 +15,6 @@ import typer
 
 from genbench.cli.running import DataDir, Device, Json, Offline, Reference, StoreOption
 from genbench.cli.session import SESSION
-from genbench.wording import plain
 
 if TYPE_CHECKING:
     from genbench.runner.picturing import Opened
@@ -233,7 +232,7 @@ def curves(
     if as_json:
         print_json({"runs": ids, "path": str(path)})
     else:
-        print(plain(str(path)))
+        print(path)
 
 
 def _picture(
@@ -267,7 +266,7 @@ def _picture(
     if as_json:
         print_json({"run": run_id, "path": str(written)})
     else:
-        print(plain(str(written)))
+        print(written)
 
 
 def _target(out: str | None, name: str, run_id: str, endings: tuple[str, ...]) -> Path:

@@ -26,7 +26,6 @@ from genbench.events import (
     Warned,
 )
 from genbench.numbers import duration, measured, number
-from genbench.wording import plain
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -218,7 +217,7 @@ class PlainScreen(SilentScreen):
 
     def line(self, text: str) -> None:
         """Print it."""
-        print(plain(text), file=self._stream, flush=True)
+        print(text, file=self._stream, flush=True)
 
     def transfer(self, what: str, done: int, total: int | None) -> None:
         """A line at the first call, every few seconds and at the end."""
@@ -251,7 +250,7 @@ class BarScreen:
 
     def line(self, text: str) -> None:
         """Print it above the bars."""
-        self._progress.console.print(plain(text), markup=False)
+        self._progress.console.print(text, markup=False)
 
     def bar(self, what: str, done: float, total: float | None, text: str = "") -> None:
         """Redraw the bar of a stage; the text stays until another is given."""

@@ -5,7 +5,10 @@ The face of the folder: the command line and the report take everything from her
 
 from __future__ import annotations
 
-from genbench.compare.experiments import Contender, Measure, Scored, StageCost, Trial
+from genbench.compare.certainty import ADJUSTMENT, FAMILY_LEVEL, MIN_SEEDS, TEST, Difference
+from genbench.compare.experiments import Contender, Scored, StageCost, Trial
+from genbench.compare.measure import Measure
+from genbench.compare.remarks import method
 from genbench.compare.rows import SORTS, Column, Question, Row, Table
 from genbench.compare.samplers import sampler_titles
 from genbench.compare.selection import Selected, Selection, baseline_of, select
@@ -13,9 +16,14 @@ from genbench.compare.table import tabulate
 from genbench.compare.trials import reached, sampler_label
 
 __all__ = [
+    "ADJUSTMENT",
+    "FAMILY_LEVEL",
+    "MIN_SEEDS",
     "SORTS",
+    "TEST",
     "Column",
     "Contender",
+    "Difference",
     "Measure",
     "Question",
     "Row",
@@ -26,6 +34,7 @@ __all__ = [
     "Table",
     "Trial",
     "baseline_of",
+    "method",
     "reached",
     "sampler_label",
     "sampler_titles",

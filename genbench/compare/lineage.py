@@ -7,6 +7,7 @@ and stands in the same table as the models that were trained on it directly.
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -52,3 +53,33 @@ def _source(specs: Mapping[str, Spec], run: str) -> Source | None:
                 lenders=(lender, *(beneath.lenders if beneath else ())),
             )
     return None
+
+
+Ancestry = tuple[tuple[str, int, "Ancestry"], ...]
+
+
+def lineages(store: Store) -> dict[int, Ancestry]:
+    """By their numbers: the runs that build upon others, each with the experiments and the seeds
+    of these, and what these build upon.
+
+    Ids don't count: a run upon a repeat of another run repeats what was made upon that one.
+    """
+    parents: dict[int, list[str]] = defaultdict(list)
+    for run, parent in store.rows("SELECT run, parent FROM run_parents ORDER BY run, position"):
+        parents[int(run)].append(str(parent))
+    if not parents:
+        return {}
+    known = {
+        str(identity): (int(run), str(experiment), int(seed))
+        for identity, run, experiment, seed in store.rows(
+            "SELECT id, run, experiment, seed FROM runs "
+            "WHERE id IN (SELECT parent FROM run_parents)"
+        )
+    }
+
+    def line(run: int) -> Ancestry:
+        # A parent that was removed is known by its id alone.
+        found = ((parent, *known.get(parent, (0, parent, 0))) for parent in parents.get(run, ()))
+        return tuple((experiment, seed, line(number)) for _, number, experiment, seed in found)
+
+    return {run: line(run) for run in parents}

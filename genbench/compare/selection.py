@@ -1,25 +1,20 @@
-"""Which finished runs are compared, and what a baseline's name means.
-
-With ten thousand runs in the store only the experiments that will be shown are read in full; which
-those are is decided by one grouped statement over the final scores.
-"""
+"""Which finished runs are compared, and which of them a limit leaves."""
 
 from __future__ import annotations
 
-import math
+import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, field
 from typing import Any
 
+from genbench.compare.baseline import SHORTEST, named, only
 from genbench.compare.experiments import Trial
-from genbench.compare.lineage import sources
+from genbench.compare.lineage import lineages, sources
+from genbench.compare.standings import Head, Standings, TableKey, standings
 from genbench.compare.trials import quoted, read_trials
 from genbench.errors import GenbenchError, NoSuchRunError, UnknownNameError
 from genbench.store import Store
-
-Row = tuple[Any, ...]
 
 _MADE_OF = (
     "WITH RECURSIVE made(run) AS (SELECT d.run FROM runs d WHERE d.dataset = :dataset UNION "
@@ -28,15 +23,13 @@ _MADE_OF = (
 )
 """The runs on a data set, and those that build upon them: on their latents, say."""
 
-SHORTEST = 4
-"""Characters of an experiment's hash that name it, at least."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """Which runs are compared. ``limit`` is of experiments for each data set, None: all.
+    """Which runs are compared. ``limit`` is of experiments for each table, None: all.
 
-    ``runs`` are references to runs whose experiments are wanted; empty means all.
+    ``runs`` are references to runs whose experiments are wanted; empty means all. ``baseline``
+    stays whatever model or tag is asked for. ``metric`` decides who is within the limit.
     """
 
     model: str | None = None
@@ -44,6 +37,7 @@ class Selection:
     tag: str | None = None
     baseline: str | None = None
     metric: str | None = None
+    samplers: tuple[str, ...] = ()
     runs: tuple[str, ...] = ()
     limit: int | None = None
 
@@ -52,23 +46,25 @@ class Selection:
 class Selected:
     """The finished runs that were found; ``left_out`` counts the others by status.
 
-    ``hidden`` counts, for each data set, the experiments over the limit.
+    ``hidden`` counts the experiments over the limit, by data set. Where there are any, ``shown``
+    has the experiments of that table within it, and ``standings`` how all of them stand;
+    ``trials`` then holds the best in each metric too, whether it is shown or not.
     """
 
     trials: tuple[Trial, ...]
     left_out: Mapping[str, int]
     hidden: Mapping[str, int]
+    shown: Mapping[TableKey, frozenset[str]] = field(default_factory=dict)
+    standings: Mapping[TableKey, Standings] = field(default_factory=dict)
 
 
 def select(store: Store, selection: Selection) -> Selected:
-    """The finished runs of a selection. Raises NoSuchRunError where there are none."""
+    """The finished runs of a selection.
+
+    Raises NoSuchRunError where there are none, UsageError for a baseline that is several.
+    """
     where, parameters = _where(store, selection)
-    heads = store.rows(
-        "SELECT r.run, r.experiment, r.dataset, r.model FROM runs r "
-        f"WHERE r.status = 'finished' AND {where} ORDER BY r.run",
-        parameters,
-    )
-    heads = _by_source(store, heads)
+    heads = _heads(store, where, parameters)
     counted = store.rows(
         "SELECT r.status, count(*) FROM runs r "
         f"WHERE r.status <> 'finished' AND {where} GROUP BY r.status ORDER BY r.status",
@@ -77,40 +73,28 @@ def select(store: Store, selection: Selection) -> Selected:
     left_out = {str(status): int(count) for status, count in counted}
     if not heads:
         raise NoSuchRunError(_nothing(store, left_out))
-    shown, hidden = _shown(store, heads, selection)
-    runs = [run for run, experiment, dataset, _ in heads if (dataset, experiment) in shown]
-    return Selected(trials=tuple(read_trials(store, runs)), left_out=left_out, hidden=hidden)
-
-
-def baseline_of(store: Store, given: str) -> str:
-    """The model or the experiment that a baseline's name means.
-
-    ``given`` is a model, an experiment (or a beginning that fits one only) or a reference to a run.
-    Raises UnknownNameError with the models that have finished runs.
-    """
-    finished = "r.status = 'finished' AND"
-    of_model = f"SELECT 1 FROM runs r WHERE {finished} r.model = :given LIMIT 1"
-    if store.rows(of_model, {"given": given}):
-        return given
-    found = store.rows(
-        "SELECT e.experiment FROM experiments e WHERE substr(e.experiment, 1, :length) = :given "
-        f"AND EXISTS (SELECT 1 FROM runs r WHERE {finished} r.experiment = e.experiment)",
-        {"given": given, "length": len(given)},
+    baselines = _baselines(store, heads, selection.baseline) if selection.baseline else {}
+    if baselines:
+        heads += _heads(store, f"r.experiment IN ({quoted(baselines.values())})", {})
+        heads = list({head.run: head for head in heads}.values())
+    shown, hidden, found = _limited(store, heads, selection, baselines)
+    # The best in each metric is read too: a limit changes nothing that is said of it.
+    wanted = {table: kept.union(*found[table].bests) for table, kept in shown.items()}
+    runs = [h.run for h in heads if h.table not in wanted or h.experiment in wanted[h.table]]
+    return Selected(
+        trials=tuple(read_trials(store, runs)),
+        left_out=left_out,
+        hidden=hidden,
+        shown=shown,
+        standings={table: found[table] for table in shown},
     )
-    if len(given) >= SHORTEST and len(found) == 1:
-        return str(found[0][0])
-    try:
-        return store.run(given).experiment
-    except GenbenchError:
-        models = store.rows("SELECT DISTINCT model FROM runs WHERE status = 'finished'")
-        raise UnknownNameError("baseline", given, [model for (model,) in models]) from None
 
 
 # --- which runs
 
 
 def _where(store: Store, selection: Selection) -> tuple[str, dict[str, Any]]:
-    """The condition and its parameters; the baseline stays whatever model or tag is asked for."""
+    """The condition and its parameters."""
     wanted, parameters = ["1 = 1"], {}
     if selection.model:
         wanted.append("r.model = :model")
@@ -121,23 +105,55 @@ def _where(store: Store, selection: Selection) -> tuple[str, dict[str, Any]]:
     if selection.runs:
         experiments = {store.run(reference).experiment for reference in selection.runs}
         wanted.append(f"r.experiment IN ({quoted(sorted(experiments))})")
-    condition = f"({' AND '.join(wanted)})"
-    if selection.baseline and len(wanted) > 1:
-        condition = f"({condition} OR r.model = :baseline OR r.experiment = :baseline)"
-        parameters["baseline"] = selection.baseline
     if selection.dataset:
-        condition += f" AND r.run IN ({_MADE_OF})"
+        wanted.append(f"r.run IN ({_MADE_OF})")
         parameters["dataset"] = selection.dataset
-    return condition, parameters
+    return " AND ".join(wanted), parameters
 
 
-def _by_source(store: Store, heads: Sequence[Row]) -> list[Row]:
-    """The heads with the data set that a run's samples are compared on in place of its own."""
-    made_of = sources(store)
-    return [
-        (run, experiment, made_of[run].dataset if run in made_of else dataset, model)
-        for run, experiment, dataset, model in heads
-    ]
+def _heads(store: Store, where: str, parameters: Mapping[str, Any]) -> list[Head]:
+    """The finished runs, each with the table that it belongs to: that of the data whose samples it
+    is compared with."""
+    rows = store.rows(
+        "SELECT r.run, r.experiment, r.dataset, r.seed FROM runs r "
+        f"WHERE r.status = 'finished' AND {where} ORDER BY r.run",
+        parameters,
+    )
+    settings = _settings(store)
+    made_of, ancestry = sources(store), lineages(store)
+    tables: dict[str, TableKey] = {}
+    heads = []
+    for run, experiment, dataset, seed in rows:
+        source = made_of.get(run) if made_of else None
+        if source:
+            table = (source.dataset, settings_text(source.settings))
+            lineage = ancestry.get(run, ())
+            heads.append(Head(run, experiment, table, not source.lenders, (seed, lineage)))
+            continue
+        if experiment not in tables:
+            tables[experiment] = (dataset, settings.get(experiment, _NONE))
+        heads.append(Head(run, experiment, tables[experiment], True, seed))
+    return heads
+
+
+def _settings(store: Store) -> dict[str, str]:
+    """Experiment -> the settings of its data set, where it has any."""
+    rows = store.rows(
+        "SELECT r.experiment, r.spec FROM runs r WHERE r.run IN "
+        "(SELECT max(n.run) FROM runs n WHERE n.status = 'finished' GROUP BY n.experiment) "
+        "AND r.spec NOT LIKE '%\"dataset_settings\":{}%'"
+    )
+    return {
+        name: settings_text(json.loads(spec).get("dataset_settings", {})) for name, spec in rows
+    }
+
+
+def settings_text(settings: Mapping[str, Any]) -> str:
+    """The settings of a data set as a part of a table's key."""
+    return repr(sorted(settings.items()))
+
+
+_NONE = settings_text({})
 
 
 def _nothing(store: Store, left_out: Mapping[str, int]) -> str:
@@ -147,61 +163,102 @@ def _nothing(store: Store, left_out: Mapping[str, int]) -> str:
     return f"no finished run in {store.url} matches; see: genbench runs"
 
 
-def _shown(
-    store: Store, heads: Sequence[Row], selection: Selection
-) -> tuple[set[tuple[str, str]], dict[str, int]]:
-    """The (data set, experiment) pairs to show, the best first, and how many are hidden."""
-    experiments: dict[str, dict[str, None]] = defaultdict(dict)
-    for _, experiment, dataset, _ in heads:
-        experiments[dataset][experiment] = None
-    shown, hidden = set(), {}
-    order: dict[str, float] | None = None
-    for dataset, found in experiments.items():
-        kept = list(found)
-        if selection.limit is not None and len(kept) > selection.limit:
-            order = _order(store, heads, selection.metric) if order is None else order
-            kept.sort(key=lambda experiment: order.get(experiment, math.inf))
-            hidden[dataset] = len(kept) - selection.limit
-            newest = _newest(heads, dataset, selection.baseline)
-            kept = [*kept[: selection.limit], *newest]
-        shown |= {(dataset, experiment) for experiment in kept}
-    return shown, hidden
+def _limited(
+    store: Store,
+    heads: Sequence[Head],
+    selection: Selection,
+    baselines: Mapping[TableKey, str],
+) -> tuple[dict[TableKey, frozenset[str]], dict[str, int], dict[TableKey, Standings]]:
+    """Of the tables over the limit: the experiments to show, and how all of them stand."""
+    experiments: dict[TableKey, dict[str, None]] = defaultdict(dict)
+    for head in heads:
+        experiments[head.table][head.experiment] = None
+    limit = selection.limit
+    over = {table for table, found in experiments.items() if limit and len(found) > limit}
+    if not over or limit is None:
+        return {}, {}, {}
+    among = [head for head in heads if head.table in over]
+    found = standings(store, among, selection.metric, selection.samplers)
+    shown: dict[TableKey, frozenset[str]] = {}
+    hidden: Counter[str] = Counter()
+    for table in over:
+        standing = found.setdefault(table, Standings(order=(), metrics={}))
+        # Those without the score that ranks come last, the oldest first.
+        order = list(dict.fromkeys((*standing.order, *experiments[table])))
+        baseline = {baselines[table]} if table in baselines else set()
+        shown[table] = frozenset(order[:limit]) | baseline
+        hidden[table[0]] += len(order) - limit
+    return shown, dict(hidden), found
 
 
-def _newest(heads: Sequence[Row], dataset: str, baseline: str | None) -> list[str]:
-    """The newest experiment on a data set that the baseline names, if any."""
-    named = (
-        experiment
-        for _, experiment, on, model in reversed(heads)
-        if on == dataset and baseline in (model, experiment)
-    )
-    return list(islice(named, 1))
+# --- the baseline
 
 
-def _order(store: Store, heads: Sequence[Row], metric: str | None) -> dict[str, float]:
-    """Experiment -> what to sort by, the best first, in the metric that most runs have.
+def baseline_of(store: Store, given: str) -> str:
+    """A baseline's name as a table knows it: that of a run by its id, others as they were given.
 
-    An experiment with a value that is not finite, or of another protocol only, has none.
+    Raises UnknownNameError, with the models that have finished runs, for what names nothing.
     """
-    # The count comes from the index alone; then one metric's rows are a third of all or less.
-    counted = store.rows(
-        "SELECT k.key, k.name, k.direction, c.n FROM metric_keys k JOIN "
-        "(SELECT key, count(*) AS n FROM evals WHERE final = 1 GROUP BY key) c ON c.key = k.key"
+    if _named_plainly(store, given):
+        of = "substr(experiment, 1, :length) = :name"
+        hashes = store.rows(
+            f"SELECT DISTINCT experiment FROM runs WHERE status = 'finished' AND {of}",
+            {"name": given, "length": max(len(given), SHORTEST)},
+        )
+        return str(hashes[0][0]) if len(hashes) == 1 else given
+    try:
+        return store.run(given).id
+    except GenbenchError:
+        if _candidates(store, given):
+            return given
+        models = store.rows("SELECT DISTINCT model FROM runs WHERE status = 'finished'")
+        raise UnknownNameError("baseline", given, [model for (model,) in models]) from None
+
+
+def _baselines(store: Store, heads: Sequence[Head], name: str) -> dict[TableKey, str]:
+    """The experiment that a baseline's name means in each table: of the selected ones, else of all.
+
+    Raises UsageError where it means several.
+    """
+    selected = {(head.table, head.experiment) for head in heads}
+    by_table: dict[TableKey, list[Trial]] = defaultdict(list)
+    for trial in _candidates(store, name):
+        by_table[trial.dataset, settings_text(trial.data_settings)].append(trial)
+    found = {}
+    for table in {head.table for head in heads}:
+        there = by_table[table]
+        inside = [trial for trial in there if (table, trial.experiment) in selected]
+        one = only(named(inside or there, name), name, table[0])
+        if one:
+            found[table] = one.experiment
+    return found
+
+
+def _candidates(store: Store, name: str) -> list[Trial]:
+    """The newest finished run of each experiment that a name may mean."""
+    runs = _named_plainly(store, name) or _newest(store, "1 = 1", {})
+    return named(list(read_trials(store, runs)), name) if runs else []
+
+
+def _named_plainly(store: Store, name: str) -> list[int]:
+    """Those whose model, run, hash or preset has that name: no title of a row."""
+    parameters = {"name": name, "length": max(len(name), SHORTEST)}
+    for condition in (
+        "model = :name",
+        "id = :name OR name = :name",
+        "substr(experiment, 1, :length) = :name",
+        "preset = :name",
+    ):
+        used = {key: value for key, value in parameters.items() if f":{key}" in condition}
+        if runs := _newest(store, condition, used):
+            return runs
+    return []
+
+
+def _newest(store: Store, condition: str, parameters: Mapping[str, Any]) -> list[int]:
+    rows = store.rows(
+        f"SELECT max(run) FROM runs WHERE status = 'finished' AND ({condition}) "
+        "GROUP BY experiment",
+        parameters,
     )
-    possible = [row for row in counted if metric in (None, row[1])]
-    if not possible:
-        return {}
-    key, _, direction, _ = min(possible, key=lambda row: (-row[3], row[1]))
-    scores = store.rows(
-        "SELECT run, protocol_hash, value FROM evals WHERE final = 1 AND key = :key", {"key": key}
-    )
-    protocols = Counter(protocol for _, protocol, _ in scores)
-    usual = max(protocols, key=lambda protocol: (protocols[protocol], protocol))
-    experiments = {run: experiment for run, experiment, _, _ in heads}
-    values: dict[str, list[float]] = defaultdict(list)
-    for run, protocol, value in scores:
-        if protocol == usual and run in experiments:
-            values[experiments[run]].append(math.inf if value is None else float(value))
-    sign = -1.0 if direction == "max" else 1.0
-    means = {experiment: sum(found) / len(found) for experiment, found in values.items()}
-    return {name: sign * mean for name, mean in means.items() if mean < math.inf}
+    return [int(run) for (run,) in rows]

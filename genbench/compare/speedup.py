@@ -3,33 +3,82 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
-from genbench.compare.experiments import Contender, Measure
+from genbench.compare.experiments import Contender, Place, Trial
+from genbench.compare.measure import Measure
+from genbench.numbers import number
 
+IDLE_SHARE = 0.8
+"""CPU seconds over seconds below which a process had less than one core to itself."""
 
-def is_named(row: Contender, name: str) -> bool:
-    """Whether a baseline's name means this row: its model, experiment, or one of its runs."""
-    first = row.first
-    is_experiment = len(name) >= 4 and first.experiment.startswith(name)
-    return name == first.model or is_experiment or any(name in (t.run, t.name) for t in row.trials)
-
-
-def baseline_for(row: Contender, baselines: Sequence[Contender]) -> Contender | None:
-    """The newest baseline whose epochs see the same data on the same kind of machine."""
-    conditions = row.first.conditions
-    fit = [b for b in baselines if b.first.conditions == conditions and _same_images(b, row)]
-    return max(fit, key=lambda b: b.first.created_at) if fit else None
+FULL_LOAD = 1.25
+"""Runnable processes for each core above which others were in the way."""
 
 
-def _same_images(a: Contender, b: Contender) -> bool:
-    if not (a.first.stages and b.first.stages):
+# --- where seconds were spent
+
+
+def placed(rows: Sequence[Contender], baseline: Sequence[Contender]) -> list[Contender]:
+    """The rows with the place whose seconds each tells: one that most rows share.
+
+    Places where the baseline ran go first, since only there a speed-up is known.
+    """
+    with_it = Counter(place for row in rows for place in _places(row))
+    of_baseline = {place for row in baseline for place in _places(row)}
+    trials = Counter(trial.place for row in rows for trial in row.trials)
+    order = sorted(with_it, key=lambda p: (p not in of_baseline, -with_it[p], -trials[p], p))
+    return [replace(row, place=next(p for p in order if p in _places(row))) for row in rows]
+
+
+def _places(row: Contender) -> set[Place]:
+    return {trial.place for trial in row.trials}
+
+
+def busy(row: Contender) -> str | None:
+    """Why the seconds of a row are too many: 'seconds are 4.1 × CPU seconds'; None if they aren't.
+
+    CPU seconds count on a CPU alone: on a GPU the process may rest while the device works.
+    """
+    for trial in row.timed:
+        effort = trial.effort
+        if trial.place.device == "cpu" and effort.cpu_share and effort.cpu_share < IDLE_SHARE:
+            return f"seconds are {number(1 / effort.cpu_share, 2)} × CPU seconds"
+        if effort.load and effort.cpus and effort.load > FULL_LOAD * effort.cpus:
+            cores = f"{effort.cpus} core{'s' * (effort.cpus != 1)}"
+            return f"load {number(effort.load, 2)} on {cores}"
+    return None
+
+
+# --- over the baseline
+
+
+def against(row: Contender, baseline: Contender) -> Contender | None:
+    """The baseline by its seconds of the row's place, where epochs see as much of the same data."""
+    place = row.timed[0].place
+    if place not in _places(baseline) or not _same_images(baseline.first, row.first):
+        return None
+    return replace(baseline, place=place)
+
+
+def _same_images(a: Trial, b: Trial) -> bool:
+    if not (a.stages and b.stages):
         return False
-    mine, others = (row.first.stages[row.first.main_stage].images for row in (a, b))
+    mine, others = (trial.stages[trial.main_stage].images for trial in (a, b))
     # Batches of another size leave out another rest of the data at an epoch's end.
     return math.isclose(mine, others, rel_tol=0.02)
 
 
-def quotient(baseline: Measure, own: Measure) -> float | None:
-    """How many times as fast ``own`` is; None where either isn't known."""
-    return baseline.mean / own.mean if own.mean > 0 and math.isfinite(baseline.mean) else None
+def quotient(baseline: Measure, own: Measure) -> tuple[float | None, float | None]:
+    """How many times as fast ``own`` is, with its standard deviation; None where not known.
+
+    The deviation is that of a quotient of two runs, to first order.
+    """
+    if not own.mean > 0 or not math.isfinite(baseline.mean):
+        return None, None
+    value = baseline.mean / own.mean
+    if own.sd is None or baseline.sd is None or baseline.mean <= 0:
+        return value, None
+    return value, value * math.hypot(own.sd / own.mean, baseline.sd / baseline.mean)

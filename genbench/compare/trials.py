@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from genbench.compare.experiments import Scored, StageCost, Trial
-from genbench.compare.lineage import Source, sources
+from genbench.compare.experiments import Effort, Parent, Place, Scored, StageCost, Trial
+from genbench.compare.lineage import Source, lineages, sources
 from genbench.store import Store
 
 
@@ -17,8 +17,9 @@ def read_trials(store: Store, runs: Sequence[int]) -> Iterator[Trial]:
     """Runs, by their numbers in the store, with their costs and final scores."""
     keys = ",".join(str(int(run)) for run in runs)
     stages, scores = _stages(store, keys), _scores(store, keys)
-    machines, parents = _machines(store), _parents_s(store, keys)
-    made_of = sources(store)
+    machines, parents, efforts = Machines(store), _parents(store, keys), _efforts(store, keys)
+    made_of, ancestry = sources(store), lineages(store)
+    versions, moved = _versions(store, keys), _environments(store, keys)
     specs: dict[str, Mapping[str, Any]] = {}
     for row in store.rows(
         "SELECT run, id, name, seed, created_at, experiment, model, dataset, preset, environment, "
@@ -31,6 +32,7 @@ def read_trials(store: Store, runs: Sequence[int]) -> Iterator[Trial]:
         settings = specs[experiment].get("dataset_settings", {})
         own = Source(dataset=dataset, settings=settings, lenders=())
         source = made_of.get(run, own)
+        share, load = efforts.get(run, (None, None))
         yield Trial(
             run=identity,
             name=name,
@@ -43,26 +45,51 @@ def read_trials(store: Store, runs: Sequence[int]) -> Iterator[Trial]:
             lenders=source.lenders,
             preset=preset,
             spec=specs[experiment],
-            machine=machines.get((environment, device.partition(":")[0] == "cuda"), ""),
+            place=machines.places(moved.get(run, [environment]), device),
             stages=tuple(stages.get(run, ())),
             scores=tuple(scores.get(run, ())),
-            parents_s=parents.get(run, 0.0),
+            parents=tuple(
+                Parent(model=of, place=machines.place(where, on), seconds=seconds)
+                for of, where, on, seconds in parents.get(run, ())
+            ),
+            lineage=ancestry.get(run, ()),
+            versions=versions.get(run, {}),
+            effort=Effort(cpu_share=share, load=load, cpus=machines.cpus(environment)),
         )
 
 
-def reached(store: Store, trials: Iterable[Trial], target: float) -> dict[str, float | None]:
-    """ "run metric sampler" -> training seconds at the first score at the target or better."""
+Reached = Mapping[tuple[str, str, str, str], tuple[float, float]]
+"""(run, metric, sampler, protocol) -> seconds at the evaluation before, and at the first one that
+was at the target or better."""
+
+
+def reached(store: Store, trials: Iterable[Trial], target: float) -> Reached:
+    """Training seconds at which scores were first seen at the target or better."""
     ids = quoted(trial.run for trial in trials)
-    found: dict[str, float | None] = {}
-    for run, metric, direction, sampler, settings, seconds, value in store.rows(
-        "SELECT id, metric, direction, sampler, sampler_settings, train_s_so_far, value "
-        f"FROM v_score_history WHERE id IN ({ids}) ORDER BY epoch, created_at"
+    found: dict[tuple[str, str, str, str], tuple[float, float]] = {}
+    before: dict[tuple[str, str, str, str], list[float]] = {}
+    for run, metric, direction, sampler, settings, protocol, seconds, value, floor in store.rows(
+        "SELECT id, metric, direction, sampler, sampler_settings, protocol_hash, train_s_so_far, "
+        f"value, floor FROM v_score_history WHERE id IN ({ids}) ORDER BY epoch, created_at"
     ):
-        key = f"{run} {metric} {sampler_label(sampler, settings)}"
-        good = value is not None and (value <= target if direction == "min" else value >= target)
-        if found.setdefault(key, None) is None and good:
-            found[key] = float(seconds)
+        key = (run, metric, sampler_label(sampler, settings), protocol)
+        at = float(seconds)
+        earlier = [moment for moment in before.get(key, [0.0]) if moment < at]
+        if key not in found and _is_reached(value, target, direction, floor):
+            found[key] = max(earlier, default=0.0), at
+        before[key] = [*earlier[-1:], at]
     return found
+
+
+def _is_reached(
+    value: float | None, target: float, direction: str | None, floor: float | None
+) -> bool:
+    """Whether a value is at the target or better: as near its floor where that is the best."""
+    if value is None:
+        return False
+    if direction == "floor":
+        return floor is not None and abs(value - floor) <= abs(target - floor)
+    return value >= target if direction == "max" else value <= target
 
 
 @lru_cache
@@ -81,24 +108,53 @@ def _stages(store: Store, keys: str) -> dict[int, list[StageCost]]:
             f"SELECT run, stage, images FROM epochs WHERE run IN ({keys}) AND stage_epoch = 1"
         )
     }
-    for run, stage, done, prepare_s, train_s, first_s in store.rows(
-        "SELECT run, stage, epochs_done, prepare_s, train_s, first_epoch_s FROM stages "
+    medians = _epoch_medians(store, keys)
+    for run, stage, done, prepare_s, train_s in store.rows(
+        "SELECT run, stage, epochs_done, prepare_s, train_s FROM stages "
         f"WHERE run IN ({keys}) ORDER BY run, position"
     ):
-        # The first epoch warms up (kernels, caches, compiling): it is left out where there are
-        # others.
-        epoch_s = (train_s - first_s) / (done - 1) if done > 1 else train_s
         found[run].append(
             StageCost(
                 name=stage,
                 epochs=done,
                 prepare_s=prepare_s,
                 train_s=train_s,
-                epoch_s=epoch_s,
+                # A stage of one epoch has only the one that warms up.
+                epoch_s=medians.get((run, stage)) or train_s,
                 images=images.get((run, stage), 0),
             )
         )
     return found
+
+
+def _epoch_medians(store: Store, keys: str) -> dict[tuple[int, str], float]:
+    """(run, stage) -> the median of its epochs' seconds, of the second one and all after it.
+
+    The first epoch warms up (kernels, caches, compiling); a stage of one epoch has no median. In
+    SQL, since a run may have thousands of epochs.
+    """
+    return {
+        (run, stage): seconds
+        for run, stage, seconds in store.rows(
+            "SELECT run, stage, avg(train_s) FROM (SELECT run, stage, train_s, "
+            "row_number() OVER (PARTITION BY run, stage ORDER BY train_s) AS i, "
+            "count(*) OVER (PARTITION BY run, stage) AS n "
+            f"FROM epochs WHERE run IN ({keys}) AND stage_epoch > 1) ranked "
+            "WHERE i IN ((n + 1) / 2, (n + 2) / 2) GROUP BY run, stage"
+        )
+    }
+
+
+def _efforts(store: Store, keys: str) -> dict[int, tuple[float | None, float | None]]:
+    """Run -> CPU seconds over training seconds, and the mean load, where they are known."""
+    return {
+        run: (cpu_s / train_s if cpu_s is not None and train_s else None, load)
+        for run, cpu_s, train_s, load in store.rows(
+            "SELECT run, sum(cpu_s), sum(CASE WHEN cpu_s IS NOT NULL THEN train_s END), avg(load) "
+            f"FROM epochs WHERE run IN ({keys}) GROUP BY run"
+        )
+        if cpu_s is not None or load is not None
+    }
 
 
 def _scores(store: Store, keys: str) -> dict[int, list[Scored]]:
@@ -131,29 +187,74 @@ def _scores(store: Store, keys: str) -> dict[int, list[Scored]]:
     return found
 
 
-def _machines(store: Store) -> dict[tuple[int, bool], str]:
-    """(environment, on CUDA) -> the hardware that decides the seconds there."""
-    machines = {}
-    for environment, body in store.rows("SELECT environment, body FROM environments"):
-        known = json.loads(body)
-        cpu = known.get("cpu") or ""
-        threads = known.get("threads")
-        machines[environment, False] = f"{cpu}, {threads} threads" if cpu and threads else cpu
-        machines[environment, True] = known.get("gpu") or ""
-    return machines
+def _versions(store: Store, keys: str) -> dict[int, dict[str, str]]:
+    """Run -> the distributions whose code decided its numbers, and their versions.
+
+    Metrics are left out: a score carries its protocol.
+    """
+    found: dict[int, dict[str, str]] = defaultdict(dict)
+    for run, distribution, version in store.rows(
+        "SELECT DISTINCT run, distribution, version FROM run_plugins "
+        f"WHERE run IN ({keys}) AND kind <> 'metric' ORDER BY run, distribution, version"
+    ):
+        before = found[run].get(distribution)
+        found[run][distribution] = f"{before}, then {version}" if before else version
+    return found
 
 
-def _parents_s(store: Store, keys: str) -> dict[int, float]:
-    """Run -> seconds that went into the runs it builds upon, each counted once."""
-    found = store.rows(
+def _environments(store: Store, keys: str) -> dict[int, list[int | None]]:
+    """Run -> its environments in order, of runs that were taken up in another one."""
+    found: dict[int, list[int | None]] = defaultdict(list)
+    for run, environment in store.rows(
+        f"SELECT run, environment FROM run_environments WHERE run IN ({keys}) ORDER BY run, step"
+    ):
+        found[run].append(environment)
+    return found
+
+
+class Machines:
+    """The hardware that decides seconds in each environment of a store."""
+
+    def __init__(self, store: Store) -> None:
+        rows = store.rows("SELECT environment, body FROM environments")
+        self._known = {environment: json.loads(body) for environment, body in rows}
+
+    def place(self, environment: int | None, device: str) -> Place:
+        """Where a run with such an environment and device spent its seconds."""
+        known = self._known.get(environment, {})
+        kind = device.partition(":")[0]
+        if kind == "cuda":
+            return Place(kind, known.get("gpu") or "")
+        cpu, threads = known.get("cpu") or "", known.get("threads")
+        if not (cpu and threads):
+            return Place(kind, cpu)
+        return Place(kind, f"{cpu}, {threads} thread{'s' * (threads != 1)}")
+
+    def places(self, environments: Sequence[int | None], device: str) -> Place:
+        """The place of a run that was in several environments: one of its own if they differ."""
+        found = dict.fromkeys(self.place(environment, device) for environment in environments)
+        return Place(next(iter(found)).device, ", then ".join(place.machine for place in found))
+
+    def cpus(self, environment: int | None) -> int | None:
+        """The cores of the machine."""
+        found = self._known.get(environment, {}).get("cpus")
+        return int(found) if found else None
+
+
+def _parents(store: Store, keys: str) -> dict[int, list[tuple[str, int | None, str, float]]]:
+    """Run -> model, environment, device and seconds of each run that it builds upon, once each."""
+    found: dict[int, list[tuple[str, int | None, str, float]]] = defaultdict(list)
+    for run, model, environment, device, seconds in store.rows(
         "WITH RECURSIVE line(run, parent) AS ("
         f"SELECT run, parent FROM run_parents WHERE run IN ({keys}) UNION "
         "SELECT line.run, p.parent FROM line JOIN runs r ON r.id = line.parent "
         "JOIN run_parents p ON p.run = r.run) "
-        "SELECT line.run, sum(s.prepare_s + s.train_s) FROM line "
-        "JOIN runs r ON r.id = line.parent JOIN stages s ON s.run = r.run GROUP BY line.run"
-    )
-    return {int(run): float(seconds) for run, seconds in found}
+        "SELECT line.run, r.model, r.environment, r.device, sum(s.prepare_s + s.train_s) FROM line "
+        "JOIN runs r ON r.id = line.parent JOIN stages s ON s.run = r.run "
+        "GROUP BY line.run, r.run, r.model, r.environment, r.device ORDER BY line.run, r.run"
+    ):
+        found[int(run)].append((model, environment, device, float(seconds)))
+    return found
 
 
 def quoted(texts: Iterable[str]) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import accumulate
 
-from genbench.compare import Contender, Measure, Table, sampler_label
+from genbench.compare import Contender, Table, Trial, sampler_label
 from genbench.report.figures import Curve, Point, downsample
 from genbench.store import Store
 from genbench.store.records import Epoch
@@ -32,7 +32,7 @@ class Panel:
 def score_panels(store: Store, table: Table, colours: Mapping[str, int]) -> list[Panel]:
     """One panel for each metric; a curve for each row of the table."""
     panels = []
-    for column in table.columns:
+    for column in table.shown:
         curves = []
         for row in table.rows:
             points, spread = _history(store, row.contender, column.metric, column.protocol_hash)
@@ -63,9 +63,12 @@ def score_panels(store: Store, table: Table, colours: Mapping[str, int]) -> list
 def _history(
     store: Store, contender: Contender, metric: str, protocol: str
 ) -> tuple[list[Point], list[float | None]]:
-    """(mean seconds, mean score) and its sd at each epoch that all trials were scored at."""
-    at: dict[int, list[Point]] = {}
-    for trial in contender.trials:
+    """(mean seconds, mean score) and its sd over seeds at each epoch that all were scored at.
+
+    Seconds and scores are those of the runs of one machine and device.
+    """
+    at: dict[int, dict[str, Point]] = {}
+    for trial in contender.timed:
         taken: dict[int, Point] = {}
         for epoch, sampler, settings, seconds, value in store.rows(
             "SELECT epoch, sampler, sampler_settings, train_s_so_far, value FROM v_score_history "
@@ -76,17 +79,23 @@ def _history(
             if sampler_label(sampler, settings) in ("", contender.sampler):
                 taken[epoch] = (float(seconds) + trial.parents_s, value)
         for epoch, point in taken.items():
-            at.setdefault(epoch, []).append(point)
+            at.setdefault(epoch, {})[trial.run] = point
+    here = replace(contender, trials=contender.timed)
     points: list[Point] = []
     spread: list[float | None] = []
     for _, found in sorted(at.items()):
-        values = [value for _, value in found if value is not None]
-        if len(found) == len(contender.trials) == len(values):
-            measure = Measure(values=tuple(values))
-            seconds = sum(seconds for seconds, _ in found) / len(found)
-            points.append((seconds, measure.mean))
-            spread.append(measure.sd)
+        if all(trial.run in found and found[trial.run][1] is not None for trial in here.trials):
+            seconds = here.over_seeds(_nth(found, 0))
+            values = here.over_seeds(_nth(found, 1))
+            assert seconds is not None
+            assert values is not None
+            points.append((seconds.mean, values.mean))
+            spread.append(values.sd)
     return points, spread
+
+
+def _nth(found: Mapping[str, Point], index: int) -> Callable[[Trial], float | None]:
+    return lambda trial: found[trial.run][index]
 
 
 # --- losses over seconds

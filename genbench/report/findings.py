@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
-from genbench.compare import Column, Row, Table
+from genbench.compare import Column, Contender, Row, Table
 from genbench.numbers import duration, number, plus_minus
+from genbench.report.cells import lent, timed
+
+NUMBERS = ("No", "One", "Two")
 
 MOST_SPEEDUPS = 3
 """Sentences about seconds: of the rows whose epochs are the fastest."""
@@ -18,51 +20,65 @@ def findings(table: Table) -> list[str]:
 
 
 def _scores(table: Table) -> Iterator[str]:
-    told: Row | None = None
+    told: Contender | None = None
     also = []
-    for column in table.columns:
-        best = next((row for row in table.rows if column.metric in row.best), None)
+    for column in table.shown:
+        best = table.bests.get(column.metric)
         if best is not None and best is told:
-            measure = best.contender.scores[column.metric]
-            also.append(f"{column.metric} ({plus_minus(measure.mean, measure.sd)})")
+            also.append(f"{column.metric} ({_value(best, column)}{_doubt(column, table)})")
         elif best is not None:
             yield _best(best, column, table)
             told = told or best
     if told is not None and also:
-        yield f"{told.contender.title} is also the best in {' and '.join(also)}."
+        yield f"{told.title} is also the best in {' and '.join(also)}."
 
 
-def _best(best: Row, column: Column, table: Table) -> str:
-    contender = best.contender
+def _value(contender: Contender, column: Column) -> str:
     measure = contender.scores[column.metric]
-    word = "lowest" if column.direction == "min" else "highest"
-    text = f"{contender.title} has the {word} {column.metric}, "
-    text += plus_minus(measure.mean, measure.sd)
-    ratio = contender.ratio(column.metric)
+    return plus_minus(measure.mean, measure.sd)
+
+
+def _best(best: Contender, column: Column, table: Table) -> str:
+    words = {"min": "the lowest", "max": "the highest"}
+    text = f"{best.title} has {words.get(column.direction, 'the most floor-like')} {column.metric}"
+    text += f", {_value(best, column)}"
+    ratio = best.ratio(column.metric)
     if ratio is not None:
         text += f": {number(ratio, 3)} times what real images get against real images"
-    text += f". {_runner_up(best, column, table)}" if len(table.rows) > 1 else "."
-    return text
+    if not any(row.contender is best for row in table.rows):
+        text += "; it is not among the rows shown here"
+    return f"{text}. {_runner_up(best, column, table)}".rstrip()
 
 
-def _runner_up(best: Row, column: Column, table: Table) -> str:
-    others = [
-        row.contender
-        for row in table.rows
-        if row is not best and column.metric in row.contender.scores
-    ]
-    finite = [c for c in others if math.isfinite(c.scores[column.metric].mean)]
-    if not finite:
+def _runner_up(best: Contender, column: Column, table: Table) -> str:
+    second = _second(column, table)
+    if second is None:
         return ""
-    second = min(finite, key=lambda c: column.better(c.scores[column.metric].mean))
-    measure = second.scores[column.metric]
-    text = f"Next is {second.title} with {plus_minus(measure.mean, measure.sd)}"
-    own = best.contender.scores[column.metric]
-    if measure.sd is None or own.sd is None:
-        return f"{text}. One seed does not say how sure that order is."
-    if measure.overlaps(own):
-        return f"{text}: their spreads over seeds overlap, so the order is not certain."
-    return f"{text}, outside the spread over seeds."
+    text = f"Next is {second.contender.title} with {_value(second.contender, column)}"
+    difference = second.differences[column.metric]
+    if difference.interval is None:
+        fewer = min(c.scores[column.metric].n for c in (best, second.contender))
+        seeds = f"{NUMBERS[fewer]} seed{'s do' if fewer != 1 else ' does'}"
+        return f"{text}. {seeds} not say how sure that order is."
+    low, high = (number(end, 3) for end in difference.interval)
+    interval = f"the interval of the difference, {low} to {high},"
+    if difference.distinguishable:
+        return f"{text}: {interval} is away from 0."
+    return f"{text}: not distinguishable, {interval} holds 0."
+
+
+def _second(column: Column, table: Table) -> Row | None:
+    """The best of the rows that have a difference to the best one."""
+    others = [row for row in table.rows if column.metric in row.differences]
+    return min(others, key=lambda r: column.better(r.contender.ranked(column.metric)), default=None)
+
+
+def _doubt(column: Column, table: Table) -> str:
+    """What is to be added where the next row can't be told from the best one."""
+    second = _second(column, table)
+    if second is None or second.differences[column.metric].distinguishable:
+        return ""
+    return f", not distinguishable from {second.contender.title}"
 
 
 def _seconds(table: Table) -> Iterator[str]:
@@ -78,25 +94,27 @@ def _speedup(row: Row, table: Table) -> str:
     where = f" of its stage '{contender.stages[main]}'" if many else ""
     own = duration(contender.epoch_s.mean)
     assert row.epoch_speedup is not None
-    assert row.total_speedup is not None
-    text = (
-        f"An epoch of {contender.title}{where} takes {own}, {_times(row.epoch_speedup)} "
-        f"one of {table.baseline}."
-    )
+    times = _times(row.epoch_speedup, row.epoch_speedup_sd)
+    text = f"An epoch of {contender.title}{where} takes {own}, {times} one of {table.baseline}."
     total = duration(contender.total_s.mean)
     parts = [
         f"{duration(contender.stage(i, 'total_s').mean)} of stage '{name}'"
         for i, name in enumerate(contender.stages)
         if i != main
     ]
-    if contender.first.parents_s:
-        parts.append(f"{duration(contender.first.parents_s)} of the runs it builds upon")
+    if contender.parents_s.mean and not contender.parents_elsewhere:
+        parts.append(f"{duration(contender.parents_s.mean)} of {lent(contender)}")
     others = f" With {' and '.join(parts)}," if parts else " In all,"
-    return f"{text}{others} training takes {total}, {_times(row.total_speedup)} {table.baseline}."
+    text += f"{others} training takes {total}"
+    if row.total_speedup is not None:
+        text += f", {_times(row.total_speedup, row.total_speedup_sd)} {table.baseline}"
+    busy = f" Other work was on the machine ({row.busy}), so this says little." if row.busy else ""
+    return f"{text}.{busy}"
 
 
-def _times(speedup: float) -> str:
-    """'8.1 times as fast as', or '1.4 times as long as'."""
-    if speedup >= 1:
-        return f"{number(speedup, 3)} times as fast as"
-    return f"{number(1 / speedup, 3)} times as long as"
+def _times(speedup: float, sd: float | None) -> str:
+    """'8.1 ± 0.3 times as fast as', or '1.4 times as long as'."""
+    word = "fast" if speedup >= 1 else "long"
+    times = speedup if speedup >= 1 else 1 / speedup
+    # To first order the quotient turned over has the same spread, relative to itself.
+    return f"{timed(times, sd and sd / speedup * times)} times as {word} as"

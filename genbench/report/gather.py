@@ -72,7 +72,7 @@ class Report:
 def gather(store: Store, selection: Selection, question: Question) -> Report:
     """Read everything. Raises NoSuchRunError where nothing matched."""
     selected = select(store, selection)
-    tables = tabulate(selected.trials, question)
+    tables = tabulate(selected, question)
     colours: dict[str, int] = {}
     for table in tables:
         for row in table.rows:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from html import escape
 from importlib.resources import files
 from typing import Any
 
 from genbench import __version__
-from genbench.compare import Column, Table
+from genbench.compare import Column, Table, method
 from genbench.report.cells import Cell, Grid, grid
 from genbench.report.commands import command
 from genbench.report.figures import COLOURS
@@ -24,7 +25,6 @@ from genbench.report.illustrations import (
     samples,
     strips,
 )
-from genbench.wording import markup as escape
 
 
 def render(report: Report, *, now: datetime | None = None) -> str:
@@ -84,7 +84,7 @@ def _masthead(report: Report, title: str) -> str:
             f" Of {escape(dataset)} {_count(count, 'more experiment')} are not shown here "
             "(<code>--limit</code>)."
         )
-    links = [(f"#{_anchor(i)}", escape(_name(table))) for i, table in enumerate(tables)]
+    links = [(f"#{_anchor(i)}", escape(table.title)) for i, table in enumerate(tables)]
     links += [("#protocols", "How scores were taken"), ("#environment", "Environment")]
     links.append(("#commands", "Run it again"))
     items = "".join(f'<li><a href="{href}">{text}</a></li>' for href, text in links)
@@ -99,11 +99,6 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def _name(table: Table) -> str:
-    settings = ", ".join(f"{key} {value}" for key, value in table.settings.items())
-    return f"{table.dataset} ({settings})" if settings else table.dataset
-
-
 def _anchor(index: int) -> str:
     return f"data-{index}"
 
@@ -116,7 +111,7 @@ def _section(section: Section, index: int) -> str:
     sentences = "".join(f"<li>{escape(text)}</li>" for text in findings(table))
     parts = [
         f'<section id="{_anchor(index)}" aria-labelledby="{_anchor(index)}-h">',
-        f'<h2 id="{_anchor(index)}-h">{escape(_name(table))}</h2>',
+        f'<h2 id="{_anchor(index)}-h">{escape(table.title)}</h2>',
         f'<ul class="findings">{sentences}</ul>' if sentences else "",
         _table(table, grid(table), index, _colours(section)),
         _remarks(table, section.warnings),
@@ -154,7 +149,7 @@ def _colours(section: Section) -> Mapping[str, int]:
 
 
 def _table(table: Table, cells: Grid, index: int, colours: Mapping[str, int]) -> str:
-    marks = {column.metric: _footnote(table, column, index) for column in table.columns}
+    marks = {column.metric: _footnote(table, column, index) for column in table.shown}
     heads: list[str] = []
     for heading in cells.headings:
         if heading.beneath:
@@ -162,10 +157,10 @@ def _table(table: Table, cells: Grid, index: int, colours: Mapping[str, int]) ->
             continue
         kind = ' class="num"' if heading.numeric else ""
         text = escape(heading.text) + marks.get(heading.metric or "", "")
-        about = escape(heading.about)
+        about = escape(heading.about, quote=True)
         heads.append(f'<th scope="col"{kind} title="{about}">{text}</th>')
     rows = "".join(_table_row(cells, row, colours) for row in cells.rows)
-    caption = f"Models on {_name(table)}. Mean ± sd over seeds; ● marks the best of a column."
+    caption = f"Models on {table.title}. Mean ± sd over seeds; ● marks the best."
     return (
         f'<div class="scroll"><table>\n<caption>{escape(caption)}</caption>\n'
         f"<thead><tr>{''.join(heads)}</tr></thead>\n<tbody>{rows}</tbody>\n</table></div>"
@@ -208,7 +203,8 @@ def _number(table: Table, column: Column) -> int:
 def _remarks(table: Table, told: Sequence[str]) -> str:
     texts = [*table.warnings, *told]
     warnings = [f'<li class="warning">{escape(text)}</li>' for text in texts]
-    notes = [f"<li>{escape(text)}</li>" for text in table.notes]
+    how = method([table])
+    notes = [f"<li>{escape(text)}</li>" for text in (*table.notes, *([how] if how else ()))]
     items = "".join([*warnings, *notes])
     return f'<ul class="remarks">{items}</ul>' if items else ""
 
@@ -220,12 +216,12 @@ def _protocols(report: Report) -> str:
     items = []
     for index, section in enumerate(report.sections):
         table = section.table
-        for column in table.columns:
+        for column in table.shown:
             number = _number(table, column)
             facts = _facts({"samples": column.n, **column.protocol})
             items.append(
                 f'<li id="p-{index}-{number}"><h4><sup>{number}</sup> {escape(column.metric)} on '
-                f"{escape(_name(table))}</h4>{facts}</li>"
+                f"{escape(table.title)}</h4>{facts}</li>"
             )
     if not items:
         return ""
@@ -272,7 +268,7 @@ def _commands(report: Report) -> str:
                 continue
             seen.add(contender.first.experiment)
             ids = ", ".join(trial.run for trial in contender.trials)
-            title = f"{contender.title} on {_name(section.table)}"
+            title = f"{contender.title} on {section.table.title}"
             parts.append(
                 f'<h3>{escape(title)}</h3><p class="under">Stored as {escape(ids)}; from the same '
                 f"store: <code>genbench rerun {escape(contender.first.run)}</code></p>"

@@ -11,10 +11,10 @@ from genbench.registry import Registry
 from genbench.study.file import StudyFile
 
 FACTS: Mapping[str, str] = {
-    "seeds": "runs that the row is the mean of",
+    "seeds": "seeds that the row is the mean of; runs of one seed count once",
     "epochs": "epochs of each stage",
     "parameters": "trainable parameters of all networks",
-    "s/epoch": "training seconds of an epoch of the last stage with steps, without the first one",
+    "s/epoch": "median training seconds of an epoch of the last stage with steps, save the first",
     "train_s": "training seconds in all, with preparing the data of stages",
     "s/sample": "seconds of sampling, calibration included, over the number of samples",
     "cost": "s/sample over that of the first sampler",

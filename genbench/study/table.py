@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from genbench.compare import Column, Contender, Measure, Question, Row, Table, tabulate
-from genbench.numbers import number, plus_minus
+from genbench.numbers import plus_minus
+from genbench.report.cells import timed
 from genbench.store import Store
 from genbench.study.columns import SORTS
 from genbench.study.gather import Gathered, gather
@@ -139,36 +140,37 @@ def _line(
 
 def _score(row: Row, name: str) -> Value:
     measure = row.contender.scores.get(name)
-    return _value(measure, of=len(row.contender.trials), best=name in row.best)
+    return _value(measure, of=len(row.contender.seeds), best=name in row.best)
 
 
 def _fact(name: str, contender: Contender, sampler: str, first: str, found: Gathered) -> Value:
     """A column that is no metric: see `genbench.study.columns.FACTS`; else a diagnostic."""
     runs = [trial.run for trial in contender.trials]
+    of = len(contender.seeds)
     match name:
         case "seeds":
-            return Value(text=str(len(runs)))
+            return Value(text=str(len(contender.seeds)))
         case "epochs":
             return Value(text=" + ".join(str(s.epochs) for s in contender.first.stages))
         case "parameters":
             return Value(text=f"{found.runs[runs[0]].parameters or 0:,}")
         case "s/epoch":
-            text = number(contender.epoch_s.mean, 3)
+            text = timed(contender.epoch_s.mean, contender.epoch_s.sd)
             return Value(text=text, measure=contender.epoch_s)
         case "train_s":
-            return _value(contender.total_s, of=len(runs))
+            return _value(contender.total_s, of=len(contender.timed))
         case "s/sample":
-            figures = [_per_sample(run, sampler, found) for run in runs]
+            return _value(
+                contender.over_seeds(lambda trial: _per_sample(trial.run, sampler, found)), of=of
+            )
         case "cost":
-            figures = [
-                _quotient(_per_sample(run, sampler, found), _per_sample(run, first, found))
-                for run in runs
-            ]
+            return _value(
+                contender.over_seeds(lambda trial: _cost(trial.run, sampler, first, found)), of=of
+            )
         case _:
-            draws = [found.draws.get((run, sampler)) for run in runs]
-            figures = [draw.diagnostics.get(name) if draw else None for draw in draws]
-    known = tuple(figure for figure in figures if figure is not None)
-    return _value(Measure(values=known) if known else None, of=len(runs))
+            return _value(
+                contender.over_seeds(lambda trial: _said(trial.run, sampler, name, found)), of=of
+            )
 
 
 def _value(measure: Measure | None, *, of: int, best: bool = False) -> Value:
@@ -184,8 +186,16 @@ def _per_sample(run: str, sampler: str, found: Gathered) -> float | None:
     return draw.seconds / n if draw and n else None
 
 
-def _quotient(value: float | None, base: float | None) -> float | None:
+def _cost(run: str, sampler: str, first: str, found: Gathered) -> float | None:
+    """Seconds of a sample over those of the first sampler."""
+    value, base = (_per_sample(run, label, found) for label in (sampler, first))
     return value / base if value is not None and base else None
+
+
+def _said(run: str, sampler: str, name: str, found: Gathered) -> float | None:
+    """A diagnostic of the sampler."""
+    draw = found.draws.get((run, sampler))
+    return draw.diagnostics.get(name) if draw else None
 
 
 def _floors(rows: Sequence[Row], names: Sequence[str]) -> dict[str, float]:

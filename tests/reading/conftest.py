@@ -27,12 +27,16 @@ MACHINE = {"cpu": "a CPU", "threads": 2, "python": "3.11", "packages": {"torch":
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """A stage that never was: its epochs, their seconds, and those of its preparation."""
+    """A stage that never was: its epochs, their seconds, and those of its preparation.
+
+    ``seconds`` are those of each epoch, where they are not all alike.
+    """
 
     name: str
     epochs: int
     epoch_s: float
     prepare_s: float = 0.0
+    seconds: tuple[float, ...] = ()
 
 
 class Bench:
@@ -41,6 +45,9 @@ class Bench:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.store = Store.open(path, mode="create")
+        self.cpu_share: float | None = None
+        self.load: float | None = None
+        self.directions: dict[str, Any] = {}
 
     def add(
         self,
@@ -134,6 +141,7 @@ class Bench:
         emit(StepsDone(stage=plan.name, epoch=epoch, step=steps[-1], series=series))
         # The first epoch warms up: twice as long.
         seconds = plan.epoch_s * (2 if stage_epoch == 1 else 1)
+        seconds = plan.seconds[stage_epoch - 1] if plan.seconds else seconds
         emit(
             EpochDone(
                 stage=plan.name,
@@ -142,6 +150,8 @@ class Bench:
                 step=steps[-1],
                 images=images,
                 train_s=seconds,
+                cpu_s=self.cpu_share and seconds * self.cpu_share,
+                load=self.load,
                 eval_s=0.1,
                 wall_s=seconds + 0.2,
                 peak_mem=1 << 28,
@@ -149,8 +159,8 @@ class Bench:
             )
         )
 
-    @staticmethod
     def _evaluated(
+        self,
         epoch: int,
         stage: str,
         values: dict[str, float],
@@ -168,6 +178,7 @@ class Bench:
                     value=value,
                     n=1000,
                     floor=2.0,
+                    direction=self.directions.get(metric, "min"),
                     protocol={"metric": metric, **(protocol or PROTOCOL)},
                 )
                 for metric, value in values.items()

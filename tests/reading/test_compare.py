@@ -7,7 +7,6 @@ import math
 import pytest
 
 from genbench.compare import (
-    Measure,
     Question,
     Row,
     Selection,
@@ -22,11 +21,13 @@ from genbench.errors import NoSuchRunError, UnknownNameError
 
 
 def compared(bench, selection=None, **question) -> list[Table]:
+    if question.get("baseline"):
+        question["baseline"] = baseline_of(bench.store, question["baseline"])
     selected = select(bench.store, selection or Selection(baseline=question.get("baseline")))
     times = {}
     if question.get("target") is not None:
         times = reached(bench.store, selected.trials, question["target"])
-    return tabulate(selected.trials, Question(**question), times)
+    return tabulate(selected, Question(**question), times)
 
 
 def row(table: Table, model: str) -> Row:
@@ -133,15 +134,27 @@ def test_one_run_has_no_spread_and_the_table_says_so(bench):
     bench.add("gan", score=40.0)
     (table,) = compared(bench)
     assert row(table, "gan").contender.scores["fd_clf"].sd is None
-    assert any("no spread" in note for note in table.notes)
+    bench.add("vae", score=30.0)
+    (table,) = compared(bench)
+    (note,) = [note for note in table.notes if "seeds" in note]
+    assert note.startswith("fewer than 3 seeds, so no order is certain: every row")
 
 
-def test_a_best_value_whose_spread_overlaps_another_is_noted(bench):
+def test_a_row_that_can_not_be_told_from_the_best_is_noted_with_the_interval(bench):
     for seed in range(3):
         bench.add("gan", seed=seed, score=40.0 + seed)
         bench.add("vae", seed=seed, score=39.5 + seed)
+        bench.add("aae", seed=seed, score=90.0 + seed)
     (table,) = compared(bench)
-    assert any("vae, overlaps that of gan" in note for note in table.notes)
+    (note,) = table.notes
+    assert "fd_clf: not distinguishable from the best, vae," in note
+    assert "gan (-" in note
+    assert "aae" not in note
+    difference = row(table, "gan").differences["fd_clf"]
+    assert difference.estimate == pytest.approx(0.5)
+    assert not difference.distinguishable
+    assert row(table, "aae").differences["fd_clf"].distinguishable
+    assert "fd_clf" not in row(table, "vae").differences
 
 
 def test_time_to_a_score_is_the_training_seconds_until_it_was_first_reached(filled):
@@ -150,6 +163,8 @@ def test_time_to_a_score_is_the_training_seconds_until_it_was_first_reached(fill
     gan = row(table, "gan")
     assert gan.to_target is not None
     assert (gan.to_target.mean, gan.reached) == (30.0, 3)
+    # And the evaluation before was after the first.
+    assert gan.target_gap_s == pytest.approx(10.0)
 
 
 def test_a_score_that_was_never_reached_has_no_time(filled):
@@ -189,7 +204,7 @@ def test_a_remark_names_the_sampler_where_one_model_has_several(bench):
         drawn = bench._evaluated(4, "train", {"fd_clf": 39.5 + seed}, "drs")
         bench.store.add_evaluation(run, drawn)
     (table,) = compared(bench)
-    assert any("gan (drs), overlaps that of gan (plain)" in note for note in table.notes)
+    assert any("the best, gan (drs)," in note and "gan (plain) (" in note for note in table.notes)
 
 
 def test_a_score_of_the_model_itself_stands_in_every_row(bench):
@@ -222,8 +237,8 @@ def test_a_baseline_is_a_model_an_experiment_or_a_run(filled):
     run = filled.store.run("@2")
     assert baseline_of(filled.store, "gan") == "gan"
     assert baseline_of(filled.store, run.experiment[:6]) == run.experiment
-    assert baseline_of(filled.store, run.id) == run.experiment
-    assert baseline_of(filled.store, "@2") == run.experiment
+    assert baseline_of(filled.store, run.id) == run.id
+    assert baseline_of(filled.store, "@2") == run.id
     with pytest.raises(UnknownNameError, match="did you mean 'vaegan'"):
         baseline_of(filled.store, "vegan")
 
@@ -250,13 +265,6 @@ def test_unknown_metrics_and_sorts_are_errors_with_the_nearest_name(filled):
 def test_rows_are_sorted_by_what_is_asked(filled, sort, first):
     (table,) = compared(filled, sort=sort)
     assert table.rows[0].contender.first.model == first
-
-
-def test_spreads_overlap_only_where_both_are_known():
-    wide, other = Measure(values=(1.0, 3.0)), Measure(values=(3.0, 5.0))
-    assert wide.overlaps(other)
-    assert not wide.overlaps(Measure(values=(3.0,)))
-    assert not wide.overlaps(Measure(values=(10.0, 10.1)))
 
 
 def test_samplers_are_told_apart_by_the_settings_in_which_they_differ_and_no_others():

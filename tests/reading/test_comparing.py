@@ -29,7 +29,13 @@ def test_compare_json_has_the_numbers_behind_the_table(filled, genbench):
         "floor": 2.0,
         "ratio": 10.5,
         "best": True,
+        "to_best": None,
     }
+    to_best = gan["scores"]["fd_clf"]["to_best"]
+    assert to_best["estimate"] == pytest.approx(20.0)
+    assert to_best["interval"] == pytest.approx([17.55, 22.45], abs=0.01)
+    assert (to_best["level"], to_best["distinguishable"]) == (0.96, True)
+    assert table["test"]["name"].startswith("Welch t interval")
     assert vaegan["epoch_speedup"] == pytest.approx(10.0)
     assert vaegan["stages"][0]["total_s"]["mean"] == pytest.approx(16.0)
     assert gan["is_baseline"]

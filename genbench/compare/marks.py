@@ -1,0 +1,68 @@
+"""The best row of each column, and how far and how surely the others are from it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from genbench.compare.certainty import Difference, against_best, is_tested
+from genbench.compare.experiments import Contender
+from genbench.compare.measure import Measure
+from genbench.compare.rows import Column, Row
+
+
+def best_of(column: Column, rows: Sequence[Contender]) -> Contender | None:
+    """The row that no other one is better than; None where there is nothing to choose from."""
+    having = [row for row in rows if column.metric in row.scores]
+    best = min(having, key=lambda row: column.better(row.ranked(column.metric)), default=None)
+    if best is None or len(having) < 2:
+        return None
+    return best if math.isfinite(column.better(best.ranked(column.metric))) else None
+
+
+def with_certainty(
+    made: Sequence[Row], columns: Sequence[Column], bests: Mapping[str, Contender]
+) -> list[Row]:
+    """The rows with the best of each column marked, and every other one's difference to it."""
+    marks: dict[int, set[str]] = {i: set() for i in range(len(made))}
+    differences: dict[int, dict[str, Difference]] = {i: {} for i in range(len(made))}
+    for column in columns:
+        best = bests.get(column.metric)
+        if best is None:
+            continue
+        least = best.ranked(column.metric)
+        assert least is not None
+        others: dict[int, Measure] = {}
+        for i, row in enumerate(made):
+            own = row.contender.ranked(column.metric)
+            if own is None:
+                continue
+            if column.better(own) <= column.better(least):
+                marks[i].add(column.metric)
+            if not _is_same(row.contender, best, column.metric):
+                others[i] = own
+        family = max(column.rows, _tested(made, column.metric))
+        for i, difference in against_best(least, others, family).items():
+            differences[i][column.metric] = difference
+    return [
+        replace(row, best=frozenset(marks[i]), differences=differences[i])
+        for i, row in enumerate(made)
+    ]
+
+
+def _is_same(row: Contender, best: Contender, metric: str) -> bool:
+    """Whether two rows have one and the same score: a model's own stands beside each sampler."""
+    if row.first.variant != best.first.variant:
+        return False
+    return row.sampler == best.sampler or metric in best.of_model
+
+
+def _tested(made: Sequence[Row], metric: str) -> int:
+    """The rows between which an order could be claimed, each score counted once."""
+    rows = {
+        (c.first.variant, "" if metric in c.of_model else c.sampler)
+        for row in made
+        if (measure := (c := row.contender).ranked(metric)) is not None and is_tested(measure)
+    }
+    return len(rows)
