@@ -43,6 +43,7 @@ LEVELS = {
     "events": 2,
     "registry": 3,
     "engine": 3,
+    "datacheck": 2,
     "draws": 3,
     "evaluate": 4,
     "pictures": 3,

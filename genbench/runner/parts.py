@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from genbench.contracts import Data, DataAccess, DataSpec, Metric, Model, SampleContext, Sampler
+from genbench.datacheck import checked
 from genbench.engine import seed_everything
 from genbench.errors import InterruptedRunError
 from genbench.registry import Kind, Registry
@@ -30,11 +31,13 @@ def settings_of(kind: Kind, part: Part, registry: Registry) -> Any:
 
 
 def load_data(spec: RunSpec, registry: Registry, access: DataAccess) -> Data:
-    """The data set of a spec, read. Raises DataError with the file and the mend."""
+    """The data set of a spec, read and held against its own spec (`genbench.datacheck`).
+
+    Raises DataError with the file and the mend, PluginError where the two don't agree.
+    """
     part = Part(name=spec.dataset, settings=spec.dataset_settings)
     dataset = registry.target("dataset", spec.dataset)(settings_of("dataset", part, registry))
-    data: Data = dataset.load(access)
-    return data
+    return checked(dataset.load(access), f"data set '{spec.dataset}'")
 
 
 def build_model(spec: RunSpec, data: DataSpec, registry: Registry) -> Model:
