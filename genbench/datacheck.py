@@ -17,7 +17,7 @@ import numpy as np
 from genbench.contracts import Data, DataSpec, Split
 from genbench.errors import PluginError
 
-WHOLE = 256 << 20
+WHOLE = 64 << 20
 """Bytes of a split up to which all of it is read [0.15 s for MNIST]; of a larger one, `ROWS`."""
 ROWS = 1024
 """Samples of a larger split that are read, evenly spread over it, first and last among them."""
@@ -50,7 +50,7 @@ def _faults(split: Split, spec: DataSpec, size: int) -> Iterator[str]:
         yield f"holds {_what(x)}; its spec says {dtype} (N, {', '.join(map(str, spec.shape))})"
     elif not len(x) or (size and len(x) != size):
         yield f"holds {len(x):,} samples; its spec says {size or 'at least 1'}"
-    elif x.dtype == np.float32 and not all(np.isfinite(part).all() for part in _parts(x)):
+    elif x.dtype == np.float32 and not all(np.isfinite(part).all() for part in _parts(x, WHOLE)):
         yield "holds values that are not finite (nan or inf)"
     yield from _label_faults(y, len(x), spec.classes)
 
@@ -74,7 +74,7 @@ def _what(value: Any) -> str:
 
 def _named(split: Split) -> Split:
     """The split under a digest of its content; its own is kept where it is one."""
-    content = _content(split)
+    content = content_digest(split, whole=WHOLE)
     if split.digest == content:
         return split
     # What the plugin says is kept in it: that samples are drawn again for each minibatch, say.
@@ -82,19 +82,22 @@ def _named(split: Split) -> Split:
     return replace(split, digest=both[:32])
 
 
-def _content(split: Split) -> str:
-    """32 hex digits of a SHA-256 over type, shape, samples and labels."""
+def content_digest(split: Split, *, whole: int) -> str:
+    """32 hex digits of a SHA-256 over type, shape, samples and labels.
+
+    Of a split of more than ``whole`` bytes `ROWS` samples are read.
+    """
     found = hashlib.sha256(f"{split.x.dtype} {split.x.shape}".encode())
-    for part in _parts(split.x):
+    for part in _parts(split.x, whole):
         found.update(np.ascontiguousarray(part))
     if split.y is not None:
         found.update(np.ascontiguousarray(split.y))
     return found.hexdigest()[:32]
 
 
-def _parts(x: Array) -> Iterator[Array]:
-    """All samples, some at a time; of more than `WHOLE` bytes those that stand for them."""
-    if x.nbytes <= WHOLE:
+def _parts(x: Array, whole: int) -> Iterator[Array]:
+    """All samples, some at a time; of more than ``whole`` bytes those that stand for them."""
+    if x.nbytes <= whole:
         yield from (x[start : start + ROWS] for start in range(0, len(x), ROWS))
         return
     for row in np.unique(np.linspace(0, len(x) - 1, ROWS).astype(np.int64)):

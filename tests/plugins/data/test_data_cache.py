@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from PIL import Image
 
 from genbench import DataError
+from genbench_data import cache
 from genbench_data.cache import Decoding, digest, splits
 
 TRAIN = np.arange(5 * 3 * 4 * 4, dtype=np.uint8).reshape(5, 3, 4, 4)
@@ -84,6 +86,70 @@ def test_an_entry_that_is_cut_short_is_made_again(access, decoder, name, keep):
     assert np.array_equal(train.x, TRAIN)
     assert np.array_equal(test.x, TEST)
     assert np.array_equal(train.y, LABELS)
+
+
+@pytest.fixture(params=["small", "large"])
+def size(request, monkeypatch):
+    """Whether the splits count as small, which are read in full at each load."""
+    monkeypatch.setattr(cache, "SMALL", cache.SMALL if request.param == "small" else 0)
+    return request.param
+
+
+def flip(file, place=-1):
+    content = bytearray(file.read_bytes())
+    content[place] ^= 1
+    file.write_bytes(content)
+
+
+@pytest.mark.parametrize("name", ["train-x.npy", "train-y.npy", "test-x.npy"])
+def test_a_flipped_byte_is_noticed_and_made_good_with_one_warning(
+    access, decoder, caplog, size, name
+):
+    load(access, decoder)
+    assert not caplog.records
+    flip(entry(access) / name)
+    train, test = load(access, decoder)
+    assert decoder.asked == 2
+    assert np.array_equal(train.x, TRAIN)
+    assert np.array_equal(train.y, LABELS)
+    assert np.array_equal(test.x, TEST)
+    [record] = caplog.records
+    split = name.partition("-")[0]
+    assert record.getMessage().endswith(
+        f"is damaged (the {split} split is not what was written) and made again"
+    )
+    load(access, decoder)
+    assert len(caplog.records) == 1
+
+
+def test_a_flipped_byte_under_an_old_time_is_noticed_in_a_small_set(access, decoder):
+    load(access, decoder)
+    file = entry(access) / "train-x.npy"
+    before = file.stat()
+    flip(file)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert np.array_equal(load(access, decoder)[0].x, TRAIN)
+
+
+def test_labels_of_another_number_are_noticed(access, decoder, size, caplog):
+    load(access, decoder)
+    np.save(entry(access) / "train-y.npy", LABELS[:3])
+    assert np.array_equal(load(access, decoder)[0].y, LABELS)
+    assert "train-y.npy is int64 (3,), not int64 (5,)" in caplog.text
+
+
+def test_a_copied_cache_is_verified_once_and_not_decoded_again(access, decoder, size, monkeypatch):
+    load(access, decoder)
+    for file in entry(access).glob("*.npy"):
+        os.utime(file, (1, 1))
+    verified = []
+    verify = cache._verify
+    monkeypatch.setattr(cache, "_verify", lambda *given: verified.append(verify(*given)))
+    load(access, decoder)
+    assert len(verified) == 2
+    load(access, decoder)
+    assert len(verified) == (2 if size == "large" else 4)
+    assert decoder.asked == 1
 
 
 def test_an_entry_of_another_shape_is_made_again(access, decoder):
