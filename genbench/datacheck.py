@@ -8,8 +8,10 @@ is hashed, and the digest of every split that is handed on names it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -102,3 +104,24 @@ def _parts(x: Array, whole: int) -> Iterator[Array]:
         return
     for row in np.unique(np.linspace(0, len(x) - 1, ROWS).astype(np.int64)):
         yield x[row : row + 1]
+
+
+def decoded(cache: Path) -> Iterator[tuple[Path, str]]:
+    """Each entry of decoded data in a cache folder, read in full, and what is wrong with it or "".
+
+    An entry describes itself: shapes, types and digests stand in its entry.json.
+    """
+    for file in sorted((cache / "data").glob("*/entry.json")):
+        try:
+            notes = json.loads(file.read_text())
+            faults = [_entry_fault(file.parent, name, note) for name, note in notes.items()]
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError) as error:
+            faults = [str(error) or type(error).__name__]
+        yield file.parent, "; ".join(filter(None, faults))
+
+
+def _entry_fault(entry: Path, name: str, notes: Mapping[str, Any]) -> str:
+    x = np.load(entry / f"{name}-x.npy", mmap_mode="r")
+    y = np.load(entry / f"{name}-y.npy") if notes["labels"] else None
+    found = content_digest(Split(x=x, y=y, digest=""), whole=x.nbytes)
+    return "" if found == notes["digest"] else f"the {name} split is not what was written"

@@ -11,7 +11,7 @@ from typing import Any
 
 from genbench import leftovers
 from genbench.contracts import DataAccess
-from genbench.errors import GenbenchError, PluginError
+from genbench.errors import DataError, GenbenchError, PluginError
 from genbench.registry import Registration, Registry
 
 PACKAGES = ("genbench", "torch", "torchvision", "torch-fidelity", "numpy", "scikit-learn")
@@ -37,14 +37,20 @@ class Finding:
         return {"group": self.group, "name": self.name, "status": self.mark, "text": self.text}
 
 
-def examine(registry: Registry, access: DataAccess, store_url: str) -> list[Finding]:
-    """All findings, in the order of the report. Nothing is downloaded, made or changed."""
+def examine(
+    registry: Registry, access: DataAccess, store_url: str, *, data: bool = False
+) -> list[Finding]:
+    """All findings, in the order of the report. Nothing is downloaded, made or changed.
+
+    ``data``: all decoded data in the cache are read and held against their digests, too.
+    """
     return [
         *_versions(),
         *_devices(),
         _store(store_url),
         *_data(registry, access),
         *_caches(registry, access),
+        *(_decoded(access) if data else ()),
         *_leftovers(access, store_url),
         *_plugins(registry),
     ]
@@ -142,6 +148,15 @@ def _leftovers(access: DataAccess, url: str) -> Iterator[Finding]:
 def size(count: int) -> str:
     """Bytes as a person reads them."""
     return f"{count / 2**20:.1f} MiB" if count >= 2**20 else f"{count / 2**10:.1f} KiB"
+
+
+def _decoded(access: DataAccess) -> Iterator[Finding]:
+    from genbench.datacheck import decoded
+
+    for entry, fault in decoded(access.cache):
+        text = f"{entry} is damaged ({fault}); delete it, and it is decoded again"
+        error = DataError(text) if fault else None
+        yield Finding(group="caches", name=entry.name, text=text if fault else "sound", error=error)
 
 
 def _inception() -> Finding:

@@ -30,6 +30,9 @@ def doctor(
     clean: Annotated[
         bool, typer.Option("--clean", help="Remove what killed processes left over.")
     ] = False,
+    data: Annotated[
+        bool, typer.Option("--data", help="Read all decoded data and verify their digests.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Report versions, devices, the store, data, caches, plugins and leftovers; fail on a fault."""
@@ -38,7 +41,7 @@ def doctor(
 
     access = data_access(data_dir, os.environ)
     removed = _clean(SESSION.store_url(store), access) if clean else []
-    findings = examine(SESSION.registry, access, SESSION.store_url(store))
+    findings = examine(SESSION.registry, access, SESSION.store_url(store), data=data)
     errors = [finding.error for finding in findings if finding.error]
     if json:
         print_json(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from genbench import DataError
+from genbench import DataAccess, DataError
 from genbench_data import cache
 from genbench_data.cache import Decoding, digest, splits
 
@@ -150,6 +150,24 @@ def test_a_copied_cache_is_verified_once_and_not_decoded_again(access, decoder, 
     load(access, decoder)
     assert len(verified) == (2 if size == "large" else 4)
     assert decoder.asked == 1
+
+
+def test_doctor_reads_all_of_it_where_it_is_asked_to(genbench, decoder, tmp_path, monkeypatch):
+    access = DataAccess(root=tmp_path, cache=tmp_path / "cache")
+    monkeypatch.setenv("GENBENCH_CACHE", str(access.cache))
+    load(access, decoder)
+    code, said = genbench("doctor --data")
+    assert (code, "sound" in said) == (0, True)
+    file = entry(access) / "train-x.npy"
+    before = file.stat()
+    flip(file)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert genbench("doctor")[0] == 0
+    code, said = genbench("doctor --data")
+    assert code == 2
+    assert "is damaged (the train split is not what was written); delete it" in " ".join(
+        said.split()
+    )
 
 
 def test_an_entry_of_another_shape_is_made_again(access, decoder):
