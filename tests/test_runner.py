@@ -423,10 +423,21 @@ def test_an_amended_spec_says_how_it_differs_and_is_validated(registry, access) 
     assert "dataset_settings.size 8 -> 16" in changed
     with pytest.raises(UsageError, match="z_dim"):
         amend(SPEC, registry, access, sets=["z_dim=many"])
+    with pytest.raises(UsageError, match="should be a finite number"):
+        amend(SPEC, registry, access, sets=["run.clip_norm=inf"])
     with pytest.raises(UsageError, match="must divide"):
         amend(SPEC, registry, access, accumulate=7)
     with pytest.raises(UsageError, match="doesn't use sampler"):
         amend(replace(SPEC, samplers=()), registry, access, sets=["sampler.plain.x=1"])
+
+
+def test_an_amended_size_of_epochs_lengthens_the_stages_that_were_left_open(
+    registry, access
+) -> None:
+    spec = replace(SPEC, model="vaegan", model_settings={"vae_epochs": None})
+    assert amend(spec, registry, access, seed=1).model_settings["vae_epochs"] is None
+    smaller = amend(spec, registry, access, sets=["run.epoch_images=20000"])
+    assert smaller.model_settings["vae_epochs"] == 900_000 // 20_000
 
 
 def test_the_data_folder_is_the_flag_then_the_environment_then_here(tmp_path, monkeypatch) -> None:

@@ -115,7 +115,8 @@ def traverse(
         typer.Option(help="Even steps, quantiles of the prior, or the codes' own spread."),
     ] = None,
     reach: Annotated[
-        float | None, typer.Option("--range", min=1e-6, help="From -RANGE to RANGE (5, or 3).")
+        float | None,
+        typer.Option("--range", min=1e-6, max=1e6, help="From -RANGE to RANGE (5, or 3)."),
     ] = None,
     steps: Annotated[
         int | None, typer.Option(min=2, max=1_000, help="Stops along a dimension (21, or 11).")

@@ -11,7 +11,7 @@ from genbench.contracts import DataAccess
 from genbench.errors import UsageError
 from genbench.registry import Kind, Registry
 from genbench.resolve import check_batch, with_parents
-from genbench.settings import DatasetSettings, Settings, validate
+from genbench.settings import DatasetSettings, ModelSettings, Settings, validate
 from genbench.spec import Part, RunSpec
 
 
@@ -45,11 +45,14 @@ def amend(
     def parts(kind: Kind, stored: Sequence[Part]) -> tuple[Part, ...]:
         return tuple(Part(name=p.name, settings=merged(kind, p.name, p.settings)) for p in stored)
 
+    model = validated_part("model", spec.model, spec.model_settings)
+    if isinstance(model, ModelSettings) and changes.get("epoch_images"):
+        model = model.paced(changes["epoch_images"])
     data = cast(DatasetSettings, validated_part("dataset", spec.dataset, spec.dataset_settings))
     data = data.fitted(access)
     amended = replace(
         spec,
-        model_settings=merged("model", spec.model, spec.model_settings),
+        model_settings=model.model_dump(mode="json"),
         dataset_settings=data.model_dump(mode="json"),
         samplers=parts("sampler", spec.samplers),
         metrics=parts("metric", spec.metrics),

@@ -216,6 +216,12 @@ def test_what_makes_no_picture_is_refused_in_one_sentence(genbench, words, sente
     assert not list(Path.cwd().iterdir())
 
 
+def test_a_range_that_is_not_finite_is_refused(genbench) -> None:
+    said = genbench("traverse", "plane", "--range", "inf")
+    assert (said.code, said.out) == (2, "")
+    assert "less than or equal to" in said.err
+
+
 def test_a_run_with_a_small_latent_keeps_a_picture_of_all_of_it(store) -> None:
     with Store.open(store, mode="read") as opened:
         for name, kept in (("plane", True), ("line", True), ("hybrid", False), ("classes", False)):
