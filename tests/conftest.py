@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,8 @@ import pytest
 if "PYTEST_XDIST_WORKER" in os.environ:
     # A worker for each core: more threads would be in one another's way. Before torch is imported.
     os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"
+# Threads that wait sleep soon, as the command line has it: the machine may be busy.
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -26,6 +29,14 @@ def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
         patch.setenv("GENBENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.setenv("GENBENCH_OFFLINE", "1")
         yield
+
+
+@pytest.fixture(autouse=True)
+def own_interrupts() -> Iterator[None]:
+    """Ctrl-C stops the tests, though the command line that they call takes it over for good."""
+    before = signal.getsignal(signal.SIGINT)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

@@ -30,6 +30,7 @@ LEVELS = {
     "capabilities": 2,
     "numbers": 0,
     "machine": 0,
+    "wording": 0,
     "tomlfile": 1,
     "pixels": 0,
     "scatter": 0,

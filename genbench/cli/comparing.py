@@ -20,6 +20,7 @@ from genbench.cli.stored import (
     TagOption,
     open_store,
 )
+from genbench.wording import plain
 
 if TYPE_CHECKING:
     from genbench.compare import Selected, Table
@@ -230,7 +231,7 @@ def report(
     if json:
         print_json({"report": str(out.resolve()), "bytes": len(page.encode())})
         return
-    print(out)
+    print(plain(str(out)))
     _tell_hidden(gathered.hidden)
     if SESSION.verbosity > 0:
         say(f"{len(page.encode()) / 1e6:.1f} MB")

@@ -3,7 +3,8 @@
 JSON carries ``schema_version``; NaN and infinities become null. Markdown, CSV and LaTeX tables hold
 the same cells as the one for the terminal. A cell that is None is empty, a number that is not
 finite says so. Text that a person typed in (names, tags, errors) can't break a row or move the
-cursor.
+cursor. Rows are printed as they come: a table of any length takes the memory of its first rows,
+which decide how wide its columns are.
 """
 
 from __future__ import annotations
@@ -16,12 +17,17 @@ import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
+from itertools import chain, islice
 from textwrap import wrap
 from typing import Any
 
 from genbench.numbers import number
+from genbench.wording import latex, markdown, spreadsheet, visible
 
 SCHEMA_VERSION = 1
+
+FIRST = 1_000
+"""Rows that decide how wide the columns of a table for the terminal are, and how aligned."""
 
 
 class Format(StrEnum):
@@ -43,6 +49,17 @@ def print_json(values: Mapping[str, Any]) -> None:
     """Print one JSON object with the schema version."""
     document = finite({"schema_version": SCHEMA_VERSION, **values})
     print(json.dumps(document, indent=2, allow_nan=False))
+
+
+def print_json_rows(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Print one JSON object with columns and rows, each row as it comes."""
+    print(f'{{\n  "schema_version": {SCHEMA_VERSION},\n  "columns": {json.dumps(columns)},')
+    print('  "rows": [', end="")
+    before = "\n"
+    for row in rows:
+        print(before + "    " + json.dumps(finite(row), allow_nan=False), end="")
+        before = ",\n"
+    print("]\n}" if before == "\n" else "\n  ]\n}")
 
 
 def finite(value: Any) -> Any:
@@ -71,15 +88,24 @@ def print_table(
     CSV is for other programs and keeps every digit; the tables for people have four.
     """
     digits = repr if format is Format.CSV else number
-    cells = [[_cell(cell, digits) for cell in row] for row in rows]
+    cells = ([_cell(cell, digits) for cell in row] for row in rows)
     if format is Format.CSV:
-        csv.writer(sys.stdout, lineterminator="\n").writerows([list(columns), *cells])
+        _print_csv(columns, cells)
     elif format is Format.MD:
         _print_markdown(columns, cells, title, right)
     elif format is Format.LATEX:
         _print_latex(columns, cells, title, right)
     else:
         _print_text(columns, cells, title, right, terminal=sys.stdout.isatty())
+
+
+def numeric(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> tuple[list[str], Any]:
+    """The columns whose first values are numbers, and all rows again."""
+    ahead = iter(rows)
+    first = list(islice(ahead, FIRST))
+    kinds = [{type(v) for v in column if v is not None} for column in zip(*first, strict=True)]
+    right = [c for c, k in zip(columns, kinds, strict=False) if k and k <= {int, float}]
+    return right, chain(first, ahead)
 
 
 def _cell(value: Any, digits: Callable[[float], str]) -> str:
@@ -95,50 +121,26 @@ def _cell(value: Any, digits: Callable[[float], str]) -> str:
 # --- the four formats
 
 
-def _print_markdown(
-    columns: Sequence[str], cells: Sequence[Sequence[str]], title: str, right: Sequence[str]
-) -> None:
-    def escape(text: str) -> str:
-        return visible(text).replace("\\", "\\\\").replace("|", "\\|")
+def _print_csv(columns: Sequence[str], cells: Iterable[Sequence[str]]) -> None:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    for row in chain([columns], cells):
+        writer.writerow([spreadsheet(cell) for cell in row])
 
+
+def _print_markdown(
+    columns: Sequence[str], cells: Iterable[Sequence[str]], title: str, right: Sequence[str]
+) -> None:
     if title:
-        print(f"**{escape(title)}**\n")
-    print("| " + " | ".join(escape(column) for column in columns) + " |")
+        print(f"**{markdown(title)}**\n")
+    print("| " + " | ".join(markdown(column) for column in columns) + " |")
     print("|" + "|".join(" ---: " if c in right else " --- " for c in columns) + "|")
     for row in cells:
-        texts = (f"**{escape(c)}**" if isinstance(c, Best) else escape(c) for c in row)
+        texts = (f"**{markdown(c)}**" if isinstance(c, Best) else markdown(c) for c in row)
         print("| " + " | ".join(texts) + " |")
 
 
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
-    "±": r"$\pm$",
-    "×": r"$\times$",
-    "↓": r"$\downarrow$",
-    "↑": r"$\uparrow$",
-    "·": r"$\cdot$",
-    "–": "--",
-    **{character: "\\" + character for character in "&%$#_{}"},
-}
-
-
-def latex(text: str) -> str:
-    r"""Text with LaTeX's special characters escaped, character by character.
-
-    >>> print(latex("a_b ~ 50% \\x"))
-    a\_b \textasciitilde{} 50\% \textbackslash{}x
-    """
-    return "".join(_LATEX.get(character, character) for character in visible(text))
-
-
 def _print_latex(
-    columns: Sequence[str], cells: Sequence[Sequence[str]], title: str, right: Sequence[str]
+    columns: Sequence[str], cells: Iterable[Sequence[str]], title: str, right: Sequence[str]
 ) -> None:
     if title:
         print("% " + visible(title))
@@ -154,18 +156,20 @@ def _print_latex(
 
 def _print_text(
     given: Sequence[str],
-    cells: Sequence[Sequence[str]],
+    cells: Iterable[Sequence[str]],
     title: str,
     right: Sequence[str],
     *,
     terminal: bool,
 ) -> None:
-    """Aligned text, never cut: ids are there to be copied.
+    """Aligned text, never cut: ids are there to be copied. A later cell may stick out.
 
     Not rich: it takes 30 ms more, and on a narrow terminal it cuts ids and parts a number from its
     spread. A terminal gets headings of several lines, which makes columns narrow.
     """
-    shown = [[_shown(cell) for cell in row] for row in cells]
+    ahead = iter(cells)
+    first = list(islice(ahead, FIRST))
+    shown = [[_shown(cell) for cell in row] for row in first]
     columns = [visible(column) for column in given]
     least = [max([8, *(_width(row[i]) for row in shown)]) for i in range(len(columns))]
     heads = _headings(columns, least) if terminal else [columns]
@@ -176,7 +180,8 @@ def _print_text(
         print(style(visible(title), bold=True))
     for line in (*heads, rules):
         print(_aligned(columns, line, widths, right).rstrip())
-    for row, texts in zip(cells, shown, strict=True):
+    for row in chain(first, ahead):
+        texts = [_shown(cell) for cell in row]
         styled = [style(t, best=isinstance(c, Best)) for c, t in zip(row, texts, strict=True)]
         print(_aligned(columns, texts, widths, right, styled).rstrip())
 
@@ -219,14 +224,6 @@ def _style(terminal: bool) -> Callable[..., str]:
 
 def _shown(cell: str) -> str:
     return f"{visible(cell)} *" if isinstance(cell, Best) else visible(cell)
-
-
-def visible(text: str) -> str:
-    """The text on one line, without characters that a terminal would obey."""
-    if text.isprintable():
-        return text
-    text = " ".join(text.split())
-    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
 
 
 def _width(text: str) -> int:

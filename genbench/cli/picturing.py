@@ -15,6 +15,7 @@ import typer
 
 from genbench.cli.running import DataDir, Device, Json, Offline, Reference, StoreOption
 from genbench.cli.session import SESSION
+from genbench.wording import plain
 
 if TYPE_CHECKING:
     from genbench.runner.picturing import Opened
@@ -233,7 +234,7 @@ def curves(
     if as_json:
         print_json({"runs": ids, "path": str(path)})
     else:
-        print(path)
+        print(plain(str(path)))
 
 
 def _picture(
@@ -267,7 +268,7 @@ def _picture(
     if as_json:
         print_json({"run": run_id, "path": str(written)})
     else:
-        print(written)
+        print(plain(str(written)))
 
 
 def _target(out: str | None, name: str, run_id: str, endings: tuple[str, ...]) -> Path:

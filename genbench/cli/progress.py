@@ -26,6 +26,7 @@ from genbench.events import (
     Warned,
 )
 from genbench.numbers import duration, measured, number
+from genbench.wording import plain
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -217,7 +218,7 @@ class PlainScreen(SilentScreen):
 
     def line(self, text: str) -> None:
         """Print it."""
-        print(text, file=self._stream, flush=True)
+        print(plain(text), file=self._stream, flush=True)
 
     def transfer(self, what: str, done: int, total: int | None) -> None:
         """A line at the first call, every few seconds and at the end."""
@@ -250,7 +251,7 @@ class BarScreen:
 
     def line(self, text: str) -> None:
         """Print it above the bars."""
-        self._progress.console.print(text, markup=False)
+        self._progress.console.print(plain(text), markup=False)
 
     def bar(self, what: str, done: float, total: float | None, text: str = "") -> None:
         """Redraw the bar of a stage; the text stays until another is given."""

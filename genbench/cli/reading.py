@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from genbench.cli import showing
-from genbench.cli.output import Format, print_json, print_table
+from genbench.cli.output import Format, numeric, print_json, print_json_rows, print_table
 from genbench.cli.stored import (
     DatasetOption,
     FormatOption,
@@ -100,11 +100,9 @@ def query(
     json: JsonOption = False,
 ) -> None:
     """Ask the store in SQL; it is opened read-only. docs/store.md lists tables and views."""
-    with open_store(store) as opened:
-        columns, rows = opened.query(sql)
-    if json:
-        print_json({"columns": columns, "rows": rows})
-        return
-    kinds = [[type(v) for v in column if v is not None] for column in zip(*rows, strict=True)]
-    right = [c for c, k in zip(columns, kinds, strict=False) if k and set(k) <= {int, float}]
-    print_table(columns, rows, format=format, right=right)
+    with open_store(store) as opened, opened.stream(sql) as (columns, rows):
+        if json:
+            print_json_rows(columns, rows)
+            return
+        right, rows = numeric(columns, rows)
+        print_table(columns, rows, format=format, right=right)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +10,7 @@ import typer
 
 from genbench.cli.running import DataDir, Device, Json, Offline, Reference, Sets, StoreOption
 from genbench.cli.session import SESSION, say
+from genbench.wording import plain
 
 if TYPE_CHECKING:
     from genbench.events import Evaluated
@@ -64,7 +65,9 @@ def evaluate(
             )
 
         before = len(opened.scores(run_id))
-        evaluated = watched(work, device, data_dir, offline)
+        evaluated = watched(
+            work, device, data_dir, offline, lambda: len(opened.scores(run_id)) - before
+        )
         _tell(opened, run_id, evaluated, before, as_json=as_json)
 
 
@@ -121,7 +124,7 @@ def sample(
     if as_json:
         print_json({"run": run_id, "sampler": part.name, "n": count, "path": str(written)})
     else:
-        print(written)
+        print(plain(str(written)))
 
 
 def _find(store: Store, reference: str) -> tuple[str, RunSpec]:
@@ -149,8 +152,17 @@ def _parts(
     return resolve_parts(kind, chosen, own, SESSION.registry, spec)
 
 
-def watched(work: Any, device: str | None, data_dir: Path | None, offline: bool) -> Any:
-    """Do the work with progress shown; Ctrl-C ends it in one sentence."""
+def watched(
+    work: Any,
+    device: str | None,
+    data_dir: Path | None,
+    offline: bool,
+    added: Callable[[], int] = int,
+) -> Any:
+    """Do the work with progress shown; Ctrl-C ends it in one sentence.
+
+    ``added`` counts the scores that it has added to the store by then.
+    """
     import os
 
     from genbench.cli.progress import open_display
@@ -164,7 +176,10 @@ def watched(work: Any, device: str | None, data_dir: Path | None, offline: bool)
         with StopSignals(quiet=True) as signals, display:
             return work(access=access, device=device or "auto", should_stop=signals)
     except (KeyboardInterrupt, InterruptedRunError):
-        raise InterruptedRunError("interrupted; nothing was added to the store") from None
+        scores = f"{count} new scores are" if (count := added()) else "nothing was"
+        raise InterruptedRunError(
+            f"interrupted; {scores} {'in' if count else 'added to'} the store"
+        ) from None
 
 
 def _destination(out: str | None, run_id: str) -> Path:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from genbench.wording import plain, visible
+
 if TYPE_CHECKING:
     from genbench.registry import Registry
 
@@ -24,6 +26,8 @@ class Session:
     debug: bool = False
     strict_plugins: bool = False
     verbosity: int = 0
+    opened: str | None = None
+    """The store that the command uses, once it has asked for it."""
 
     def take_global_options(self, arguments: list[str]) -> list[str]:
         """Take out the options that may stand anywhere (before a ``--``); return the rest."""
@@ -58,7 +62,8 @@ class Session:
 
     def store_url(self, given: str | None) -> str:
         """The store to use: ``--store``, else GENBENCH_STORE, else runs.db in this folder."""
-        return given or os.environ.get("GENBENCH_STORE") or DEFAULT_STORE
+        self.opened = given or os.environ.get("GENBENCH_STORE") or DEFAULT_STORE
+        return self.opened
 
 
 SESSION = Session()
@@ -66,15 +71,15 @@ SESSION = Session()
 
 def warn(message: str) -> None:
     """A warning on stderr."""
-    print(f"genbench: warning: {message}", file=sys.stderr)
+    print(f"genbench: warning: {visible(message)}", file=sys.stderr)
 
 
 def complain(message: str) -> None:
     """An error on stderr."""
-    print(f"genbench: error: {message}", file=sys.stderr)
+    print(f"genbench: error: {visible(message)}", file=sys.stderr)
 
 
 def say(message: str) -> None:
     """A plain line on stderr, unless -q."""
     if SESSION.verbosity >= 0:
-        print(message, file=sys.stderr, flush=True)
+        print(plain(message), file=sys.stderr, flush=True)

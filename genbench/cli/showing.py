@@ -19,6 +19,7 @@ from genbench.cli.stored import (
     open_store,
 )
 from genbench.numbers import duration, number
+from genbench.wording import plain
 
 if TYPE_CHECKING:
     from genbench.store import Store
@@ -186,7 +187,7 @@ def _print_tables(store: Store, identity: str, format: Format) -> None:
     table(title, columns, [_score_row(score) for score in scores])
     for score in scores:
         if score.note:
-            print(f"  {score.metric}: {score.note}")
+            print(plain(f"  {score.metric}: {score.note}"))
     draws = store.draws(identity)
     said = [
         (draw.sampler, draw.epoch, name, number(value))
@@ -196,7 +197,7 @@ def _print_tables(store: Store, identity: str, format: Format) -> None:
     table("Diagnostics", ("sampler", "epoch", "name", "mean"), said)
     for draw in draws:
         for metric, reason in draw.skipped.items():
-            print(f"  {metric} at epoch {draw.epoch} was skipped: {reason}")
+            print(plain(f"  {metric} at epoch {draw.epoch} was skipped: {reason}"))
     files = [(a.kind, a.epoch, a.bytes, a.path) for a in store.artifacts(identity)]
     table("Files", ("kind", "epoch", "bytes", "file"), files)
     environment = [(key, _text(value)) for key, value in store.environment(identity).items()]

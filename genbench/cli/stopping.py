@@ -1,24 +1,36 @@
-"""Ctrl-C and SIGTERM: the first asks the run to stop, the second stops at once."""
+"""Ctrl-C, SIGTERM and SIGHUP: the first asks the run to stop, a second Ctrl-C stops at once."""
 
 from __future__ import annotations
 
 import os
 import signal
+import time
+from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Any
 
 _NOTICE = "\nstopping: this step is finished and a checkpoint written (once more stops at once)\n"
+_CODE = 130
+
+_HANGUP: int | None = getattr(signal, "SIGHUP", None)  # Windows has none
+_STOPS = [n for n in (signal.SIGINT, signal.SIGTERM, _HANGUP) if n is not None]
+ONE_PRESS_S = 0.3
+"""Signals so close to the one before count as the same: a terminal and its shell send both."""
 
 
 class StopSignals:
-    """A ``should_stop`` for a run; a context that handles SIGINT and SIGTERM within it.
+    """A ``should_stop`` for a run; a context that handles the signals within it.
 
-    The first signal makes it true; a second raises KeyboardInterrupt where the program stands.
+    The first makes it true. A second SIGINT or SIGTERM raises KeyboardInterrupt where the program
+    stands, once: what follows is the saving of what there is, and later signals leave it alone for
+    ``patience`` seconds; after that they end the process. A SIGHUP never counts as a second: a
+    terminal that is closed costs no checkpoint.
     """
 
-    def __init__(self, *, quiet: bool = False) -> None:
+    def __init__(self, *, quiet: bool = False, patience: float = 10.0) -> None:
         self.asked = False
-        self._quiet = quiet
+        self._quiet, self._patience = quiet, patience
+        self._counted = self._raised = float("-inf")
         self._before: dict[int, Any] = {}
 
     def __call__(self) -> bool:
@@ -26,7 +38,9 @@ class StopSignals:
         return self.asked
 
     def __enter__(self) -> StopSignals:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in _STOPS:
+            if number == _HANGUP and signal.getsignal(number) is signal.SIG_IGN:
+                continue  # nohup: the run is to go on when the terminal is closed
             self._before[number] = signal.signal(number, self._handle)
         return self
 
@@ -40,9 +54,21 @@ class StopSignals:
             signal.signal(number, handler)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
+        now = time.monotonic()
+        if now - self._counted < ONE_PRESS_S or (self.asked and number == _HANGUP):
+            return
+        self._counted = now
+        if not self.asked:
+            self.asked = True
+            self._tell()
+        elif self._raised == float("-inf"):
+            self._raised = now
             raise KeyboardInterrupt
-        self.asked = True
+        elif now - self._raised > self._patience:
+            os._exit(_CODE)
+
+    def _tell(self) -> None:
         if not self._quiet:
             # print() may be interrupted by itself here; write(2) may not.
-            os.write(2, _NOTICE.encode())
+            with suppress(OSError):
+                os.write(2, _NOTICE.encode())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -34,29 +34,44 @@ def supervise(
     """
     began = time.monotonic()
     made: list[Run] = []
-    try:
-        with StopSignals(quiet=SESSION.verbosity < 0) as signals, opening() as store:
-            try:
-                with open_display(SESSION.verbosity) as display:
+    with StopSignals(quiet=SESSION.verbosity < 0) as signals, opening() as store:
+        try:
+            with open_display(SESSION.verbosity) as display:
 
-                    def started(new: Run) -> None:
-                        made.append(new)
-                        display.started(new)
+                def started(new: Run) -> None:
+                    made.append(new)
+                    display.started(new)
 
-                    finished = work(
-                        store=store,
-                        access=replace(access, progress=display.transfer),
-                        listeners=[display],
-                        should_stop=signals,
-                        started=started,
-                    )
-            finally:
-                if made and as_json:
-                    print_result(store, made[0].id)
-            say_closing(store, finished, seconds=time.monotonic() - began)
-    except (KeyboardInterrupt, InterruptedRunError):
-        if made:
-            raise
-        raise InterruptedRunError(
-            "interrupted before the training began; nothing was stored"
-        ) from None
+                finished = work(
+                    store=store,
+                    access=replace(access, progress=display.transfer),
+                    listeners=[display],
+                    should_stop=signals,
+                    started=started,
+                )
+        except (KeyboardInterrupt, InterruptedRunError) as stop:
+            raise _interrupted(store, made, stop) from None
+        finally:
+            if made and as_json:
+                print_result(store, made[0].id)
+        say_closing(store, finished, seconds=time.monotonic() - began)
+
+
+def _interrupted(store: Store, made: Sequence[Run], stop: BaseException) -> InterruptedRunError:
+    """What to say of a stop; a run of this process that still says running is interrupted.
+
+    A second signal comes at any moment: before there is a run, while its row is committed, while
+    it is noted that it is interrupted, or when it is finished.
+    """
+    if isinstance(stop, InterruptedRunError) and made:
+        return stop
+    running = store.running_here()
+    for run_id in running:
+        store.interrupt(run_id)
+    for run_id in (*running, *(run.id for run in made)):
+        if store.run(run_id).status == "finished":
+            return InterruptedRunError(f"interrupted, but run {run_id} is finished and stored")
+        return InterruptedRunError(
+            f"run {run_id} is interrupted; to go on: genbench resume {run_id}"
+        )
+    return InterruptedRunError("interrupted before the training began; nothing was stored")

@@ -10,8 +10,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from itertools import pairwise
+
+from genbench.wording import markup as escape
 
 COLOURS = 7
 LIMIT = 300

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
-from html import escape
 
 from genbench.report.curves import Panel
 from genbench.report.figures import COLOURS, line_chart
 from genbench.report.gather import Gallery, Picture
+from genbench.wording import markup as escape
 
 
 def figures(title: str, under: str, panels: Sequence[Panel], prefix: str) -> str:
@@ -84,7 +84,7 @@ def strips(galleries: Sequence[Gallery]) -> str:
     rows = []
     for gallery in shown:
         pictures = "".join(
-            f'<figure><img alt="{escape(gallery.title, quote=True)}, samples, {_when(picture)}" '
+            f'<figure><img alt="{escape(gallery.title)}, samples, {_when(picture)}" '
             f'src="{_uri(picture)}" loading="lazy"><figcaption>{_when(picture)}</figcaption>'
             "</figure>"
             for picture in gallery.samples[:-1]
@@ -114,7 +114,7 @@ def reconstructions(galleries: Sequence[Gallery]) -> str:
 
 
 def _figure(gallery: Gallery, picture: Picture, what: str) -> str:
-    alt = escape(f"{gallery.title}, {what}, ", quote=True) + _when(picture)
+    alt = escape(f"{gallery.title}, {what}, ") + _when(picture)
     return (
         f"<figure><figcaption>{_dot(gallery)}{escape(gallery.title)} "
         f"<small>{_when(picture)}</small></figcaption>"
@@ -128,7 +128,7 @@ def _dot(gallery: Gallery) -> str:
 
 def _when(picture: Picture) -> str:
     if picture.epoch != picture.stage_epoch:
-        return escape(f"epoch {picture.stage_epoch} of stage {picture.stage}", quote=True)
+        return escape(f"epoch {picture.stage_epoch} of stage {picture.stage}")
     return f"epoch {picture.epoch}"
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from html import escape
 from importlib.resources import files
 from typing import Any
 
@@ -25,6 +24,7 @@ from genbench.report.illustrations import (
     samples,
     strips,
 )
+from genbench.wording import markup as escape
 
 
 def render(report: Report, *, now: datetime | None = None) -> str:
@@ -157,7 +157,7 @@ def _table(table: Table, cells: Grid, index: int, colours: Mapping[str, int]) ->
             continue
         kind = ' class="num"' if heading.numeric else ""
         text = escape(heading.text) + marks.get(heading.metric or "", "")
-        about = escape(heading.about, quote=True)
+        about = escape(heading.about)
         heads.append(f'<th scope="col"{kind} title="{about}">{text}</th>')
     rows = "".join(_table_row(cells, row, colours) for row in cells.rows)
     caption = f"Models on {table.title}. Mean ± sd over seeds; ● marks the best."

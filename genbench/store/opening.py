@@ -91,7 +91,12 @@ def _inspect_tables(
     address: Address, mode: Mode, connection: sqlite3.Connection
 ) -> tuple[int, str | None] | None:
     if _pragma(connection, "application_id") == version.APPLICATION_ID:
-        (found,) = connection.execute("SELECT version_num FROM schema_version").fetchone()
+        (found,) = connection.execute("SELECT max(version_num) FROM schema_version").fetchone()
+        if not str(found).isdecimal():
+            raise StoreError(
+                f"the store {address} is damaged: its schema_version is {found!r}, where a number "
+                "is expected; put a backup in its place"
+            )
         wrote = connection.execute("SELECT value FROM store_info WHERE key = 'genbench'").fetchone()
         return int(found), wrote[0] if wrote else None
     if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote
@@ -19,7 +21,7 @@ from genbench.store.address import Address
 from genbench.store.failures import BUSY_TIMEOUT_S, told_plainly
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, CursorResult, Engine
 
 Rows = list[tuple[Any, ...]]
 
@@ -34,12 +36,23 @@ _HARMLESS_PRAGMAS = {
     "integrity_check",
     "quick_check",
 }
+_VIRTUAL_TABLES = ("json_each", "json_tree")
 _HARMLESS_ACTIONS = {
     sqlite3.SQLITE_SELECT,
     sqlite3.SQLITE_READ,
     sqlite3.SQLITE_FUNCTION,
     sqlite3.SQLITE_RECURSIVE,
 }
+
+
+_LONGEST = 1 << 26
+"""Bytes of one value or row of a person's statement, at most."""
+
+_STEPS = 10_000
+"""Steps of SQLite's machine between two looks at signals [about 1 ms]."""
+
+Streamed = tuple[list[str], Iterator[tuple[Any, ...]]]
+"""The columns of a statement, and its rows as they are found."""
 
 
 class RowSource(Protocol):
@@ -52,7 +65,7 @@ class RowSource(Protocol):
 class Reader(RowSource, Protocol):
     """Reads committed rows."""
 
-    def query(self, sql: str) -> tuple[list[str], Rows]:
+    def stream(self, sql: str) -> AbstractContextManager[Streamed]:
         """Columns and rows of a person's statement; UsageError for one that fails or writes."""
 
     def close(self) -> None:
@@ -74,27 +87,52 @@ class SqliteReader:
         with self._lock, told_plainly(self._address):
             return self._connection.execute(sql, parameters or {}).fetchall()
 
-    def query(self, sql: str) -> tuple[list[str], Rows]:
+    @contextmanager
+    def stream(self, sql: str) -> Iterator[Streamed]:
         """Columns and rows of a statement that reads; nothing else is let through."""
+        with closing(self._guarded()) as connection:
+            with self._asked():
+                cursor = connection.execute(sql)
+            columns = [column[0] for column in cursor.description or ()]
+            yield columns, self._found(cursor)
+
+    def _guarded(self) -> sqlite3.Connection:
+        """A connection for a person's statement: it only reads, and Ctrl-C ends it."""
         assert self._address.path is not None
         with told_plainly(self._address):
             connection = connect_read_only(self._address.path)
+        for table in _VIRTUAL_TABLES:
+            # SQLite declares such a table at its first use by a write to its schema in memory,
+            # which must come before writes are refused.
+            connection.execute(f"SELECT 1 FROM {table}('[]')")
         connection.set_authorizer(_only_reading)
-        try:
-            with told_plainly(self._address):
-                try:
-                    cursor = connection.execute(sql)
-                    return [column[0] for column in cursor.description or ()], cursor.fetchall()
-                except (sqlite3.OperationalError, sqlite3.ProgrammingError, sqlite3.Warning) as e:
-                    raise _bad_statement(e) from e
-                except sqlite3.DatabaseError as e:
-                    if getattr(e, "sqlite_errorname", "") == "SQLITE_AUTH":
-                        raise UsageError(
-                            "genbench query only reads; give one SELECT statement"
-                        ) from e
-                    raise
-        finally:
-            connection.close()
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST)
+        connection.set_progress_handler(_look_at_signals, _STEPS)
+        connection.text_factory = partial(str, encoding="utf-8", errors="backslashreplace")
+        return connection
+
+    def _found(self, cursor: sqlite3.Cursor) -> Iterator[tuple[Any, ...]]:
+        with self._asked():
+            yield from cursor
+
+    @contextmanager
+    def _asked(self) -> Iterator[None]:
+        """Turn what SQLite says of a person's statement into a UsageError."""
+        with told_plainly(self._address):
+            try:
+                yield
+            except sqlite3.DatabaseError as error:
+                name = getattr(error, "sqlite_errorname", "")
+                if name == "SQLITE_INTERRUPT":
+                    raise KeyboardInterrupt from None  # raised in the progress handler
+                if name == "SQLITE_AUTH":
+                    told = "genbench query only reads; give one SELECT statement"
+                    raise UsageError(told) from error
+                if isinstance(error, _MISTAKES):
+                    raise _bad_statement(error) from error
+                raise
+            except sqlite3.Warning as error:
+                raise _bad_statement(error) from error
 
     def close(self) -> None:
         """Close the connection."""
@@ -114,25 +152,45 @@ class EngineReader:
         with told_plainly(self._address), self._engine.connect() as connection:
             return [tuple(row) for row in connection.execute(text(sql), dict(parameters or {}))]
 
-    def query(self, sql: str) -> tuple[list[str], Rows]:
+    @contextmanager
+    def stream(self, sql: str) -> Iterator[Streamed]:
         """Columns and rows of a statement; PostgreSQL refuses one that writes."""
+        with told_plainly(self._address):
+            connection = self._engine.connect()
+        try:
+            with self._asked():
+                result = self._result(connection, sql)
+            if result.returns_rows:
+                yield list(result.keys()), self._found(result)
+            else:
+                yield [], iter(())
+        finally:
+            connection.rollback()
+            connection.close()
+
+    def _result(self, connection: Connection, sql: str) -> CursorResult[Any]:
+        connection.detach()  # closed at the end, with all that the statement set
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql("SET TRANSACTION READ ONLY")
+            # Should the statement end that transaction: the next one can't write either.
+            connection.exec_driver_sql("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
+        options = {"no_parameters": True, "stream_results": True}
+        return connection.execution_options(**options).exec_driver_sql(sql)
+
+    def _found(self, result: CursorResult[Any]) -> Iterator[tuple[Any, ...]]:
+        with self._asked():
+            for row in result:
+                yield tuple(row)
+
+    @contextmanager
+    def _asked(self) -> Iterator[None]:
         from sqlalchemy.exc import DBAPIError
 
-        with told_plainly(self._address), self._engine.connect() as connection:
-            connection.detach()  # closed at the end, with all that the statement set
-            if connection.dialect.name == "postgresql":
-                connection.exec_driver_sql("SET TRANSACTION READ ONLY")
-                # Should the statement end that transaction: the next one can't write either.
-                connection.exec_driver_sql("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
+        with told_plainly(self._address):
             try:
-                result = connection.execution_options(no_parameters=True).exec_driver_sql(sql)
-                if not result.returns_rows:
-                    return [], []
-                return list(result.keys()), [tuple(row) for row in result]
+                yield
             except DBAPIError as error:
                 raise _bad_statement(error.orig or error) from error
-            finally:
-                connection.rollback()
 
     def close(self) -> None:
         """Nothing to do: the engine belongs to the store."""
@@ -167,7 +225,17 @@ def _connect(uri: str) -> sqlite3.Connection:
     )
 
 
+def _look_at_signals() -> int:
+    """Go on. Python runs the handlers of signals between its own instructions: here it has some."""
+    return 0
+
+
+_MISTAKES = (sqlite3.OperationalError, sqlite3.ProgrammingError, sqlite3.DataError)
+
+
 def _only_reading(action: int, first: str | None, second: str | None, *_: str | None) -> int:
+    if action == sqlite3.SQLITE_FUNCTION and (second or "").lower() == "load_extension":
+        return sqlite3.SQLITE_DENY
     if action in _HARMLESS_ACTIONS or (
         action == sqlite3.SQLITE_PRAGMA and (first or "").lower() in _HARMLESS_PRAGMAS
     ):

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from genbench.errors import AmbiguousRunError, NoSuchRunError, suggest
-from genbench.store.process import Owner, is_lost
+from genbench.store.process import Owner, is_lost, this_process
 from genbench.store.reader import Rows, RowSource
 from genbench.store.records import Run, Status
 
@@ -137,6 +137,17 @@ def children(reader: RowSource, run_id: str) -> list[str]:
     """The ids of the runs that have this one for a parent, the oldest first."""
     sql = "SELECT r.id FROM run_parents p JOIN runs r ON r.run = p.run WHERE p.parent = :parent"
     return [str(row[0]) for row in reader.rows(f"{sql} ORDER BY r.run", {"parent": run_id})]
+
+
+def running_here(reader: RowSource) -> list[str]:
+    """The ids of the runs that say running and belong to this process."""
+    own = this_process()
+    rows = reader.rows(
+        "SELECT id, process_start FROM runs WHERE status = 'running' AND pid = :pid "
+        "AND host = :host ORDER BY run",
+        {"pid": own.pid, "host": own.host},
+    )
+    return [str(run_id) for run_id, started in rows if started == own.started]
 
 
 def number_of(reader: RowSource, run_id: str) -> int:

@@ -19,7 +19,7 @@ from genbench.store import details, runs
 from genbench.store.address import Address
 from genbench.store.failures import told_plainly
 from genbench.store.opening import Mode, open_other, open_sqlite
-from genbench.store.reader import EngineReader, Reader, Rows, SqliteReader
+from genbench.store.reader import EngineReader, Reader, Rows, SqliteReader, Streamed
 from genbench.store.records import (
     Artifact,
     Draw,
@@ -375,6 +375,10 @@ class Store:
         }
         return runs.select_runs(self._reader, conditions, limit)
 
+    def running_here(self) -> list[str]:
+        """The ids of the runs that this process works on."""
+        return runs.running_here(self._reader)
+
     def children(self, run_id: str) -> list[str]:
         """The ids of the runs that build upon a run, in the order in which they were made."""
         return runs.children(self._reader, run_id)
@@ -447,9 +451,16 @@ class Store:
 
         Raises UsageError for a statement that is wrong or would write.
         """
+        with self.stream(sql) as (columns, rows):
+            return columns, list(rows)
+
+    @contextmanager
+    def stream(self, sql: str) -> Iterator[Streamed]:
+        """The same with rows as they are found, however many there are."""
         if not sql.strip():
             raise UsageError("the query is empty; give one SELECT statement")
-        return self._reader.query(sql)
+        with self._reader.stream(sql) as streamed:
+            yield streamed
 
     def _number(self, run_id: str) -> int:
         return runs.number_of(self._reader, run_id)

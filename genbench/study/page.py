@@ -7,13 +7,16 @@ hand.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from genbench.numbers import number
 from genbench.study.columns import FACTS
 from genbench.study.figures import Figure
 from genbench.study.plan import Plan
 from genbench.study.table import FLOOR, NOTHING, Results, Sheet, Value
+from genbench.wording import markdown as escaped
 
 
 def markdown(
@@ -26,18 +29,22 @@ def markdown(
 ) -> str:
     """The page: title, what it is, the command that made it, tables, figures, remarks."""
     study = plan.study
-    parts = [f"# {study.title}"]
+    parts = [f"# {escaped(study.title)}"]
     if study.about:
         parts.append(study.about.strip())
     parts.append("\n".join(_made_by(results, plan, jobs)))
     for sheet in results.sheets:
-        parts += [f"## {title_of(sheet)}", _table(sheet, plan), _bullets(sheet.remarks)]
+        parts += [
+            f"## {escaped(title_of(sheet))}",
+            _table(sheet, plan),
+            _bullets([*map(escaped, sheet.remarks)]),
+        ]
     parts.append("## How to read it" if results.sheets else "No run is finished yet.")
     parts.append(_bullets(list(_legend(results.sheets))))
     parts += [text for figure in figures for text in _figure(figure)]
     said = dict.fromkeys((*results.remarks, *remarks))
     if said:
-        parts += ["## Remarks", _bullets(list(said))]
+        parts += ["## Remarks", _bullets([*map(escaped, said)])]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -131,25 +138,25 @@ def _table(sheet: Sheet, plan: Plan) -> str:
     headings, rows = rows_of(sheet, plan)
     texts = 1 + (len(plan.study.samplers) > 1)
     rules = [" --- "] * texts + [" ---: "] * (len(headings) - texts)
-    lines = ["| " + " | ".join(map(_escaped, headings)) + " |", "|" + "|".join(rules) + "|"]
+    lines = ["| " + " | ".join(map(escaped, headings)) + " |", "|" + "|".join(rules) + "|"]
     for row in rows:
-        cells = (f"**{_escaped(v.text)}**" if v.best else _escaped(v.text) for v in row)
+        cells = (f"**{escaped(v.text)}**" if v.best else escaped(v.text) for v in row)
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
 def _figure(figure: Figure) -> Iterator[str]:
     """Title, what it is, the command, and each picture under its caption."""
-    yield f"## {figure.title}"
+    yield f"## {escaped(figure.title)}"
     yield figure.about.strip()
     yield f"Drawn by `{figure.command}`." if figure.pictures else "Not drawn yet."
     for shown in figure.pictures:
-        yield f"**{shown.caption}**"
-        yield f"![{figure.title}: {shown.caption}]({shown.path.as_posix()})"
+        yield f"**{escaped(shown.caption)}**"
+        yield f"![{escaped(figure.title)}: {escaped(shown.caption)}]({_link(shown.path)})"
 
 
-def _escaped(text: str) -> str:
-    return " ".join(text.split()).replace("\\", "\\\\").replace("|", "\\|")
+def _link(path: Path) -> str:
+    return quote(path.as_posix())
 
 
 def _legend(sheets: Sequence[Sheet]) -> Iterator[str]:

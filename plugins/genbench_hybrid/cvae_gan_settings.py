@@ -93,6 +93,8 @@ PRESETS = (
         settings={
             "z_dim": 100,
             "input_range": "0,1",
+            "judge_channels": (32, 64),
+            "judge_features": 1024,
             "kl_weight": 3.0,
             "label_first": 0.0,
             "reconstruction_weight": 1.0,
@@ -103,9 +105,10 @@ PRESETS = (
             "c_lr": 1e-4,
             "beta1": 0.9,
         },
-        note="the document gives no sizes of its networks: those of the defaults; its code takes "
-        "the mean of the squared error but sums the KL over the batch, so that its posterior "
-        "collapses, and the preset follows the paper; the paper's weights of the losses are from "
-        "memory, unchecked",
+        note="the document gives no sizes of its networks: channels and features are those of its "
+        "code, strides take the place of its pooling and batch normalisation, and the encoder sees "
+        "the label, as in the paper; its code takes the mean of the squared error but sums the KL "
+        "over the batch, so that its posterior collapses, and the preset follows the paper; the "
+        "paper's weights of the losses are from memory, unchecked",
     ),
 )

@@ -77,7 +77,7 @@ def _initialised(layers: list[nn.Module]) -> list[nn.Module]:
 
 
 def guo_generator(z_dim: int, image_channels: int) -> list[nn.Module]:
-    """(B, z_dim) -> (B, C, 28, 28); the kernels, which guo2023 leaves out, are the usual 3."""
+    """(B, z_dim) -> (B, C, 28, 28) by 3x3 kernels, the last of stride 2; sizes from its code."""
     return [
         nn.Linear(z_dim, 56 * 56),
         Unflatten((1, 56, 56)),
@@ -89,18 +89,18 @@ def guo_generator(z_dim: int, image_channels: int) -> list[nn.Module]:
         nn.Conv2d(64, 32, 3, 1, 1),
         nn.BatchNorm2d(32),
         nn.ReLU(),
-        nn.Conv2d(32, image_channels, 2, 2, 0),
+        nn.Conv2d(32, image_channels, 3, 2, 1),
         nn.Tanh(),
     ]
 
 
 def guo_discriminator(image_channels: int) -> list[nn.Module]:
-    """(B, C, 28, 28) -> (B, 1); kernels, which it leaves out too, of 5."""
+    """(B, C, 28, 28) -> (B, 1) by 3x3 kernels, pooled."""
     return [
-        nn.Conv2d(image_channels, 32, 5, 1, 2),
+        nn.Conv2d(image_channels, 32, 3, 1, 1),
         nn.LeakyReLU(0.2),
         nn.MaxPool2d(2),
-        nn.Conv2d(32, 64, 5, 1, 2),
+        nn.Conv2d(32, 64, 3, 1, 1),
         nn.LeakyReLU(0.2),
         nn.MaxPool2d(2),
         nn.Flatten(),

@@ -5,15 +5,15 @@ pixels plus beta times the KL divergence, a mean over the batch; one sample of t
 ``iwae_samples`` k > 1 it is the importance-weighted bound of k samples (Burda et al. 2016,
 arXiv:1509.00519, eq. 8). Pixels are modelled by ``sigmoid(logits)`` on the scale [0, 1].
 
-Two options are Ying's (Image Generation with VAE, section 3.5), who leaves open what they do:
+Two options are Ying's (Image Generation with VAE, section 3.5):
 
-- Its "Ratio of Binary Cross Entropy and KL Divergence" r is taken as BCE : KL = r : 1, so
-  ``reconstruction_weight`` = r. Adam's steps hardly depend on the scale of a loss: r : 1 is nearly
-  1 : 1/r, a beta-VAE (Higgins et al. 2017) of beta = 1/r.
+- Its "Ratio of Binary Cross Entropy and KL Divergence" r weighs the KL in its code: it is ``beta``.
+  ``reconstruction_weight`` weighs the other term; Adam's steps hardly depend on the scale of a
+  loss, so that a weight r of the reconstruction is nearly a beta of 1/r.
 - Its white noise, introduced "to MNIST dataset", is ``input_noise``: what the encoder sees in
   training is noisy, what the decoder is held against is clean (the denoising criterion, Im et al.
-  2017, arXiv:1511.06406). A noisy target would have pixels beyond [0, 1], for which the
-  cross-entropy isn't one. The test split is seen without noise.
+  2017, arXiv:1511.06406). Its code holds the decoder against the noisy image, clipped to [0, 1].
+  The test split is seen without noise.
 """
 
 from __future__ import annotations

@@ -1,0 +1,115 @@
+"""Values in a store that genbench never wrote: what a failed reading is explained by.
+
+SQLite keeps any value in any column, and a store is a file that anybody may edit; so rows may hold
+text where a number is expected, moments that are none, JSON that is none. Reading commands trust
+their rows, for checking 10,000 runs at each ``compare`` would cost more than reading them. Where
+one fails, this looks through the whole store, on the way to its error.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import Any
+
+from genbench.errors import StoreError
+from genbench.spec import RunSpec
+from genbench.store.address import Address
+from genbench.store.failures import told_plainly
+from genbench.store.reader import connect_read_only
+from genbench.store.records import Status
+
+_JSON = {"body", "spec", "sampler_settings", "diagnostics", "skipped"}
+_MOMENT = "({0} NOT GLOB '????-??-??T??:??*' OR julianday({0}) IS NULL)"
+_OBJECT = "(NOT json_valid({0}) OR json_type({0}) <> 'object')"
+_NO_STATUS = "{0} NOT IN (%s)" % ", ".join(f"'{status.value}'" for status in Status)  # noqa: UP031
+
+
+def damage(url: str) -> StoreError | None:
+    """The first wrong value of an SQLite store in words; None where all are right."""
+    try:
+        address = Address.parse(url)
+        if address.path is None:
+            return None
+        with told_plainly(address), closing(connect_read_only(address.path)) as connection:
+            connection.text_factory = _text
+            found = next(_wrong(connection), None)
+    except StoreError as error:
+        return error
+    if found is None:
+        return None
+    table, column, value, expected = found
+    return StoreError(
+        f"the store {address} is damaged: '{column}' of table '{table}' is {_shown(value)}, where "
+        f"{expected} is expected; put a backup in its place, or set it right with sqlite3"
+    )
+
+
+def _wrong(connection: sqlite3.Connection) -> Iterator[tuple[str, str, Any, str]]:
+    """Table, column, value and what it should be, of one value in each column that has a wrong."""
+    from genbench.store.schema import metadata
+
+    for table in metadata.sorted_tables:
+        for column in table.columns:
+            kinds, expected = _KINDS[column.type.python_type]
+            tests = [(f"typeof({{0}}) NOT IN ({kinds})", expected)]
+            if column.name.endswith("_at"):
+                tests.append((_MOMENT, "a moment in UTC, ISO 8601,"))
+            elif column.name in _JSON:
+                tests.append((_OBJECT, "a JSON object"))
+            elif (table.name, column.name) == ("runs", "status"):
+                tests.append((_NO_STATUS, "the status of a run"))
+            for test, wanted in tests:
+                where = test.format(f'"{column.name}"')
+                if column.nullable:
+                    where = f'"{column.name}" IS NOT NULL AND {where}'
+                for (value,) in connection.execute(
+                    f'SELECT "{column.name}" FROM "{table.name}" WHERE {where} LIMIT 1'
+                ):
+                    yield table.name, column.name, value, wanted
+    yield from _wrong_json(connection)
+
+
+_KINDS = {
+    int: ("'integer'", "a whole number"),
+    float: ("'real', 'integer'", "a number"),
+    str: ("'text'", "a text"),
+}
+
+
+def _wrong_json(connection: sqlite3.Connection) -> Iterator[tuple[str, str, Any, str]]:
+    """JSON objects of another content than genbench writes."""
+    checks: list[tuple[str, str, Callable[[str], Any], str]] = [
+        ("runs", "spec", RunSpec.from_json, "the spec of a run"),
+        ("draws", "diagnostics", _all_numbers, "an object of numbers"),
+        ("draws", "skipped", _all_texts, "an object of texts"),
+    ]
+    for table, column, check, expected in checks:
+        for (text,) in connection.execute(f'SELECT "{column}" FROM "{table}"'):
+            try:
+                check(text)
+            except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+                yield table, column, text, expected
+
+
+def _all_numbers(text: str) -> None:
+    for value in json.loads(text).values():
+        if value is not None:
+            float(value + 0)
+
+
+def _all_texts(text: str) -> None:
+    "".join(json.loads(text).values())
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode(errors="backslashreplace")
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "empty"
+    text = value if isinstance(value, str) else repr(value)
+    return repr(text if len(text) <= 40 else f"{text[:40]}...")

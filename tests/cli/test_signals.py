@@ -1,0 +1,120 @@
+"""Ctrl-C at any moment, SIGTERM, SIGHUP: quiet, nothing lost, nothing untrue."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from genbench.cli.stopping import ONE_PRESS_S, StopSignals
+from genbench.store import Store
+from genbench.store.records import Status
+
+SMALL = ("--set", "data.size=8", "--set", "hidden=[8]", "--batch-size", "240", "--device", "cpu")
+LONG = ("run", "vae", "digits", *SMALL, "--epochs", "100000", "--metric", "fd_pixel", "--no-watch")
+
+
+def start(folder: Path, *words: str, python=("-m", "genbench")) -> subprocess.Popen[str]:
+    # Where the tests run in the background of a script, SIGINT is ignored, and that is inherited.
+    return subprocess.Popen(
+        [sys.executable, *python, *words],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+
+
+def wait_for(process: subprocess.Popen[str], line: str) -> None:
+    assert process.stderr is not None
+    for said in process.stderr:
+        if re.search(line, said):
+            return
+    raise AssertionError(f"ended without a line like {line}")
+
+
+BEGIN = """
+import signal
+from genbench.cli import main
+take = signal.signal
+signal.signal = lambda *given: (take(*given), print(flush=True))[0]
+main()
+"""
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.01, 0.03, 0.1, 0.3, 0.6, 1.0])
+@pytest.mark.parametrize("words", [("models",), LONG], ids=["models", "run"])
+def test_an_interrupt_in_the_first_second_is_quiet(tmp_path, words, delay) -> None:
+    # Counted from our first line: before that Python itself starts, which no program can help.
+    process = start(tmp_path, *words, python=("-c", BEGIN))
+    assert process.stdout is not None
+    process.stdout.readline()
+    time.sleep(delay)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    # Python's own end takes the handlers away: the shell says 130 of that too.
+    assert process.returncode in (130, -signal.SIGINT, 0)
+    assert "Traceback" not in err
+    assert "KeyboardInterrupt" not in err
+
+
+def test_a_hangup_leaves_a_checkpoint_and_is_no_second_signal(tmp_path) -> None:
+    process = start(tmp_path, *LONG, "--json")
+    wait_for(process, r"^epoch +1/")
+    process.send_signal(signal.SIGHUP)
+    time.sleep(0.02)
+    process.send_signal(signal.SIGHUP)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert json.loads(out)["status"] == "interrupted"
+    with Store.open(tmp_path / "runs.db", mode="read") as store:
+        assert list(store.folder("@1").parent.glob("*/checkpoints/step-*"))
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_a_signal_storm_never_asserts_and_tells_the_truth(tmp_path, number) -> None:
+    process = start(tmp_path, *LONG, "--json")
+    if number % 2:
+        wait_for(process, r"^run ")
+    else:
+        while not (tmp_path / "runs.db").exists() and process.poll() is None:
+            time.sleep(0.005)
+        time.sleep(0.03 * number)
+    process.send_signal(signal.SIGTERM)
+    for _ in range(12):
+        time.sleep(ONE_PRESS_S / 4)
+        process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode in (130, -signal.SIGINT)
+    assert "Traceback" not in err
+    assert "Assertion" not in err
+    with Store.open(tmp_path / "runs.db", mode="read") as store:
+        runs = store.runs()
+        if "nothing was stored" in err:
+            assert runs == []
+        for run in runs:
+            assert run.status is Status.INTERRUPTED
+            assert f"genbench resume {run.id}" in err
+            assert json.loads(out)["run"] == run.id or not out
+
+
+def test_the_second_press_stops_at_once_and_later_ones_leave_the_saving_alone() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with StopSignals(quiet=True) as stop:
+        signal.raise_signal(signal.SIGTERM)
+        assert stop()
+        signal.raise_signal(signal.SIGTERM)  # the same press
+        time.sleep(ONE_PRESS_S)
+        signal.raise_signal(signal.SIGHUP)  # never a second one
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+        time.sleep(ONE_PRESS_S)
+        signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGTERM) is before

@@ -1,0 +1,114 @@
+"""Closed, broken and full streams, ASCII terminals: a sentence or silence, never a traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from genbench.store import Store
+from genbench.store.records import Status
+
+GENBENCH = f"'{sys.executable}' -m genbench"
+SMALL = "--set data.size=8 --set hidden=[8] --batch-size 240 --device cpu"
+RUN = f"{GENBENCH} run vae digits {SMALL} --epochs 30 --metric fd_pixel --samples 64 --no-watch"
+
+
+def shell(line: str, folder: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {line}"],
+        cwd=folder,
+        env={**os.environ, **environ},
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a store that has one finished run."""
+    folder = tmp_path_factory.mktemp("streams")
+    assert shell(f"{RUN} -q", folder).returncode == 0
+    return folder
+
+
+@pytest.mark.parametrize("command", ["runs", "show @1", "query 'select * from points'"])
+def test_a_reader_that_goes_away_ends_the_program_well(folder, command) -> None:
+    done = shell(f"{GENBENCH} {command} | head -1", folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(done.stdout.splitlines()) == 1
+
+
+def test_a_run_whose_stderr_nobody_reads_goes_on_and_finishes(tmp_path) -> None:
+    done = shell(f"{RUN} -v 2>&1 | head -1", tmp_path)
+    assert done.returncode == 0
+    with Store.open(tmp_path / "runs.db", mode="read") as store:
+        assert store.run("@1").status is Status.FINISHED
+        assert store.run("@1").epochs_done == 30
+
+
+@pytest.mark.parametrize("command", ["runs", "runs --json", "--help", "query 'select 1'"])
+@pytest.mark.parametrize(("where", "code"), [(">&-", 2), ("> /dev/full", 5)])
+def test_a_stdout_that_cannot_be_written_is_one_sentence(folder, command, where, code) -> None:
+    done = shell(f"{GENBENCH} {command} {where}", folder)
+    assert done.returncode == code
+    [line] = done.stderr.splitlines()
+    assert line.startswith("genbench: error: the output can't be written to stdout")
+
+
+def test_what_is_closed_is_never_given_to_a_file_of_the_program(tmp_path) -> None:
+    """Else the words for a person would be written into the store."""
+    assert shell(f"{RUN} -v <&- >&- 2>&-", tmp_path).returncode == 0
+    with Store.open(tmp_path / "runs.db", mode="read") as store:
+        assert store.run("@1").status is Status.FINISHED
+        assert store.query("PRAGMA integrity_check")[1] == [("ok",)]
+
+
+@pytest.mark.parametrize("streams", ["<&-", "2>&-", "<&- 2>&-", "2> /dev/full"])
+def test_a_closed_stdin_or_stderr_changes_nothing(folder, streams) -> None:
+    done = shell(f"{GENBENCH} runs --json {streams}", folder)
+    assert done.returncode == 0
+    assert len(json.loads(done.stdout)["runs"]) == 1
+    assert shell(f"{GENBENCH} show nothing {streams}", folder).returncode == 3
+
+
+def test_an_ascii_terminal_gets_escapes_for_what_it_lacks(folder) -> None:
+    done = shell(f"{GENBENCH} runs", folder, PYTHONIOENCODING="ascii")
+    assert done.returncode == 0
+    assert done.stdout.isascii()
+    assert "\\u2500" in done.stdout
+
+
+@pytest.mark.parametrize("given", [{}, {"GOMP_SPINCOUNT": "7"}, {"OMP_WAIT_POLICY": "active"}])
+def test_waiting_threads_sleep_soon_unless_the_user_says_how(folder, given) -> None:
+    """Set before libgomp is loaded with torch, which reads it then; seen by children too."""
+    script = (
+        "import os, sys; sys.argv[1:] = ['models', '-q']\n"
+        "import genbench; assert 'torch' not in sys.modules\n"
+        "before = os.environ.get('GOMP_SPINCOUNT')\n"
+        "from genbench.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "assert 'torch' not in sys.modules\n"
+        "print('spins', before, os.environ.get('GOMP_SPINCOUNT'), flush=True)\n"
+        "os.environ['OMP_DISPLAY_ENV'] = 'verbose'\n"
+        "import torch\n"
+    )
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("GOMP_", "OMP_"))}
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=folder,
+        env={**kept, **given},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    asked = given.get("GOMP_SPINCOUNT")
+    expected = asked or (None if given else "1000")
+    assert f"spins {asked} {expected}" in done.stdout
+    if expected and "GOMP_SPINCOUNT" in done.stderr:  # said by libgomp itself, where torch has it
+        assert f"GOMP_SPINCOUNT = '{expected}'" in done.stderr
