@@ -70,6 +70,14 @@ class Capabilities:
         """Whether a model has a capability, or one of several (see `alternatives`)."""
         return any(isinstance(model, self.protocol(name)) for name in alternatives(requirement))
 
+    def knows_and_fits(self, model: Any, requirement: str) -> bool:
+        """Whether a model has a capability; False where nobody registered it, or it is broken."""
+        try:
+            self.check_known(requirement, "genbench")
+            return self.fits(model, requirement)
+        except PluginError:
+            return False
+
     def of(self, model: Any) -> tuple[str, ...]:
         """The names of all capabilities that a model has."""
         return tuple(name for name in self if self.fits(model, name))

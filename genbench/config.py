@@ -42,7 +42,49 @@ def _device(name: str) -> str:
 
 
 def _names(value: Any) -> Any:
-    return [name.strip() for name in value.split(",")] if isinstance(value, str) else value
+    return split_names(value) if isinstance(value, str) else value
+
+
+def split_names(text: str) -> list[str]:
+    """Names that commas part, but for those within brackets and quotes.
+
+    >>> split_names("plain, ddls[eps=0.1,steps=5]")
+    ['plain', 'ddls[eps=0.1,steps=5]']
+    """
+    parts, depth, quote = [""], 0, ""
+    for sign in text:
+        if quote:
+            quote = "" if sign == quote else quote
+        elif sign in "'\"":
+            quote = sign
+        depth += {"[": 1, "]": -1}.get(sign, 0) if not quote else 0
+        if sign == "," and depth == 0 and not quote:
+            parts.append("")
+        else:
+            parts[-1] += sign
+    return [part.strip() for part in parts]
+
+
+def named_settings(text: str) -> tuple[str, dict[str, str]]:
+    """A part's name and the settings in brackets after it, as typed.
+
+    >>> named_settings("ddls[eps=0.1,steps=5]")
+    ('ddls', {'eps': '0.1', 'steps': '5'})
+
+    Raises SettingError where the brackets hold something else.
+    """
+    name, bracket, rest = text.strip().partition("[")
+    if not bracket:
+        return name, {}
+    if not rest.endswith("]"):
+        raise SettingError(f"{text}: expected NAME[setting=value,...], such as ddls[eps=0.01]")
+    given = {}
+    for one in split_names(rest[:-1]) if rest[:-1].strip() else ():
+        key, equals, value = one.partition("=")
+        if not equals or not key.strip():
+            raise SettingError(f"{text}: expected setting=value within the brackets, not '{one}'")
+        given[key.strip()] = value.strip()
+    return name.strip(), given
 
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_names)]

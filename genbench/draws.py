@@ -31,16 +31,19 @@ def mean_of_draws(draws: Sequence[Evaluated]) -> Evaluated:
             key = (score.metric, canonical_json(dict(score.protocol)))
             together.setdefault(key, []).append(score)
     scores = [_mean(group) for group in together.values()]
-    taken = {score.metric for score in scores}
+    taken = dict.fromkeys(name for draw in draws for name in draw.taken)
     skipped = {
         name: why for draw in draws for name, why in draw.skipped.items() if name not in taken
     }
+    traces = {name: text for draw in draws for name, text in draw.traces.items() if name in skipped}
     return replace(
         draws[0],
         scores=tuple(scores),
         seconds=_means([draw.seconds for draw in draws]),
         diagnostics=_means([draw.diagnostics for draw in draws]),
         skipped=skipped,
+        traces=traces,
+        taken=tuple(taken),
     )
 
 

@@ -72,10 +72,11 @@ class Evaluated:
     """Scores of the samples of one sampler at one epoch; ``seconds`` by metric and for sampling.
 
     The sampler is ``""`` for scores of the model itself, such as its reconstruction error.
-    ``skipped`` names the metrics that could not be taken, each with the reason. ``pictures`` are
+    ``skipped`` names the metrics that could not be taken, each with the reason, and ``traces`` has
+    the tracebacks of those that raised; ``taken`` names the others. ``pictures`` are
     what metrics show beside their scores, ``exactness`` what the sampler says of itself. After
     several draws, seconds and diagnostics are means. ``seed`` is the one that all draws derive
-    theirs from, as `genbench.evaluate.evaluate` takes it. ``step`` is given for weights of an
+    theirs from, as `genbench.evaluation.evaluate` takes it. ``step`` is given for weights of an
     epoch that had not ended: those after ``epoch`` whole epochs and some steps of the next one.
     """
 
@@ -87,6 +88,8 @@ class Evaluated:
     seconds: Mapping[str, float]
     diagnostics: Mapping[str, float] = field(default_factory=dict)
     skipped: Mapping[str, str] = field(default_factory=dict)
+    traces: Mapping[str, str] = field(default_factory=dict)
+    taken: Sequence[str] = ()
     pictures: Mapping[str, Picture] = field(default_factory=dict)
     exactness: str = ""
     seed: int | None = None

@@ -38,7 +38,9 @@ class Register(Protocol):
     `genbench_register_capabilities` (a sampler or a metric may ask for one of two: ``a|b``);
     ``optional`` those that a model has under some of its settings only; ``watch``, of a metric,
     that it is taken between epochs too, on few samples (it must be cheap, see
-    `genbench.MetricContext.quick`). A name that is taken raises PluginError with both owners.
+    `genbench.MetricContext.quick`); ``default_sampler``, of a model, the sampler that draws for
+    scores, pictures and the watch where the user names none (default: plain). A name that is taken
+    raises PluginError with both owners.
     """
 
     def __call__(
@@ -54,6 +56,7 @@ class Register(Protocol):
         capabilities: tuple[str, ...] = (),
         optional: tuple[str, ...] = (),
         watch: bool = False,
+        default_sampler: str | None = None,
     ) -> None:
         """Register one name."""
 

@@ -54,6 +54,7 @@ class Registration:
     capabilities: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
     watch: bool = False
+    default_sampler: str | None = None
 
 
 class Registry:

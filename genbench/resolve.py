@@ -21,6 +21,8 @@ from genbench.config import (
     from_environment,
     from_preset,
     from_sets,
+    literal,
+    named_settings,
 )
 from genbench.configfile import from_file, from_folder
 from genbench.contracts import DataAccess, DataSpec
@@ -100,11 +102,11 @@ def resolve(
         model_settings.check(data_spec)
         training = model_settings.training_on(data_spec)
 
-    samplers = _chosen("sampler", run.samplers, _default_samplers(model, registry), scope)
-    metrics = _chosen("metric", run.metrics, _default_metrics(model, data_spec, registry), scope)
-    for part in (*samplers, *metrics):
-        check_capabilities(model, part)
-    _no_idle_settings(layers[-2], (*samplers, *metrics))
+    samplers = run.samplers if run.samplers is not None else _default_samplers(model, registry)
+    metrics = run.metrics
+    if metrics is None:
+        metrics = _default_metrics(model, data_spec, registry)
+    _no_idle_settings(layers[-2], samplers, metrics)
 
     spec = RunSpec(
         model=model.name,
@@ -113,8 +115,8 @@ def resolve(
         dataset_settings=data_settings.model_dump(mode="json"),
         epochs=run.epochs or training.epochs_for(run.epoch_images or data_spec.train),
         batch_size=run.batch_size or training.batch_size,
-        samplers=tuple(_part("sampler", part.name, layers, scope) for part in samplers),
-        metrics=tuple(_part("metric", part.name, layers, scope) for part in metrics),
+        samplers=chosen_parts("sampler", samplers, layers, scope),
+        metrics=chosen_parts("metric", metrics, layers, scope),
         preset=preset.name if preset else None,
         **run.model_dump(exclude={"epochs", "batch_size", "samplers", "metrics", "preset"}),
     )
@@ -139,11 +141,7 @@ def resolve_parts(
 ) -> tuple[Part, ...]:
     """Samplers or metrics by name for a run that exists, with ``sampler.NAME.key=v`` settings."""
     scope = Scope(registry=registry, model=spec.model, dataset=spec.dataset)
-    layer = from_sets(sets, scope)
-    parts = _chosen(kind, tuple(names), (), scope)
-    for part in parts:
-        check_capabilities(registry.get("model", spec.model), part)
-    return tuple(_part(kind, part.name, (layer,), scope) for part in parts)
+    return chosen_parts(kind, names, (from_sets(sets, scope),), scope)
 
 
 def check_capabilities(model: Registration, part: Registration) -> None:
@@ -227,24 +225,41 @@ def _part_settings(kind: Kind, name: str, layers: Sequence[Layer], scope: Scope)
     )
 
 
-def _part(kind: Kind, name: str, layers: Sequence[Layer], scope: Scope) -> Part:
-    settings = _part_settings(kind, name, layers, scope)
-    return Part(name=name, settings=settings.model_dump(mode="json"))
-
-
 # --- samplers and metrics ---------------------------------------------------------------------
 
 
-def _chosen(
-    kind: Kind, given: tuple[str, ...] | None, default: tuple[str, ...], scope: Scope
-) -> tuple[Registration, ...]:
-    names = default if given is None else given
-    return tuple(scope.registry.get(kind, name) for name in dict.fromkeys(names))
+def chosen_parts(
+    kind: Kind, names: Sequence[str], layers: Sequence[Layer], scope: Scope
+) -> tuple[Part, ...]:
+    """Samplers or metrics by name, perhaps with settings of their own in brackets after it.
+
+    A name may stand several times with other settings. Raises UnknownNameError, SettingError, and
+    IncompatibleError where the model lacks what one needs.
+    """
+    found: list[Part] = []
+    for text in names:
+        name, given = named_settings(text)
+        check_capabilities(scope.registry.get("model", scope.model), scope.registry.get(kind, name))
+        known = scope.settings(kind, name).model_fields
+        own = {key: literal(value, known.get(key)) for key, value in given.items()}
+        layer = Layer(source=f"--{kind} {text}", settings={(kind, name): own})
+        settings = _part_settings(kind, name, (*layers, layer), scope)
+        part = Part(name=name, settings=settings.model_dump(mode="json"))
+        if part not in found:
+            found.append(part)
+    return tuple(found)
 
 
 def _default_samplers(model: Registration, registry: Registry) -> tuple[str, ...]:
-    can_generate = not model.capabilities or "generates" in model.capabilities
-    return _registered("sampler", ["plain"] if can_generate else [], registry)
+    if model.default_sampler:
+        registry.get("sampler", model.default_sampler)
+        return (model.default_sampler,)
+    return _registered("sampler", ["plain"] if _can_be_drawn_from(model) else [], registry)
+
+
+def _can_be_drawn_from(model: Registration) -> bool:
+    known = not model.capabilities or "generates" in model.capabilities
+    return known or model.default_sampler is not None
 
 
 def _default_metrics(model: Registration, data: DataSpec, registry: Registry) -> tuple[str, ...]:
@@ -253,7 +268,7 @@ def _default_metrics(model: Registration, data: DataSpec, registry: Registry) ->
     Samples are measured as they are rendered. Labelled points are taken for modes, one a class.
     """
     names: list[str] = []
-    if not model.capabilities or "generates" in model.capabilities:
+    if _can_be_drawn_from(model):
         labelled = ["fd_clf"] if data.shown.is_image else ["modes", "high_quality", "mode_kl"]
         names = [*(labelled if data.classes else ()), "fd_pixel"]
     if "reconstructs" in model.capabilities:
@@ -266,9 +281,10 @@ def _registered(kind: Kind, names: Sequence[str], registry: Registry) -> tuple[s
     return tuple(name for name in names if name in there)
 
 
-def _no_idle_settings(sets: Layer, parts: Sequence[Registration]) -> None:
+def _no_idle_settings(sets: Layer, samplers: Sequence[str], metrics: Sequence[str]) -> None:
     """A --set for a sampler or metric that this run doesn't use would silently do nothing."""
-    used = {(part.kind, part.name) for part in parts}
+    used = {("sampler", named_settings(text)[0]) for text in samplers}
+    used |= {("metric", named_settings(text)[0]) for text in metrics}
     for kind, name in sets.settings:
         if kind in ("sampler", "metric") and (kind, name) not in used:
             raise UsageError(

@@ -53,6 +53,30 @@ class Training:
         return max(self.epochs, min(wanted, self.max_epochs))
 
 
+class _OfDrawing:
+    """The type of `OF_DRAWING`."""
+
+    def __repr__(self) -> str:
+        return "OF_DRAWING"
+
+
+OF_DRAWING = _OfDrawing()
+"""Marks a field of a model's settings that decides how samples are drawn and no weight.
+
+``steps: Annotated[int, genbench.OF_DRAWING] = Field(50, ge=1)``: `genbench sample` and `evaluate`
+take another value of it for a run that is trained, and its scores are told apart by it.
+"""
+
+
+def drawing_settings(cls: type[Settings]) -> tuple[str, ...]:
+    """The names of the fields of a class that are marked as `OF_DRAWING`."""
+    return tuple(
+        name
+        for name, info in cls.model_fields.items()
+        if any(mark is OF_DRAWING for mark in info.metadata)
+    )
+
+
 class ModelSettings(Settings):
     """The base of a model's settings."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -114,6 +114,24 @@ class RunSpec:
             if values[name] == default:
                 del values[name]
         return content_hash(values)
+
+
+def labels(parts: Sequence[Part]) -> list[str]:
+    """What to call each part: its name, and where several share it, the settings that differ.
+
+    >>> labels([Part(name="mh"), Part(name="ddls", settings={"eps": 0.1}), Part(name="ddls")])
+    ['mh', 'ddls[eps=0.1]', 'ddls']
+    """
+    found = []
+    for part in parts:
+        others = [p.settings for p in parts if p.name == part.name and p is not part]
+        telling = [
+            f"{key}={value}"
+            for key, value in part.settings.items()
+            if any(other.get(key, ...) != value for other in others)
+        ]
+        found.append(part.name + (f"[{','.join(telling)}]" if telling else ""))
+    return found
 
 
 def canonical_json(value: Any) -> str:

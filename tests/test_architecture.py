@@ -46,7 +46,7 @@ LEVELS = {
     "engine": 3,
     "datacheck": 2,
     "draws": 3,
-    "evaluate": 4,
+    "evaluation": 4,
     "pictures": 3,
     "sheet": 4,
     "latent": 5,
@@ -54,6 +54,7 @@ LEVELS = {
     "config": 4,
     "configfile": 5,
     "resolve": 6,
+    "choices": 7,
     "scaffold": 4,
     "diagnose": 4,
     "compare": 4,
@@ -69,10 +70,10 @@ LEVELS = {
 # Rooms that must not see one another though their levels would allow it.
 APART = {
     "engine": {"registry", "store", "rich", "typer", "sqlalchemy"},
-    "store": {"engine", "evaluate", "registry", "torch", "numpy"},
+    "store": {"engine", "evaluation", "registry", "torch", "numpy"},
     "registry": {"engine", "store", "settings", "torch", "numpy"},
     "resolve": {"engine", "store", "torch", "numpy"},
-    "evaluate": {"store", "registry"},
+    "evaluation": {"store", "registry"},
     "study": {"engine", "torch", "numpy"},
 }
 

@@ -10,7 +10,7 @@ import pytest
 import genbench
 from genbench.diagnose import problems
 from genbench.errors import IncompatibleError, PluginError
-from genbench.evaluate import check_fit
+from genbench.evaluation import check_fit
 from genbench.registry import Registry
 from genbench.spec import Part
 

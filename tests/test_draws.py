@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from genbench.contracts import Data, DataSpec, MetricContext, Picture, SampleContext, Score, Split
 from genbench.draws import draw_seeds
 from genbench.errors import SamplingError
-from genbench.evaluate import evaluate, evaluation_seed, sample_context
+from genbench.evaluation import evaluate, evaluation_seed, sample_context
 from genbench.pixels import to_uint8
 from genbench.registry import Registry
 from genbench.spec import Part

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from genbench.cli.output import print_json
 from genbench.cli.session import say
 from genbench.numbers import duration, measured, number
+from genbench.spec import Part, labels
 
 if TYPE_CHECKING:
     from genbench.store import Store
@@ -33,6 +34,11 @@ def print_result(store: Store, run_id: str) -> None:
             "train_s": run.train_s,
             "wall_s": run.wall_s,
             "scores": [score_as_json(score) for score in store.scores(run.id)],
+            "skipped": [
+                {"metric": metric, "sampler": draw.sampler, "epoch": draw.epoch, "reason": reason}
+                for draw in store.draws(run.id)
+                for metric, reason in draw.skipped.items()
+            ],
             "warnings": [vars(warning) for warning in store.warnings(run.id)],
         }
     )
@@ -51,6 +57,7 @@ def score_as_json(score: ScoreRecord) -> dict[str, Any]:
         "direction": score.direction,
         "unit": score.unit,
         "sampler": score.sampler,
+        "sampler_settings": dict(score.sampler_settings),
         "epoch": score.epoch,
         "protocol": score.protocol_hash,
         "seconds": score.seconds,
@@ -79,6 +86,9 @@ def say_closing(store: Store, run: Run, *, seconds: float) -> None:
     say_scores([score for score in store.scores(run.id) if score.epoch == last])
     for warning in store.warnings(run.id):
         say(f"  warning after epoch {warning.epoch}: {warning.message}")
+    last_skipped = [d for d in store.draws(run.id) if d.epoch == last and d.skipped]
+    for metric in dict.fromkeys(name for draw in last_skipped for name in draw.skipped):
+        say(f"  {metric} was skipped; to take it: genbench evaluate {run.id}")
     for artifact in store.artifacts(run.id):
         if Path(artifact.path).parent == Path():
             say(f"  {artifact.kind}: {_short(store.folder(run.id) / artifact.path)}")
@@ -88,16 +98,17 @@ def say_closing(store: Store, run: Run, *, seconds: float) -> None:
 def say_scores(scores: Sequence[ScoreRecord]) -> None:
     """A table of scores beside their floors, on stderr."""
     header = ("metric", "sampler", "value", "floor", "ratio", "n")
+    parts = [Part(name=score.sampler, settings=score.sampler_settings) for score in scores]
     rows = [
         (
             score.metric,
-            score.sampler or "-",
+            sampler or "-",
             f"{measured(score.value, score.std, score.draws)} {score.unit}".strip(),
             number(score.floor),
             number(ratio_to_floor(score), 3),
             f"{score.n:,}",
         )
-        for score in scores
+        for sampler, score in zip(labels(parts), scores, strict=True)
     ]
     if not rows:
         return

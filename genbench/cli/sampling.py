@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +15,6 @@ from genbench.wording import plain
 
 if TYPE_CHECKING:
     from genbench.events import Evaluated
-    from genbench.registry import Kind
     from genbench.spec import Part, RunSpec
     from genbench.store import Store
 
@@ -35,19 +35,33 @@ def evaluate(
     ] = None,
     sets: Sets = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of the samples.")] = None,
+    final: Annotated[
+        bool, typer.Option("--final", help="Let these scores stand for the run.")
+    ] = False,
     device: Device = None,
     store: StoreOption = None,
     data_dir: DataDir = None,
     offline: Offline = False,
     as_json: Json = False,
 ) -> None:
-    """Score a stored run again; scores are added, never overwritten."""
+    """Score a stored run: what it has skipped, else all of it again, or what is named.
+
+    Scores are added, never overwritten; those of the run itself stay its final ones, unless --final
+    is given.
+    """
+    from genbench.choices import choose
     from genbench.store import Store
 
     with Store.open(SESSION.store_url(store)) as opened:
         run_id, spec = _find(opened, reference)
-        samplers = _parts("sampler", sampler, sets, spec)
-        metrics = _parts("metric", metric, sets, spec)
+        choices = choose(
+            run_id,
+            spec,
+            SESSION.registry,
+            samplers=sampler or (),
+            metrics=metric or (),
+            sets=sets or (),
+        )
 
         def work(**hooks: Any) -> list[Evaluated]:
             from genbench.runner import evaluate_run
@@ -56,11 +70,13 @@ def evaluate(
                 run_id,
                 registry=SESSION.registry,
                 store=opened,
-                samplers=samplers,
-                metrics=metrics,
+                samplers=choices.samplers,
+                metrics=choices.metrics,
+                drawing=choices.drawing,
                 n=samples,
                 repeats=repeats,
                 seed=seed,
+                final=final,
                 **hooks,
             )
 
@@ -74,7 +90,10 @@ def evaluate(
 def sample(
     reference: Reference,
     count: Annotated[int, typer.Option("-n", "--samples", min=1, help="How many.")] = 64,
-    sampler: Annotated[str, typer.Option(help="See: genbench samplers.")] = "plain",
+    sampler: Annotated[
+        str | None,
+        typer.Option(help="See: genbench samplers (default: the model's own, or plain)."),
+    ] = None,
     sets: Sets = None,
     out: Annotated[
         str | None, typer.Option(help="grid.png, samples.npz or folder/ (default: a grid).")
@@ -102,7 +121,7 @@ def sample(
         raise UsageError("--as-scored has seed and classes of its own; leave --seed, --label out")
     with Store.open(SESSION.store_url(store), mode="read") as opened:
         run_id, spec = _find(opened, reference)
-        [part] = _parts("sampler", [sampler], sets, spec) or ()
+        part, drawing = _one_sampler(run_id, spec, sampler, sets)
         path = _destination(out, run_id)
 
         def work(**hooks: Any) -> Path:
@@ -115,6 +134,7 @@ def sample(
                 out=path,
                 n=count,
                 sampler=part,
+                drawing=drawing,
                 seed=None if as_scored else seed or 0,
                 label=label,
                 **hooks,
@@ -134,22 +154,24 @@ def _find(store: Store, reference: str) -> tuple[str, RunSpec]:
     return run.id, RunSpec.from_json(run.spec)
 
 
-def _parts(
-    kind: Kind, names: list[str] | None, sets: list[str] | None, spec: RunSpec
-) -> Sequence[Part] | None:
-    """The parts that were asked for, with their settings; None for those of the run itself.
+def _one_sampler(
+    run_id: str, spec: RunSpec, sampler: str | None, sets: list[str] | None
+) -> tuple[Part, Mapping[str, Any]]:
+    """The sampler of ``sample`` with its settings, and the model's settings of drawing."""
+    from genbench.choices import choose
 
-    With ``--set sampler.NAME.k=v`` and no ``--sampler``, the run's own are taken anew.
-    """
-    from genbench.resolve import resolve_parts
-
-    prefix = f"{kind}."
-    own = [text for text in sets or () if text.startswith(prefix)]
-    if not names and not own:
-        return None
-    stored = spec.samplers if kind == "sampler" else spec.metrics
-    chosen = names or [part.name for part in stored]
-    return resolve_parts(kind, chosen, own, SESSION.registry, spec)
+    name = sampler or SESSION.registry.get("model", spec.model).default_sampler or "plain"
+    own = () if sampler else tuple(part for part in spec.samplers if part.name == name)[:1]
+    choices = choose(
+        run_id,
+        replace(spec, samplers=own),
+        SESSION.registry,
+        samplers=() if own else [name],
+        metrics=None,
+        sets=sets or (),
+    )
+    [part] = choices.samplers or own
+    return part, choices.drawing
 
 
 def watched(
@@ -200,14 +222,18 @@ def _tell(
 ) -> None:
     from genbench.cli.closing import say_scores, score_as_json
     from genbench.cli.output import print_json
+    from genbench.errors import UsageError
 
     new = store.scores(run_id)[before:]
     reasons: dict[str, list[str]] = {}
     for record in evaluated:
         for name, why in record.skipped.items():
             reasons.setdefault(why, []).append(name)
-    for why, names in reasons.items():
-        say(f"no {', '.join(names)}: {why}")
+    for why, names in reasons.items() if new else ():
+        say(f"no {', '.join(dict.fromkeys(names))}: {why}")
+    if SESSION.verbosity > 0 or SESSION.debug:
+        for trace in dict.fromkeys(t for record in evaluated for t in record.traces.values()):
+            say(trace)
     for record in evaluated:
         if record.scores and record.exactness:
             say(f"{record.sampler}: {record.exactness}")
@@ -217,3 +243,8 @@ def _tell(
         print_json({"run": run_id, "status": status, "store": str(store.url), "scores": scores})
     else:
         say_scores(new)
+    if reasons and not new:
+        told = "; ".join(
+            f"no {', '.join(dict.fromkeys(names))}: {why}" for why, names in reasons.items()
+        )
+        raise UsageError(f"nothing could be scored. {told}")

@@ -19,6 +19,7 @@ from genbench.cli.stored import (
     open_store,
 )
 from genbench.numbers import duration, number
+from genbench.spec import Part, labels
 from genbench.wording import plain
 
 if TYPE_CHECKING:
@@ -189,15 +190,18 @@ def _print_tables(store: Store, identity: str, format: Format) -> None:
         if score.note:
             print(plain(f"  {score.metric}: {score.note}"))
     draws = store.draws(identity)
+    parts = [Part(name=draw.sampler, settings=draw.sampler_settings) for draw in draws]
+    named = list(zip(labels(parts), draws, strict=True))
     said = [
-        (draw.sampler, draw.epoch, name, number(value))
-        for draw in draws
+        (sampler, draw.epoch, name, number(value))
+        for sampler, draw in named
         for name, value in draw.diagnostics.items()
     ]
     table("Diagnostics", ("sampler", "epoch", "name", "mean"), said)
-    for draw in draws:
+    for sampler, draw in named:
         for metric, reason in draw.skipped.items():
-            print(plain(f"  {metric} at epoch {draw.epoch} was skipped: {reason}"))
+            of = f" of {sampler}" if sampler else ""
+            print(plain(f"  {metric}{of} at epoch {draw.epoch} was skipped: {reason}"))
     files = [(a.kind, a.epoch, a.bytes, a.path) for a in store.artifacts(identity)]
     table("Files", ("kind", "epoch", "bytes", "file"), files)
     environment = [(key, _text(value)) for key, value in store.environment(identity).items()]

@@ -33,10 +33,11 @@ def amend(
     changes = {**layer.run, **{name: value for name, value in run.items() if value is not None}}
     _only_plain_fields(changes)
     validated = validate(RunSettings, changes, owner="run")
-    settings: dict[tuple[Kind, str], Mapping[str, Any]] = dict(layer.settings)
+    used: set[tuple[Kind, str]] = set()
 
     def validated_part(kind: Kind, name: str, stored: Mapping[str, Any]) -> Settings:
-        values = {**stored, **settings.pop((kind, name), {})}
+        used.add((kind, name))
+        values = {**stored, **layer.settings.get((kind, name), {})}
         return validate(scope.settings(kind, name), values, owner=f"{kind} '{name}'")
 
     def merged(kind: Kind, name: str, stored: Mapping[str, Any]) -> dict[str, Any]:
@@ -58,7 +59,7 @@ def amend(
         metrics=parts("metric", spec.metrics),
         **{name: getattr(validated, name) for name in changes},
     )
-    for kind, name in settings:
+    for kind, name in set(layer.settings) - used:
         raise UsageError(f"--set {kind}.{name}: this run doesn't use {kind} '{name}'")
     check_batch(amended, data.describe(access))
     return with_parents(amended, data, access)

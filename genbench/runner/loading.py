@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 
@@ -34,11 +36,18 @@ class LoadedRun:
 
 
 def load(
-    run_id: str, *, registry: Registry, store: Store, access: DataAccess, device: str
+    run_id: str,
+    *,
+    registry: Registry,
+    store: Store,
+    access: DataAccess,
+    device: str,
+    drawing: Mapping[str, Any] | None = None,
 ) -> LoadedRun:
     """Rebuild a model from its spec and put its last weights in: averages where it has any.
 
-    ``access`` knows the finished runs that the data may be made of. Raises UsageError for a run
+    ``access`` knows the finished runs that the data may be made of; ``drawing`` are settings of the
+    model that decide how it draws, in place of the run's. Raises UsageError for a run
     without a checkpoint, CheckpointError for a damaged one.
     """
     run = store.run(run_id)
@@ -48,6 +57,7 @@ def load(
             f"to work with; genbench resume {run.id} or genbench rerun {run.id} makes them"
         )
     spec = RunSpec.from_json(run.spec)
+    spec = replace(spec, model_settings={**spec.model_settings, **(drawing or {})})
     chosen = resolve_device(device)
     data = load_data(spec, registry, access)
     model = build_model(spec, data.spec, registry)

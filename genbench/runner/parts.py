@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal, cast
 
 from torch import Tensor
 
-from genbench.contracts import Data, DataAccess, DataSpec, Metric, Model, SampleContext, Sampler
+from genbench.contracts import (
+    Data,
+    DataAccess,
+    DataSpec,
+    Metric,
+    MetricContext,
+    Model,
+    SampleContext,
+    Sampler,
+    Score,
+)
 from genbench.datacheck import checked
 from genbench.engine import seed_everything
-from genbench.errors import InterruptedRunError
+from genbench.errors import InterruptedRunError, PluginError
+from genbench.evaluation import CAUGHT, Owner, fault, who
 from genbench.registry import Kind, Registry
 from genbench.settings import Settings, validate
 from genbench.spec import Part, RunSpec
@@ -55,20 +66,91 @@ def build_model(spec: RunSpec, data: DataSpec, registry: Registry) -> Model:
     return model
 
 
-def build_samplers(parts: Iterable[Part], registry: Registry) -> list[tuple[Part, Sampler]]:
-    """Each sampler beside the part that it was built from."""
-    return [
-        (part, registry.target("sampler", part.name)(settings_of("sampler", part, registry)))
-        for part in parts
-    ]
+def build_samplers(
+    parts: Iterable[Part], registry: Registry, *, strict: bool = True
+) -> list[tuple[Part, Sampler]]:
+    """Each sampler beside the part that it was built from.
+
+    One that can't be built raises PluginError; where that is not ``strict``, it stands there as
+    `Unbuilt`, which says so once it is asked to draw.
+    """
+    return [(part, _built("sampler", part, registry, strict=strict)) for part in parts]
 
 
-def build_metrics(parts: Iterable[Part], registry: Registry) -> list[tuple[Part, Metric]]:
-    """Each metric beside the part that it was built from."""
-    return [
-        (part, registry.target("metric", part.name)(settings_of("metric", part, registry)))
-        for part in parts
-    ]
+def build_metrics(
+    parts: Iterable[Part], registry: Registry, *, strict: bool = True
+) -> list[tuple[Part, Metric]]:
+    """Each metric beside the part that it was built from; see `build_samplers`."""
+    return [(part, _built("metric", part, registry, strict=strict)) for part in parts]
+
+
+def default_sampler(spec: RunSpec, registry: Registry) -> Part:
+    """The sampler that draws where none is named: the model's own, else the plain one.
+
+    With the settings that the run has for it, if it is one of the run's samplers.
+    """
+    name = registry.get("model", spec.model).default_sampler or "plain"
+    own = [part for part in spec.samplers if part.name == name]
+    if own:
+        return own[0]
+    settings: Settings = settings_of("sampler", Part(name=name), registry)
+    return Part(name=name, settings=settings.model_dump(mode="json"))
+
+
+def owner_in(registry: Registry) -> Owner:
+    """Says whose a part is: "genbench-lpips 0.3"."""
+
+    def owner(kind: str, name: str) -> str:
+        found = [r.owner for r in registry.of(cast(Kind, kind)) if r.name == name]
+        return found[0] if found else ""
+
+    return owner
+
+
+class Unbuilt:
+    """A sampler or metric whose class can't be imported or built: it raises why when it is used."""
+
+    requires: tuple[str, ...] = ()
+
+    def __init__(self, error: PluginError, uses: Literal["samples", "model"] = "samples") -> None:
+        self._error, self.uses = error, uses
+
+    def begin(self, context: MetricContext) -> None:
+        """Raises PluginError."""
+        raise self._error
+
+    def update(self, images: Tensor) -> None:
+        """Raises PluginError."""
+        raise self._error
+
+    def result(self) -> Sequence[Score]:
+        """Raises PluginError."""
+        raise self._error
+
+    def draw(self, model: Any, n: int, context: SampleContext) -> Iterator[Tensor]:
+        """Raises PluginError."""
+        raise self._error
+
+    def diagnostics(self) -> Mapping[str, float]:
+        """Nothing was drawn."""
+        return {}
+
+
+def _built(kind: Kind, part: Part, registry: Registry, *, strict: bool) -> Any:
+    registry.get(kind, part.name)
+    target: Any = None
+    try:
+        settings = settings_of(kind, part, registry)
+        target = registry.target(kind, part.name)
+        try:
+            return target(settings)
+        except CAUGHT as error:
+            found = fault(error, who(kind, part.name, owner_in(registry)))
+            raise PluginError(found.reason) from error
+    except PluginError as error:
+        if strict:
+            raise
+        return Unbuilt(error, getattr(target, "uses", "samples"))
 
 
 class StoppableSampler:
@@ -79,7 +161,7 @@ class StoppableSampler:
 
     def __init__(self, sampler: Sampler, should_stop: ShouldStop) -> None:
         self.sampler, self.should_stop = sampler, should_stop
-        self.requires = sampler.requires
+        self.requires = getattr(sampler, "requires", ())
 
     def draw(self, model: Any, n: int, context: SampleContext) -> Iterator[Tensor]:
         """The minibatches of the sampler within."""

@@ -21,9 +21,10 @@ from genbench.engine import (
     train,
 )
 from genbench.errors import UsageError
-from genbench.evaluate import check_fit
+from genbench.evaluation import check_fit
 from genbench.events import EpochDone, Event, Listener
 from genbench.registry import Registry
+from genbench.runner.adding import skipped_parts
 from genbench.runner.ending import ending
 from genbench.runner.environment import environment
 from genbench.runner.lending import with_runs
@@ -33,8 +34,10 @@ from genbench.runner.parts import (
     build_metrics,
     build_model,
     build_samplers,
+    default_sampler,
     load_data,
     never,
+    owner_in,
     stop_if,
     stoppable,
 )
@@ -123,10 +126,7 @@ def resume(
     """
     found = store.run(run_id)
     if found.status is Status.FINISHED:
-        raise UsageError(
-            f"run {found.id} is finished: there is nothing to resume. "
-            f"To train it again: genbench rerun {found.id}"
-        )
+        raise UsageError(_nothing_to_resume(found, store))
     if not from_scratch:
         check_checkpoint(found, store)
     job = assemble(
@@ -136,6 +136,7 @@ def resume(
         access=access,
         device=device,
         should_stop=should_stop,
+        strict=False,
     )
     taken = store.take_over(found.id)
     if from_scratch:
@@ -153,8 +154,12 @@ def assemble(
     access: DataAccess,
     device: str | None = None,
     should_stop: ShouldStop = never,
+    strict: bool = True,
 ) -> Job:
     """Read the data and build every part of a run; the device's kind goes into its spec.
+
+    A sampler or metric that can't be built is an error before a training, and where it is not
+    ``strict``, for one that has begun, it is skipped when its turn comes.
 
     Finished runs of ``store`` may lend their latent space as data.
 
@@ -164,8 +169,8 @@ def assemble(
     data = load_data(spec, registry, with_runs(stoppable(access, should_stop), registry, store))
     stop_if(should_stop)
     model = build_model(spec, data.spec, registry)
-    samplers = build_samplers(spec.samplers, registry)
-    metrics = build_metrics(spec.metrics, registry)
+    samplers = build_samplers(spec.samplers, registry, strict=strict)
+    metrics = build_metrics(spec.metrics, registry, strict=strict)
     check_fit(model, samplers, metrics, registry.capabilities, name=spec.model)
     return Job(
         spec=spec if device else replace(spec, device=chosen.type),
@@ -216,6 +221,8 @@ def _carry_out(
                 identity=identity(made),
                 emit=emit,
                 should_stop=should_stop,
+                owner=owner_in(job.registry),
+                picturing=_picturing(job),
             )
             train(
                 job.model,
@@ -233,6 +240,26 @@ def _carry_out(
             recorder.finish()
     drop_training_state(folder)
     return store.run(made.id)
+
+
+def _nothing_to_resume(run: Run, store: Store) -> str:
+    rounds = skipped_parts(store, run.id, RunSpec.from_json(run.spec))
+    names = dict.fromkeys(part.name for _, metrics in rounds for part in metrics or ())
+    if names:
+        told = f"{' and '.join(names)} {'were' if len(names) > 1 else 'was'} skipped"
+        return f"run {run.id} is finished, but {told}; to take that: genbench evaluate {run.id}"
+    return (
+        f"run {run.id} is finished: there is nothing to resume. "
+        f"To train it again: genbench rerun {run.id}"
+    )
+
+
+def _picturing(job: Job) -> tuple[Part, Sampler] | None:
+    """The model's own sampler; None where it has none, and pictures are of the generator."""
+    if job.registry.get("model", job.spec.model).default_sampler is None:
+        return None
+    [found] = build_samplers([default_sampler(job.spec, job.registry)], job.registry, strict=False)
+    return found
 
 
 def _in_turn(*steps: Callable[[EpochDone], None]) -> Callable[[EpochDone], None]:

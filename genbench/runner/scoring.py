@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 
 from genbench.contracts import Data, DataAccess, Generates, Metric, Model, Reconstructs, Sampler
 from genbench.engine import RunIdentity, evaluation, load_weights
-from genbench.evaluate import evaluate
-from genbench.events import ArtifactMade, EpochDone, Listener
+from genbench.evaluation import CAUGHT, Owner, evaluate, fault, no_owner, who
+from genbench.events import ArtifactMade, EpochDone, Listener, Warned
 from genbench.latent.code_map import code_map
 from genbench.pictures import (
     fixed_samples,
     has_images,
     has_pictures,
     is_picture_epoch,
-    picture_path,
     reconstruction_pairs,
-    save_grid,
     save_samples,
 )
+from genbench.runner.beside import sampled, save_beside, write_trace
 from genbench.runner.parts import ShouldStop, StoppableSampler
 from genbench.sheet import save_sheet
 from genbench.spec import Part, RunSpec, canonical_json
@@ -32,7 +32,7 @@ class Scoring:
     """Draws and scores one run; what it makes it tells ``emit``.
 
     The same noise and the same evaluation seed serve every epoch, so that scores and pictures
-    differ by the weights alone.
+    differ by the weights alone. ``picturing`` is the model's own sampler, which draws its pictures.
     """
 
     def __init__(
@@ -50,7 +50,11 @@ class Scoring:
         identity: RunIdentity,
         emit: Listener,
         should_stop: ShouldStop,
+        owner: Owner = no_owner,
+        picturing: tuple[Part, Sampler] | None = None,
     ) -> None:
+        self.owner, self.picturing = owner, picturing
+        self._faulty: set[str] = set()
         self.model, self.data, self.spec, self.device = model, data, spec, device
         self.samplers, self.metrics = samplers, metrics
         self.access, self.folder, self.emit, self.should_stop = access, folder, emit, should_stop
@@ -65,8 +69,8 @@ class Scoring:
         A stop that is asked for meanwhile waits: the epoch's checkpoint is written first.
         """
         if is_picture_epoch(done.epoch, self.stages, self.spec.sample_every):
-            name = f"samples/epoch-{done.epoch:04d}.png"
-            self._draw_samples(name, done.epoch)
+            with self._harmless("samples", done.epoch):
+                self._draw_samples(f"samples/epoch-{done.epoch:04d}.png", done.epoch)
         every = self.spec.evaluate_every
         if every and done.epoch % every == 0 and done.epoch != self.last_epoch:
             self._score(self.samplers, done.epoch, done.stage)
@@ -84,9 +88,12 @@ class Scoring:
             if score.epoch == self.last_epoch
         }
         with evaluation(self.model, self.device):
-            self._draw_samples("samples.png", self.last_epoch)
-            self._draw_reconstructions()
-            self._draw_traversal()
+            with self._harmless("samples", self.last_epoch):
+                self._draw_samples("samples.png", self.last_epoch)
+            with self._harmless("reconstructions", self.last_epoch):
+                self._draw_reconstructions()
+            with self._harmless("traversal", self.last_epoch):
+                self._draw_traversal()
             samplers = [(p, StoppableSampler(s, self.should_stop)) for p, s in self.samplers]
             self._score(samplers, self.last_epoch, self.last_stage, scored)
 
@@ -124,17 +131,46 @@ class Scoring:
                 offline=self.access.offline,
                 epoch=epoch,
                 stage=stage,
+                owner=self.owner,
             ):
                 self.emit(evaluated)
-                for name, picture in evaluated.pictures.items():
-                    path = picture_path(self.folder, name, evaluated.sampler, epoch)
-                    save_grid(picture.images, path, columns=picture.columns)
-                    self.emit(ArtifactMade(kind=name, path=path, epoch=epoch))
+                named = [part for part, _ in self.samplers]
+                for kind, path in save_beside(evaluated, self.folder, named):
+                    self.emit(ArtifactMade(kind=kind, path=path, epoch=epoch))
+
+    @contextmanager
+    def _harmless(self, kind: str, epoch: int) -> Iterator[None]:
+        """A picture that can't be drawn is warned of, once, and fails no training."""
+        try:
+            yield
+        except CAUGHT as error:
+            found = fault(error, who("model", self.spec.model, self.owner))
+            if kind in self._faulty:
+                return
+            self._faulty.add(kind)
+            path = write_trace(self.folder, f"picture-{kind}", epoch, found.trace)
+            self.emit(ArtifactMade(kind="traceback", path=path, epoch=epoch))
+            message = f"the picture of {kind} is skipped: {found.reason}"
+            self.emit(Warned(epoch=epoch, kind="picture_skipped", message=message))
 
     def _draw_samples(self, name: str, epoch: int) -> None:
-        if has_pictures(self.data) and isinstance(self.model, Generates):
+        if not has_pictures(self.data):
+            return
+        if self.picturing is not None:
+            part, sampler = self.picturing
+            samples = sampled(
+                self.model,
+                sampler,
+                self.data,
+                seed=self.spec.seed,
+                device=self.device,
+                name=who("sampler", part.name, self.owner),
+            )
+        elif isinstance(self.model, Generates):
             samples = fixed_samples(self.model, self.data, seed=self.spec.seed)
-            self._keep("samples", name, samples, epoch)
+        else:
+            return
+        self._keep("samples", name, samples, epoch)
 
     def _draw_reconstructions(self) -> None:
         if has_images(self.data) and isinstance(self.model, Reconstructs):

@@ -5,8 +5,9 @@ Nothing of a stored run is changed: scores are added to it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,13 +15,22 @@ from torch import Tensor
 
 from genbench.contracts import Conditional, Data, DataAccess, Sampler
 from genbench.engine import evaluation
-from genbench.errors import IncompatibleError, SamplingError, UsageError
-from genbench.evaluate import (
+from genbench.errors import (
+    GenbenchError,
+    IncompatibleError,
+    PluginError,
+    SamplingError,
+    UsageError,
+)
+from genbench.evaluation import (
+    CAUGHT,
     check_fit,
-    evaluate,
+    checked,
     evaluation_seed,
+    fault,
     sample_context,
     scored_labels,
+    who,
 )
 from genbench.events import Evaluated
 from genbench.latent.classes import class_of
@@ -29,12 +39,11 @@ from genbench.pictures import (
     as_shown,
     has_images,
     has_pictures,
-    picture_path,
-    save_grid,
     save_image,
     save_samples,
 )
 from genbench.registry import Registry
+from genbench.runner.adding import StoredScoring, skipped_parts
 from genbench.runner.lending import with_runs
 from genbench.runner.loading import LoadedRun, load
 from genbench.runner.parts import (
@@ -42,7 +51,9 @@ from genbench.runner.parts import (
     StoppableSampler,
     build_metrics,
     build_samplers,
+    default_sampler,
     never,
+    owner_in,
     stoppable,
 )
 from genbench.spec import Part
@@ -61,13 +72,15 @@ def load_run(
     store: Store,
     access: DataAccess,
     device: str = "auto",
+    drawing: Mapping[str, Any] | None = None,
 ) -> LoadedRun:
     """Rebuild a run's model from its spec and put its last weights in: averages where it has any.
 
-    Raises UsageError for a run without a checkpoint, CheckpointError for a damaged one.
+    ``drawing`` takes the place of its settings of drawing. Raises UsageError for a run without a
+    checkpoint, CheckpointError for a damaged one.
     """
     lent = with_runs(access, registry, store)
-    return load(run_id, registry=registry, store=store, access=lent, device=device)
+    return load(run_id, registry=registry, store=store, access=lent, device=device, drawing=drawing)
 
 
 def evaluate_run(
@@ -78,15 +91,20 @@ def evaluate_run(
     access: DataAccess,
     samplers: Sequence[Part] | None = None,
     metrics: Sequence[Part] | None = None,
+    drawing: Mapping[str, Any] | None = None,
     n: int | None = None,
     repeats: int | None = None,
     seed: int | None = None,
+    final: bool = False,
     device: str = "auto",
     should_stop: ShouldStop = never,
 ) -> list[Evaluated]:
     """Score the last weights of a run and add the scores to the store; nothing is overwritten.
 
     What is None is as the run had it: its samplers, metrics, number of samples and draws, seed.
+    Where nothing is given and the run has skipped something, that alone is taken. ``drawing`` are
+    settings of the model, which tell the scores apart; ``final`` makes the scores stand for the
+    run. Each record is stored as soon as it is taken.
     """
     loaded = load_run(
         run_id,
@@ -94,34 +112,29 @@ def evaluate_run(
         store=store,
         access=stoppable(access, should_stop),
         device=device,
+        drawing=drawing,
     )
     spec, run = loaded.spec, loaded.run
-    drawing = build_samplers(spec.samplers if samplers is None else samplers, registry)
-    measuring = build_metrics(spec.metrics if metrics is None else metrics, registry)
-    check_fit(loaded.model, drawing, measuring, registry.capabilities, name=spec.model)
-    last = store.epochs(run.id)[-1:]
-    with evaluation(loaded.model, loaded.device):
-        evaluated = evaluate(
-            loaded.model,
-            loaded.data,
-            samplers=[(part, StoppableSampler(sampler, should_stop)) for part, sampler in drawing],
-            metrics=measuring,
-            device=loaded.device,
-            n=spec.samples if n is None else n,
-            repeats=repeats or spec.repeats,
-            seed=spec.seed if seed is None else seed,
-            cache=access.cache,
-            offline=access.offline,
-            epoch=last[0].epoch if last else 0,
-            stage=last[0].stage if last else "",
+    rounds = [(samplers, metrics)]
+    if (samplers, metrics, n, repeats, seed) == (None,) * 5 and not drawing:
+        rounds = list(skipped_parts(store, run.id, spec)) or rounds
+    done: list[Evaluated] = []
+    for own_samplers, own_metrics in rounds:
+        drawing_parts = spec.samplers if own_samplers is None else own_samplers
+        measuring_parts = spec.metrics if own_metrics is None else own_metrics
+        scoring = StoredScoring(
+            loaded=loaded,
+            registry=registry,
+            store=store,
+            access=access,
+            samplers=build_samplers(drawing_parts, registry, strict=False),
+            metrics=build_metrics(measuring_parts, registry, strict=False),
+            labels={f"model.{key}": value for key, value in (drawing or {}).items()},
+            final=final,
+            should_stop=should_stop,
         )
-    for record in evaluated:
-        store.add_evaluation(run.id, record)
-        for name, picture in record.pictures.items():
-            path = picture_path(store.folder(run.id), name, record.sampler, record.epoch)
-            save_grid(picture.images, path, columns=picture.columns)
-            store.add_artifact(run.id, name, path, record.epoch)
-    return evaluated
+        done += scoring.take(n=n, repeats=repeats, seed=seed)
+    return done
 
 
 def sample_run(
@@ -132,7 +145,8 @@ def sample_run(
     access: DataAccess,
     out: Path,
     n: int = 64,
-    sampler: Part = Part(name="plain"),  # noqa: B008 (frozen)
+    sampler: Part | None = None,
+    drawing: Mapping[str, Any] | None = None,
     seed: int | None = 0,
     label: int | str | Sequence[int | str] | None = None,
     device: str = "auto",
@@ -143,13 +157,20 @@ def sample_run(
     ``out`` ending in .png: one grid, or a scatter of points in the plane; in .npz: ``images``
     (n, H, W, C) uint8, or ``points`` (n, D) float32, with ``labels`` (n,) for a conditional model;
     else a folder, one PNG an image.
-    ``seed`` None draws what the run's scores are taken on: its seed and frequencies of classes.
+    ``sampler`` None is the model's own (see `default_sampler`), ``drawing`` are settings of the
+    model. ``seed`` None draws what the run's scores are taken on: its seed and frequencies of
+    classes.
     ``label`` asks a conditional model for a class, by number or name, or for several: equally many
     of each, one class after the other. Without it the classes come in turn. Where the sampler gives
     up, what was drawn until then is written before SamplingError is raised.
     """
     loaded = load_run(
-        run_id, registry=registry, store=store, access=stoppable(access, should_stop), device=device
+        run_id,
+        registry=registry,
+        store=store,
+        access=stoppable(access, should_stop),
+        device=device,
+        drawing=drawing,
     )
     wanted = [label] if isinstance(label, int | str) else label
     labels = _labels(loaded, n, wanted)
@@ -157,12 +178,14 @@ def sample_run(
     if seed is None:
         seed = evaluation_seed(loaded.spec.seed)
         labels = scored_labels(loaded.model, loaded.data, n, seed)
-    [(part, drawing)] = build_samplers([sampler], registry)
-    fitting = [(part, drawing)]
+    fitting = build_samplers([sampler or default_sampler(loaded.spec, registry)], registry)
     check_fit(loaded.model, fitting, [], registry.capabilities, name=loaded.spec.model)
+    [(part, built)] = fitting
+    name = who("sampler", part.name, owner_in(registry))
     _check_destination(loaded.data, out)
     with evaluation(loaded.model, loaded.device):
-        samples, failure = _draw(loaded, StoppableSampler(drawing, should_stop), n, seed, labels)
+        stoppable_sampler = StoppableSampler(built, should_stop)
+        samples, failure = _draw(loaded, stoppable_sampler, n, seed, labels, name)
     if failure is None:
         write_samples(samples, labels, loaded.data, out, columns=columns)
         return out
@@ -215,9 +238,12 @@ def _check_destination(data: Data, out: Path) -> None:
 
 
 def _draw(
-    loaded: LoadedRun, sampler: Sampler, n: int, seed: int, labels: Tensor | None
+    loaded: LoadedRun, sampler: Sampler, n: int, seed: int, labels: Tensor | None, name: str
 ) -> tuple[Tensor, SamplingError | None]:
-    """The samples; where the sampler gave up, those until then and why."""
+    """The samples; where the sampler gave up, those until then and why.
+
+    Raises PluginError, which names the sampler, for samples of another kind than the data's.
+    """
     # Models may draw noise of their own from the global generators, which are forked here.
     torch.manual_seed(seed)
     context = sample_context(
@@ -231,11 +257,15 @@ def _draw(
     drawn: list[Tensor] = []
     failure = None
     try:
-        for samples in sampler.draw(loaded.model, n, context):
+        for samples in checked(sampler.draw(loaded.model, n, context), loaded.data, n, name):
             with torch.no_grad():
                 drawn.append(as_shown(samples, loaded.data))
     except SamplingError as error:
         failure = error
+    except CAUGHT as error:
+        if isinstance(error, GenbenchError):
+            raise
+        raise PluginError(fault(error, name).reason) from error
     return torch.cat(drawn) if drawn else torch.empty(0), failure
 
 

@@ -1,24 +1,32 @@
 """A look at the generator between epochs: cheap metrics of few samples, and what they warn of.
 
 It moves no number of the training: generators are forked around it, and it may be switched off.
-Which epochs it looks at follows from counts of images, not from clocks, so that a resumed run
-looks at the same ones.
+Which epochs it looks at follows from counts of images, so that a resumed run looks at the same
+ones. Where a look turns out dear, the next one waits until training has taken its time: that goes
+by the clock, and the epoch that it gives is stored (``watch/next``), for a resumed run to go by.
 """
 
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 
 from genbench.contracts import Data, DataAccess, Generates, Metric, Sampler
-from genbench.evaluate import evaluate
-from genbench.events import EpochDone, Event, Listener, Resumed, StepsDone
+from genbench.evaluation import evaluate
+from genbench.events import EpochDone, Evaluated, Event, Listener, Resumed, StepsDone, Warned
 from genbench.registry import Registry
 from genbench.runner.health import Health, Look
-from genbench.runner.parts import build_metrics, build_samplers, settings_of
+from genbench.runner.parts import (
+    build_metrics,
+    build_samplers,
+    default_sampler,
+    owner_in,
+    settings_of,
+)
 from genbench.runner.remedies import remedies
 from genbench.spec import Part, RunSpec
 from genbench.store import Store
@@ -28,6 +36,12 @@ BATCH = 100
 """Samples at a time: a training step of the same model needs more memory."""
 IMAGES = 6_000
 """Training images between two looks at least: so a look costs some 2 % of them, or less."""
+SHARE = 0.05
+"""The part of the training's seconds that looks may take, where one takes more than `FREE_S`."""
+FREE_S = 0.5
+"""Seconds of a look that is never put off: what is shorter is lost in the noise of a clock."""
+NEXT = "next"
+"""The name of the series that holds the epoch of the next look, of the stage."""
 
 Metrics = Sequence[tuple[Part, Metric]]
 
@@ -35,17 +49,27 @@ Metrics = Sequence[tuple[Part, Metric]]
 def watching_parts(
     spec: RunSpec, model: Any, registry: Registry
 ) -> tuple[Sequence[tuple[Part, Sampler]], Metrics]:
-    """The sampler and the metrics of a run's watch; none for a model that doesn't generate."""
+    """The sampler and the metrics of a run's watch; none for a model that can't be drawn from.
+
+    A part that can't be built stands there and says so once it is used.
+    """
+    chosen = registry.get("model", spec.model).default_sampler
     names = [sampler.name for sampler in registry.of("sampler")]
-    if not spec.watch or not isinstance(model, Generates) or "plain" not in names:
+    drawable = chosen in names if chosen else isinstance(model, Generates) and "plain" in names
+    if not spec.watch or not drawable:
         return [], []
     capabilities = registry.capabilities
     fit = [
         Part(name=metric.name)
         for metric in registry.of("metric")
-        if metric.watch and all(capabilities.fits(model, name) for name in metric.capabilities)
+        if metric.watch
+        and all(capabilities.knows_and_fits(model, name) for name in metric.capabilities)
     ]
-    return build_samplers([Part(name="plain")], registry), build_metrics(fit, registry)
+    sampler = default_sampler(spec, registry)
+    return (
+        build_samplers([sampler], registry, strict=False),
+        build_metrics(fit, registry, strict=False),
+    )
 
 
 class Watch:
@@ -71,13 +95,17 @@ class Watch:
         self._access, self._emit = access, emit
         self._stage, self._epochs = stages[-1]
         self._samplers, self._metrics = watching_parts(spec, model, registry)
+        self._owner = owner_in(registry)
+        self._next = 0
         self._health = self._healthy(registry)
 
     def after(self, done: EpochDone) -> None:
         """Look, and judge what an epoch left; in eval mode."""
         watched = self._scores(done) if self._is_due(done) else {}
-        if watched:
-            series = {f"watch/{name}": [(done.step, value)] for name, value in watched.items()}
+        series = {f"watch/{name}": [(done.step, value)] for name, value in watched.items()}
+        if self._next > done.stage_epoch:
+            series[f"watch/{NEXT}"] = [(done.step, float(self._next))]
+        if series:
             self._emit(StepsDone(stage=done.stage, epoch=done.epoch, step=done.step, series=series))
         look = Look(
             epoch=done.epoch,
@@ -98,17 +126,37 @@ class Watch:
             if isinstance(event, Resumed):
                 for look in stored_looks(store, run_id):
                     self._health.judge(look)
+                told = store.series(run_id, f"watch/{NEXT}")
+                self._next = int(told[-1][1] or 0) if told else 0
 
         return listen
 
     def _is_due(self, done: EpochDone) -> bool:
         if done.stage != self._stage or not self._metrics:
             return False
+        if done.stage_epoch < self._next:
+            return False
         every = math.ceil(IMAGES / max(1, done.images))
         return done.stage_epoch % every == 0 or done.stage_epoch == self._epochs
 
+    def _put_off(self, done: EpochDone, seconds: float) -> None:
+        """Set the epoch of the next look, so that looks take their share of the time at most."""
+        self._next = 0
+        if seconds > FREE_S and done.train_s > 0:
+            epochs = math.ceil(seconds / (SHARE * done.train_s))
+            self._next = done.stage_epoch + epochs if epochs > 1 else 0
+
+    def _drop(self, record: Evaluated) -> None:
+        """Leave out from here on what raised: nobody asked for it, and one warning is enough."""
+        names = {part.name for part, _ in self._metrics if part.name in record.traces}
+        self._metrics = [pair for pair in self._metrics if pair[0].name not in names]
+        for reason in dict.fromkeys(record.skipped[name] for name in sorted(names)):
+            message = f"the watch goes on without {', '.join(sorted(names))}: {reason}"
+            self._emit(Warned(epoch=record.epoch, kind="watch", message=message))
+
     def _scores(self, done: EpochDone) -> dict[str, float]:
         found: dict[str, float] = {}
+        began = time.perf_counter()
         for evaluated in evaluate(
             self._model,
             self._data,
@@ -123,8 +171,11 @@ class Watch:
             stage=done.stage,
             batch_size=BATCH,
             quick=True,
+            owner=self._owner,
         ):
             found |= {score.metric: score.value for score in evaluated.scores}
+            self._drop(evaluated)
+        self._put_off(done, time.perf_counter() - began)
         return found
 
     def _healthy(self, registry: Registry) -> Health:
@@ -143,7 +194,7 @@ def stored_looks(store: Store, run_id: str) -> list[Look]:
     series = {
         key.removeprefix("watch/"): dict(store.series(run_id, key))
         for key in store.keys(run_id)
-        if key.startswith("watch/")
+        if key.startswith("watch/") and key != f"watch/{NEXT}"
     }
     return [
         Look(

@@ -9,9 +9,11 @@ to.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import delete, insert, select, text
+from sqlalchemy import delete, insert, select, text, update
 from sqlalchemy.engine import Connection
 
 from genbench.contracts import Score
@@ -57,7 +59,19 @@ def add_evaluation(
         connection.execute(_DROP_REDONE_DRAWS, {**draw, "newest": number})
     if rows:
         connection.execute(insert(evals), rows)
+    _settle_skipped(connection, {**draw, "draw": number}, evaluated.taken)
     mark_final(connection, run)
+
+
+def _settle_skipped(connection: Connection, draw: dict[str, Any], taken: Sequence[str]) -> None:
+    """What this draw has taken is no longer skipped in earlier draws of the same kind."""
+    c = draws.c
+    same = (c[name] == draw[name] for name in ("run", "epoch", "sampler", "sampler_settings"))
+    earlier = select(c.draw, c.skipped).where(*same, c.draw < draw["draw"], c.skipped != "{}")
+    for number, skipped in connection.execute(earlier).all():
+        left = {name: why for name, why in json.loads(skipped).items() if name not in taken}
+        settled = update(draws).where(c.draw == number)
+        connection.execute(settled.values(skipped=canonical_json(left)))
 
 
 def mark_final(connection: Connection, run: int) -> None:

@@ -134,10 +134,23 @@ def genbench_register_metrics(register: genbench.Register) -> None:
         "nll",
         "genbench_metrics.nll:Nll",
         settings="genbench_metrics.likelihood_settings:NllSettings",
-        summary="negative log-likelihood of test samples, nats: importance-weighted bound, k draws",
+        summary="negative log-likelihood of test samples, nats: exact, or a bound of k draws",
         family="likelihood",
         source="Burda 2016 (arXiv:1509.00519), eq. 8",
-        capabilities=("encodes", "generates", "has-likelihood"),
+        capabilities=(
+            "has-density|encodes",
+            "has-density|generates",
+            "has-density|has-likelihood",
+        ),
+    )
+    register(
+        "bits_per_dim",
+        "genbench_metrics.exact_density:BitsPerDim",
+        settings="genbench_metrics.likelihood_settings:HeldOutSettings",
+        summary="exact negative log-likelihood of dequantised test images, bits a value",
+        family="likelihood",
+        source="Theis 2016 (arXiv:1511.01844), section 3.1",
+        capabilities=("has-density",),
     )
     register(
         "elbo",

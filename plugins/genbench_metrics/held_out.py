@@ -47,7 +47,7 @@ class Posterior:
 def posteriors(context: MetricContext, n: int, size: int) -> Iterator[Posterior]:
     """Of the first n test samples, ``size`` at a time; a conditional model is told the labels."""
     model, test = context.model, context.data.test
-    labels = test.y if _takes_labels(context) else None
+    labels = test.y if takes_labels(context) else None
     for start in range(0, n, size):
         rows = slice(start, min(start + size, n))
         x = torch.from_numpy(np.array(test.x[rows])).to(context.device)
@@ -99,7 +99,7 @@ def likelihood_protocol(context: MetricContext, n: int) -> Mapping[str, Any]:
         "binarization": ("dynamic" if redrawn else "fixed") if likelihood == "bernoulli" else None,
         "unit": "nats a sample" + ("" if likelihood == "bernoulli" else ", density of x"),
         "prior": "normal",
-        "given": "label" if _takes_labels(context) else None,
+        "given": given_by(context),
         **held_out_protocol(context, n),
     }
 
@@ -120,5 +120,11 @@ def likelihood_of(model: Any) -> str:
     return str(getattr(model, "likelihood", "unnamed"))
 
 
-def _takes_labels(context: MetricContext) -> bool:
+def given_by(context: MetricContext) -> str | None:
+    """What a likelihood is conditioned on."""
+    return "label" if takes_labels(context) else None
+
+
+def takes_labels(context: MetricContext) -> bool:
+    """Whether the model is told the labels of the test samples."""
     return isinstance(context.model, Conditional) and context.data.test.y is not None

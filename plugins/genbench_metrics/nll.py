@@ -1,4 +1,7 @@
-"""nll: minus the log-likelihood of test samples, by importance weighting (the IWAE bound).
+"""nll: minus the log-likelihood of test samples: exact, or by importance weighting (IWAE bound).
+
+Of a model that knows its density it is exact (`exact_density`). Of one with an encoder and a
+likelihood it is a bound.
 
 log p(x) >= E log (1/k) sum_i p(x, z_i) / q(z_i|x), z_i ~ q(z|x): eq. 8 of Burda, Grosse and
 Salakhutdinov 2016, arXiv:1509.00519, who report k = 5,000. It grows with k and reaches log p(x) as
@@ -15,7 +18,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from genbench import MetricContext, Score, UsageError
+from genbench import HasDensity, MetricContext, Score, UsageError
+from genbench_metrics.exact_density import exact_nll
 from genbench_metrics.held_out import (
     Posterior,
     check_likelihood,
@@ -33,14 +37,18 @@ FEWEST, MOST = 50, 50_000
 
 
 class Nll:
-    """Minus the bound, a mean over test samples, in nats; lower is better.
+    """Minus the log-density or its bound, a mean over test samples, in nats; lower is better.
 
     Latents are drawn and decoded in portions, so that memory doesn't grow with k; their weights
     are summed in float64. The noise comes from ``context.seed`` alone.
     """
 
     uses: Literal["samples", "model"] = "model"
-    requires: tuple[str, ...] = ("encodes", "generates", "has-likelihood")
+    requires: tuple[str, ...] = (
+        "has-density|encodes",
+        "has-density|generates",
+        "has-density|has-likelihood",
+    )
 
     def __init__(self, settings: NllSettings | None = None) -> None:
         self._settings = settings or NllSettings()
@@ -49,7 +57,8 @@ class Nll:
         """Raises UsageError where the model has no likelihood of such data, or time is short."""
         if context.quick:
             raise UsageError("nll decodes k latents an image: too dear between two epochs")
-        check_likelihood("nll", context)
+        if not isinstance(context.model, HasDensity):
+            check_likelihood("nll", context)
         self._context = context
 
     def update(self, images: Tensor) -> None:
@@ -58,6 +67,8 @@ class Nll:
     def result(self) -> Sequence[Score]:
         """One score, ``nll``, with the error of its estimate in the note."""
         context, k = self._context, self._settings.k
+        if isinstance(context.model, HasDensity):
+            return [exact_nll(context, self._settings.n)]
         n = min(self._settings.n, len(context.data.test.x))
         generator = torch.Generator(context.device).manual_seed(context.seed)
         rows = rows_at_once(context)

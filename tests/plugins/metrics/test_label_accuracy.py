@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from genbench import Data, DataSpec, IncompatibleError, Split, UsageError, to_float
-from genbench.evaluate import check_fit
+from genbench.evaluation import check_fit
 from genbench.spec import Part
 from genbench.testing import check_metric
 from genbench_metrics.label_accuracy import LabelAccuracy, accuracies

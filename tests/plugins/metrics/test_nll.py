@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from genbench import Data, DataSpec, Score, Split, UsageError
-from genbench.evaluate import check_fit
+from genbench.evaluation import check_fit
 from genbench.spec import Part
 from genbench.testing import check_metric
 from genbench_metrics.elbo import Elbo

@@ -1,0 +1,33 @@
+"""Samples -> images -> scores: one draw of each sampler feeds all sample metrics of a run.
+
+Law: what a plugin's sampler, metric or picture raises is noted beside the scores that could be
+taken, and never leaves this room; only a stop, a full disk and a damaged store do.
+"""
+
+from genbench.evaluation.contexts import sample_context, scored_labels
+from genbench.evaluation.drawing import checked
+from genbench.evaluation.evaluating import (
+    MOST_SAMPLES,
+    check_fit,
+    default_n,
+    evaluate,
+    evaluation_seed,
+)
+from genbench.evaluation.faults import CAUGHT, Fault, Owner, fault, no_owner, who
+
+__all__ = [
+    "CAUGHT",
+    "MOST_SAMPLES",
+    "Fault",
+    "Owner",
+    "check_fit",
+    "checked",
+    "default_n",
+    "evaluate",
+    "evaluation_seed",
+    "fault",
+    "no_owner",
+    "sample_context",
+    "scored_labels",
+    "who",
+]

@@ -1,0 +1,72 @@
+"""What plugins hand over beside samples, held against the contract before it is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from genbench.contracts import Picture, Score
+from genbench.errors import PluginError
+from genbench.spec import canonical_json
+
+DIRECTIONS = ("min", "max", "floor")
+CHANNELS = (1, 3, 4)
+
+
+def checked_scores(scores: Iterable[Any], name: str) -> list[Score]:
+    """The scores with plain numbers. Raises PluginError, which begins with ``name``."""
+    return [_checked(score, name) for score in scores]
+
+
+def _checked(score: Any, name: str) -> Score:
+    if not isinstance(score, Score):
+        raise PluginError(f"{name} gave {score!r} as a result, which is no genbench.Score")
+    if score.direction not in DIRECTIONS:
+        raise PluginError(
+            f"{name}: the direction of '{score.metric}' is {score.direction!r}; expected one of "
+            f"{', '.join(DIRECTIONS)}"
+        )
+    try:
+        canonical_json(dict(score.protocol))
+        return replace(
+            score,
+            value=float(score.value),
+            std=None if score.std is None else float(score.std),
+            floor=None if score.floor is None else float(score.floor),
+            n=int(score.n),
+        )
+    except (TypeError, ValueError) as error:
+        raise PluginError(
+            f"{name}: '{score.metric}' holds what is no plain number or JSON value: {error}"
+        ) from error
+
+
+def checked_diagnostics(figures: Mapping[str, Any], name: str) -> dict[str, float]:
+    """A sampler's figures as floats. Raises PluginError, which begins with ``name``."""
+    try:
+        return {str(key): float(value) for key, value in figures.items()}
+    except (AttributeError, TypeError, ValueError) as error:
+        raise PluginError(f"{name} has diagnostics that are no numbers: {error}") from error
+
+
+def checked_picture(title: str, picture: Any, name: str) -> Picture:
+    """A picture on the CPU. Raises PluginError, which begins with ``name``."""
+    images = getattr(picture, "images", None)
+    if (
+        not isinstance(picture, Picture)
+        or not isinstance(images, torch.Tensor)
+        or images.dtype != torch.uint8
+        or images.dim() != 4
+        or images.shape[1] not in CHANNELS
+        or not len(images)
+    ):
+        raise PluginError(
+            f"the picture '{title}' of {name} is no genbench.Picture of uint8 images "
+            "(N, C, H, W) with 1, 3 or 4 channels"
+        )
+    if not title.replace("-", "_").isidentifier():
+        raise PluginError(f"a picture of {name} is called '{title}'; use letters, digits and _")
+    return replace(picture, images=images.detach().cpu())

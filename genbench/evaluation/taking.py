@@ -1,0 +1,175 @@
+"""The metrics of one record while they are taken: seconds, scores, pictures, what was skipped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from genbench.contracts import Metric, MetricContext, Picture, Sampler, Score, samples_data
+from genbench.errors import SamplingError
+from genbench.evaluation.clock import Timed
+from genbench.evaluation.contexts import sample_context, scored_labels
+from genbench.evaluation.drawing import checked
+from genbench.evaluation.faults import CAUGHT, Fault, Owner, fault, who
+from genbench.evaluation.results import checked_diagnostics, checked_picture, checked_scores
+from genbench.events import Evaluated
+from genbench.pixels import to_uint8
+from genbench.spec import Part, labels
+
+SAMPLING = "sampling"
+"""The key of the seconds that the sampler took."""
+PER_SAMPLE = "measured_seconds_per_sample"
+"""The diagnostic that every draw has: all of its sampler's seconds, its setup too, a sample."""
+
+
+_END = object()
+
+
+class Taking:
+    """One draw and its metrics, or the metrics of the model itself.
+
+    Gradients are on while a metric gets ready and while a sampler draws (it may need them, or
+    switch them off itself); off while metrics look at samples. A metric that raises is skipped from
+    there on; where the sampler raises, all are: fewer samples would be another protocol.
+    """
+
+    def __init__(
+        self, context: MetricContext, metrics: Sequence[tuple[Part, Metric]], owner: Owner
+    ) -> None:
+        self._context, self._owner = context, owner
+        # Rendered samples are judged beside what was encoded, not beside its reconstructions.
+        shown = replace(context, data=samples_data(context.data))
+        self._seconds: dict[str, float] = {}
+        self._skipped: dict[str, Fault] = {}
+        self._taken: dict[str, Metric] = {}
+        self._names: dict[str, str] = {}
+        for label, (part, metric) in zip(labels([p for p, _ in metrics]), metrics, strict=True):
+            self._names[label] = who("metric", part.name, owner)
+            try:
+                with Timed(self._seconds, label, context.device), torch.enable_grad():
+                    metric.begin(shown if metric.uses == "samples" else context)
+            except CAUGHT as error:
+                self._skip(label, error)
+            else:
+                self._taken[label] = metric
+
+    def draw(self, part: Part, sampler: Sampler) -> dict[str, float]:
+        """Draw all samples, show each minibatch to every metric; return the diagnostics."""
+        if not self._taken:
+            return {}
+        name = who("sampler", part.name, self._owner)
+        measured: dict[str, float] = {}
+        try:
+            self._draw(part, sampler, name)
+        except CAUGHT as error:
+            self._skip_all(fault(error, name))
+        else:
+            if self._taken:
+                measured[PER_SAMPLE] = self._seconds[SAMPLING] / self._context.n
+        try:
+            return {**checked_diagnostics(sampler.diagnostics(), name), **measured}
+        except CAUGHT as error:
+            self._skipped["diagnostics"] = fault(error, name)
+            return measured
+
+    def evaluated(
+        self, epoch: int, stage: str, part: Part, diagnostics: Mapping[str, float]
+    ) -> Evaluated:
+        """Take the scores of all metrics that were not skipped."""
+        scores: list[Score] = []
+        pictures: dict[str, Picture] = {}
+        for label, metric in list(self._taken.items()):
+            try:
+                with Timed(self._seconds, label, self._context.device), torch.no_grad():
+                    scores += checked_scores(metric.result(), self._names[label])
+            except CAUGHT as error:
+                self._skip(label, error)
+            else:
+                pictures |= self._pictures(label, metric)
+        return Evaluated(
+            epoch=epoch,
+            stage=stage,
+            sampler=part.name,
+            sampler_settings=part.settings,
+            scores=tuple(scores),
+            seconds=self._seconds,
+            diagnostics=dict(diagnostics),
+            skipped={label: one.reason for label, one in self._skipped.items()},
+            traces={label: one.trace for label, one in self._skipped.items() if one.trace},
+            taken=tuple(self._taken),
+            pictures=pictures,
+        )
+
+    def _draw(self, part: Part, sampler: Sampler, name: str) -> None:
+        drawn = self._drawn(sampler, name)
+        # Again, so that samples don't depend on what the metrics drew while they got ready.
+        torch.manual_seed(self._context.seed)
+        while self._taken:
+            with Timed(self._seconds, SAMPLING, self._context.device):
+                x = next(drawn, None)
+            if x is None:
+                return
+            if not torch.isfinite(x).all():
+                raise SamplingError(f"the samples of '{part.name}' are not finite (nan or inf)")
+            self._show(x)
+
+    def _drawn(self, sampler: Sampler, name: str) -> Iterator[Tensor]:
+        """The sampler's minibatches as images or points, drawn from a fresh generator."""
+        context = self._context
+        asked = sample_context(
+            context.model,
+            context.data,
+            device=context.device,
+            seed=context.seed,
+            labels=scored_labels(context.model, context.data, context.n, context.seed),
+            batch_size=context.batch_size,
+        )
+        draw = iter(sampler.draw(context.model, context.n, asked))
+        for x in checked(_with_gradients(draw), context.data, context.n, name):
+            x = x.detach()
+            if context.data.render is not None:
+                with torch.no_grad():
+                    x = context.data.render(x)
+            yield x
+
+    def _show(self, x: Tensor) -> None:
+        images = to_uint8(x) if x.dim() == 4 else x
+        for label, metric in list(self._taken.items()):
+            try:
+                with Timed(self._seconds, label, self._context.device), torch.no_grad():
+                    metric.update(images)
+            except CAUGHT as error:
+                self._skip(label, error)
+
+    def _pictures(self, label: str, metric: Metric) -> dict[str, Picture]:
+        """What the metric shows; its scores stand without, where that raises."""
+        name, found = self._names[label], dict[str, Picture]()
+        try:
+            for title, picture in getattr(metric, "pictures", dict)().items():
+                found[title] = checked_picture(title, picture, name)
+        except CAUGHT as error:
+            self._skipped[f"pictures of {label}"] = fault(error, f"the picture of {name}")
+            return {}
+        return found
+
+    def _skip(self, label: str, error: BaseException) -> None:
+        self._taken.pop(label, None)
+        self._skipped[label] = fault(error, self._names[label])
+
+    def _skip_all(self, reason: Fault) -> None:
+        self._skipped.update(dict.fromkeys(self._taken, reason))
+        self._taken.clear()
+
+
+def _with_gradients(draw: Iterator[Any]) -> Iterator[Any]:
+    """The same minibatches, each made with gradients on, whatever the caller has."""
+    while True:
+        with torch.enable_grad():
+            x = next(draw, _END)
+        if x is _END:
+            return
+        yield x
