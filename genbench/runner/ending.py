@@ -38,10 +38,13 @@ def ending(
     try:
         yield
     except (InterruptedRunError, KeyboardInterrupt):
-        with contextlib.suppress(LockedError):  # unmarked it counts as lost: resumable as well
+        try:
             store.interrupt(run_id)
+            fate = "is interrupted"
+        except LockedError:
+            fate = "is stopped at its last checkpoint (and shown as lost: its store is locked)"
         raise InterruptedRunError(
-            f"run {run_id} is interrupted; to go on: genbench resume {run_id}"
+            f"run {run_id} {fate}; to go on: genbench resume {run_id}"
         ) from None
     except TakenOverError:
         raise  # nothing of the run is this process's any more

@@ -14,6 +14,7 @@ import torch
 
 from genbench.contracts import Data, DataAccess, Metric, Model, Sampler
 from genbench.engine import (
+    checkpoint_position,
     drop_checkpoints,
     drop_training_state,
     planned_epochs,
@@ -22,7 +23,7 @@ from genbench.engine import (
 )
 from genbench.errors import UsageError
 from genbench.evaluation import check_fit
-from genbench.events import EpochDone, Event, Listener
+from genbench.events import EpochDone, Event, Listener, Noticed
 from genbench.registry import Registry
 from genbench.runner.adding import skipped_parts
 from genbench.runner.ending import ending
@@ -143,7 +144,23 @@ def resume(
         drop_checkpoints(store.folder(taken.id))
     if started is not None:
         started(taken)
+    if not from_scratch:
+        _tell_of_older_checkpoint(found, store, _to_all(*listeners))
     return _carry_out(job, taken, store, listeners, should_stop, resume=True)
+
+
+def _tell_of_older_checkpoint(found: Run, store: Store, tell: Listener) -> None:
+    """A checkpoint of before the one that the store knows was put back by somebody."""
+    if found.checkpoint_step is None:
+        return
+    position = checkpoint_position(store.folder(found.id), identity(found))
+    if position["step"] < found.checkpoint_step:
+        tell(
+            Noticed(
+                message=f"the checkpoint is of step {position['step']}, the store knows one of "
+                f"step {found.checkpoint_step}: what was recorded in between is done again"
+            )
+        )
 
 
 def assemble(

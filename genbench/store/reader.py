@@ -19,6 +19,7 @@ from urllib.parse import quote
 from genbench.errors import UsageError
 from genbench.store.address import Address
 from genbench.store.failures import BUSY_TIMEOUT_S, told_plainly
+from genbench.store.rescue import log_of
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, CursorResult, Engine
@@ -215,7 +216,7 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
 
 def has_log(path: Path) -> bool:
     """Whether committed rows may stand in SQLite's write-ahead log; an empty one counts as none."""
-    log = Path(f"{path}-wal")
+    log = log_of(path)
     return log.exists() and log.stat().st_size > 0
 
 

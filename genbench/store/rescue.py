@@ -30,10 +30,20 @@ def file_identity(path: Path | None) -> FileIdentity | None:
     return found.st_dev, found.st_ino
 
 
-def rescue(path: Path, database: Database) -> StoreError:
-    """Copy what the open connection sees beside ``path``; the error that says where it is."""
-    fate = "replaced by another file" if path.exists() else "deleted or moved away"
-    lost = f"the store {path} was {fate} while this process wrote to it"
+def log_of(path: Path) -> Path:
+    """SQLite's write-ahead log of a file: what is committed may stand there alone."""
+    return path.with_name(f"{path.name}-wal")
+
+
+def rescue(path: Path, database: Database, *, file_is_there: bool = False) -> StoreError:
+    """Copy what the open connection sees beside ``path``; the error that says where it is.
+
+    ``file_is_there``: it is the log alone that went.
+    """
+    what = f"write-ahead log {log_of(path)}" if file_is_there else f"store {path}"
+    there = log_of(path).exists() if file_is_there else path.exists()
+    fate = "replaced by another file" if there else "deleted or moved away"
+    lost = f"the {what} was {fate} while this process wrote to it"
     copy = unused(path.with_name(f"{path.name}.rescued"))
     try:
         database.copy_to(copy)

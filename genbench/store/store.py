@@ -32,7 +32,7 @@ from genbench.store.records import (
     Summary,
     WarningRecord,
 )
-from genbench.store.rescue import file_identity, rescue
+from genbench.store.rescue import FileIdentity, file_identity, log_of, rescue
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -63,6 +63,7 @@ class Store:
     def __init__(self, address: Address, *, mode: Mode) -> None:
         self._address, self._mode = address, mode
         self._lost: StoreError | None = None
+        self._log: FileIdentity | None = None
         self._reserve_is_used = False
         try:
             if address.path is None:
@@ -139,9 +140,19 @@ class Store:
             raise self._lost
         with self._database.transaction(*([patience] if patience else [])) as connection:
             yield connection
+        self._check_files()
+
+    def _check_files(self) -> None:
+        """Raise StoreError, with what was saved, where our file or its log has no name any more."""
         path = self._address.path
-        if path is not None and file_identity(path) != self._file:
-            self._lost = rescue(path, self._database)
+        if path is None:
+            return
+        # Made by the first transaction, the log stays as long as anyone has the file open.
+        self._log = self._log or file_identity(log_of(path))
+        if (file_identity(path), file_identity(log_of(path))) != (self._file, self._log):
+            self._lost = rescue(
+                path, self._database, file_is_there=file_identity(path) == self._file
+            )
             raise self._lost
 
     def __str__(self) -> str:

@@ -105,6 +105,16 @@ def test_a_run_whose_checkpoint_is_gone_is_not_started_again_silently(genbench, 
     assert epochs(path, left.id) == before
 
 
+def test_a_checkpoint_that_is_older_than_the_one_known_is_told_of(genbench, tmp_path) -> None:
+    path = tmp_path / "runs.db"
+    left = stopped(path)
+    with Store.open(path) as store, store.transaction() as connection:
+        connection.exec_driver_sql("UPDATE runs SET checkpoint_step = checkpoint_step + 100")
+    said = genbench("resume", left.id)
+    assert said.code == 0, said
+    assert "what was recorded in between is done again" in said.err
+
+
 def test_from_scratch_drops_the_records_and_starts_again(genbench, tmp_path) -> None:
     path = tmp_path / "runs.db"
     gone, there = stopped(path), stopped(path, seed=1)

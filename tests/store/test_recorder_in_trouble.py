@@ -203,6 +203,18 @@ def test_a_store_that_goes_while_it_is_written_is_copied_whole(
     assert not Path(f"{path}.rescued-2").exists()
 
 
+def test_a_log_that_is_deleted_is_noticed_and_nothing_of_it_is_lost(store, create, make):
+    run, path = create(), Path(store.url)
+    recorder = Recorder(store, run.id)
+    recorder(make.epoch(1))
+    Path(f"{path}-wal").unlink()
+    Path(f"{path}-shm").unlink()
+    with pytest.raises(StoreError, match=r"write-ahead log .*runs\.db-wal was deleted"):
+        recorder(make.epoch(2))
+    with Store.open(f"{path}.rescued", mode="read") as rescued:
+        assert [e.epoch for e in rescued.epochs(run.id)] == [1, 2]
+
+
 def test_a_store_whose_folder_is_gone_fails_in_one_sentence(tmp_path, make):
     folder = tmp_path / "folder"
     folder.mkdir()
