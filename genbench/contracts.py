@@ -277,6 +277,11 @@ class Stage:
     buffers; its seconds count as the stage's preparation.
     ``validate(batch)`` returns named 0-dim means over a batch of the test split, recorded each
     epoch.
+    ``epoch_ended(epoch)``, if given, is called after the stage's epoch of that number (from 1),
+    before validation, scores and checkpoint: without gradients, in eval mode, with generators
+    seeded for that epoch alone. It may change parameters and buffers of ``nets`` and nothing else
+    (unused codes are placed again, a temperature falls), so that a resumed run ends bitwise equal.
+    Its seconds are training.
     """
 
     name: str
@@ -286,6 +291,7 @@ class Stage:
     prepared: Callable[[Tensor], None] | None = None
     survey: Callable[[Iterator[Tensor]], None] | None = None
     validate: Callable[[Batch], Mapping[str, Tensor]] | None = None
+    epoch_ended: Callable[[int], None] | None = None
 
 
 @runtime_checkable

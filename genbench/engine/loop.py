@@ -25,7 +25,7 @@ from genbench.engine.optim import build_players
 from genbench.engine.plan import planned_stages, stage_epochs
 from genbench.engine.randomness import seed_everything
 from genbench.engine.recovery import Position, Recovery
-from genbench.engine.stage import StageRun, ready, validation
+from genbench.engine.stage import StageRun, end_epoch, ready, validation
 from genbench.errors import DivergedError, InterruptedRunError
 from genbench.events import (
     EpochDone,
@@ -218,6 +218,7 @@ class Trainer:
         """Read the last losses, stop the clock, validate, tell."""
         at = self.position
         self._read(run, epoch_ends=True)
+        end_epoch(run, self.model, self.spec.seed, at.stage_epoch + 1, self.device)
         self._stop_clock()
         train_s, began = at.train_s, time.perf_counter()
         scores = validation(

@@ -16,7 +16,7 @@ from genbench.engine.ledger import Ledger
 from genbench.engine.modes import evaluation, set_modes
 from genbench.engine.optim import Player, updated_nets
 from genbench.engine.plan import stage_epochs
-from genbench.engine.randomness import cpu_generator, derive_seed
+from genbench.engine.randomness import cpu_generator, derive_seed, seed_everything
 from genbench.engine.update import Update
 from genbench.errors import PluginError
 from genbench.spec import RunSpec
@@ -91,6 +91,20 @@ def ready(
         prepare_s=prepare_s,
         learning=learning,
     )
+
+
+def end_epoch(
+    run: StageRun, model: Model, seed: int, stage_epoch: int, device: torch.device
+) -> None:
+    """Call what a stage wants at the end of its epoch ``stage_epoch`` (from 1), if anything.
+
+    Its noise comes from (seed, stage, epoch) alone; the generators of the run stay where they are.
+    """
+    if run.stage.epoch_ended is None:
+        return
+    with evaluation(model, device), torch.no_grad():
+        seed_everything(derive_seed(seed, "epoch_ended", run.index, stage_epoch))
+        run.stage.epoch_ended(stage_epoch)
 
 
 def validation(
