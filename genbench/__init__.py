@@ -9,6 +9,36 @@ TYPE_CHECKING = False  # typing's own would cost half of this import [7 ms]
 if TYPE_CHECKING:
     from typing import Any
 
+    from genbench.calibration import (
+        AffineCalibration as AffineCalibration,
+        Calibration as Calibration,
+        calibration_z as calibration_z,
+        fit_calibration as fit_calibration,
+    )
+    from genbench.engine.device import (
+        synchronize as synchronize,
+    )
+    from genbench.engine.randomness import (
+        forked_rng as forked_rng,
+    )
+    from genbench.features.cache import (
+        cached_tensors as cached_tensors,
+    )
+    from genbench.features.classifier import (
+        ClassifierLogits as ClassifierLogits,
+        classifier_for as classifier_for,
+    )
+    from genbench.features.extractor import (
+        Extractor as Extractor,
+        PixelFeatures as PixelFeatures,
+        real_samples as real_samples,
+        resized as resized,
+        sample_shape as sample_shape,
+    )
+    from genbench.features.sharing import (
+        shared_network as shared_network,
+    )
+
 __version__ = "0.1.0"
 
 _FACE = {
@@ -49,7 +79,35 @@ _FACE = {
         "prior_kind",
         "samples_data",
     ),
-    "genbench.settings": ("DatasetSettings", "ModelSettings", "Preset", "Settings", "Training"),
+    "genbench.calibration": (
+        "AffineCalibration",
+        "Calibration",
+        "calibration_z",
+        "fit_calibration",
+    ),
+    "genbench.engine.device": ("synchronize",),
+    "genbench.engine.randomness": ("forked_rng",),
+    "genbench.features.cache": ("cached_tensors",),
+    "genbench.features.classifier": (
+        "ClassifierLogits",
+        "classifier_for",
+    ),
+    "genbench.features.extractor": (
+        "Extractor",
+        "PixelFeatures",
+        "real_samples",
+        "resized",
+        "sample_shape",
+    ),
+    "genbench.features.sharing": ("shared_network",),
+    "genbench.settings": (
+        "OF_DRAWING",
+        "DatasetSettings",
+        "ModelSettings",
+        "Preset",
+        "Settings",
+        "Training",
+    ),
     "genbench.errors": (
         "DataError",
         "GenbenchError",
@@ -141,6 +199,7 @@ if TYPE_CHECKING:
         to_uint8 as to_uint8,
     )
     from genbench.settings import (
+        OF_DRAWING as OF_DRAWING,
         DatasetSettings as DatasetSettings,
         ModelSettings as ModelSettings,
         Preset as Preset,

@@ -3,7 +3,7 @@
     python scripts/train_classifiers.py --data-dir ../data            # all three, some 4 minutes
     python scripts/train_classifiers.py digits --out /tmp/weights     # one of them, elsewhere
 
-The recipe (`genbench_metrics.lenet.Recipe`) is the same for all: LeNet-5 with ReLU, pixels mapped
+The recipe (`genbench.features.lenet.Recipe`) is the same for all: LeNet-5 with ReLU, pixels mapped
 to [-1, 1], 480,000 training images (each at most 400 times) in minibatches of 128, AdamW with a
 one-cycle learning rate, random shifts by one pixel, seed 0, one thread. Training uses the training
 split alone, and the last step's weights are kept. But the recipe itself (shift, rate, length) was
@@ -27,9 +27,9 @@ import torch
 from safetensors.torch import save_file
 
 from genbench import Data, DataAccess, __version__
+from genbench.features.classifier import SHIPPED, WEIGHTS
+from genbench.features.lenet import ARCHITECTURE, Recipe, accuracy, trained
 from genbench.registry import Registry
-from genbench_metrics.classifier import SHIPPED, WEIGHTS
-from genbench_metrics.lenet import ARCHITECTURE, Recipe, accuracy, trained
 
 TARGETS = {"digits": 0.975, "mnist": 0.99, "fashion-mnist": 0.90}
 """The test accuracy below which a file is not written."""

@@ -46,6 +46,8 @@ LEVELS = {
     "engine": 3,
     "datacheck": 2,
     "draws": 3,
+    "features": 3,
+    "calibration": 2,
     "evaluation": 4,
     "pictures": 3,
     "sheet": 4,

@@ -14,10 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genbench import MetricContext, Score, UsageError
-from genbench_metrics.classifier import classifier_for
+from genbench import MetricContext, Score, UsageError, classifier_for, sample_shape
 from genbench_metrics.collapse_settings import ClassesSettings
-from genbench_metrics.features import sample_shape
 
 SHARE = 0.1
 """Of the samples that a class would get if all were equally frequent: so many make it hit."""

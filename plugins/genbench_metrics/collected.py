@@ -12,10 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genbench import MetricContext, Score, Split, UsageError
-from genbench_metrics.cache import cached_tensors
+from genbench import MetricContext, Score, Split, UsageError, cached_tensors, real_samples
 from genbench_metrics.extractors import Chosen
-from genbench_metrics.features import real_samples
 
 PORTION = 4000
 """Real images compared at once where a whole training split is gone through."""

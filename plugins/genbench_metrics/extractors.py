@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from genbench import MetricContext, UsageError
-from genbench_metrics.classifier import ClassifierLogits, classifier_for
+from genbench import (
+    ClassifierLogits,
+    Extractor,
+    MetricContext,
+    PixelFeatures,
+    UsageError,
+    classifier_for,
+    sample_shape,
+)
 from genbench_metrics.feature_settings import FeatureSettings
-from genbench_metrics.features import Extractor, PixelFeatures, sample_shape
 from genbench_metrics.inception import LAYER, LOGITS, InceptionFeatures, weights_file
 
 

@@ -11,9 +11,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from genbench import MetricContext, Score, UsageError
-from genbench_metrics.classifier import classifier_for
-from genbench_metrics.features import sample_shape
+from genbench import MetricContext, Score, UsageError, classifier_for, sample_shape
 from genbench_metrics.reference import DistanceToTest
 from genbench_metrics.settings import FdClfSettings
 

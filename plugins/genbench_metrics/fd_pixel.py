@@ -7,8 +7,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from genbench import MetricContext, Score
-from genbench_metrics.features import PixelFeatures, sample_shape
+from genbench import MetricContext, PixelFeatures, Score, sample_shape
 from genbench_metrics.reference import DistanceToTest
 from genbench_metrics.settings import FdPixelSettings
 

@@ -7,8 +7,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from genbench import MetricContext, Score, UsageError
-from genbench_metrics.features import sample_shape
+from genbench import MetricContext, Score, UsageError, sample_shape
 from genbench_metrics.inception import InceptionFeatures, weights_file
 from genbench_metrics.reference import DistanceToTest
 from genbench_metrics.settings import FidSettings

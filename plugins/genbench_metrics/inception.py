@@ -20,8 +20,7 @@ from torch_fidelity.feature_extractor_inceptionv3 import (
     FeatureExtractorInceptionV3,
 )
 
-from genbench import DataError
-from genbench_metrics.sharing import shared_network
+from genbench import DataError, shared_network
 
 NAME = "inception-v3-compat"
 LAYER = "2048"

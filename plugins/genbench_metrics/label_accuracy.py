@@ -16,10 +16,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genbench import MetricContext, Score, UsageError, samples_data, to_uint8
-from genbench_metrics.cache import cached_tensors
-from genbench_metrics.classifier import classifier_for
-from genbench_metrics.features import real_samples, sample_shape
+from genbench import (
+    MetricContext,
+    Score,
+    UsageError,
+    cached_tensors,
+    classifier_for,
+    real_samples,
+    sample_shape,
+    samples_data,
+    to_uint8,
+)
 from genbench_metrics.label_accuracy_settings import LabelAccuracySettings
 
 

@@ -16,12 +16,18 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from genbench import MetricContext, Picture, Score
-from genbench_metrics.cache import cached_tensors
+from genbench import (
+    MetricContext,
+    Picture,
+    PixelFeatures,
+    Score,
+    cached_tensors,
+    real_samples,
+    sample_shape,
+)
 from genbench_metrics.collected import Collected
 from genbench_metrics.extractors import Chosen, features_for
 from genbench_metrics.feature_settings import NearestSettings
-from genbench_metrics.features import PixelFeatures, real_samples, sample_shape
 from genbench_metrics.neighbours import Neighbours, neighbours
 
 SHOWN = 5

@@ -12,9 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genbench import MetricContext, Score, Split
-from genbench_metrics.cache import cached_tensors
-from genbench_metrics.features import Extractor, real_samples
+from genbench import Extractor, MetricContext, Score, Split, cached_tensors, real_samples
 from genbench_metrics.frechet import IMPLEMENTATION, Moments, frechet_distance
 
 ENOUGH = 10

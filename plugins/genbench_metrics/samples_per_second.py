@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from genbench import Conditional, MetricContext, Score, cpu_name
+from genbench import Conditional, MetricContext, Score, cpu_name, synchronize
 from genbench_metrics.feature_settings import SamplesPerSecondSettings
 
 
@@ -65,12 +65,12 @@ class SamplesPerSecond:
         size, device = self._settings.batch_size, self._context.device
         generator = torch.Generator().manual_seed(self._context.seed)
         model, labels = self._context.model, self._labels()
-        _synchronize(device)
+        synchronize(device)
         start = time.perf_counter()
         with torch.no_grad():
             for _ in range(self._settings.batches):
                 model.render(model.generate(model.prior(size, generator), labels))
-        _synchronize(device)
+        synchronize(device)
         return time.perf_counter() - start
 
     def _labels(self) -> Tensor | None:
@@ -87,10 +87,3 @@ def _machine(device: torch.device) -> Mapping[str, Any]:
         "device": f"{device.type} {cpu_name()}",
         "threads": torch.get_num_threads(),
     }
-
-
-def _synchronize(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    elif device.type == "mps":
-        torch.mps.synchronize()

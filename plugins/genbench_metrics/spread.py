@@ -12,9 +12,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from genbench import MetricContext, Score
+from genbench import MetricContext, Score, real_samples
 from genbench_metrics.collapse_settings import SpreadSettings
-from genbench_metrics.features import real_samples
 
 IMPLEMENTATION = "genbench 2"
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from genbench import SampleContext
+from genbench import SampleContext, synchronize
 
 _PLAIN_DRAWS = 3
 """Timed plain draws, the first of which only warms up."""
@@ -77,8 +77,5 @@ class Account:
         return figures | self.notes
 
     def _now(self) -> float:
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
-        elif self._device.type == "mps":
-            torch.mps.synchronize()
+        synchronize(self._device)
         return time.perf_counter()

@@ -22,9 +22,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
-from genbench import SampleContext, SamplingError
+from genbench import AffineCalibration, SampleContext, SamplingError
 from genbench_samplers.account import Account
-from genbench_samplers.calibration import Affine
 from genbench_samplers.judge import Judge, prepare_judge
 from genbench_samplers.langevin import Point, accept, step, tested_acceptance, tuned_eps
 from genbench_samplers.latents import from_normal, law_of_prior, to_normal
@@ -159,7 +158,7 @@ class _Energy:
     def __init__(
         self, model: Any, judge: Judge, law: Literal["normal", "uniform"], y: Tensor | None
     ) -> None:
-        assert isinstance(judge.calibration, Affine)  # the settings allow no other
+        assert isinstance(judge.calibration, AffineCalibration)  # the settings allow no other
         self._model, self._judge, self._law, self._y = model, judge, law, y
         self._calibration = judge.calibration
 

@@ -13,8 +13,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genbench import SampleContext, SamplingError
-from genbench_samplers.calibration import Affine, Calibration, calibration_z, fit_calibration
+from genbench import (
+    AffineCalibration,
+    Calibration,
+    SampleContext,
+    SamplingError,
+    calibration_z,
+    fit_calibration,
+)
 from genbench_samplers.retraining import retrained
 from genbench_samplers.settings import JudgeSettings
 from genbench_samplers.streams import labelled, propose
@@ -28,7 +34,7 @@ class Judge:
     """
 
     discriminator: Any
-    calibration: Calibration = field(default_factory=Affine)
+    calibration: Calibration = field(default_factory=AffineCalibration)
     real: Tensor | None = None
     real_labels: Tensor | None = None
     figures: Mapping[str, float] = field(default_factory=dict)
@@ -77,7 +83,7 @@ def prepare_judge(model: Any, settings: JudgeSettings, context: SampleContext) -
         calibration(fake[test]),
         fitted_on=0 if settings.calibration is None else len(fit),
     )
-    if isinstance(calibration, Affine):
+    if isinstance(calibration, AffineCalibration):
         figures["calibration_slope"] = calibration.slope
         figures["calibration_offset"] = calibration.offset
     return Judge(

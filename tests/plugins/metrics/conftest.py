@@ -14,8 +14,8 @@ import torch_fidelity
 from torch import Tensor, nn
 
 from genbench import Data, DataAccess, DataSpec, Metric, MetricContext, Score, Split
+from genbench.features.classifier import shipped
 from genbench.registry import Registry
-from genbench_metrics.classifier import shipped
 
 Make = Callable[..., MetricContext]
 

@@ -12,14 +12,14 @@ import torch
 from torch import Tensor
 
 from genbench import Data, DataError, DataSpec, Split, UsageError
-from genbench_metrics.classifier import classifier_for
+from genbench.features.classifier import classifier_for
+from genbench.features.sharing import shared_network
 from genbench_metrics.extractors import features_for, logits_for
 from genbench_metrics.fd_clf import FdClf
 from genbench_metrics.feature_settings import FeatureSettings
 from genbench_metrics.inception import LOGITS, InceptionFeatures
 from genbench_metrics.kid import Kid
 from genbench_metrics.precision_recall import Precision
-from genbench_metrics.sharing import shared_network
 
 AUTO = FeatureSettings()
 INCEPTION = FeatureSettings(extractor="inception")

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from genbench import Data, DataSpec, Score, Split, UsageError
 from genbench.evaluation import check_fit
+from genbench.features.extractor import real_samples
 from genbench.spec import Part
 from genbench.testing import check_metric
 from genbench_metrics.elbo import Elbo
-from genbench_metrics.features import real_samples
 from genbench_metrics.likelihood_settings import ElboSettings, NllSettings
 from genbench_metrics.nll import Nll
 

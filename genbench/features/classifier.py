@@ -16,11 +16,12 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from genbench import Data, MetricContext, UsageError
-from genbench_metrics.cache import cached_tensors, digest_of
-from genbench_metrics.features import resized
-from genbench_metrics.lenet import ARCHITECTURE, DIM, LeNet, Recipe, accuracy, trained
-from genbench_metrics.sharing import shared_network
+from genbench.contracts import Data, MetricContext
+from genbench.errors import UsageError
+from genbench.features.cache import cached_tensors, digest_of
+from genbench.features.extractor import resized
+from genbench.features.lenet import ARCHITECTURE, DIM, LeNet, Recipe, accuracy, trained
+from genbench.features.sharing import shared_network
 
 WEIGHTS = Path(__file__).parent / "weights"
 SHIPPED = ("digits", "mnist", "fashion-mnist")

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from genbench import Data, Split
-from genbench_metrics.features import real_samples, resized
+from genbench.contracts import Data, Split
+from genbench.features.extractor import real_samples, resized
 
 ARCHITECTURE = "lenet5"
 DIM = 84

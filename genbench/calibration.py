@@ -27,7 +27,7 @@ class Calibration(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Affine:
+class AffineCalibration:
     """logit = slope * score + offset; as it stands, the score itself."""
 
     slope: float = 1.0
@@ -52,7 +52,7 @@ class Isotonic:
 def fit_calibration(kind: str | None, real: Tensor, fake: Tensor) -> Calibration:
     """Fit ``kind`` ("logistic", "isotonic", None: as it is) to scores of real and generated."""
     if kind is None:
-        return Affine()
+        return AffineCalibration()
     scores = torch.cat((real, fake)).numpy()
     is_real = np.concatenate((np.ones(len(real)), np.zeros(len(fake))))
     if kind == "logistic":
@@ -71,7 +71,7 @@ def _isotonic(scores: Scores, is_real: Scores) -> Any:
     return IsotonicRegression(out_of_bounds="clip").fit(scores, is_real)
 
 
-def _logistic(scores: Scores, is_real: Scores) -> Affine:
+def _logistic(scores: Scores, is_real: Scores) -> AffineCalibration:
     """Logistic regression without a penalty, on Platt's targets.
 
     1 and 0 become (m + 1)/(m + 2) and 1/(m + 2), m of each (Platt 1999): on scores that separate
@@ -85,7 +85,7 @@ def _logistic(scores: Scores, is_real: Scores) -> Affine:
     weights = np.concatenate((target, 1 - target))
     fitted = LogisticRegression(C=np.inf, max_iter=1000).fit(twice, classes, sample_weight=weights)
     slope = float(fitted.coef_[0, 0] / spread)
-    return Affine(slope=slope, offset=float(fitted.intercept_[0]) - slope * float(mean))
+    return AffineCalibration(slope=slope, offset=float(fitted.intercept_[0]) - slope * float(mean))
 
 
 def calibration_z(real: Tensor, fake: Tensor, *, fitted_on: int = 0) -> float:

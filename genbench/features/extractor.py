@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from genbench import Data, Split, to_float, to_uint8
+from genbench.contracts import Data, Split
+from genbench.pixels import to_float, to_uint8
 
 PIXELS = 1024
 """The most values of an image that pixel features keep."""
