@@ -25,6 +25,7 @@ from genbench.errors import (
 )
 from genbench.registry import Kind, Registry
 from genbench.settings import DatasetSettings, ModelSettings, Preset, Settings
+from genbench.spec import MOST, MOST_REPEATS, MOST_SEED
 
 SECTIONS: Mapping[str, Kind] = {
     "model": "model",
@@ -93,27 +94,33 @@ Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
 class RunSettings(Settings):
     """The fields of a run; None where the model, its preset or the data decide."""
 
-    epochs: int | None = Field(None, ge=1, description="epochs of the last stage")
-    batch_size: int | None = Field(None, ge=1, description="images an optimizer step")
-    seed: int = Field(0, ge=0, lt=2**63, description="seed of weights, order and noise")
+    epochs: int | None = Field(None, ge=1, le=MOST, description="epochs of the last stage")
+    batch_size: int | None = Field(None, ge=1, le=MOST, description="images an optimizer step")
+    seed: int = Field(0, ge=0, le=MOST_SEED, description="seed of weights, order and noise")
     device: Annotated[str, AfterValidator(_device)] = Field(
         "auto", description="auto, cpu, cuda, cuda:N or mps"
     )
     precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16: autocast")
     compile: bool = Field(False, description="torch.compile the phases")
-    accumulate: int = Field(1, ge=1, description="portions that a batch is worked off in")
+    accumulate: int = Field(1, ge=1, le=MOST, description="portions that a batch is worked off in")
     clip_norm: float | None = Field(None, gt=0, description="bound of the gradient norm")
     ema: float | None = Field(None, gt=0, lt=1, description="decay of the weight average")
-    evaluate_every: int = Field(0, ge=0, description="epochs between scores; 0: at the end")
-    sample_every: int = Field(0, ge=0, description="epochs between grids; 0: a few, spread out")
+    evaluate_every: int = Field(
+        0, ge=0, le=MOST, description="epochs between scores; 0: at the end"
+    )
+    sample_every: int = Field(
+        0, ge=0, le=MOST, description="epochs between grids; 0: a few, spread out"
+    )
     epoch_images: int | None = Field(
         None,
         ge=1,
         description="training images an epoch of any stage goes through; none: all of them",
     )
-    samples: int | None = Field(None, ge=2, description="samples to score; none: the test split's")
-    repeats: int = Field(1, ge=1, le=1000, description="draws that a score is the mean of")
-    log_every: int = Field(10, ge=1, description="steps that a recorded loss is a mean of")
+    samples: int | None = Field(
+        None, ge=2, le=MOST, description="samples to score; none: the test split's"
+    )
+    repeats: int = Field(1, ge=1, le=MOST_REPEATS, description="draws that a score is the mean of")
+    log_every: int = Field(10, ge=1, le=MOST, description="steps that a recorded loss is a mean of")
     watch: bool = Field(True, description="look at few samples between epochs, for collapse")
     samplers: Names | None = Field(None, description="samplers to score with")
     metrics: Names | None = Field(None, description="metrics to score with")

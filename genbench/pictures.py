@@ -7,7 +7,7 @@ shown as what they are rendered to.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from torchvision.utils import make_grid
 from genbench.contracts import Conditional, Data, Generates, samples_data
 from genbench.pixels import stored_as_float, to_uint8
 from genbench.scatter import scatter
+from genbench.writing import replacing
 
 COUNT, COLUMNS = 64, 8
 """Samples of a grid, and how many stand in a row."""
@@ -140,12 +141,13 @@ def save_grid(images: Tensor, path: Path, *, columns: int = COLUMNS) -> None:
 
 def save_image(image: Tensor, path: Path) -> None:
     """Write one uint8 image (C, H, W), C of 1, 3 or 4, as PNG."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     pixels = image.permute(1, 2, 0).contiguous().numpy()
     picture = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
-    part = path.with_name(f".{path.name}.part")
-    try:
+    with replacing(path) as part:
         picture.save(part, format="PNG")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+
+
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
+    """Write arrays as one compressed .npz; a reader never sees half a file."""
+    with replacing(path) as part, part.open("wb") as file:
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]

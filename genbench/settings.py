@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from types import NoneType, UnionType
 from typing import Any, ClassVar, Literal, Self, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 
 from genbench.contracts import DataAccess, DataSpec
@@ -32,6 +32,14 @@ class Settings(BaseModel):
         use_enum_values=True,
         allow_inf_nan=False,
     )
+
+    @field_validator("*")
+    @classmethod
+    def _within_64_bits(cls, value: Any) -> Any:
+        for item in value if isinstance(value, (list, tuple)) else (value,):
+            if isinstance(item, int) and abs(item) >= 2**63:
+                raise ValueError("a whole number must be within 64 bits")
+        return value
 
 
 @dataclass(frozen=True, kw_only=True)

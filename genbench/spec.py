@@ -15,6 +15,15 @@ from typing import Any
 
 SPEC_VERSION = 1
 
+MOST_SEED = 2**63 - 1
+"""Seeds, and all whole numbers that are stored, have 64 bits."""
+MOST = 10_000_000
+"""Epochs, images of a batch, samples and the like, at most: more is a slip of the keyboard."""
+MOST_REPEATS = 1_000
+"""Draws that a score is the mean of, at most."""
+MOST_LETTERS = 200
+"""Of a name or a tag."""
+
 _LATER = {"repeats": 1, "epoch_images": None}
 """Fields that came after the first version: at their default they leave the hash as it was."""
 

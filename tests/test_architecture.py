@@ -31,6 +31,7 @@ LEVELS = {
     "numbers": 0,
     "machine": 0,
     "wording": 0,
+    "writing": 0,
     "tomlfile": 1,
     "pixels": 0,
     "scatter": 0,

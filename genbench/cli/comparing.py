@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from genbench.cli.destination import file_for
 from genbench.cli.output import Best, Format, print_json, print_table
 from genbench.cli.session import SESSION, say, warn
 from genbench.cli.stored import (
@@ -20,6 +21,7 @@ from genbench.cli.stored import (
     TagOption,
     open_store,
 )
+from genbench.spec import MOST
 from genbench.wording import plain
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ AllMetricsOption = Annotated[
     bool, typer.Option("--all-metrics", help="Show also metrics that few rows have.")
 ]
 LimitOption = Annotated[
-    int, typer.Option("--limit", min=1, help="Experiments a data set, the best first.")
+    int, typer.Option("--limit", min=1, max=MOST, help="Experiments a data set, the best first.")
 ]
 
 
@@ -217,8 +219,9 @@ def report(
     from genbench.compare import Question, Selection, baseline_of
     from genbench.report.gather import gather
     from genbench.report.page import render
-    from genbench.report.writing import write_page
+    from genbench.writing import write_text
 
+    out = file_for(out, (".html", ".htm"), store=SESSION.store_url(store))
     with open_store(store) as opened:
         meant = baseline_of(opened, baseline) if baseline else None
         selection = Selection(
@@ -227,7 +230,7 @@ def report(
         question = Question(baseline=meant, all_metrics=all_metrics, defaults=_defaults)
         gathered = gather(opened, selection, question)
         page = render(gathered)
-    write_page(page, out)
+    write_text(out, page)
     if json:
         print_json({"report": str(out.resolve()), "bytes": len(page.encode())})
         return

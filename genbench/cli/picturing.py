@@ -5,7 +5,6 @@ They write a file where they are called and add nothing to the run.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
@@ -13,14 +12,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from genbench.cli.destination import file_for
 from genbench.cli.running import DataDir, Device, Json, Offline, Reference, StoreOption
 from genbench.cli.session import SESSION
+from genbench.spec import MOST, MOST_SEED
 from genbench.wording import plain
 
 if TYPE_CHECKING:
     from genbench.runner.picturing import Opened
 
-Seed = Annotated[int, typer.Option(min=0, help="Of the noise and the choice of images.")]
+Seed = Annotated[
+    int, typer.Option(min=0, max=MOST_SEED, help="Of the noise and the choice of images.")
+]
 Out = Annotated[str | None, typer.Option(help="Where to write the picture (a name in .png).")]
 Label = Annotated[
     str | None, typer.Option(help="A class of a conditional model, by number or name.")
@@ -160,7 +163,7 @@ def traverse(
 def latents(
     reference: Reference,
     count: Annotated[
-        int | None, typer.Option("-n", "--samples", min=2, help="Test samples (all).")
+        int | None, typer.Option("-n", "--samples", min=2, max=MOST, help="Test samples (all).")
     ] = None,
     out: Annotated[
         str | None, typer.Option(help="picture.png, or codes.npz for the codes themselves.")
@@ -186,7 +189,9 @@ def latents(
 
 def reconstruct(
     reference: Reference,
-    count: Annotated[int, typer.Option("-n", "--samples", min=1, help="Test images.")] = 32,
+    count: Annotated[
+        int, typer.Option("-n", "--samples", min=1, max=10_000, help="Test images.")
+    ] = 32,
     out: Out = None,
     seed: Seed = 0,
     device: Device = None,
@@ -223,14 +228,14 @@ def curves(
     from genbench.cli.output import print_json
     from genbench.cli.stored import open_store
     from genbench.report.loss_curves import curves_together, loss_curves
+    from genbench.writing import write_text
 
     with open_store(store) as opened:
         ids = list(dict.fromkeys(opened.resolve(reference) for reference in references))
-        path = _target(out, "curves", ids[0], (".svg",))
+        path = file_for(out or f"curves-{ids[0]}.svg", (".svg",), store=SESSION.store_url(store))
         draw = curves_together if together else loss_curves
         svg = draw(opened, ids, tuple(term or ()))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(svg, encoding="utf-8")
+    write_text(path, svg)
     if as_json:
         print_json({"runs": ids, "path": str(path)})
     else:
@@ -257,7 +262,8 @@ def _picture(
 
     with Store.open(SESSION.store_url(store), mode="read") as opened:
         run_id = opened.resolve(reference)
-        path = _target(out, name, run_id, (".png", *also))
+        place = out or f"{name}-{run_id}.png"
+        path = file_for(place, (".png", *also), store=SESSION.store_url(store))
 
         def worked(**hooks: Any) -> Path:
             from genbench.runner.picturing import Opened
@@ -269,16 +275,6 @@ def _picture(
         print_json({"run": run_id, "path": str(written)})
     else:
         print(plain(str(written)))
-
-
-def _target(out: str | None, name: str, run_id: str, endings: tuple[str, ...]) -> Path:
-    """Where to write: ``out``, or ``name-RUN`` with the first ending in this folder."""
-    from genbench.errors import UsageError
-
-    path = Path(out or f"{name}-{run_id}{endings[0]}").expanduser()
-    if path.suffix not in endings or (out and out.endswith(("/", os.sep))) or path.is_dir():
-        raise UsageError(f"--out {out}: expected the name of a file in {' or '.join(endings)}")
-    return path
 
 
 def _numbers(dims: str | None) -> tuple[int, ...]:

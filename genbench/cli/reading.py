@@ -21,6 +21,7 @@ from genbench.cli.stored import (
     open_store,
 )
 from genbench.numbers import number
+from genbench.spec import MOST
 
 if TYPE_CHECKING:
     from genbench.store.records import Run, ScoreRecord
@@ -43,7 +44,9 @@ def runs(
         str | None, typer.Option("--status", help="Only runs of this status, such as failed.")
     ] = None,
     tag: TagOption = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many runs.")] = 20,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, max=MOST, help="At most so many runs.")
+    ] = 20,
     store: StoreOption = None,
     format: FormatOption = Format.TABLE,
     json: JsonOption = False,

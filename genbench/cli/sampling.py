@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from genbench.cli.destination import file_for, folder_for
 from genbench.cli.running import DataDir, Device, Json, Offline, Reference, Sets, StoreOption
 from genbench.cli.session import SESSION, say
+from genbench.errors import UsageError
+from genbench.spec import MOST, MOST_REPEATS, MOST_SEED
 from genbench.wording import plain
 
 if TYPE_CHECKING:
@@ -29,12 +32,14 @@ def evaluate(
     reference: Reference,
     metric: Annotated[list[str] | None, typer.Option(help="Repeatable.")] = None,
     sampler: Annotated[list[str] | None, typer.Option(help="Repeatable.")] = None,
-    samples: Annotated[int | None, typer.Option(min=2, help="Samples scored.")] = None,
+    samples: Annotated[int | None, typer.Option(min=2, max=MOST, help="Samples scored.")] = None,
     repeats: Annotated[
-        int | None, typer.Option(min=1, help="Draws that a score is the mean of.")
+        int | None, typer.Option(min=1, max=MOST_REPEATS, help="Draws that a score is the mean of.")
     ] = None,
     sets: Sets = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the samples.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=MOST_SEED, help="Seed of the samples.")
+    ] = None,
     final: Annotated[
         bool, typer.Option("--final", help="Let these scores stand for the run.")
     ] = False,
@@ -89,7 +94,7 @@ def evaluate(
 
 def sample(
     reference: Reference,
-    count: Annotated[int, typer.Option("-n", "--samples", min=1, help="How many.")] = 64,
+    count: Annotated[int, typer.Option("-n", "--samples", min=1, max=MOST, help="How many.")] = 64,
     sampler: Annotated[
         str | None,
         typer.Option(help="See: genbench samplers (default: the model's own, or plain)."),
@@ -98,7 +103,9 @@ def sample(
     out: Annotated[
         str | None, typer.Option(help="grid.png, samples.npz or folder/ (default: a grid).")
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the noise (0).")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=MOST_SEED, help="Seed of the noise (0).")
+    ] = None,
     as_scored: Annotated[
         bool, typer.Option("--as-scored", help="The samples that the run's scores are taken on.")
     ] = False,
@@ -114,7 +121,6 @@ def sample(
 ) -> None:
     """Draw samples of a stored run into a picture, an array file or a folder."""
     from genbench.cli.output import print_json
-    from genbench.errors import UsageError
     from genbench.store import Store
 
     if as_scored and (seed is not None or label):
@@ -122,7 +128,7 @@ def sample(
     with Store.open(SESSION.store_url(store), mode="read") as opened:
         run_id, spec = _find(opened, reference)
         part, drawing = _one_sampler(run_id, spec, sampler, sets)
-        path = _destination(out, run_id)
+        path = _destination(out, run_id, SESSION.store_url(store))
 
         def work(**hooks: Any) -> Path:
             from genbench.runner import sample_run
@@ -204,17 +210,17 @@ def watched(
         ) from None
 
 
-def _destination(out: str | None, run_id: str) -> Path:
+def _destination(out: str | None, run_id: str, store: str) -> Path:
+    """A file by its ending, else a folder: a picture of each sample."""
     import os
 
-    from genbench.errors import UsageError
-
     path = Path(out or f"samples-{run_id}.png").expanduser()
-    if out and (out.endswith(("/", os.sep)) or path.is_dir()):
-        return path
-    if path.suffix and path.suffix not in (".png", ".npz"):
+    there = os.path.isdir(path)  # noqa: PTH112 (Path.is_dir raises where a name is too long)
+    if out and (out.endswith(("/", os.sep)) or not path.suffix or there):
+        return folder_for(out, store=store)
+    if path.suffix not in (".png", ".npz"):
         raise UsageError(f"--out {out}: expected a name in .png or .npz, or a folder ending in /")
-    return path
+    return file_for(path, (".png", ".npz"), store=store)
 
 
 def _tell(

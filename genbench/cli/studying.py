@@ -8,13 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from genbench.cli.destination import file_for, folder_for
 from genbench.cli.output import Best, Format, print_json, print_table
 from genbench.cli.running import DataDir, Device, Offline, StoreOption
 from genbench.cli.session import SESSION, say
 from genbench.cli.stored import FormatOption, JsonOption
+from genbench.spec import MOST, MOST_SEED
 
 if TYPE_CHECKING:
     from genbench.study import Outcome, Places, Plan, Prospect, Results
+
+
+_DIGITS = 100
+"""Of a number that is read at all: Python takes long over very long ones."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -24,7 +30,7 @@ def add_to(app: typer.Typer) -> None:
 
 def study(
     file: Annotated[Path, typer.Argument(metavar="FILE.toml", help="See: docs/studies.md.")],
-    jobs: Annotated[int, typer.Option("--jobs", min=1, help="Runs at a time.")] = 1,
+    jobs: Annotated[int, typer.Option("--jobs", min=1, max=1_024, help="Runs at a time.")] = 1,
     out: Annotated[Path | None, typer.Option("--out", help="A Markdown page to write.")] = None,
     seeds: Annotated[
         str | None, typer.Option("--seeds", help="Instead of the file's: 0,1.")
@@ -33,7 +39,8 @@ def study(
         list[str] | None, typer.Option("--only", metavar="ROW", help="Only this row; repeatable.")
     ] = None,
     epochs: Annotated[
-        int | None, typer.Option("--epochs", min=1, help="Of every row, whatever the file says.")
+        int | None,
+        typer.Option("--epochs", min=1, max=MOST, help="Of every row, whatever the file says."),
     ] = None,
     retry: Annotated[bool, typer.Option("--retry", help="Take up what failed before.")] = False,
     table_only: Annotated[
@@ -48,9 +55,13 @@ def study(
     json: JsonOption = False,
 ) -> None:
     """Train, score and tabulate a grid of runs; started again, it goes on where it was."""
-    from genbench.study import Outcome, prospect
+    from genbench.study import Outcome, folder_of, prospect
 
     plan, places = _plan(file, seeds, only, epochs, device, store, data_dir, offline)
+    if out is not None:
+        out = file_for(out, (".md",), store=places.store, inputs=[file])
+        if plan.study.figures:
+            folder_for(folder_of(out), store=places.store)
     if dry_run:
         _print_prospect(plan, prospect(plan, places), as_json=json)
         return
@@ -106,7 +117,10 @@ def _numbers(text: str | None) -> tuple[int, ...]:
     words = [word.strip() for word in (text or "").split(",") if word.strip()]
     if not all(word.isdecimal() for word in words) or (text is not None and not words):
         raise UsageError(f"--seeds {text}: expected whole numbers with commas, such as 0,1,2")
-    return tuple(dict.fromkeys(map(int, words)))
+    numbers = [int(word) if len(word) <= _DIGITS else MOST_SEED + 1 for word in words]
+    if any(number > MOST_SEED for number in numbers):
+        raise UsageError(f"--seeds {text}: a seed is at most {MOST_SEED}")
+    return tuple(dict.fromkeys(numbers))
 
 
 def _conduct(plan: Plan, places: Places, jobs: int, retry: bool, out: Path | None) -> Outcome:
@@ -139,13 +153,13 @@ def _print_results(
 ) -> None:
     from genbench.store import Store
     from genbench.study import as_dict, book_of, figures, markdown, results
+    from genbench.writing import write_text
 
     book = book_of(plan, places)
     with Store.open(places.store, mode="read") as opened:
         found = results(opened, plan, book.read())
     remarks = list(dict.fromkeys((*found.remarks, *outcome.remarks)))
     if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
         page = markdown(
             found,
             plan,
@@ -153,7 +167,7 @@ def _print_results(
             remarks=outcome.remarks,
             figures=figures(plan, places, out),
         )
-        out.write_text(page, encoding="utf-8")
+        write_text(out, page)
     if as_json:
         tables = [as_dict(sheet) for sheet in found.sheets]
         counts = {name: getattr(outcome, name) for name in ("trained", "reused", "failed")}

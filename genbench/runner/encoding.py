@@ -15,7 +15,7 @@ from genbench.errors import SamplingError
 from genbench.latent.classes import class_names
 from genbench.latent.codes import Array, view_of
 from genbench.latent.spaces import at_random, encoded, held_out, originals
-from genbench.pictures import as_images, save_image
+from genbench.pictures import as_images, save_image, write_arrays
 from genbench.ridges import class_ridges
 from genbench.runner.picturing import Opened, at_work, need, need_images
 from genbench.sheet import Sheet, save_sheet
@@ -83,8 +83,7 @@ def _save_arrays(codes: Codes, rows: Array, out: Path) -> None:
     arrays = {"codes": codes.mean, "logvars": codes.logvar, "index": rows}
     if codes.labels is not None:
         arrays["labels"] = codes.labels
-    out.parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(out, **arrays)  # type: ignore[arg-type]
+    write_arrays(out, arrays)
 
 
 def reconstruct_run(run_id: str, out: Path, opened: Opened, *, n: int = 32, seed: int = 0) -> Path:

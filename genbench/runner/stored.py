@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -41,6 +40,7 @@ from genbench.pictures import (
     has_pictures,
     save_image,
     save_samples,
+    write_arrays,
 )
 from genbench.registry import Registry
 from genbench.runner.adding import StoredScoring, skipped_parts
@@ -210,8 +210,7 @@ def write_samples(
         arrays = {"images" if is_image else "points": array}
         if labels is not None:
             arrays["labels"] = labels.numpy()
-        out.parent.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(out, **arrays)  # type: ignore[arg-type]
+        write_arrays(out, arrays)
     elif out.suffix == ".png":
         square = max(COLUMNS, round(len(samples) ** 0.5))
         save_samples(samples, data, out, columns=columns or square)

@@ -18,7 +18,7 @@ from sqlalchemy.engine import Connection, Row
 from sqlalchemy.exc import IntegrityError
 
 from genbench.errors import NoSuchRunError, TakenOverError, UsageError
-from genbench.spec import RunSpec, canonical_json
+from genbench.spec import MOST_LETTERS, RunSpec, canonical_json
 from genbench.store.process import Owner, is_lost, this_process
 from genbench.store.records import PartVersion, Status
 from genbench.store.schema import (
@@ -187,6 +187,8 @@ def discard(connection: Connection, run_id: str) -> None:
 
 def add_tags(connection: Connection, number: int, tags: Sequence[str]) -> None:
     """Add tags; one that is there already stays."""
+    for tag in tags:
+        _check_text(tag, "a tag")
     insert_missing(connection, run_tags, [{"run": number, "tag": tag} for tag in tags])
 
 
@@ -210,11 +212,21 @@ def _is_alive(row: Row[Any]) -> bool:
 def _check_name(connection: Connection, name: str | None) -> None:
     if name is None:
         return
+    _check_text(name, "a run's name")
     if not name or name.startswith("@") or name != name.strip():
         raise UsageError(f"'{name}' can't be a run's name: it is empty, or has '@' or space around")
     taken = select(runs.c.run).where(or_(runs.c.name == name, runs.c.id == name))
     if connection.execute(taken).first():
         raise _name_taken(name)
+
+
+def _check_text(text: str, what: str) -> None:
+    if len(text) > MOST_LETTERS:
+        raise UsageError(
+            f"{what} has {MOST_LETTERS} characters at most, and '{text[:20]}...' has {len(text)}"
+        )
+    if not text.isprintable() and any(0xD800 <= ord(c) < 0xE000 for c in text):
+        raise UsageError(f"{what} must be valid UTF-8, and '{text[:20]}' is not")
 
 
 def _name_taken(name: str) -> UsageError:

@@ -7,7 +7,7 @@ here, and what a study left undone is found in the store when it is started agai
 
 from __future__ import annotations
 
-from genbench.study.figures import draw, figures
+from genbench.study.figures import draw, figures, folder_of
 from genbench.study.file import StudyFile, read_study
 from genbench.study.outcome import Outcome, Places
 from genbench.study.page import as_dict, markdown, rows_of, title_of
@@ -30,6 +30,7 @@ __all__ = [
     "conduct",
     "draw",
     "figures",
+    "folder_of",
     "make_plan",
     "markdown",
     "prospect",

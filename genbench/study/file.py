@@ -15,11 +15,12 @@ from pydantic_core import ErrorDetails
 
 from genbench.errors import SettingError, suggest
 from genbench.settings import Settings
+from genbench.spec import MOST, MOST_REPEATS, MOST_SEED
 from genbench.tomlfile import read_toml
 
 Names = tuple[str, ...]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Seed = Annotated[int, Field(ge=0, lt=2**63)]
+Seed = Annotated[int, Field(ge=0, le=MOST_SEED)]
 
 
 class SamplerEntry(Settings):
@@ -51,9 +52,11 @@ class RowEntry(Settings):
     datasets: Names | None = Field(default=None, min_length=1, description="instead of the study's")
     seconds: Seconds | None = Field(default=None, description="of training; instead of the study's")
     epochs: int | None = Field(
-        default=None, ge=1, description="of the last stage; instead of seconds"
+        default=None, ge=1, le=MOST, description="of the last stage; instead of seconds"
     )
-    batch_size: int | None = Field(default=None, ge=1, description="images an optimizer step")
+    batch_size: int | None = Field(
+        default=None, ge=1, le=MOST, description="images an optimizer step"
+    )
     sets: dict[str, Any] = Field(
         default_factory=dict,
         validation_alias=AliasChoices("set"),
@@ -131,15 +134,20 @@ class StudyFile(Settings):
     seeds: tuple[Seed, ...] = Field((0, 1, 2), min_length=1)
     seconds: Seconds | None = Field(default=None, description="of training that each run gets")
     epochs: int | None = Field(
-        default=None, ge=1, description="of the last stage, instead of seconds"
+        default=None, ge=1, le=MOST, description="of the last stage, instead of seconds"
     )
-    batch_size: int | None = Field(default=None, ge=1)
+    batch_size: int | None = Field(default=None, ge=1, le=MOST)
     epoch_images: int | None = Field(
-        default=None, ge=1, description="training images an epoch goes through; default: all"
+        default=None,
+        ge=1,
+        le=2**53,
+        description="training images an epoch goes through; default: all",
     )
-    threads: int = Field(1, ge=1, description="of torch in each run")
-    samples: int | None = Field(default=None, ge=2, description="samples scored")
-    repeats: int | None = Field(default=None, ge=1, description="draws that a score is the mean of")
+    threads: int = Field(1, ge=1, le=1024, description="of torch in each run")
+    samples: int | None = Field(default=None, ge=2, le=MOST, description="samples scored")
+    repeats: int | None = Field(
+        default=None, ge=1, le=MOST_REPEATS, description="draws that a score is the mean of"
+    )
     metrics: Names | None = Field(
         default=None, min_length=1, description="default: the model's own"
     )

@@ -16,6 +16,7 @@ from typing import Any
 
 from genbench.errors import GenbenchError, StoreError, UsageError
 from genbench.store import Store
+from genbench.writing import write_text
 
 PILOT_EPOCHS = 100_000
 """A pilot is stopped long before; so many that no end and no schedule comes into it."""
@@ -160,10 +161,7 @@ class PaceBook:
         """Keep a pace; the file is replaced whole."""
         entry = {**asdict(pace), "row": title, "threads": self.threads, "jobs": jobs}
         entries = {**self._entries(), f"{key}/{self.threads}": entry}
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        draft = self.path.with_suffix(".new")
-        draft.write_text(json.dumps(entries, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-        draft.replace(self.path)
+        write_text(self.path, json.dumps(entries, indent=2, sort_keys=True) + "\n")
 
     def jobs(self) -> int:
         """The most runs at a time that a pace was taken at; 1 where none was."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from pathlib import Path
 
 import pytest
 
@@ -103,6 +104,7 @@ def test_report_writes_one_page_and_prints_where(filled, genbench, tmp_path):
 
 
 def test_a_report_that_can_not_be_written_says_so(filled, genbench):
-    said = genbench("report", "--out", "no/such/folder/page.html")
+    Path("file").write_text("no folder")
+    said = genbench("report", "--out", "file/page.html")
     assert said.code == 2
     assert "can't be written" in said.err
