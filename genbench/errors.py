@@ -148,6 +148,13 @@ class InterruptedRunError(GenbenchError):
     exit_code = 130
 
 
+class GenbenchWarning(UserWarning):
+    """Something that may make numbers others than one thinks; the work goes on.
+
+    From Python it is a warning like any other; the command line makes it a line on stderr.
+    """
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether it says that memory is short: Python's, CUDA's, or the CPU allocator's own words.
 

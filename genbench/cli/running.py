@@ -177,12 +177,14 @@ def rerun(
 ) -> None:
     """Train the spec of a stored run again as a new run, with changes if any are given."""
     from genbench.runner.amend import amend, differences
+    from genbench.runner.versions import check_versions
     from genbench.spec import RunSpec
     from genbench.store import Store
 
     url = SESSION.store_url(store)
     with Store.open(url, mode="read") as opened:
         old = opened.run(opened.resolve(reference))
+        check_versions(opened, old.id, SESSION.registry)
     before, access = RunSpec.from_json(old.spec), _access(data_dir, offline, url)
     spec = amend(
         before,

@@ -154,9 +154,14 @@ def sample(
 
 
 def _find(store: Store, reference: str) -> tuple[str, RunSpec]:
+    from genbench.runner.versions import check_versions
     from genbench.spec import RunSpec
 
     run = store.run(store.resolve(reference))
+    # Before anything is asked of the registry, which knows only what is installed now.
+    check_versions(
+        store, run.id, SESSION.registry, (("model", run.model), ("dataset", run.dataset))
+    )
     return run.id, RunSpec.from_json(run.spec)
 
 

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
+import warnings
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
+from genbench.errors import GenbenchWarning
 from genbench.wording import plain, visible
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ class Session:
     verbosity: int = 0
     opened: str | None = None
     """The store that the command uses, once it has asked for it."""
+    warned: set[str] = field(default_factory=set)
 
     def take_global_options(self, arguments: list[str]) -> list[str]:
         """Take out the options that may stand anywhere (before a ``--``); return the rest."""
@@ -55,6 +58,7 @@ class Session:
         """
         from genbench.registry import Registry
 
+        warnings.showwarning = _show_warning
         registry = Registry.from_environment(strict=self.strict_plugins)
         for plugin in registry.broken:
             warn(f"plugin '{plugin.name}' ({plugin.owner}) is broken: {plugin.trouble}")
@@ -72,6 +76,25 @@ SESSION = Session()
 def warn(message: str) -> None:
     """A warning on stderr."""
     print(f"genbench: warning: {visible(message)}", file=sys.stderr)
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """genbench's own warnings as a line, once each; those of libraries as Python writes them."""
+    if issubclass(category, GenbenchWarning):
+        # Python forgets what it has shown whenever a library changes its filters, as torch does.
+        if str(message) not in SESSION.warned:
+            SESSION.warned.add(str(message))
+            warn(str(message))
+    else:
+        text = warnings.formatwarning(message, category, filename, lineno, line)
+        print(text, end="", file=file or sys.stderr)
 
 
 def complain(message: str) -> None:

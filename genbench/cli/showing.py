@@ -18,11 +18,14 @@ from genbench.cli.stored import (
     head,
     open_store,
 )
+from genbench.errors import GenbenchError
 from genbench.numbers import duration, number
-from genbench.spec import Part, labels
+from genbench.spec import Part, RunSpec, labels
 from genbench.wording import plain
 
 if TYPE_CHECKING:
+    from genbench.registry import Kind
+    from genbench.settings import Settings
     from genbench.store import Store
     from genbench.store.records import Epoch, Run, ScoreRecord, StageRecord
 
@@ -39,6 +42,7 @@ _NUMBERS = {
     "× floor",
     "bytes",
     "seconds",
+    "seed",
 }
 _NUMBERS |= {"prepare s", "train s", "s/epoch"}
 """Columns that are aligned right."""
@@ -72,6 +76,7 @@ def _as_json(store: Store, identity: str) -> dict[str, Any]:
         **head(run),
         "children": store.children(identity),
         "params": store.params(identity),
+        "plugins": [vars(part) for part in store.plugins(identity)],
         "stages": [vars(stage) for stage in store.stages(identity)],
         "epochs": [_epoch(epoch) for epoch in store.epochs(identity)],
         "scores": [_score(score) for score in store.scores(identity)],
@@ -82,6 +87,9 @@ def _as_json(store: Store, identity: str) -> dict[str, Any]:
             for artifact in store.artifacts(identity)
         ],
         "environment": store.environment(identity),
+        "environments": [
+            {"after_step": step, **known} for step, known in store.environments(identity)
+        ],
         "store": str(store.url),
         "folder": str(store.folder(identity)),
     }
@@ -163,6 +171,7 @@ def _print_tables(store: Store, identity: str, format: Format) -> None:
     epochs = store.epochs(identity)
     stages = [_stage_row(stage, epochs) for stage in store.stages(identity)]
     table("Settings", ("setting", "value", "default"), _settings_rows(store, identity))
+    table("Plugins", PLUGIN_COLUMNS, _plugin_rows(store, identity))
     table("Stages", ("stage", "epochs", "prepare s", "train s", "s/epoch"), stages)
     losses = epochs[-1].losses if epochs else {}
     title = f"Losses, means of epoch {epochs[-1].epoch}" if epochs else ""
@@ -178,11 +187,13 @@ def _print_tables(store: Store, identity: str, format: Format) -> None:
         "floor",
         "× floor",
         "sampler",
+        "seed",
         "epoch",
         "seconds",
+        "stands",
     )
     taken = store.scores(identity)
-    scores = [score for score in taken if score.epoch == taken[-1].epoch]
+    scores = last_scored(taken)
     earlier = len(taken) - len(scores)
     title = f"Scores (and {earlier} of earlier epochs: --json)" if earlier else "Scores"
     table(title, columns, [_score_row(score) for score in scores])
@@ -205,12 +216,44 @@ def _print_tables(store: Store, identity: str, format: Format) -> None:
     files = [(a.kind, a.epoch, a.bytes, a.path) for a in store.artifacts(identity)]
     table("Files", ("kind", "epoch", "bytes", "file"), files)
     environment = [(key, _text(value)) for key, value in store.environment(identity).items()]
+    places = store.environments(identity)
     table("Environment", ("key", "value"), environment)
+    if len(places) > 1:
+        print("  so it was at last; the run was resumed elsewhere, and its seconds are of both:")
+        for step, known in places:
+            name, device, threads = (known.get(key) for key in ("cpu", "device", "threads"))
+            gpu = f", {known['gpu']}" if known.get("gpu") else ""
+            host = known.get("host")
+            print(f"  after step {step:,}: {host}, {name}{gpu}, {device}, {threads} threads")
+
+
+PLUGIN_COLUMNS = ("part", "name", "distribution", "version", "installed")
+
+
+def _plugin_rows(store: Store, identity: str) -> list[tuple[str, str, str, str, str]]:
+    """Whose each part was; beside it what is installed, where that is another version."""
+    from genbench.runner.versions import installed
+
+    rows = []
+    for part in store.plugins(identity):
+        here = [p.version for p in installed([(part.kind, part.name)], SESSION.registry)]
+        now = "" if here == [part.version] else "".join(here) or "not installed"
+        rows.append((part.kind, part.name, part.distribution, part.version, now))
+    return rows
+
+
+def _owners(store: Store, identity: str) -> dict[str, str]:
+    """Part -> its distributions and versions, for telling two runs apart."""
+    found: dict[str, list[str]] = {}
+    for part in store.plugins(identity):
+        owner = f"{part.distribution} {part.version}".strip()
+        found.setdefault(f"{part.kind} {part.name}", []).append(owner)
+    return {key: ", ".join(owners) for key, owners in found.items()}
 
 
 def _settings_rows(store: Store, identity: str) -> list[tuple[str, str, str | None]]:
     """Each setting with its value; beside it the default where it is another one."""
-    defaults = _defaults(store.run(identity))
+    defaults = _defaults(RunSpec.from_json(store.run(identity).spec))
     rows = []
     for key, value in store.params(identity).items():
         default = defaults.get(key, value)
@@ -218,17 +261,40 @@ def _settings_rows(store: Store, identity: str) -> list[tuple[str, str, str | No
     return rows
 
 
-def _defaults(run: Run) -> dict[str, Any]:
-    """The model's own defaults, under every spelling of a stored key; {} if it isn't installed."""
-    from genbench.errors import GenbenchError
+def _defaults(spec: RunSpec) -> dict[str, Any]:
+    """The defaults of all settings under their stored keys; without parts that aren't installed.
 
-    try:
-        settings = SESSION.registry.settings("model", run.model)
-    except GenbenchError:
-        return {}
-    fields = settings.model_fields if settings else {}
-    values = {name: f.default for name, f in fields.items() if not f.is_required()}
-    return {f"{prefix}{name}": value for name, value in values.items() for prefix in ("model.", "")}
+    Fields that a model, a preset or the data decide when nobody does have no default of their own.
+    """
+    from genbench.config import RunSettings
+
+    decided = {"epochs", "batch_size", "samplers", "metrics", "device"}
+    found = {k: v for k, v in _plain_defaults(RunSettings).items() if k not in decided}
+    parts: list[tuple[Kind, str, str]] = [
+        ("model", spec.model, "model"),
+        ("dataset", spec.dataset, "dataset"),
+        *(("sampler", p.name, f"sampler.{p.name}") for p in spec.samplers),
+        *(("metric", p.name, f"metric.{p.name}") for p in spec.metrics),
+    ]
+    for kind, name, prefix in parts:
+        try:
+            settings = SESSION.registry.settings(kind, name)
+        except GenbenchError:
+            continue
+        if settings is not None:
+            found |= {f"{prefix}.{k}": v for k, v in _plain_defaults(settings).items()}
+    return found
+
+
+def _plain_defaults(settings: type[Settings]) -> dict[str, Any]:
+    """As JSON has them: what is stored is a list where the default is a tuple."""
+    from pydantic_core import to_jsonable_python
+
+    return {
+        name: to_jsonable_python(field.get_default(call_default_factory=True))
+        for name, field in settings.model_fields.items()
+        if not field.is_required()
+    }
 
 
 def _stage_row(stage: StageRecord, epochs: Sequence[Epoch]) -> list[Any]:
@@ -241,8 +307,26 @@ def _stage_row(stage: StageRecord, epochs: Sequence[Epoch]) -> list[Any]:
 def _score_row(score: ScoreRecord) -> list[Any]:
     row = [score.metric, _nan(score.value), number(score.std), score.draws, score.n]
     row += [number(score.floor)]
-    row += [number(ratio(score.value, score.floor), 3), _sampler(score), score.epoch]
-    return [*row, number(score.seconds, 3)]
+    row += [number(ratio(score.value, score.floor), 3), _sampler(score)]
+    row += ["unknown" if score.seed is None else score.seed, _weights(score)]
+    return [*row, number(score.seconds, 3), stands(score)]
+
+
+def stands(score: ScoreRecord) -> str:
+    """Whether a score stands for its run: 'final', or 'beside' one that does."""
+    added = " (added)" if score.origin == "evaluate" else ""
+    return f"{'final' if score.final else 'beside'}{added}"
+
+
+def _weights(score: ScoreRecord) -> str:
+    """The epoch after which the weights were so, or the step within the next one."""
+    return str(score.epoch) if score.step is None else f"{score.epoch} (step {score.step:,})"
+
+
+def last_scored(scores: Sequence[ScoreRecord]) -> list[ScoreRecord]:
+    """The scores of the last weights that were scored."""
+    last = max(((score.epoch, score.step or 0) for score in scores), default=None)
+    return [score for score in scores if (score.epoch, score.step or 0) == last]
 
 
 def _sampler(score: ScoreRecord) -> str:
@@ -275,11 +359,12 @@ def diff(
     format: FormatOption = Format.TABLE,
     json: JsonOption = False,
 ) -> None:
-    """Show the settings, the environment and the scores in which two runs differ."""
+    """Show the settings, plugins, environment and scores in which two runs differ."""
     with open_store(store) as opened:
         a, b = (opened.resolve(ref) for ref in (first, second))
         differences = {
             "settings": differing(_settings(opened, a), _settings(opened, b)),
+            "plugins": differing(_owners(opened, a), _owners(opened, b)),
             "environment": differing(opened.environment(a), opened.environment(b)),
             "scores": differing(_score_values(opened, a), _score_values(opened, b)),
         }
@@ -298,7 +383,7 @@ def diff(
     if rows:
         print_table(("what", "key", a, b), rows, format=format)
     else:
-        print("no difference in settings, environment or scores")
+        print("no difference in settings, plugins, environment or scores")
 
 
 def _brief(part: str, value: Any) -> str:
@@ -315,7 +400,10 @@ def differing(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[tuple[str, Any
 def _settings(store: Store, identity: str) -> dict[str, Any]:
     run = store.run(identity)
     fixed = {"model": run.model, "dataset": run.dataset, "seed": run.seed, "device": run.device}
-    return {**fixed, "precision": run.precision, "preset": run.preset, **store.params(identity)}
+    # A run from before a setting came has it at its default.
+    defaults = _defaults(RunSpec.from_json(run.spec))
+    params = {**defaults, **store.params(identity)}
+    return {**fixed, "precision": run.precision, "preset": run.preset, **params}
 
 
 def _score_values(store: Store, identity: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from genbench.registry import Registry
 from genbench.runner.beside import save_beside
 from genbench.runner.loading import LoadedRun
 from genbench.runner.parts import ShouldStop, StoppableSampler, owner_in
+from genbench.runner.versions import Name, check_versions, installed, with_versions
 from genbench.spec import Part, RunSpec, canonical_json, labels
 from genbench.store import Store
 
@@ -63,6 +64,12 @@ class StoredScoring:
             self.registry.capabilities,
             name=self.loaded.spec.model,
         )
+        names: list[Name] = [("sampler", part.name) for part, _ in self.samplers]
+        names += [("metric", part.name) for part, _ in self.metrics]
+        run_id = self.loaded.run.id
+        others = check_versions(self.store, run_id, self.registry, names)
+        self.store.add_plugins(run_id, installed(names, self.registry))
+        differing = [*self.loaded.differing, *others]
         of_model = [pair for pair in self.metrics if pair[1].uses == "model"]
         of_samples = [pair for pair in self.metrics if pair[1].uses == "samples"]
         rounds: list[tuple[list[tuple[Part, Sampler]], list[tuple[Part, Metric]]]] = [
@@ -70,7 +77,10 @@ class StoredScoring:
         ]
         done = []
         for samplers, metrics in (*rounds, ([], of_model)):
-            done += self._take(samplers, metrics, n=n, repeats=repeats, seed=seed)
+            for taken in self._take(samplers, metrics, n=n, repeats=repeats, seed=seed):
+                record = with_versions(taken, differing)
+                self._keep(record)
+                done.append(record)
         return done
 
     def _take(
@@ -83,7 +93,6 @@ class StoredScoring:
         seed: int | None,
     ) -> list[Evaluated]:
         spec, loaded = self.loaded.spec, self.loaded
-        last = self.store.epochs(loaded.run.id)[-1:]
         with evaluation(loaded.model, loaded.device):
             evaluated = evaluate(
                 loaded.model,
@@ -96,16 +105,18 @@ class StoredScoring:
                 seed=spec.seed if seed is None else seed,
                 cache=self.access.cache,
                 offline=self.access.offline,
-                epoch=last[0].epoch if last else 0,
-                stage=last[0].stage if last else "",
+                epoch=loaded.epoch,
+                stage=loaded.stage,
                 owner=owner_in(self.registry),
             )
-        told = [
-            replace(r, sampler_settings={**r.sampler_settings, **self.labels}) for r in evaluated
+        return [
+            replace(
+                record,
+                sampler_settings={**record.sampler_settings, **self.labels},
+                step=loaded.step,
+            )
+            for record in evaluated
         ]
-        for record in told:
-            self._keep(record)
-        return told
 
     def _keep(self, record: Evaluated) -> None:
         run_id = self.loaded.run.id

@@ -15,6 +15,7 @@ from genbench.config import Scope
 from genbench.contracts import Conditional, DataAccess, Decodes, Encodes, Lender, LenderHead
 from genbench.errors import DataError, IncompatibleError, NoSuchRunError, UsageError
 from genbench.registry import Kind, Registry
+from genbench.runner.versions import Name, check_versions
 from genbench.settings import DatasetSettings, ModelSettings, validate
 from genbench.spec import RunSpec
 from genbench.store import Store
@@ -57,7 +58,9 @@ class StoredRuns:
         """
         with self._opening() as store:
             run = store.run(reference)
-        _check_finished(run)
+            _check_finished(run)
+            parts: tuple[Name, ...] = (("model", run.model), ("dataset", run.dataset))
+            check_versions(store, run.id, self._registry, parts)
         spec = RunSpec.from_json(run.spec)
         self._check_capabilities(run)
         dataset = self._settings(spec, "dataset", spec.dataset, spec.dataset_settings)

@@ -14,11 +14,13 @@ from genbench.engine import (
     checkpoint_position,
     has_checkpoint,
     load_weights,
+    planned_epochs,
     resolve_device,
 )
 from genbench.errors import CheckpointError, UsageError
 from genbench.registry import Registry
 from genbench.runner.parts import build_model, load_data
+from genbench.runner.versions import Name, check_versions
 from genbench.spec import RunSpec
 from genbench.store import Store
 from genbench.store.records import Run, Status
@@ -26,13 +28,23 @@ from genbench.store.records import Run, Status
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedRun:
-    """A stored run, ready to sample: its model in eval mode on ``device``, and its data."""
+    """A stored run, ready to sample: its model in eval mode on ``device``, and its data.
+
+    ``epoch``, ``stage`` and ``step`` say which weights these are, by their checkpoint: while a run
+    trains, and after it was killed, they are not those of its last stored epoch. ``step`` is None
+    at the end of an epoch, else that of weights within the epoch after ``epoch``. ``differing``
+    are the versions of the model and the data set that are not those which made the run.
+    """
 
     run: Run
     spec: RunSpec
     model: Model
     data: Data
     device: torch.device
+    epoch: int = 0
+    stage: str = ""
+    step: int | None = None
+    differing: tuple[str, ...] = ()
 
 
 def load(
@@ -48,9 +60,12 @@ def load(
 
     ``access`` knows the finished runs that the data may be made of; ``drawing`` are settings of the
     model that decide how it draws, in place of the run's. Raises UsageError for a run
-    without a checkpoint, CheckpointError for a damaged one.
+    without a checkpoint, CheckpointError for a damaged one, PluginError where its model or data
+    set isn't installed any more; warns where they are of another version.
     """
     run = store.run(run_id)
+    parts: tuple[Name, ...] = (("model", run.model), ("dataset", run.dataset))
+    differing = check_versions(store, run.id, registry, parts)
     if not check_checkpoint(run, store):
         raise UsageError(
             f"run {run.id} ({run.status}) has no checkpoint yet, so there are no weights "
@@ -61,9 +76,19 @@ def load(
     chosen = resolve_device(device)
     data = load_data(spec, registry, access)
     model = build_model(spec, data.spec, registry)
-    load_weights(model, store.folder(run.id), chosen, identity(run))
+    at = load_weights(model, store.folder(run.id), chosen, identity(run))
     model.nets.eval()
-    return LoadedRun(run=run, spec=spec, model=model, data=data, device=chosen)
+    return LoadedRun(
+        run=run,
+        spec=spec,
+        model=model,
+        data=data,
+        device=chosen,
+        epoch=at["epoch"],
+        stage=planned_epochs(model, spec)[at.get("stage", -1)][0],
+        step=at["step"] if at.get("iteration") else None,
+        differing=tuple(differing),
+    )
 
 
 def identity(run: Run) -> RunIdentity:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, cast
 
+from pydantic_core import to_jsonable_python
 from torch import Tensor
 
 from genbench.contracts import (
@@ -24,7 +25,7 @@ from genbench.engine import seed_everything
 from genbench.errors import InterruptedRunError, PluginError
 from genbench.evaluation import CAUGHT, Owner, fault, who
 from genbench.registry import Kind, Registry
-from genbench.settings import Settings, validate
+from genbench.settings import ModelSettings, Settings, validate
 from genbench.spec import Part, RunSpec
 
 ShouldStop = Callable[[], bool]
@@ -39,6 +40,48 @@ def settings_of(kind: Kind, part: Part, registry: Registry) -> Any:
     """The validated settings of a part; an empty `Settings` where its plugin has none."""
     cls = registry.settings(kind, part.name) or Settings
     return validate(cls, part.settings, owner=f"{kind} '{part.name}'")
+
+
+def completed(spec: RunSpec, data: DataSpec, registry: Registry) -> RunSpec:
+    """The spec with every setting of every part, defaults too, as `genbench run` resolves it.
+
+    What is stored then says all that decides the numbers, and an experiment that was written in
+    Python has the hash of the same one from the command line.
+    """
+
+    def whole(kind: Kind, part: Part) -> Part:
+        settings = settings_of(kind, part, registry)
+        if isinstance(settings, ModelSettings):
+            settings = settings.fitted(data)
+        return Part(name=part.name, settings=settings.model_dump(mode="json"))
+
+    return _with_parts(spec, whole)
+
+
+def unabridged(spec: RunSpec, registry: Registry) -> RunSpec:
+    """The spec with the settings too that are left out of it (and of its hash) at their default.
+
+    Those came to a plugin later: see ``exclude_if`` in its settings.
+    """
+
+    def whole(kind: Kind, part: Part) -> Part:
+        settings = settings_of(kind, part, registry)
+        values = {name: getattr(settings, name) for name in type(settings).model_fields}
+        return Part(name=part.name, settings=to_jsonable_python(values))
+
+    return _with_parts(spec, whole)
+
+
+def _with_parts(spec: RunSpec, whole: Callable[[Kind, Part], Part]) -> RunSpec:
+    model = Part(name=spec.model, settings=spec.model_settings)
+    dataset = Part(name=spec.dataset, settings=spec.dataset_settings)
+    return replace(
+        spec,
+        model_settings=whole("model", model).settings,
+        dataset_settings=whole("dataset", dataset).settings,
+        samplers=tuple(whole("sampler", part) for part in spec.samplers),
+        metrics=tuple(whole("metric", part) for part in spec.metrics),
+    )
 
 
 def load_data(spec: RunSpec, registry: Registry, access: DataAccess) -> Data:

@@ -35,14 +35,17 @@ from genbench.runner.parts import (
     build_metrics,
     build_model,
     build_samplers,
+    completed,
     default_sampler,
     load_data,
     never,
     owner_in,
     stop_if,
     stoppable,
+    unabridged,
 )
 from genbench.runner.scoring import Scoring
+from genbench.runner.versions import check_versions, installed, names_in
 from genbench.runner.watching import Watch
 from genbench.spec import Part, RunSpec
 from genbench.store import Recorder, Store
@@ -92,7 +95,14 @@ def run(
     ``started`` leave nothing in the store; later ones (InterruptedRunError, DivergedError,
     DiskFullError, GenbenchError) leave the run interrupted or failed, to be resumed.
     """
-    job = assemble(spec, registry=registry, store=store, access=access, should_stop=should_stop)
+    job = assemble(
+        spec,
+        registry=registry,
+        store=store,
+        access=access,
+        should_stop=should_stop,
+        complete=True,
+    )
     made = store.create_run(
         job.spec,
         name=name,
@@ -100,6 +110,8 @@ def run(
         stages=job.stages,
         environment=environment(job.device),
         parameters=job.parameters,
+        plugins=installed(names_in(job.spec), registry),
+        settings=unabridged(job.spec, registry),
     )
     if started is not None:
         started(made)
@@ -130,8 +142,10 @@ def resume(
         raise UsageError(_nothing_to_resume(found, store))
     if not from_scratch:
         check_checkpoint(found, store)
+    check_versions(store, found.id, registry)
+    spec = RunSpec.from_json(found.spec)
     job = assemble(
-        RunSpec.from_json(found.spec),
+        spec,
         registry=registry,
         store=store,
         access=access,
@@ -139,7 +153,11 @@ def resume(
         should_stop=should_stop,
         strict=False,
     )
-    taken = store.take_over(found.id)
+    taken = store.take_over(
+        found.id,
+        environment=environment(job.device),
+        plugins=installed(names_in(spec), registry),
+    )
     if from_scratch:
         drop_checkpoints(store.folder(taken.id))
     if started is not None:
@@ -172,11 +190,13 @@ def assemble(
     device: str | None = None,
     should_stop: ShouldStop = never,
     strict: bool = True,
+    complete: bool = False,
 ) -> Job:
     """Read the data and build every part of a run; the device's kind goes into its spec.
 
     A sampler or metric that can't be built is an error before a training, and where it is not
     ``strict``, for one that has begun, it is skipped when its turn comes.
+    ``complete`` writes into the spec what it left to defaults, as a new run is stored.
 
     Finished runs of ``store`` may lend their latent space as data.
 
@@ -185,6 +205,7 @@ def assemble(
     chosen = resolve_device(device or spec.device)
     data = load_data(spec, registry, with_runs(stoppable(access, should_stop), registry, store))
     stop_if(should_stop)
+    spec = completed(spec, data.spec, registry) if complete else spec
     model = build_model(spec, data.spec, registry)
     samplers = build_samplers(spec.samplers, registry, strict=strict)
     metrics = build_metrics(spec.metrics, registry, strict=strict)
@@ -253,7 +274,8 @@ def _carry_out(
                 resume=resume,
                 identity=identity(made),
             )
-            scoring.at_the_end(done=store.scores(made.id))
+            # What an evaluation has added meanwhile is no score of the run itself.
+            scoring.at_the_end(done=[s for s in store.scores(made.id) if s.origin == "run"])
             recorder.finish()
     drop_training_state(folder)
     return store.run(made.id)

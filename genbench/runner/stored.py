@@ -56,6 +56,7 @@ from genbench.runner.parts import (
     owner_in,
     stoppable,
 )
+from genbench.runner.versions import check_versions
 from genbench.spec import Part
 from genbench.store import Store
 
@@ -178,7 +179,9 @@ def sample_run(
     if seed is None:
         seed = evaluation_seed(loaded.spec.seed)
         labels = scored_labels(loaded.model, loaded.data, n, seed)
-    fitting = build_samplers([sampler or default_sampler(loaded.spec, registry)], registry)
+    chosen = sampler or default_sampler(loaded.spec, registry)
+    check_versions(store, loaded.run.id, registry, [("sampler", chosen.name)])
+    fitting = build_samplers([chosen], registry)
     check_fit(loaded.model, fitting, [], registry.capabilities, name=loaded.spec.model)
     [(part, built)] = fitting
     name = who("sampler", part.name, owner_in(registry))

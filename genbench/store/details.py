@@ -17,7 +17,7 @@ from genbench.store.records import (
     Summary,
     WarningRecord,
 )
-from genbench.store.values import flat_params
+from genbench.store.values import flat_params, param_value
 
 
 def stages(reader: RowSource, run: int) -> list[StageRecord]:
@@ -167,6 +167,9 @@ def environments(reader: RowSource, run: int) -> list[tuple[int, dict[str, Any]]
 
 
 def params(reader: RowSource, run: int) -> dict[str, Any]:
-    """The spec under flat names, with the types it was given."""
+    """The spec under flat names, with the types it was given, and what it left to defaults."""
     (row,) = reader.rows("SELECT spec FROM runs WHERE run = :run", {"run": run})
-    return flat_params(json.loads(row[0]))
+    given = flat_params(json.loads(row[0]))
+    rows = reader.rows("SELECT key, num, text FROM run_params WHERE run = :run", {"run": run})
+    left = {key: param_value(num, text) for key, num, text in rows if key not in given}
+    return dict(sorted({**given, **left}.items()))

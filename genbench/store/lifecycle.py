@@ -46,6 +46,7 @@ def create(
     environment: Mapping[str, Any],
     parameters: int | None,
     plugins: Sequence[PartVersion] = (),
+    settings: RunSpec | None = None,
 ) -> str:
     """Insert a running run of this process with all that is known of it; return its id."""
     _check_name(connection, name)
@@ -69,7 +70,7 @@ def create(
         number = connection.execute(insert(runs).values(row).returning(runs.c.run)).scalar_one()
     except IntegrityError:
         raise _name_taken(str(name)) from None
-    _insert_params(connection, number, spec)
+    _insert_params(connection, number, settings or spec)
     add_tags(connection, number, tags)
     add_plugins(connection, number, plugins)
     began = {"run": number, "step": 0, "environment": row["environment"]}
@@ -120,7 +121,9 @@ def take_over(
     values = {**_ownership(), "finished_at": None, "error": None, "error_kind": None}
     if environment is not None:
         values["environment"] = _environment(connection, environment)
-    add_plugins(connection, row.run, plugins)
+    if connection.execute(select(run_plugins).where(run_plugins.c.run == row.run)).first():
+        # A run of an old store does not know with which versions it began: it says nothing.
+        add_plugins(connection, row.run, plugins)
     connection.execute(update(runs).where(runs.c.run == row.run).values(values))
 
 

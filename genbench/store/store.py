@@ -170,9 +170,11 @@ class Store:
         environment: Mapping[str, Any],
         parameters: int | None = None,
         plugins: Sequence[PartVersion] = (),
+        settings: RunSpec | None = None,
     ) -> Run:
         """A new running run of this process. ``stages`` are (name, epochs); see docs/store.md.
 
+        ``settings`` is the spec with the settings that it leaves out at their defaults.
         Raises UsageError for a name that is taken.
         """
         from genbench.store import lifecycle
@@ -187,6 +189,7 @@ class Store:
                 environment=environment,
                 parameters=parameters,
                 plugins=plugins,
+                settings=settings,
             )
         # After its row: whoever finds a folder without a row knows that the run is gone.
         try:
@@ -334,6 +337,15 @@ class Store:
         with self.transaction() as connection:
             run = lifecycle.number_of(connection, run_id)
             scoring.add_evaluation(connection, run, evaluated, preferred=preferred)
+
+    def add_plugins(self, run_id: str, parts: Sequence[PartVersion]) -> None:
+        """Add parts that a run was not made with but scored by; those it knows stay as they are."""
+        from genbench.store import lifecycle
+
+        known = {(part.kind, part.name) for part in self.plugins(run_id)}
+        new = [part for part in parts if known and (part.kind, part.name) not in known]
+        with self.transaction() as connection:
+            lifecycle.add_plugins(connection, lifecycle.number_of(connection, run_id), new)
 
     def add_artifact(self, run_id: str, kind: str, path: Path | str, epoch: int | None) -> None:
         """Store a file of the run's folder with its digest. Raises StoreError if it isn't there."""

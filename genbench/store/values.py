@@ -67,6 +67,13 @@ def _flat(prefix: str, values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield f"{prefix}.{name}", value
 
 
+def param_value(num: float | None, text: str | None) -> Any:
+    """What stands in those columns: a text that begins like a JSON list is one."""
+    if text is None or (num is None and not text.startswith("[")):
+        return text
+    return json.loads(text)
+
+
 def param_columns(value: Any) -> tuple[float | None, str | None]:
     """(num, text) of run_params: numbers and booleans have both, a list is JSON, None is NULL."""
     if value is None:

@@ -1,0 +1,128 @@
+"""Which versions of plugins a run was made with, and whether they are the ones installed. No torch.
+
+Another version of a model or a sampler may give other numbers from the same settings and weights,
+so work on a stored run begins here: it warns where versions differ, and names what to install
+where a part is gone.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from genbench.errors import GenbenchWarning, PluginError
+from genbench.events import Evaluated
+from genbench.installed import PluginInfo
+from genbench.registry import Registry
+from genbench.spec import RunSpec
+from genbench.store import PartVersion, Store
+
+Name = tuple[str, str]
+"""The kind of a part ("model", "dataset", "sampler", "metric") and its name."""
+
+
+def names_in(spec: RunSpec) -> tuple[Name, ...]:
+    """The parts that a spec names, each once: model, data set, samplers and metrics."""
+    found: list[Name] = [("model", spec.model), ("dataset", spec.dataset)]
+    found += [("sampler", part.name) for part in spec.samplers]
+    found += [("metric", part.name) for part in spec.metrics]
+    return tuple(dict.fromkeys(found))
+
+
+def installed(names: Iterable[Name], registry: Registry) -> tuple[PartVersion, ...]:
+    """The versions of parts that are installed; a part that is not is left out."""
+    found = []
+    for kind, name in names:
+        owner = _owner(kind, name, registry)
+        if owner is not None:
+            distribution, version = owner.distribution, owner.version
+            found.append(
+                PartVersion(kind=kind, name=name, distribution=distribution, version=version)
+            )
+    return tuple(found)
+
+
+def check_versions(
+    store: Store, run_id: str, registry: Registry, names: Iterable[Name] | None = None
+) -> list[str]:
+    """Compare the installed versions of a run's parts (None: all) with those that made it.
+
+    Warns (`GenbenchWarning`) of each distribution that differs, once, and returns what was found,
+    such as "genbench-lsgan 0.2.0, the run had genbench-lsgan 0.1.0". A run of an old store, which
+    kept no versions, passes. Raises PluginError where a part isn't there, which says what brings
+    it back.
+    """
+    wanted = None if names is None else set(names)
+    stored: dict[Name, list[PartVersion]] = {}
+    for part in store.plugins(run_id):
+        if wanted is None or (part.kind, part.name) in wanted:
+            stored.setdefault((part.kind, part.name), []).append(part)
+    others: set[tuple[str, str]] = set()
+    for (kind, name), versions in stored.items():
+        here = _owner(kind, name, registry)
+        if here is None:
+            raise _gone(run_id, versions[-1], registry)
+        if (here.distribution, here.version) not in [(v.distribution, v.version) for v in versions]:
+            theirs = " and ".join(_owned(v.distribution, v.version) for v in versions)
+            others.add((here.owner, theirs))
+    for ours, theirs in sorted(others):
+        _warn(run_id, ours, theirs)
+    return [f"{ours}, the run had {theirs}" for ours, theirs in sorted(others)]
+
+
+def with_versions(evaluated: Evaluated, differing: Sequence[str]) -> Evaluated:
+    """The record with the versions that were not the run's own in the protocol of its scores.
+
+    So they are never ranked together with scores that the run's own versions gave.
+    """
+    if not differing:
+        return evaluated
+    told = {"plugins": sorted(differing)}
+    scores = (replace(s, protocol={**s.protocol, **told}) for s in evaluated.scores)
+    return replace(evaluated, scores=tuple(scores))
+
+
+_KINDS: dict[str, str] = {
+    "model": "model",
+    "dataset": "data set",
+    "sampler": "sampler",
+    "metric": "metric",
+}
+
+
+def _owner(kind: str, name: str, registry: Registry) -> PluginInfo | None:
+    for info in registry.plugins:
+        if not info.error and f"{kind} {name}" in info.names:
+            return info
+    return None
+
+
+def _owned(distribution: str, version: str) -> str:
+    return f"{distribution} {version}".strip()
+
+
+def _warn(run_id: str, ours: str, theirs: str) -> None:
+    same = theirs.split(" and ")[-1].replace(" ", "==")
+    message = (
+        f"run {run_id} was made with {theirs}, and {ours} is installed: numbers may come out "
+        f"otherwise. To have the same version: pip install '{same}'"
+    )
+    # Python shows a warning once for each text and place: all come from this one.
+    warnings.warn(message, GenbenchWarning, stacklevel=1)
+
+
+def _gone(run_id: str, part: PartVersion, registry: Registry) -> PluginError:
+    owner = _owned(part.distribution, part.version)
+    there = [info for info in registry.plugins if info.distribution == part.distribution]
+    what = f"run {run_id} was made with {_KINDS[part.kind]} '{part.name}' of {owner}"
+    mend = f"to install it: pip install '{owner.replace(' ', '==')}'"
+    for info in there:
+        if info.disabled:
+            return PluginError(f"{what}, which {info.disabled} leaves out; unset it")
+        if info.error:
+            broken = f"{info.owner} is installed and broken ({info.error})"
+            return PluginError(f"{what}; {broken}; {mend}")
+    if there:
+        return PluginError(f"{what}; {there[0].owner}, which is installed, has it not; {mend}")
+    return PluginError(f"{what}, which is not installed; {mend}")
