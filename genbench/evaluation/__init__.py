@@ -14,10 +14,12 @@ from genbench.evaluation.evaluating import (
     evaluation_seed,
 )
 from genbench.evaluation.faults import CAUGHT, Fault, Owner, fault, no_owner, who
+from genbench.evaluation.taking import SAMPLING
 
 __all__ = [
     "CAUGHT",
     "MOST_SAMPLES",
+    "SAMPLING",
     "Fault",
     "Owner",
     "check_fit",

@@ -9,14 +9,13 @@ by the clock, and the epoch that it gives is stored (``watch/next``), for a resu
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 
 from genbench.contracts import Data, DataAccess, Generates, Metric, Sampler
-from genbench.evaluation import evaluate
+from genbench.evaluation import SAMPLING, evaluate
 from genbench.events import EpochDone, Evaluated, Event, Listener, Resumed, StepsDone, Warned
 from genbench.registry import Registry
 from genbench.runner.health import Health, Look
@@ -37,9 +36,9 @@ BATCH = 100
 IMAGES = 6_000
 """Training images between two looks at least: so a look costs some 2 % of them, or less."""
 SHARE = 0.05
-"""The part of the training's seconds that looks may take, where one takes more than `FREE_S`."""
+"""Of the training's seconds, what drawing for looks may take where one takes more than `FREE_S`."""
 FREE_S = 0.5
-"""Seconds of a look that is never put off: what is shorter is lost in the noise of a clock."""
+"""Seconds of drawing that put nothing off: what is shorter is lost in the noise of a clock."""
 NEXT = "next"
 """The name of the series that holds the epoch of the next look, of the stage."""
 
@@ -101,9 +100,10 @@ class Watch:
 
     def after(self, done: EpochDone) -> None:
         """Look, and judge what an epoch left; in eval mode."""
-        watched = self._scores(done) if self._is_due(done) else {}
+        is_due = self._is_due(done)
+        watched = self._scores(done) if is_due else {}
         series = {f"watch/{name}": [(done.step, value)] for name, value in watched.items()}
-        if self._next > done.stage_epoch:
+        if is_due and self._next:
             series[f"watch/{NEXT}"] = [(done.step, float(self._next))]
         if series:
             self._emit(StepsDone(stage=done.stage, epoch=done.epoch, step=done.step, series=series))
@@ -156,7 +156,6 @@ class Watch:
 
     def _scores(self, done: EpochDone) -> dict[str, float]:
         found: dict[str, float] = {}
-        began = time.perf_counter()
         for evaluated in evaluate(
             self._model,
             self._data,
@@ -175,7 +174,7 @@ class Watch:
         ):
             found |= {score.metric: score.value for score in evaluated.scores}
             self._drop(evaluated)
-        self._put_off(done, time.perf_counter() - began)
+            self._put_off(done, evaluated.seconds.get(SAMPLING, 0.0))
         return found
 
     def _healthy(self, registry: Registry) -> Health:
