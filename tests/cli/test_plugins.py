@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from genbench import DataAccess
-from genbench.examination import examine
+from genbench.examination import _name_of_inception_weights, examine
 from genbench.registry import Registry
 
 GOOD = """
@@ -255,6 +255,20 @@ def test_doctor_reports_the_machine_and_passes_where_nothing_is_broken(tmp_path)
     assert {("data", "digits"), ("caches", "cache"), ("plugins", "vae")} <= names
     assert not (tmp_path / "runs.db").exists()
     assert not (tmp_path / "cache").exists()
+
+
+def test_doctor_imports_nothing_that_takes_seconds_but_torch(tmp_path):
+    show = [sys.executable, "-X", "importtime", "-m", "genbench", "doctor"]
+    done = subprocess.run(show, cwd=tmp_path, capture_output=True, text=True, check=True)
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "torch" in imported
+    assert not {"torch_fidelity", "torchvision", "sklearn", "scipy", "torch._dynamo"} & imported
+
+
+def test_doctor_names_the_weights_that_torch_fidelity_downloads():
+    from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
+
+    assert _name_of_inception_weights() == Path(URL_INCEPTION_V3).name
 
 
 def test_doctor_fails_with_the_exit_code_of_what_is_broken(tmp_path):
