@@ -119,6 +119,7 @@ _FACE = {
     ),
     "genbench.machine": ("cpu_name",),
     "genbench.hookspecs": ("CONTRACT_VERSION", "Register", "RegisterCapability", "hookimpl"),
+    "genbench.normalising": ("statistics_held",),
     "genbench.pixels": ("dequantized", "stored_as_float", "to_float", "to_uint8"),
 }
 _HOME = {name: module for module, names in _FACE.items() for name in names}
@@ -192,6 +193,7 @@ if TYPE_CHECKING:
         hookimpl as hookimpl,
     )
     from genbench.machine import cpu_name as cpu_name
+    from genbench.normalising import statistics_held as statistics_held
     from genbench.pixels import (
         dequantized as dequantized,
         stored_as_float as stored_as_float,

@@ -33,6 +33,7 @@ LEVELS = {
     "wording": 0,
     "writing": 0,
     "tomlfile": 1,
+    "normalising": 0,
     "pixels": 0,
     "scatter": 0,
     "colours": 0,

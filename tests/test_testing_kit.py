@@ -243,8 +243,9 @@ class Plain:
 
     def draw(self, model, n, context):
         for start in range(0, n, context.batch_size):
-            z = model.prior(min(context.batch_size, n - start), context.generator)
-            yield model.render(model.generate(z))
+            size = min(context.batch_size, n - start)
+            y = None if context.labels is None else context.labels[start : start + size]
+            yield model.render(model.generate(model.prior(size, context.generator), y))
 
     def diagnostics(self):
         return {}

@@ -8,7 +8,7 @@
     def test_the_plugin_keeps_the_contract():
         check_plugin(genbench_mine)
 
-Each check raises AssertionError with the law that is broken and how to mend it. The data are
+Each check raises AssertionError with the law that is broken and how to fix it. The data are
 small and made here, so that a check of a small model takes seconds on one core.
 """
 
@@ -16,8 +16,9 @@ from __future__ import annotations
 
 from genbench.testing.data import small_data
 from genbench.testing.models import check_model
-from genbench.testing.parts import check_dataset, check_metric, check_sampler
+from genbench.testing.parts import check_dataset, check_metric
 from genbench.testing.plugin import check_plugin
+from genbench.testing.samplers import check_sampler
 
 __all__ = [
     "check_dataset",

@@ -1,4 +1,8 @@
-"""A model without training that has every capability: samplers and metrics are tried on it."""
+"""Models without training on which samplers and metrics are tried.
+
+`Oracle` has every capability. `LatentOracle` judges codes, so that what a sampler draws is a sample
+only once it is rendered; `LabelledOracle` shows in each sample which class it was asked for.
+"""
 
 from __future__ import annotations
 
@@ -56,3 +60,56 @@ class Oracle:
     def translate(self, x: Tensor, y: Tensor) -> Tensor:
         """x, whatever the domain."""
         return x
+
+
+class LatentOracle:
+    """A model that is judged in its latent space: h is a code (B, 12), and render(h) an image."""
+
+    averaged = ()
+    code = 12
+
+    def __init__(self, shape: tuple[int, ...] = (1, 8, 8)) -> None:
+        self.shape = shape
+        self.nets = torch.nn.ModuleDict()
+        seeded = torch.Generator().manual_seed(0)
+        self._decoder = torch.randn(self.code, math.prod(shape), generator=seeded) / 4
+
+    def prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """Standard normal latents."""
+        return torch.randn(n, self.code, generator=generator)
+
+    def generate(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        """h = z / 2."""
+        return z / 2
+
+    def render(self, h: Tensor) -> Tensor:
+        """The image of a code."""
+        return torch.tanh(h @ self._decoder).view(-1, *self.shape)
+
+    def embed(self, x: Tensor) -> Tensor:
+        """The code of an image."""
+        return x.flatten(1) @ self._decoder.T / 16
+
+    def discriminate(self, h: Tensor, y: Tensor | None = None) -> Tensor:
+        """The mean of the code, as a logit."""
+        return h.mean(1)
+
+
+class LabelledOracle(Oracle):
+    """A model that must be given labels: the mean pixel of a sample tells its class."""
+
+    levels = (-0.75, -0.25, 0.25, 0.75)
+
+    def generate(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        """h around the level of its class, within 0.2 of it."""
+        assert y is not None, (
+            "generate(z, y) of a conditional model got no labels; pass those of context.labels"
+        )
+        levels = torch.tensor(self.levels)
+        level = y @ levels if y.dim() == 2 else levels[y]
+        return level.view(-1, *[1] * len(self.shape)) + 0.2 * torch.tanh(z)
+
+    def class_of(self, x: Tensor) -> Tensor:
+        """The classes that samples show, (B,)."""
+        means = x.flatten(1).mean(1)
+        return (means[:, None] - torch.tensor(self.levels)).abs().argmin(1)

@@ -1,10 +1,10 @@
-"""The laws of data sets, samplers and metrics."""
+"""The laws of data sets and of metrics."""
 
 from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,10 @@ from genbench.contracts import (
     DataAccess,
     DataSpec,
     MetricContext,
-    SampleContext,
     Score,
     Split,
 )
-from genbench.pixels import to_float, to_uint8
+from genbench.pixels import to_uint8
 from genbench.registry import Registry
 from genbench.settings import DatasetSettings, Settings
 from genbench.testing.data import small_data
@@ -88,51 +87,6 @@ def _is_split(split: Split, spec: DataSpec, name: str) -> None:
     assert inside, f"{name}.y has labels outside 0 .. {spec.classes - 1}"
 
 
-# --- samplers ---------------------------------------------------------------------------------
-
-
-def check_sampler(
-    sampler: str | type,
-    settings: Settings | type[Settings] | None = None,
-    *,
-    model: Any = None,
-    registry: Registry | None = None,
-) -> None:
-    """Check that a sampler draws n samples of the right shape from its generator alone.
-
-    ``model`` stands in for a small one with every capability.
-    """
-    part = subject("sampler", sampler, settings, registry)
-    model = model or Oracle()
-    built = part.cls(part.settings)
-    _known_capabilities(part, built.requires)
-    for n in (1, SAMPLES):
-        batches = _draw(built, model, n, seed=0)
-        x = torch.cat(batches)
-        assert len(x) == n, f"asked for {n} samples, {part.name} drew {len(x)}"
-        assert torch.isfinite(x).all(), f"{part.name} drew values that are not finite"
-        assert float(x.abs().max()) <= 1, f"{part.name} drew values outside [-1, 1]"
-    again, other = (torch.cat(_draw(built, model, SAMPLES, seed=seed)) for seed in (0, 1))
-    assert torch.equal(x, again), (
-        f"{part.name} drew other samples from the same generator; use context.generator alone, "
-        "and keep nothing from one draw to the next"
-    )
-    assert not torch.equal(x, other), f"{part.name} ignores context.generator"
-    for name, value in built.diagnostics().items():
-        assert isinstance(value, (int, float)), f"diagnostics()['{name}'] is no number: {value!r}"
-
-
-def _draw(sampler: Any, model: Any, n: int, seed: int) -> list[Tensor]:
-    def real(count: int) -> Iterator[Tensor]:
-        x = to_float(torch.from_numpy(small_data().test.x))
-        yield x.repeat(-(-count // len(x)), 1, 1, 1)[:count]
-
-    context = SampleContext(
-        device=CPU, generator=torch.Generator().manual_seed(seed), batch_size=32, real=real
-    )
-    return list(sampler.draw(model, n, context))
-
-
 # --- metrics ----------------------------------------------------------------------------------
 
 
@@ -151,7 +105,7 @@ def check_metric(
     part = subject("metric", metric, settings, registry)
     data = data or small_data(train=256, test=SAMPLES)
     model = model or Oracle(data.spec.shape)
-    _known_capabilities(part, part.cls(part.settings).requires)
+    check_requirements(part, part.cls(part.settings).requires)
     real = torch.from_numpy(np.array(data.test.x))
     noise = to_uint8(torch.randn(real.shape, generator=torch.Generator().manual_seed(0)))
     with tempfile.TemporaryDirectory() as folder:
@@ -171,6 +125,7 @@ def check_metric(
         assert scores, f"{part.name} gave no score"
         for one in scores:
             _is_score(part.name, one)
+            _is_own_name(part, one, registry)
         for again in (score(real, 32), score(real, 20)):
             _agree(part.name, scores, again)
         if part.cls(part.settings).uses == "samples":
@@ -190,6 +145,19 @@ def _is_score(name: str, score: Score) -> None:
         json.dumps(dict(score.protocol))
     except TypeError as error:
         raise AssertionError(f"{name}: the protocol must be plain JSON values: {error}") from None
+
+
+def _is_own_name(part: Subject, score: Score, registry: Registry | None) -> None:
+    """A score under another metric's name would be ranked among that metric's."""
+    for known in (registry, Registry.from_environment()):
+        names = {r.name: r for r in known.of("metric")} if known else {}
+        if score.metric != part.name and score.metric in names:
+            registered = names[score.metric]
+            assert registered.target == f"{part.cls.__module__}:{part.cls.__qualname__}", (
+                f"{part.name} reports a score as '{score.metric}', which is the metric of "
+                f"{registered.owner}; name it after yourself, such as '{part.name}' or "
+                f"'{part.name}_{score.metric}'"
+            )
 
 
 def _agree(name: str, scores: Sequence[Score], again: Sequence[Score]) -> None:
@@ -214,7 +182,8 @@ def _real_beats_noise(name: str, real: Sequence[Score], noise: Sequence[Score]) 
         )
 
 
-def _known_capabilities(part: Subject, requires: Any) -> None:
+def check_requirements(part: Subject, requires: Any) -> None:
+    """What a sampler or a metric asks of models is known."""
     for requirement in requires:
         unknown = {*alternatives(requirement)} - {*part.known}
         assert not unknown, f"{part.name} requires {unknown}; known: {', '.join(part.known)}"

@@ -8,14 +8,16 @@ from genbench.contracts import DataAccess
 from genbench.diagnose import faults
 from genbench.registry import KINDS, Registry
 from genbench.testing.models import check_model
-from genbench.testing.parts import check_dataset, check_metric, check_sampler
+from genbench.testing.parts import check_dataset, check_metric
+from genbench.testing.samplers import check_sampler
+from genbench.testing.together import check_together
 
 
 def check_plugin(plugin: object, *, access: DataAccess | None = None) -> None:
     """Check the hooks of a plugin (its module) and all that they register.
 
     It need not be installed. Data sets with a required setting, such as a folder, are left to a
-    `check_dataset` of their own. Raises AssertionError with what is wrong and the mend.
+    `check_dataset` of their own. Raises AssertionError with what is wrong and how to fix it.
     """
     registry = Registry()
     info = registry.add(plugin)
@@ -41,3 +43,4 @@ def check_plugin(plugin: object, *, access: DataAccess | None = None) -> None:
         check_sampler(registration.name, registry=registry)
     for registration in registry.of("metric"):
         check_metric(registration.name, registry=registry)
+    check_together(registry)

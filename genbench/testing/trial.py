@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from genbench.settings import ModelSettings, Settings
 from genbench.spec import RunSpec
 from genbench.testing.data import SHAPES, small_data
 from genbench.testing.subject import Subject
+from genbench.testing.watch import Watch
 
 CPU = torch.device("cpu")
 
@@ -60,6 +62,17 @@ def _cut(split: Split, n: int) -> Split:
     return Split(x=split.x[:n], y=y, digest=f"{split.digest}-{n}")
 
 
+def repeated(data: Data, times: int) -> Data:
+    """The training samples so many times over: long epochs cost fewer checkpoints."""
+    x, y = data.train.x, data.train.y
+    split = replace(
+        data.train,
+        x=np.concatenate([x] * times),
+        y=None if y is None else np.concatenate([y] * times),
+    )
+    return replace(data, spec=replace(data.spec, train=len(split.x)), train=split)
+
+
 def images(data: Data, n: int) -> tuple[Tensor, Tensor | None]:
     """The first n training samples as a model sees them, and their labels."""
     x = torch.from_numpy(np.array(data.train.x[:n]))
@@ -85,9 +98,15 @@ def train_model(
     epochs: int,
     folder: Path | None = None,
     stop_after: int | None = None,
+    stop_when: Callable[[], bool] | None = None,
+    watch: Watch | None = None,
     resume: bool = False,
 ) -> list[EpochDone]:
-    """Train with the engine; ``stop_after`` asks it to stop once so many epochs are done."""
+    """Train with the engine.
+
+    ``stop_after`` asks it to stop once so many epochs are done, ``stop_when`` (asked after each
+    20th iteration) once something holds. ``watch`` looks at each move.
+    """
     size = min(8, len(data.train.x))
     spec = RunSpec(model="model", dataset=data.spec.name, epochs=epochs, batch_size=size)
     done: list[EpochDone] = []
@@ -96,11 +115,20 @@ def train_model(
         if isinstance(event, EpochDone):
             done.append(event)
 
+    iterations = count(1)
+
     def should_stop() -> bool:
+        if stop_when is not None and next(iterations) % 20 == 0:
+            return stop_when()
         return stop_after is not None and len(done) >= stop_after
 
+    def short(stage: Stage) -> Stage:
+        """A stage may ask for thousands of epochs of so small a data set."""
+        stage = replace(stage, epochs=epochs)
+        return stage if watch is None else watch.stage(stage)
+
     stages = model.stages
-    model.stages = lambda: [_short(stage, epochs) for stage in stages()]
+    model.stages = lambda: [short(stage) for stage in stages()]
     seed_everything(0)
     with tempfile.TemporaryDirectory() as scratch:
         try:
@@ -115,15 +143,10 @@ def train_model(
                 resume=resume,
             )
         except InterruptedRunError:
-            assert stop_after is not None
+            assert stop_after is not None or stop_when is not None
         finally:
             model.stages = stages
     return done
-
-
-def _short(stage: Stage, epochs: int) -> Stage:
-    """A stage may ask for thousands of epochs of so small a data set; its laws need but a few."""
-    return replace(stage, epochs=epochs)
 
 
 def stepped(model: Any) -> set[str]:

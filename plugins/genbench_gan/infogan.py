@@ -114,7 +114,8 @@ class InfoGAN:
         """The game's terms, and what Q can't tell, on fresh noise and codes."""
         z = self.game.draw(len(batch))
         fake = self.nets["generator"](z)
-        unknown, _ = self._unknown(fake, z, batch)
+        with self.game.held():
+            unknown, _ = self._unknown(fake, z, batch)
         return {"g": {**self.game.generator_terms(fake, batch), **unknown}}
 
     def _unknown(self, fake: Tensor, z: Tensor, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:

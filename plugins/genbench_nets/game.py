@@ -9,13 +9,14 @@ holds a Game and calls its parts.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
-from genbench import Batch, DataSpec, Optimizer, Phase, Stage, Terms, UsageError
+from genbench import Batch, DataSpec, Optimizer, Phase, Stage, Terms, UsageError, statistics_held
 from genbench_nets.adversarial_networks import Networks, decided, mixes_samples, networks
 from genbench_nets.adversarial_settings import AdversarialLoss, AdversarialSettings, Augmentation
 from genbench_nets.augment import augmented
@@ -217,17 +218,22 @@ class Game:
         """G's terms on its samples (B, *shape) with the batch's labels."""
         r, y = self.rules, batch.y
         fake = self.seen(fake, batch)
-        if not r.feature_matching:
-            return {"adversarial": generator_loss(self.discriminate(fake, y), r.loss)}
-        fake_features = self.features(fake, y)
-        with torch.no_grad():
-            real_features = self.features(self.seen(batch.x.to(fake.dtype), batch), y)
-        scores = self.players.discriminator.head(fake_features).squeeze(1)
-        distance = feature_distance(real_features, fake_features)
-        return {
-            "adversarial": generator_loss(scores, r.loss),
-            "feature_matching": r.feature_matching * distance,
-        }
+        with self.held():
+            if not r.feature_matching:
+                return {"adversarial": generator_loss(self.discriminate(fake, y), r.loss)}
+            fake_features = self.features(fake, y)
+            with torch.no_grad():
+                real_features = self.features(self.seen(batch.x.to(fake.dtype), batch), y)
+            scores = self.players.discriminator.head(fake_features).squeeze(1)
+            distance = feature_distance(real_features, fake_features)
+            return {
+                "adversarial": generator_loss(scores, r.loss),
+                "feature_matching": r.feature_matching * distance,
+            }
+
+    def held(self) -> AbstractContextManager[None]:
+        """D's running statistics stay as they are within G's move, which shows it fakes alone."""
+        return statistics_held(self.players.discriminator) if self._apart else nullcontext()
 
     # --- what both moves need
 
