@@ -11,7 +11,7 @@ import torch
 
 from genbench.contracts import Data, Generates, MetricContext, samples_data
 from genbench.errors import SamplingError, UsageError
-from genbench.evaluate import sample_context, scored_labels
+from genbench.evaluation import sample_context, scored_labels
 from genbench.pixels import to_uint8
 from genbench.registry import Kind, Registration, Registry
 from genbench.testing.subject import Subject, subject
