@@ -10,13 +10,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
-from genbench.contracts import DataAccess
-from genbench.errors import InterruptedRunError
+from genbench.contracts import DataAccess, MetricContext
+from genbench.errors import InterruptedRunError, UsageError
 from genbench.events import EpochDone, Event
 from genbench.registry import Registry
-from genbench.runner import data_access, evaluate_run, resume, run
+from genbench.runner import data_access, evaluate_run, load_run, resume, run, sample_run
+from genbench.runner.parts import build_metrics
 from genbench.spec import Part, RunSpec
 from genbench.store import ScoreRecord, Store
 from genbench.store.records import Run
@@ -143,3 +146,81 @@ def test_a_run_is_stored_with_all_its_settings(
     assert params["model.code"] == registry.settings("model", "vae")().code
     stored = {key for (key,) in store.query("SELECT key FROM run_params")[1]}
     assert stored == params.keys()
+
+
+# --- samples as they were scored
+
+
+def images(path: Path) -> Any:
+    return np.load(path)["images"]
+
+
+def test_as_scored_are_the_samples_of_the_score_that_is_final(
+    rest: dict[str, Any], store: Store, tmp_path: Path, registry: Registry, access: DataAccess
+) -> None:
+    """Scored by hand, the exported samples have the very value that the store calls final."""
+    done = run(replace(SPEC, epochs=1, evaluate_every=0, repeats=1), **rest)
+
+    def exported(name: str, n: int | None = None) -> Any:
+        out = tmp_path / f"{name}.npz"
+        sample_run(done.id, out=out, n=n, seed=None, device="cpu", **rest)
+        return images(out)
+
+    def value_of(samples: Any) -> float:
+        part = Part(name="fd_pixel")
+        [(_, metric)] = build_metrics([part], registry)
+        loaded = load_run(done.id, device="cpu", **rest)
+        context = MetricContext(
+            data=loaded.data,
+            model=loaded.model,
+            device=torch.device("cpu"),
+            cache=access.cache,
+            n=len(samples),
+            seed=0,
+            offline=True,
+            batch_size=500,
+            quick=False,
+        )
+        metric.begin(context)
+        metric.update(torch.from_numpy(samples).permute(0, 3, 1, 2))
+        return metric.result()[0].value
+
+    (own,) = store.scores(done.id)
+    first = exported("own")
+    assert len(first) == own.n == 40
+    assert value_of(first) == pytest.approx(own.value, rel=1e-9)
+    evaluate_run(done.id, seed=5, device="cpu", **rest)
+    assert np.array_equal(exported("beside"), first)
+    evaluate_run(done.id, seed=6, n=40, final=True, device="cpu", **rest)
+    (final,) = (score for score in store.scores(done.id) if score.final)
+    assert (final.seed, final.origin) == (6, "evaluate")
+    preferred = exported("preferred")
+    assert not np.array_equal(preferred, first)
+    assert value_of(preferred) == pytest.approx(final.value, rel=1e-9)
+    assert np.array_equal(exported("some", n=10), preferred[:10])
+    with pytest.raises(UsageError, match="taken on 40 samples"):
+        exported("more", n=41)
+
+
+def test_as_scored_needs_a_final_score_whose_seed_and_weights_are_there(
+    rest: dict[str, Any], store: Store, tmp_path: Path
+) -> None:
+    made: list[Run] = []
+    with pytest.raises(InterruptedRunError):
+        run(SPEC, started=made.append, should_stop=steps_after_start(made, 5), **rest)
+    run_id, out = made[0].id, tmp_path / "samples.npz"
+
+    def export(sampler: str = "plain") -> Path:
+        chosen = Part(name=sampler)
+        return sample_run(run_id, out=out, sampler=chosen, seed=None, device="cpu", **rest)
+
+    with pytest.raises(UsageError, match=r"after epoch 1, and its checkpoint has .* step 6"):
+        export()
+    with pytest.raises(UsageError, match=r"no final scores of samples by 'drs' \(there are: plain"):
+        export("drs")
+    evaluate_run(run_id, device="cpu", **rest)
+    export()
+    with store.transaction() as connection:
+        connection.exec_driver_sql("UPDATE draws SET seed = NULL")
+    with pytest.raises(UsageError, match="--final takes them again"):
+        export()

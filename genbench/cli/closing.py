@@ -62,6 +62,10 @@ def score_as_json(score: ScoreRecord) -> dict[str, Any]:
         "protocol": score.protocol_hash,
         "seconds": score.seconds,
         "note": score.note,
+        "seed": score.seed,
+        "origin": score.origin,
+        "final": score.final,
+        "step": score.step,
     }
 
 

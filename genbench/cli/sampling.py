@@ -19,7 +19,7 @@ from genbench.wording import plain
 if TYPE_CHECKING:
     from genbench.events import Evaluated
     from genbench.spec import Part, RunSpec
-    from genbench.store import Store
+    from genbench.store import ScoreRecord, Store
 
 
 def add_to(app: typer.Typer) -> None:
@@ -85,16 +85,19 @@ def evaluate(
                 **hooks,
             )
 
-        before = len(opened.scores(run_id))
+        before = {score.draw for score in opened.scores(run_id)}
         evaluated = watched(
-            work, device, data_dir, offline, lambda: len(opened.scores(run_id)) - before
+            work, device, data_dir, offline, lambda: len(_new(opened, run_id, before))
         )
         _tell(opened, run_id, evaluated, before, as_json=as_json)
 
 
 def sample(
     reference: Reference,
-    count: Annotated[int, typer.Option("-n", "--samples", min=1, max=MOST, help="How many.")] = 64,
+    count: Annotated[
+        int | None,
+        typer.Option("-n", "--samples", min=1, max=MOST, help="How many (64, or all as scored)."),
+    ] = None,
     sampler: Annotated[
         str | None,
         typer.Option(help="See: genbench samplers (default: the model's own, or plain)."),
@@ -107,7 +110,8 @@ def sample(
         int | None, typer.Option(min=0, max=MOST_SEED, help="Seed of the noise (0).")
     ] = None,
     as_scored: Annotated[
-        bool, typer.Option("--as-scored", help="The samples that the run's scores are taken on.")
+        bool,
+        typer.Option("--as-scored", help="The samples that the run's final scores are taken on."),
     ] = False,
     label: Annotated[
         list[str] | None,
@@ -123,11 +127,22 @@ def sample(
     from genbench.cli.output import print_json
     from genbench.store import Store
 
-    if as_scored and (seed is not None or label):
-        raise UsageError("--as-scored has seed and classes of its own; leave --seed, --label out")
+    if as_scored and (seed is not None or label or sets):
+        raise UsageError(
+            "--as-scored has a seed, classes and settings of its own; leave --seed, --label and "
+            "--set out"
+        )
     with Store.open(SESSION.store_url(store), mode="read") as opened:
         run_id, spec = _find(opened, reference)
-        part, drawing = _one_sampler(run_id, spec, sampler, sets)
+        scored = None
+        if as_scored:
+            from genbench.runner.as_scored import scored_draw
+
+            scored = scored_draw(opened, run_id, sampler)
+            part, drawing, count = scored.sampler, scored.drawing, count or scored.n
+        else:
+            part, drawing = _one_sampler(run_id, spec, sampler, sets)
+            count = count or 64
         path = _destination(out, run_id, SESSION.store_url(store))
 
         def work(**hooks: Any) -> Path:
@@ -147,6 +162,8 @@ def sample(
             )
 
         written = watched(work, device, data_dir, offline)
+    if scored is not None:
+        say(f"as scored: {scored}")
     if as_json:
         print_json({"run": run_id, "sampler": part.name, "n": count, "path": str(written)})
     else:
@@ -228,14 +245,23 @@ def _destination(out: str | None, run_id: str, store: str) -> Path:
     return file_for(path, (".png", ".npz"), store=store)
 
 
+def _new(store: Store, run_id: str, before: set[int]) -> list[ScoreRecord]:
+    """The scores that were added since, not those that a live run takes itself."""
+    return [
+        score
+        for score in store.scores(run_id)
+        if score.origin == "evaluate" and score.draw not in before
+    ]
+
+
 def _tell(
-    store: Store, run_id: str, evaluated: Sequence[Evaluated], before: int, *, as_json: bool
+    store: Store, run_id: str, evaluated: Sequence[Evaluated], before: set[int], *, as_json: bool
 ) -> None:
     from genbench.cli.closing import say_scores, score_as_json
     from genbench.cli.output import print_json
     from genbench.errors import UsageError
 
-    new = store.scores(run_id)[before:]
+    new = _new(store, run_id, before)
     reasons: dict[str, list[str]] = {}
     for record in evaluated:
         for name, why in record.skipped.items():
@@ -254,6 +280,12 @@ def _tell(
         print_json({"run": run_id, "status": status, "store": str(store.url), "scores": scores})
     else:
         say_scores(new)
+    beside = list(dict.fromkeys(score.metric for score in new if not score.final))
+    if beside:
+        say(
+            f"added beside the final scores of this run ({', '.join(beside)}), which stay final; "
+            "with --final the new ones take their place"
+        )
     if reasons and not new:
         told = "; ".join(
             f"no {', '.join(dict.fromkeys(names))}: {why}" for why, names in reasons.items()

@@ -44,6 +44,7 @@ from genbench.pictures import (
 )
 from genbench.registry import Registry
 from genbench.runner.adding import StoredScoring, skipped_parts
+from genbench.runner.as_scored import ScoredDraw, scored_draw
 from genbench.runner.lending import with_runs
 from genbench.runner.loading import LoadedRun, load
 from genbench.runner.parts import (
@@ -62,6 +63,8 @@ from genbench.store import Store
 
 BATCH = 500
 """Samples that are drawn at a time."""
+SAMPLES = 64
+"""Samples that are drawn where nobody says how many."""
 WIDEST = 16
 """Columns of a grid of several classes, at most."""
 
@@ -145,7 +148,7 @@ def sample_run(
     store: Store,
     access: DataAccess,
     out: Path,
-    n: int = 64,
+    n: int | None = None,
     sampler: Part | None = None,
     drawing: Mapping[str, Any] | None = None,
     seed: int | None = 0,
@@ -153,18 +156,22 @@ def sample_run(
     device: str = "auto",
     should_stop: ShouldStop = never,
 ) -> Path:
-    """Draw ``n`` samples of a stored run into ``out``; return the path that was written.
+    """Draw ``n`` samples (None: 64) of a stored run into ``out``; return the path that was written.
 
     ``out`` ending in .png: one grid, or a scatter of points in the plane; in .npz: ``images``
     (n, H, W, C) uint8, or ``points`` (n, D) float32, with ``labels`` (n,) for a conditional model;
     else a folder, one PNG an image.
     ``sampler`` None is the model's own (see `default_sampler`), ``drawing`` are settings of the
-    model. ``seed`` None draws what the run's scores are taken on: its seed and frequencies of
-    classes.
+    model. ``seed`` None draws what the run's final scores are taken on, or the first ``n`` of it:
+    their seed, settings, number and frequencies of classes; of ``sampler`` the name counts then.
     ``label`` asks a conditional model for a class, by number or name, or for several: equally many
     of each, one class after the other. Without it the classes come in turn. Where the sampler gives
     up, what was drawn until then is written before SamplingError is raised.
     """
+    scored = None
+    if seed is None:
+        scored = scored_draw(store, store.resolve(run_id), sampler.name if sampler else None)
+        sampler, drawing = scored.sampler, scored.drawing
     loaded = load_run(
         run_id,
         registry=registry,
@@ -173,11 +180,14 @@ def sample_run(
         device=device,
         drawing=drawing,
     )
+    kept = _kept(n, scored)
+    n = scored.n if scored else kept
     wanted = [label] if isinstance(label, int | str) else label
     labels = _labels(loaded, n, wanted)
     columns = _columns(n, len(wanted or ()))
-    if seed is None:
-        seed = evaluation_seed(loaded.spec.seed)
+    if scored is not None:
+        scored.check_weights(loaded)
+        seed = evaluation_seed(scored.seed)
         labels = scored_labels(loaded.model, loaded.data, n, seed)
     chosen = sampler or default_sampler(loaded.spec, registry)
     check_versions(store, loaded.run.id, registry, [("sampler", chosen.name)])
@@ -188,9 +198,10 @@ def sample_run(
     _check_destination(loaded.data, out)
     with evaluation(loaded.model, loaded.device):
         stoppable_sampler = StoppableSampler(built, should_stop)
-        samples, failure = _draw(loaded, stoppable_sampler, n, seed, labels, name)
+        samples, failure = _draw(loaded, stoppable_sampler, n, seed or 0, labels, name)
     if failure is None:
-        write_samples(samples, labels, loaded.data, out, columns=columns)
+        labels = None if labels is None else labels[:kept]
+        write_samples(samples[:kept], labels, loaded.data, out, columns=columns)
         return out
     if not len(samples):
         raise failure
@@ -198,6 +209,15 @@ def sample_run(
     labels = None if labels is None else labels[torch.tensor(places)]
     write_samples(samples, labels, loaded.data, out)
     raise SamplingError(f"{failure}; the {len(samples):,} of {n:,} drawn by then are in {out}")
+
+
+def _kept(n: int | None, scored: ScoredDraw | None) -> int:
+    """How many samples are wanted in the end."""
+    if scored is None:
+        return SAMPLES if n is None else n
+    if n is not None and n > scored.n:
+        raise UsageError(f"--samples {n}: the final scores are taken on {scored.n} samples")
+    return scored.n if n is None else n
 
 
 def write_samples(

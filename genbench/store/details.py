@@ -52,12 +52,12 @@ def scores(reader: RowSource, run: int) -> list[ScoreRecord]:
     """All scores, by epoch and then in the order in which they were taken."""
     names = (
         "metric, value, std, n, draws, direction, unit, floor, sampler, sampler_settings, epoch, "
-        "stage, protocol, protocol_hash, seconds, note, created_at, final, seed, origin, step"
+        "stage, protocol, protocol_hash, seconds, note, created_at, final, seed, origin, step, draw"
     )
     rows = reader.rows(
         "SELECT k.name, e.value, e.std, e.n, e.draws, k.direction, k.unit, e.floor, e.sampler, "
         "e.sampler_settings, e.epoch, e.stage, p.body, e.protocol_hash, e.seconds, e.note, "
-        "e.created_at, e.final, d.seed, d.origin, d.step FROM evals e "
+        "e.created_at, e.final, d.seed, d.origin, d.step, d.draw FROM evals e "
         "JOIN metric_keys k ON k.key = e.key JOIN draws d ON d.draw = e.draw "
         "JOIN protocols p ON p.protocol_hash = e.protocol_hash "
         "WHERE e.run = :run ORDER BY e.epoch, e.eval",

@@ -96,6 +96,7 @@ class ScoreRecord:
     a score that the run took itself, "evaluate" for one that was added. ``step`` is None for the
     weights at the end of ``epoch``, else the step of those taken within the next one.
 
+    ``draw`` is the number of its draw: scores of equal ones were taken on the same samples.
     ``final``: it stands for the run, which is the law of `genbench.store.scoring`.
     """
 
@@ -117,6 +118,7 @@ class ScoreRecord:
     created_at: str
     final: bool = True
     draws: int = 1
+    draw: int = 0
     seed: int | None = None
     origin: str = "run"
     step: int | None = None

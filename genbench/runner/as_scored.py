@@ -1,0 +1,97 @@
+"""The draw that a stored run's final scores were taken on, so that it can be exported again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from genbench.errors import UsageError
+from genbench.runner.loading import LoadedRun
+from genbench.spec import Part
+from genbench.store import ScoreRecord, Store
+
+_OF_MODEL = "model."
+"""Begins the settings of the model that decide how it draws, among those of a draw's sampler."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoredDraw:
+    """A draw that was scored: all that makes it again, and the weights that it was taken on.
+
+    ``seed`` is the one that `genbench.evaluation.evaluate` was given. Of several ``draws`` this is
+    the first.
+    """
+
+    metrics: tuple[str, ...]
+    sampler: Part
+    drawing: Mapping[str, Any]
+    seed: int
+    n: int
+    draws: int
+    epoch: int
+    step: int | None
+
+    def __str__(self) -> str:
+        """What was scored, for a line on stderr."""
+        first = f", the first of {self.draws} draws" if self.draws > 1 else ""
+        return (
+            f"{self.n:,} samples by '{self.sampler.name}' with seed {self.seed}{first}, after "
+            f"{_weights(self.epoch, self.step)}: those of {', '.join(self.metrics)}"
+        )
+
+    def check_weights(self, loaded: LoadedRun) -> None:
+        """Raise UsageError where the run's checkpoint holds other weights than were scored."""
+        if (loaded.epoch, loaded.step) != (self.epoch, self.step):
+            raise UsageError(
+                f"the final scores of run {loaded.run.id} are those after "
+                f"{_weights(self.epoch, self.step)}, and its checkpoint has the weights after "
+                f"{_weights(loaded.epoch, loaded.step)}; genbench evaluate {loaded.run.id} scores "
+                "these"
+            )
+
+
+def scored_draw(store: Store, run_id: str, sampler: str | None = None) -> ScoredDraw:
+    """The draw of a run's final scores, of a sampler (None: that of the first score).
+
+    Where final scores are of several draws, the run's own goes first. Raises UsageError where there
+    is none, or where an old store doesn't know its seed.
+    """
+    final = [score for score in store.scores(run_id) if score.final and score.sampler]
+    wanted = [score for score in final if sampler in (None, score.sampler)]
+    if not wanted:
+        there = ", ".join(dict.fromkeys(score.sampler for score in final)) or "none"
+        by = f" by '{sampler}'" if sampler else ""
+        raise UsageError(
+            f"--as-scored: run {run_id} has no final scores of samples{by} (there are: {there}); "
+            f"genbench evaluate {run_id} takes them"
+        )
+    chosen = min(wanted, key=lambda score: score.origin != "run")
+    if chosen.seed is None:
+        raise UsageError(
+            f"--as-scored: the seed of these scores of run {run_id} was not kept by the genbench "
+            f"that stored them; genbench evaluate {run_id} --final takes them again"
+        )
+    together = [score for score in wanted if score.draw == chosen.draw]
+    return _as_draw(together, chosen.seed)
+
+
+def _as_draw(scores: list[ScoreRecord], seed: int) -> ScoredDraw:
+    first = scores[0]
+    settings = dict(first.sampler_settings)
+    of_model = {key: value for key, value in settings.items() if key.startswith(_OF_MODEL)}
+    own = {key: value for key, value in settings.items() if key not in of_model}
+    return ScoredDraw(
+        metrics=tuple(score.metric for score in scores),
+        sampler=Part(name=first.sampler, settings=own),
+        drawing={key.removeprefix(_OF_MODEL): value for key, value in of_model.items()},
+        seed=seed,
+        n=max(score.n for score in scores),
+        draws=max(score.draws for score in scores),
+        epoch=first.epoch,
+        step=first.step,
+    )
+
+
+def _weights(epoch: int, step: int | None) -> str:
+    return f"epoch {epoch}" if step is None else f"step {step:,} of epoch {epoch + 1}"
