@@ -188,6 +188,8 @@ def test_evaluate_takes_what_a_run_has_skipped_and_nothing_else(registry, store,
     [file] = [a for a in store.artifacts(done.id) if a.kind == "traceback"]
     trace = (store.folder(done.id) / file.path).read_text()
     assert "RuntimeError: metric is broken" in trace
+    evaluate_run(done.id, registry=registry, store=store, access=access)
+    assert [list(draw.skipped) for draw in store.draws(done.id)] == [[], ["grey"]]
     Broken.parts = set()
     evaluate_run(done.id, registry=registry, store=store, access=access)
     assert [score.metric for score in store.scores(done.id)] == ["fd_pixel", "grey"]

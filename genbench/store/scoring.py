@@ -59,17 +59,18 @@ def add_evaluation(
         connection.execute(_DROP_REDONE_DRAWS, {**draw, "newest": number})
     if rows:
         connection.execute(insert(evals), rows)
-    _settle_skipped(connection, {**draw, "draw": number}, evaluated.taken)
+    told = [*evaluated.taken, *evaluated.skipped]
+    _settle_skipped(connection, {**draw, "draw": number}, told)
     mark_final(connection, run)
 
 
-def _settle_skipped(connection: Connection, draw: dict[str, Any], taken: Sequence[str]) -> None:
-    """What this draw has taken is no longer skipped in earlier draws of the same kind."""
+def _settle_skipped(connection: Connection, draw: dict[str, Any], told: Sequence[str]) -> None:
+    """What this draw tells of is no longer skipped in earlier draws of the same kind."""
     c = draws.c
     same = (c[name] == draw[name] for name in ("run", "epoch", "sampler", "sampler_settings"))
     earlier = select(c.draw, c.skipped).where(*same, c.draw < draw["draw"], c.skipped != "{}")
     for number, skipped in connection.execute(earlier).all():
-        left = {name: why for name, why in json.loads(skipped).items() if name not in taken}
+        left = {name: why for name, why in json.loads(skipped).items() if name not in told}
         settled = update(draws).where(c.draw == number)
         connection.execute(settled.values(skipped=canonical_json(left)))
 
