@@ -85,3 +85,11 @@ def test_every_link_between_pages_leads_somewhere():
     for page in PAGES:
         for target in re.findall(r"\]\((?!https?:)([^)#:]+)[^)]*\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_every_test_that_the_promises_name_is_there():
+    promises = (ROOT / "docs" / "promises.md").read_text()
+    named = set(re.findall(r"`(tests/[\w/]+\.py)`", promises))
+    assert len(named) > 10
+    for test in named:
+        assert (ROOT / test).exists(), f"docs/promises.md names {test}"
