@@ -194,7 +194,12 @@ def test_an_entry_says_what_it_holds(access, mnist_like):
     mnist_like(access.root)
     data = load(access)
     (entry,) = (access.cache / "data").glob("mnist-*/entry.json")
+    files = {
+        file.name: [file.stat().st_size, file.stat().st_mtime_ns]
+        for file in entry.parent.glob("train-*.npy")
+    }
     assert json.loads(entry.read_text())["train"] == {
+        "files": files,
         "shape": [40, 1, 28, 28],
         "labels": True,
         "dtype": "uint8",
