@@ -71,7 +71,7 @@ class DDLSSettings(JudgeSettings):
         None, gt=0, description="step: (eps/2) of the gradient, noise of var eps; default: tuned"
     )
     acceptance: float = Field(
-        0.95, gt=0, lt=1, description="share of accepted steps of MALA that eps is tuned to"
+        0.98, gt=0, lt=1, description="share of accepted steps of MALA that eps is tuned to"
     )
     burn_in: int = Field(
         100, ge=1, description="steps of 64 chains that tune eps, or that test what ULA leaves out"
