@@ -23,7 +23,7 @@ COMMANDS = {
     "genbench --version": ["--version"],
     "genbench runs": ["runs"],
     "genbench compare": ["compare"],
-    "genbench compare --baseline gan": ["compare", "--baseline", "gan"],
+    "genbench compare --baseline @1": ["compare", "--baseline", "@1"],
     "genbench compare --json": ["compare", "--json"],
 }
 

@@ -14,6 +14,7 @@ from typing import Any
 from genbench import leftovers
 from genbench.contracts import DataAccess
 from genbench.errors import DataError, GenbenchError, PluginError
+from genbench.numbers import counted
 from genbench.registry import Registration, Registry
 
 PACKAGES = ("genbench", "torch", "torchvision", "torch-fidelity", "numpy", "scikit-learn")
@@ -72,7 +73,7 @@ def _versions() -> Iterator[Finding]:
 def _devices() -> Iterator[Finding]:
     import torch
 
-    yield Finding(group="devices", name="cpu", text=f"{torch.get_num_threads()} threads")
+    yield Finding(group="devices", name="cpu", text=counted(torch.get_num_threads(), "thread"))
     for index in range(torch.cuda.device_count()):
         properties = torch.cuda.get_device_properties(index)
         text = f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB"
@@ -94,7 +95,7 @@ def _store(url: str) -> Finding:
     try:
         with Store.open(url, mode="read") as store:
             _, rows = store.query("select count(*) from runs")
-            text = f"{store.url}, schema {SCHEMA_VERSION}, {rows[0][0]} runs"
+            text = f"{store.url}, schema {SCHEMA_VERSION}, {counted(rows[0][0], 'run')}"
     except GenbenchError as error:
         return Finding(group="store", name="store", text=str(error), error=error)
     return Finding(group="store", name="store", text=text)

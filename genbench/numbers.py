@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 
+ARROWS = {"min": "↓", "max": "↑"}
+"""Which way is better, beside a metric's name."""
+
 
 def number(value: float | None, digits: int = 4) -> str:
     """A number with so many significant digits, without an exponent where it can be read.
@@ -64,3 +67,12 @@ def plus_minus(mean: float, sd: float | None) -> str:
     if not 0 <= places <= 8:
         return f"{number(mean)} ± {number(sd, 2)}"
     return f"{mean:.{places}f} ± {sd:.{places}f}"
+
+
+def counted(count: int, noun: str) -> str:
+    """A count with its noun: '1 seed', '1,437 images'.
+
+    >>> [counted(1, "seed"), counted(0, "seed"), counted(1437, "image")]
+    ['1 seed', '0 seeds', '1,437 images']
+    """
+    return f"{count:,} {noun}" + "s" * (count != 1)

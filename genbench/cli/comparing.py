@@ -21,6 +21,7 @@ from genbench.cli.stored import (
     TagOption,
     open_store,
 )
+from genbench.numbers import counted
 from genbench.spec import MOST
 from genbench.wording import plain
 
@@ -133,7 +134,7 @@ def _print(table: Table, limit: int, format: Format) -> None:
     )
     if len(cells.rows) > limit:
         more = len(cells.rows) - limit
-        say(f"note: {table.title}: {more} more row{'s' * (more != 1)} (--limit)")
+        say(f"note: {table.title}: {counted(more, 'more row')} (--limit)")
     for warning in table.warnings:
         warn(f"{table.title}: {warning}")
     for note in table.notes:
@@ -184,7 +185,7 @@ def _tell(selected: Selected, tables: Sequence[Table]) -> None:
 
 def _tell_hidden(hidden: Mapping[str, int]) -> None:
     for dataset, count in hidden.items():
-        say(f"note: {dataset}: {count} more experiment{'s' * (count != 1)} (--limit)")
+        say(f"note: {dataset}: {counted(count, 'more experiment')} (--limit)")
 
 
 def _defaults(dataset: str) -> Mapping[str, Any]:

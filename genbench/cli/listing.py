@@ -5,7 +5,8 @@ They read registrations and settings classes; no model is imported.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -91,18 +92,21 @@ def presets(
 
 
 def info(
-    name: Annotated[str, typer.Argument(help="A model, data set, sampler or metric.")],
+    name: Annotated[str, typer.Argument(help="A model, data set, sampler, metric or preset.")],
     kind: Annotated[
         KindOption | None, typer.Option("--kind", help="Which, where a name is two things.")
     ] = None,
     format: FormatOption = Format.TABLE,
     json: JsonOption = False,
 ) -> None:
-    """Show what NAME is, its settings with their bounds, and its presets."""
+    """Show what NAME is: settings with their bounds and presets, or what a preset sets."""
     from genbench.settings import describe_settings
 
-    registration = _find(name, kind.value if kind else None)
     registry = SESSION.registry
+    if kind is None and not _registered(name) and (of := _models_with(name)):
+        _info_of_preset(name, of, json=json)
+        return
+    registration = _find(name, kind.value if kind else None)
     cls = registry.settings(registration.kind, name)
     settings = describe_settings(cls) if cls else ()
     variants = registry.presets(name) if registration.kind == "model" else ()
@@ -124,6 +128,50 @@ def info(
         _print_preset(preset)
 
 
+def _registered(name: str) -> list[Registration]:
+    """Everything of that name, of whichever kind."""
+    from genbench.registry import KINDS
+
+    registry = SESSION.registry
+    return [found for kind in KINDS for found in registry.of(kind) if found.name == name]
+
+
+def _presets() -> Iterator[tuple[str, Preset]]:
+    """All presets with their models; those of a plugin that can't be loaded are left out."""
+    from genbench.errors import PluginError
+
+    for registration in SESSION.registry.of("model"):
+        with suppress(PluginError):
+            for preset in SESSION.registry.presets(registration.name):
+                yield registration.name, preset
+
+
+def _models_with(name: str) -> list[tuple[str, Preset]]:
+    return [(model, preset) for model, preset in _presets() if preset.name == name]
+
+
+def _info_of_preset(name: str, of: Sequence[tuple[str, Preset]], *, json: bool) -> None:
+    """A preset of one model or of several, as ``genbench run MODEL --preset NAME`` takes it."""
+    if json:
+        presets = [{"model": model, **_preset(preset)} for model, preset in of]
+        print_json({"kind": "preset", "name": name, "presets": presets})
+        return
+    models = listed_words(list(dict.fromkeys(model for model, _ in of)))
+    print(f"preset {name} of {models}")
+    for model, preset in of:
+        print(f"\ngenbench run {model} {_example(preset)} --preset {name}")
+        _print_preset(preset)
+
+
+def _example(preset: Preset) -> str:
+    return preset.datasets[0] if preset.datasets else "DATASET"
+
+
+def listed_words(words: Sequence[str]) -> str:
+    """'a, b and c'."""
+    return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
+
+
 def _find(name: str, kind: Kind | None) -> Registration:
     """The registration of a name, of whichever kind. Raises UnknownNameError or UsageError."""
     from genbench.errors import UnknownNameError, UsageError
@@ -133,10 +181,11 @@ def _find(name: str, kind: Kind | None) -> Registration:
     if kind:
         return registry.get(kind, name)
     everything = [registration for each in KINDS for registration in registry.of(each)]
-    found = [registration for registration in everything if registration.name == name]
+    found = _registered(name)
     if not found:
         known = {registration.name for registration in everything}
-        see = "genbench models, datasets, samplers, metrics"
+        known |= {preset.name for _, preset in _presets()}
+        see = "genbench models, datasets, samplers, metrics, presets"
         raise UnknownNameError("name", name, known, see=see)
     if len(found) > 1:
         kinds = " and a ".join(registration.kind for registration in found)

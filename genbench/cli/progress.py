@@ -25,7 +25,7 @@ from genbench.events import (
     StepsDone,
     Warned,
 )
-from genbench.numbers import duration, measured, number
+from genbench.numbers import counted, duration, measured, number
 from genbench.wording import plain
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 SECONDS_BETWEEN_LINES = 0.5
 SECONDS_BETWEEN_TRANSFERS = 5.0
+BAR, NAME, COUNT, TIME = 20, 20, 7, 7
+"""Columns of a terminal for the parts of a bar: the name's at most, the others' at least."""
 
 
 class Screen(Protocol):
@@ -83,7 +85,8 @@ class Display:
         self._epochs = run.epochs_planned
         name = f" '{run.name}'" if run.name else ""
         self.screen.line(
-            f"run {run.id}{name}: {run.model} on {run.dataset}, {run.epochs_planned} epochs, "
+            f"run {run.id}{name}: {run.model} on {run.dataset}, "
+            f"{counted(run.epochs_planned, 'epoch')}, "
             f"{run.parameters or 0:,} parameters, seed {run.seed}, {run.device} {run.precision}"
         )
 
@@ -117,7 +120,8 @@ class Display:
         self._stage_epoch = max(0, self._reported - stage.first_epoch + 1)
         prepared = f", prepared in {duration(stage.prepare_s)}" if stage.prepare_s else ""
         self.screen.line(
-            f"stage {stage.stage}: {stage.epochs} epochs of {stage.steps_per_epoch:,} steps"
+            f"stage {stage.stage}: {counted(stage.epochs, 'epoch')} of "
+            f"{counted(stage.steps_per_epoch, 'step')}"
             f"{prepared}"
         )
 
@@ -236,15 +240,20 @@ class BarScreen:
     def __init__(self) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.table import Column
 
+        # On a narrow terminal the losses give way, and after them the name; bar and time stay.
+        whole = Column(no_wrap=True, min_width=BAR)
+        rest = Column(no_wrap=True, overflow="ellipsis", ratio=1)
         self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            TextColumn("{task.fields[count]}"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[text]}"),
+            TextColumn("{task.description}", table_column=Column(no_wrap=True, max_width=NAME)),
+            BarColumn(bar_width=BAR, table_column=whole),
+            TextColumn("{task.fields[count]}", table_column=Column(no_wrap=True, min_width=COUNT)),
+            TimeRemainingColumn(table_column=Column(no_wrap=True, min_width=TIME)),
+            TextColumn("{task.fields[text]}", table_column=rest),
             console=Console(stderr=True, highlight=False),
             transient=True,
+            expand=True,
         )
         self._tasks: dict[str, TaskID] = {}
         self._progress.start()

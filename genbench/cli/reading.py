@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -20,11 +21,12 @@ from genbench.cli.stored import (
     head,
     open_store,
 )
-from genbench.numbers import number
+from genbench.numbers import ARROWS, number
 from genbench.spec import MOST
 
 if TYPE_CHECKING:
-    from genbench.store.records import Run, ScoreRecord
+    from genbench.store import Store
+    from genbench.store.records import Run
 
 
 def add_to(app: typer.Typer) -> None:
@@ -68,29 +70,73 @@ def runs(
         if json:
             print_json({"runs": [head(run) for run in found]})
             return
-        rows = [_run_row(run, best_score(opened.scores(run.id))) for run in found]
+        scores = _final_scores(opened, found)
+    metrics = _metrics(found, scores)
     columns = ["id", "name", "model", "dataset", "preset", "seed", "status", "epochs", "age"]
-    columns += ["train s", "score"]
-    print_table(columns, rows, format=format, right=("seed", "epochs", "age", "train s"))
+    right = ["seed", "epochs", "age", "train s"]
+    arrows = {metric: f"{metric} {ARROWS.get(way, '')}".strip() for metric, way in metrics.items()}
+    rows = [[*_run_row(run), *_shown(run, scores, metrics)] for run in found]
+    columns = [*columns, "train s", *arrows.values()]
+    print_table(columns, rows, format=format, right=(*right, *arrows.values()))
 
 
-def _run_row(run: Run, best: ScoreRecord | None) -> list[Any]:
+def _run_row(run: Run) -> list[Any]:
     epochs = f"{run.epochs_done}/{run.epochs_planned}"
-    score = f"{best.metric} {number(best.value)}" if best else None
     dataset = ":".join((run.dataset, *run.parents))
     row = [run.id, run.name, run.model, dataset, run.preset, run.seed, run.status.value]
-    return [*row, epochs, age(run.created_at), number(run.train_s, 3), score]
+    return [*row, epochs, age(run.created_at), number(run.train_s, 3)]
 
 
-def best_score(scores: Sequence[ScoreRecord]) -> ScoreRecord | None:
-    """The best finite value of the metric that was taken first, whatever epoch it is of."""
-    usable = [s for s in scores if s.value is not None]
-    if not usable:
-        return None
-    first = usable[0]
-    same = [s for s in usable if (s.metric, s.protocol_hash) == (first.metric, first.protocol_hash)]
-    sign = 1 if first.direction == "min" else -1
-    return min(same, key=lambda s: sign * (s.value or 0.0))
+class Final(NamedTuple):
+    """A run's final score in one metric, by its first sampler."""
+
+    value: float | None
+    direction: str
+
+
+Scores = Mapping[str, Mapping[str, Final]]
+"""By run and metric."""
+
+
+def _final_scores(store: Store, runs: Sequence[Run]) -> Scores:
+    names = {f"r{i}": run.id for i, run in enumerate(runs)}
+    wanted = ", ".join(f":{name}" for name in names)
+    found: dict[str, dict[str, Final]] = defaultdict(dict)
+    for run, metric, direction, value in store.rows(
+        f"SELECT id, metric, direction, value FROM v_scores WHERE id IN ({wanted}) "
+        "ORDER BY origin DESC, created_at",
+        names,
+    ):
+        found[run].setdefault(metric, Final(value, direction or "min"))
+    return found
+
+
+def _metrics(runs: Sequence[Run], scores: Scores) -> dict[str, str]:
+    """The metric that is shown for each data set, one column each, with its direction."""
+    chosen = {}
+    for dataset in dict.fromkeys(run.dataset for run in runs):
+        metric = _metric_of([run for run in runs if run.dataset == dataset], scores)
+        if metric:
+            ways = [found[metric].direction for found in scores.values() if metric in found]
+            chosen[metric] = ways[0]
+    return chosen
+
+
+def _metric_of(runs: Sequence[Run], scores: Scores) -> str | None:
+    """The one that most of these runs have, as `compare` ranks by; None without any."""
+    counted = Counter(metric for run in runs for metric in scores.get(run.id, ()))
+    return min(counted, key=lambda metric: (-counted[metric], metric), default=None)
+
+
+def _shown(run: Run, scores: Scores, metrics: Mapping[str, str]) -> list[str | None]:
+    """One cell for each metric that is shown; what isn't finite is stored without a value."""
+    own = scores.get(run.id, {})
+    return [
+        ("nan" if own[metric].value is None else number(own[metric].value))
+        if metric in own
+        else None
+        for metric in metrics
+    ]
 
 
 # --- query

@@ -13,6 +13,7 @@ from genbench.cli.output import Best, Format, print_json, print_table
 from genbench.cli.running import DataDir, Device, Offline, StoreOption
 from genbench.cli.session import SESSION, say
 from genbench.cli.stored import FormatOption, JsonOption
+from genbench.numbers import counted
 from genbench.spec import MOST, MOST_SEED
 
 if TYPE_CHECKING:
@@ -68,7 +69,8 @@ def study(
     outcome = Outcome() if table_only else _conduct(plan, places, jobs, retry, out)
     _print_results(plan, places, outcome, out, format, as_json=json)
     if outcome.failed:
-        say(f"{outcome.failed} runs have no result; see the remarks (--retry takes them up again)")
+        failed = counted(outcome.failed, "run")
+        say(f"no result of {failed}; see the remarks (--retry takes them up again)")
         raise typer.Exit(1)
 
 
@@ -225,9 +227,10 @@ def _print_prospect(plan: Plan, found: Sequence[Prospect], *, as_json: bool) -> 
     known = sum(p.seconds or 0.0 for p in left)
     unknown = sum(p.seconds is None for p in left)
     evaluations = sum(p.evaluations for p in found)
-    of_unknown = f", and {unknown} runs of unknown length" if unknown else ""
+    of_unknown = f", and {counted(unknown, 'run')} of unknown length" if unknown else ""
     say(
-        f"{len(left)} of {len(found)} runs and {evaluations} further evaluations to do: "
+        f"{len(left)} of {counted(len(found), 'run')} and "
+        f"{counted(evaluations, 'further evaluation')} to do: "
         f"{duration(known)} of training known{of_unknown}; scoring comes on top"
     )
     for entry in plan.entries:

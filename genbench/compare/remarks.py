@@ -11,7 +11,7 @@ from genbench.compare.experiments import Contender, scores_of
 from genbench.compare.rows import Column, Row, Table
 from genbench.compare.samplers import sampler_titles
 from genbench.compare.speedup import busy
-from genbench.numbers import number, plus_minus
+from genbench.numbers import counted, number, plus_minus
 
 NAMED = 3
 """Rows that a sentence names; the others are counted."""
@@ -112,7 +112,7 @@ def _of_seeds(rows: Sequence[Row]) -> Iterator[str]:
         runs, seeds = len(row.trials), len(row.seeds)
         if runs > seeds:
             yield (
-                f"{row.title}: {runs} runs, {seeds} seed{'s' * (seeds != 1)}: runs of one seed "
+                f"{row.title}: {counted(runs, 'run')}, {counted(seeds, 'seed')}: runs of one seed "
                 "repeat one another and count once, as their mean"
             )
 
@@ -188,4 +188,4 @@ def _once(texts: Iterable[str]) -> list[str]:
 def listed(titles: Sequence[str]) -> str:
     """'a, b, c and 12 others'."""
     text, more = ", ".join(titles[:NAMED]), len(titles) - NAMED
-    return text if more <= 0 else f"{text} and {more} other{'s' * (more != 1)}"
+    return text if more <= 0 else f"{text} and {counted(more, 'other')}"

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from genbench.compare.experiments import Contender, Place, Trial
 from genbench.compare.measure import Measure
-from genbench.numbers import number
+from genbench.numbers import counted, number
 
 IDLE_SHARE = 0.8
 """CPU seconds over seconds below which a process had less than one core to itself."""
@@ -47,8 +47,7 @@ def busy(row: Contender) -> str | None:
         if trial.place.device == "cpu" and effort.cpu_share and effort.cpu_share < IDLE_SHARE:
             return f"seconds are {number(1 / effort.cpu_share, 2)} × CPU seconds"
         if effort.load and effort.cpus and effort.load > FULL_LOAD * effort.cpus:
-            cores = f"{effort.cpus} core{'s' * (effort.cpus != 1)}"
-            return f"load {number(effort.load, 2)} on {cores}"
+            return f"load {number(effort.load, 2)} on {counted(effort.cpus, 'core')}"
     return None
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from genbench.compare.experiments import Effort, Parent, Place, Scored, StageCost, Trial
 from genbench.compare.lineage import Source, lineages, sources
+from genbench.numbers import counted
 from genbench.store import Store
 
 
@@ -228,7 +229,7 @@ class Machines:
         cpu, threads = known.get("cpu") or "", known.get("threads")
         if not (cpu and threads):
             return Place(kind, cpu)
-        return Place(kind, f"{cpu}, {threads} thread{'s' * (threads != 1)}")
+        return Place(kind, f"{cpu}, {counted(threads, 'thread')}")
 
     def places(self, environments: Sequence[int | None], device: str) -> Place:
         """The place of a run that was in several environments: one of its own if they differ."""

@@ -19,9 +19,7 @@ from genbench.compare import (
     Table,
     sampler_titles,
 )
-from genbench.numbers import number, plus_minus
-
-ARROWS = {"min": "↓", "max": "↑"}
+from genbench.numbers import ARROWS, counted, number, plus_minus
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +92,7 @@ def _columns(table: Table) -> Iterator[tuple[Heading, list[Cell]]]:
 def _seeds(contender: Contender) -> str:
     """'3', or '1 (3 runs)'."""
     seeds, runs = len(contender.seeds), len(contender.trials)
-    return str(seeds) if runs == seeds else f"{seeds} ({runs} runs)"
+    return str(seeds) if runs == seeds else f"{seeds} ({counted(runs, 'run')})"
 
 
 def _metric(column: Column, rows: tuple[Row, ...]) -> Iterator[tuple[Heading, list[Cell]]]:

@@ -16,6 +16,9 @@ from genbench.wording import markup as escape
 
 COLOURS = 7
 LIMIT = 300
+LABEL = 22
+"""Letters of a curve's name, at most."""
+
 LABEL_GAP, LETTER = 15.0, 7.6
 """SVG units between the names of curves, and of a letter of them."""
 
@@ -163,7 +166,7 @@ def _frame(curves: Sequence[Curve], size: tuple[float, float]) -> Frame:
     x_low = 0.0 if 0 <= min(xs) < 0.3 * x_high else min(xs)
     x_high = x_high if x_high > x_low else x_low + 1.0
     width, height = size
-    longest = max(len(_shorten(curve.label)) for curve in curves)
+    longest = max(map(len, shortened([curve.label for curve in curves])))
     return Frame(
         width=width,
         height=height,
@@ -226,6 +229,7 @@ def _curve(curve: Curve, frame: Frame) -> list[str]:
 
 def _end_labels(curves: Sequence[Curve], frame: Frame) -> list[str]:
     """The name of each curve beside its end, moved apart where they would lie on each other."""
+    names = dict(zip((c.label for c in curves), shortened([c.label for c in curves]), strict=True))
     ends = []
     for curve in curves:
         x, y = next((x, y) for x, y in reversed(curve.points) if y is not None and _is_finite(y))
@@ -241,7 +245,7 @@ def _end_labels(curves: Sequence[Curve], frame: Frame) -> list[str]:
             parts.append(f'<path class="lead" {style} d="{path}"/>')
         parts.append(
             f'<text class="name" {style} x="{edge + 4:g}" y="{place + 4:.1f}">'
-            f"{escape(_shorten(curve.label))}</text>"
+            f"{escape(names[curve.label])}</text>"
         )
     return parts
 
@@ -269,7 +273,34 @@ def _text(x: float, y: float, text: str, kind: str, anchor: str) -> str:
     )
 
 
-def _shorten(text: str, limit: int = 16) -> str:
+def shortened(labels: Sequence[str], limit: int = LABEL) -> list[str]:
+    """Labels of so many letters at most, cut where they are alike.
+
+    >>> shortened(["vae (lin2023, beta=0.5)", "vae (lin2023, beta=4)", "gan"], 16)
+    ['vae … beta=0.5)', 'vae … beta=4)', 'gan']
+    """
+    cut = [_ended(label, limit) for label in labels]
+    for text in {text for text in cut if cut.count(text) > 1}:
+        group = [i for i, shown in enumerate(cut) if shown == text]
+        alike = _beginning([labels[i] for i in group])
+        first, _, _ = alike.partition(" ")
+        # From the word in which they begin to differ.
+        start = max(alike.rfind(" "), alike.rfind("-"), alike.rfind("/")) + 1
+        start = start if start else len(alike)
+        for i in group:
+            head = f"{first[: limit // 3]} … " if " " in alike else "…"
+            cut[i] = head + _ended(labels[i][start:], limit - len(head))
+    return cut
+
+
+def _beginning(texts: Sequence[str]) -> str:
+    """What all of them begin with."""
+    first, last = min(texts), max(texts)
+    pairs = enumerate(zip(first, last, strict=False))
+    return first[: next((i for i, (a, b) in pairs if a != b), len(first))]
+
+
+def _ended(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 

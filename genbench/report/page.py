@@ -12,6 +12,7 @@ from typing import Any
 
 from genbench import __version__
 from genbench.compare import Column, Table, method
+from genbench.numbers import counted
 from genbench.report.cells import Cell, Grid, grid
 from genbench.report.commands import command
 from genbench.report.figures import COLOURS
@@ -75,13 +76,13 @@ def _masthead(report: Report, title: str) -> str:
     experiments = len({contender.first.experiment for contender in people})
     devices = listed(sorted({device for table in tables for device in table.devices}))
     dek = (
-        f"{_count(runs, 'finished run')} of {_count(experiments, 'experiment')}, trained on "
+        f"{counted(runs, 'finished run')} of {counted(experiments, 'experiment')}, trained on "
         f"{escape(devices)}. Scores are means over seeds with their standard deviation; each says "
         "how it was taken."
     )
     for dataset, count in report.hidden.items():
         dek += (
-            f" Of {escape(dataset)} {_count(count, 'more experiment')} are not shown here "
+            f" Of {escape(dataset)} {counted(count, 'more experiment')} are not shown here "
             "(<code>--limit</code>)."
         )
     links = [(f"#{_anchor(i)}", escape(table.title)) for i, table in enumerate(tables)]
@@ -93,10 +94,6 @@ def _masthead(report: Report, title: str) -> str:
         f'<h1>{escape(title)}</h1>\n<p class="dek">{dek}</p>\n'
         f'<nav aria-label="Sections"><ul>{items}</ul></nav>\n</header>'
     )
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _anchor(index: int) -> str:
@@ -148,8 +145,48 @@ def _colours(section: Section) -> Mapping[str, int]:
     }
 
 
+PAGE_WIDTH, LETTER, PADDING, NAME_LETTERS = 1056.0, 8.2, 24.0, 20
+"""Pixels of the page, of a letter in a table, around a cell; letters in a line of a row's name."""
+
+
 def _table(table: Table, cells: Grid, index: int, colours: Mapping[str, int]) -> str:
+    """The comparison; as many tables beneath one another as it takes for all columns to fit."""
     marks = {column.metric: _footnote(table, column, index) for column in table.shown}
+    first = f"Models on {table.title}. Mean ± sd over seeds; ● marks the best."
+    captions = [first, *(f"{table.title}, more columns" for _ in range(len(cells.headings)))]
+    return "".join(
+        _part(part, marks, caption, colours)
+        for part, caption in zip(_parts(cells), captions, strict=False)
+    )
+
+
+def _parts(cells: Grid) -> list[Grid]:
+    """The columns in portions that fit the page, each with the names of the rows."""
+    name = min(NAME_LETTERS, max((len(row[0].text) for row in cells.rows), default=0))
+    portions: list[list[int]] = []
+    left = 0.0
+    for i, heading in enumerate(cells.headings):
+        if i == 0 or heading.beneath:
+            for portion in portions[-1:]:
+                portion.append(i)
+            continue
+        letters = [len(line) for row in cells.rows for line in (row[i].lines or (row[i].text,))]
+        width = LETTER * (max([len(heading.text) + 1, *letters]) + 2) + PADDING
+        if not portions or width > left:
+            portions.append([])
+            left = PAGE_WIDTH - LETTER * name - PADDING
+        portions[-1].append(i)
+        left -= width
+    return [
+        Grid(
+            headings=tuple(cells.headings[i] for i in (0, *portion)),
+            rows=tuple(tuple(row[i] for i in (0, *portion)) for row in cells.rows),
+        )
+        for portion in portions
+    ]
+
+
+def _part(cells: Grid, marks: Mapping[str, str], caption: str, colours: Mapping[str, int]) -> str:
     heads: list[str] = []
     for heading in cells.headings:
         if heading.beneath:
@@ -160,10 +197,9 @@ def _table(table: Table, cells: Grid, index: int, colours: Mapping[str, int]) ->
         about = escape(heading.about)
         heads.append(f'<th scope="col"{kind} title="{about}">{text}</th>')
     rows = "".join(_table_row(cells, row, colours) for row in cells.rows)
-    caption = f"Models on {table.title}. Mean ± sd over seeds; ● marks the best."
     return (
         f'<div class="scroll"><table>\n<caption>{escape(caption)}</caption>\n'
-        f"<thead><tr>{''.join(heads)}</tr></thead>\n<tbody>{rows}</tbody>\n</table></div>"
+        f"<thead><tr>{''.join(heads)}</tr></thead>\n<tbody>{rows}</tbody>\n</table></div>\n"
     )
 
 
@@ -254,7 +290,7 @@ def _environments(report: Report) -> str:
     parts = []
     for environment, count in report.environments:
         if many:
-            parts.append(f"<h3>{_count(count, 'run')}</h3>")
+            parts.append(f"<h3>{counted(count, 'run')}</h3>")
         parts.append(_facts(environment))
     return f'<section id="environment"><h2>Environment</h2>\n{"".join(parts)}</section>'
 

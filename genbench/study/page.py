@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from genbench.numbers import number
+from genbench.compare import ADJUSTMENT, FAMILY_LEVEL, MIN_SEEDS, TEST
+from genbench.numbers import counted, number
 from genbench.study.columns import FACTS
 from genbench.study.figures import Figure
 from genbench.study.plan import Plan
@@ -115,12 +116,12 @@ def _made_by(results: Results, plan: Plan, jobs: int) -> Iterator[str]:
     if study.seconds is not None:
         length = f"{study.seconds:g} s of training each"
     elif study.epochs is not None:
-        length = f"{study.epochs} epochs each"
+        length = f"{counted(study.epochs, 'epoch')} each"
     seeds = ", ".join(map(str, plan.seeds))
     noun = "seed" if len(plan.seeds) == 1 else "seeds"
     at_once = f", paced at {jobs} runs at a time" if jobs > 1 else ""
-    epoch = f", an epoch has {study.epoch_images:,} images" if study.epoch_images else ""
-    yield f"{len(study.runs)} rows, {noun} {seeds}; {length}{at_once}{epoch}."
+    epoch = f", an epoch has {counted(study.epoch_images, 'image')}" if study.epoch_images else ""
+    yield f"{counted(len(study.runs), 'row')}, {noun} {seeds}; {length}{at_once}{epoch}."
     for environment in results.environments:
         yield _machine(environment)
 
@@ -128,8 +129,8 @@ def _made_by(results: Results, plan: Plan, jobs: int) -> Iterator[str]:
 def _machine(environment: Mapping[str, Any]) -> str:
     known = {key: value for key, value in environment.items() if value}
     where = known.get("gpu") or f"{known.get('cpu', 'an unknown CPU')}"
-    cores = f", {known['cpus']} cores" if "cpus" in known else ""
-    threads = f", torch on {known['threads']} thread(s)" if "threads" in known else ""
+    cores = f", {counted(known['cpus'], 'core')}" if "cpus" in known else ""
+    threads = f", torch on {counted(known['threads'], 'thread')}" if "threads" in known else ""
     versions = ", ".join(f"{name} {known[name]}" for name in ("genbench", "torch") if name in known)
     return f"{versions}; {where}{cores}{threads}."
 
@@ -162,7 +163,9 @@ def _link(path: Path) -> str:
 def _legend(sheets: Sequence[Sheet]) -> Iterator[str]:
     yield (
         "Values are mean ± standard deviation (n - 1) over the seeds; ↓ lower is better, ↑ higher; "
-        "the best is bold. Only scores of one protocol stand in a column."
+        "the best is bold. Only scores of one protocol stand in a column. "
+        f"An order is certain by a {TEST}, {FAMILY_LEVEL:.0%} for each column, {ADJUSTMENT}; with "
+        f"fewer than {MIN_SEEDS} seeds none is."
     )
     names = dict.fromkeys(name for sheet in sheets for name in sheet.names)
     for name in names:

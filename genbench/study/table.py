@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from genbench.compare import Column, Contender, Measure, Question, Row, Table, tabulate
-from genbench.numbers import plus_minus
+from genbench.numbers import ARROWS, plus_minus
 from genbench.report.cells import timed
 from genbench.store import Store
 from genbench.study.columns import SORTS
@@ -19,7 +19,6 @@ from genbench.study.gather import Gathered, gather
 from genbench.study.pace import Pace
 from genbench.study.plan import Entry, Plan
 
-ARROWS = {"min": " ↓", "max": " ↑"}
 NOTHING = "–"
 FLOOR = "real data (floor)"
 
@@ -61,7 +60,7 @@ class Sheet:
     def heading(self, name: str) -> str:
         """'fd_clf ↓'."""
         column = self.scores.get(name)
-        return name + (ARROWS.get(column.direction, "") if column else "")
+        return f"{name} {ARROWS.get(column.direction, '') if column else ''}".rstrip()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -68,6 +68,7 @@ def test_info_knows_every_kind_of_name(name):
     ("arguments", "words"),
     [
         (["info", "vea"], "did you mean 'vae'?"),
+        (["info", "lin2032"], "did you mean 'lin2023'?"),
         (["info", "digits", "--kind", "model"], "unknown model 'digits'"),
         (["presets", "vea"], "did you mean 'vae'?"),
     ],
@@ -81,3 +82,12 @@ def test_an_unknown_name_is_a_usage_error_with_the_nearest(arguments, words):
 
 def test_defaults_print_as_they_are_typed():
     assert _typed([512, None, True]) == "[512, null, true]".replace("null", "none")
+
+
+def test_info_knows_presets_and_the_models_that_have_them():
+    text = genbench("info", "lin2023").stdout
+    assert text.startswith("preset lin2023 of gan, vae and vaegan")
+    assert "genbench run vae mnist --preset lin2023" in text
+    found = json.loads(genbench("info", "lin2023", "--json").stdout)
+    assert found["kind"] == "preset"
+    assert {preset["model"] for preset in found["presets"]} == {"gan", "vae", "vaegan"}

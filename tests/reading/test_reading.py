@@ -64,7 +64,8 @@ def test_runs_are_listed_newest_first_with_their_last_score(filled, genbench):
     assert len(lines) == 2 + 6
     assert "vaegan" in lines[2]
     assert "8/8" in lines[2]
-    assert lines[2].endswith("fd_clf 22")
+    assert lines[0].endswith("fd_clf ↓")
+    assert lines[2].endswith(" 22")
 
 
 def test_runs_json_has_heads(filled, genbench):
@@ -194,3 +195,15 @@ def test_a_terminal_gets_short_headings_and_colour_unless_it_asks_for_none(capsy
 def test_a_heading_that_a_query_names_can_not_move_the_cursor(filled, genbench):
     said = genbench("query", 'select 1 as "a\x1b[2J"')
     assert "\x1b" not in said.out
+
+
+def test_runs_show_one_metric_for_each_data_set_in_a_column_of_its_own(bench, genbench):
+    bench.add("gan", scores={"fd_clf": 40.0, "a_rare_one": 1.0}, curve=(20.0,))
+    bench.add("vae", scores={"fd_clf": 30.0})
+    bench.add("gan", dataset="gaussians-25", scores={"mode_kl": 0.5})
+    lines = genbench("runs").out.splitlines()
+    assert "fd_clf ↓" in lines[0]
+    assert "mode_kl ↓" in lines[0]
+    assert "a_rare_one" not in lines[0]
+    # The final value of the first run, not the better one of an earlier epoch.
+    assert [line.split()[-1] for line in lines[2:]] == ["0.5", "30", "40"]

@@ -15,6 +15,7 @@ from genbench.report.figures import (
     downsample,
     line_chart,
     log_ticks,
+    shortened,
     spread_apart,
     tick_texts,
     ticks,
@@ -210,3 +211,31 @@ def test_ticks_are_round_and_labels_keep_their_distance():
     places = spread_apart([10.0, 11.0, 12.0, 99.0], 15.0, 100.0)
     assert all(b - a >= 15.0 for a, b in pairwise(places))
     assert max(places) <= 100.0
+
+
+def test_a_table_with_many_columns_is_split_so_that_each_part_fits_the_page(bench):
+    names = [f"a_metric_of_long_name_{i:02d}" for i in range(12)]
+    for model in ("gan", "vae"):
+        for seed in range(3):
+            bench.add(model, seed=seed, scores=dict.fromkeys(names, 12.345 + seed))
+    page = page_of(bench)
+    tables = re.findall(r"<table>.*?</table>", page, flags=re.DOTALL)
+    assert len(tables) > 2
+    for table in tables:
+        rows = re.findall(r"<tr>(.*?)</tr>", table, flags=re.DOTALL)
+        unseen = r'<small>.*?</small>|<span class="away">.*?</span>|<[^>]*>'
+        texts = [" ".join(re.sub(unseen, " ", row).split()) for row in rows]
+        assert 8 * max(map(len, texts)) < 1_056
+        assert re.search(r'<th scope="row">.*?gan</th>', table, flags=re.DOTALL)
+    shown = [name for table in tables for name in names if name in table]
+    assert sorted(shown) == sorted(names)
+
+
+def test_labels_are_cut_where_they_are_alike_and_not_where_they_differ():
+    labels = ["vae (lin2023, z_dim=64, beta=0.5)", "vae (lin2023, z_dim=64, beta=4)", "gan"]
+    shown = shortened(labels, 22)
+    assert shown == ["vae … beta=0.5)", "vae … beta=4)", "gan"]
+    assert shortened(["a-very-long-name-of-a-model", "gan"], 10) == ["a-very-lo…", "gan"]
+    same_word = shortened([f"averylongnamewithoutaspace{i}" for i in range(2)], 12)
+    assert same_word == ["…0", "…1"]
+    assert all(len(label) <= 22 for label in shown)
