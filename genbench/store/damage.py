@@ -49,12 +49,18 @@ def damage(url: str) -> StoreError | None:
 
 def _wrong(connection: sqlite3.Connection) -> Iterator[tuple[str, str, Any, str]]:
     """Table, column, value and what it should be, of one value in each column that has a wrong."""
+    from sqlalchemy import Double, Integer
+
     from genbench.store.schema import metadata
 
     for table in metadata.sorted_tables:
         for column in table.columns:
             kinds, expected = _KINDS[column.type.python_type]
             tests = [(f"typeof({{0}}) NOT IN ({kinds})", expected)]
+            if isinstance(column.type, Double):
+                tests.append(("abs({0}) = 9e999", "a finite number"))
+            elif type(column.type) is Integer:
+                tests.append(("abs({0}) >= 2147483648", "a number of 32 bits"))
             if column.name.endswith("_at"):
                 tests.append((_MOMENT, "a moment in UTC, ISO 8601,"))
             elif column.name in _JSON:
@@ -70,6 +76,8 @@ def _wrong(connection: sqlite3.Connection) -> Iterator[tuple[str, str, Any, str]
                 ):
                     yield table.name, column.name, value, wanted
     yield from _wrong_json(connection)
+    for table, _, parent, _ in connection.execute("PRAGMA foreign_key_check"):
+        yield table, "a reference", f"to no row of {parent}", f"one of {parent}"
 
 
 _KINDS = {

@@ -51,6 +51,9 @@ def translate(error: BaseException, address: Address) -> StoreError | None:
         return _of_sqlite(cause, address)
     if getattr(cause, "sqlstate", None) == "53100" or _is_enospc(cause):
         return _disk_full(address)
+    if isinstance(cause, UnicodeDecodeError):  # SQLite quotes what it found there
+        found = cause.object.decode(errors="backslashreplace")
+        return StoreError(f"the store {address} {_SENTENCES['SQLITE_CORRUPT'].format(error=found)}")
     if isinstance(cause, OSError):
         return StoreError(f"the store {address} can't be used: {cause.strerror or cause}")
     if hasattr(error, "orig") or hasattr(cause, "sqlstate"):
