@@ -16,5 +16,5 @@ for model in gan vaegan; do
     done
 done
 
-genbench compare --baseline gan
+genbench compare --tag sweep --baseline gan
 exit $failed
