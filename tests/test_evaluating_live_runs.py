@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 
+from genbench.cli.showing import _settings_rows
 from genbench.contracts import DataAccess, MetricContext
 from genbench.errors import InterruptedRunError, UsageError
 from genbench.events import EpochDone, Event
@@ -224,3 +225,12 @@ def test_as_scored_needs_a_final_score_whose_seed_and_weights_are_there(
         connection.exec_driver_sql("UPDATE draws SET seed = NULL")
     with pytest.raises(UsageError, match="--final takes them again"):
         export()
+
+
+def test_show_names_a_default_only_beside_another_value(rest: dict[str, Any], store: Store) -> None:
+    """A list that is stored is equal to the tuple that a settings class has for it."""
+    spec = replace(SPEC, epochs=1, evaluate_every=0, model_settings={"z_dim": 3})
+    done = run(spec, **rest)
+    told = {key: default for key, _, default in _settings_rows(store, done.id) if default}
+    assert store.params(done.id)["model.hidden"]  # a list, at its default
+    assert told.keys() == {"model.z_dim", "dataset.size", "samples", "watch"}

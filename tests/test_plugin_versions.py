@@ -14,6 +14,7 @@ import subprocess
 import sys
 import types
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from torch import nn
 
 import genbench as genbench_face
 from genbench import Batch, Optimizer, Phase, Stage, __version__
+from genbench.compare.labels import contenders
+from genbench.compare.trials import read_trials
 from genbench.contracts import DataAccess
 from genbench.errors import GenbenchWarning, InterruptedRunError, PluginError
 from genbench.installed import PluginInfo
@@ -308,3 +311,17 @@ def test_a_plugin_that_is_left_out_is_not_one_to_be_installed(
     registry.plugins.append(left_out)
     with pytest.raises(PluginError, match="which GENBENCH_DISABLE_PLUGINS leaves out; unset it"):
         load_run(done.id, registry=registry, store=store, access=access)
+
+
+def test_runs_of_two_versions_are_two_experiments_not_seeds(
+    store: Store, access: DataAccess
+) -> None:
+    for version, seed in (("0.1.0", 0), ("0.1.0", 1), ("0.2.0", 2)):
+        spec = replace(SPEC, seed=seed, epochs=1)
+        run(spec, registry=registry_with(version), store=store, access=access)
+    numbers = [number for (number,) in store.rows("SELECT run FROM runs")]
+    rows = contenders(read_trials(store, numbers))
+    assert {(row.label, len(row.trials)) for row in rows} == {
+        ("genbench-tinygen=0.1.0", 2),
+        ("genbench-tinygen=0.2.0", 1),
+    }

@@ -223,7 +223,8 @@ class Machines:
     def place(self, environment: int | None, device: str) -> Place:
         """Where a run with such an environment and device spent its seconds."""
         known = self._known.get(environment, {})
-        kind = device.partition(":")[0]
+        # A run may be resumed on another device than it began on: its environment knows which.
+        kind = str(known.get("device") or device).partition(":")[0]
         if kind == "cuda":
             return Place(kind, known.get("gpu") or "")
         cpu, threads = known.get("cpu") or "", known.get("threads")

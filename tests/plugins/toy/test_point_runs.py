@@ -86,7 +86,7 @@ def test_points_are_sampled_into_a_scatter_or_an_array_and_no_folder(genbench, t
 def test_unlabelled_points_are_scored_without_modes(genbench) -> None:
     ran = json.loads(genbench("run", "gan", "swiss-roll", *RUN, "--json").out)
     assert [score["metric"] for score in ran["scores"]] == ["fd_pixel"]
-    said = genbench("evaluate", "@1", "--metric", "modes", "--samples", "50")
+    said = genbench("evaluate", "@1", "--metric", "modes", "--samples", "50", code=2)
     assert "no modes: modes are the classes of labelled points, and 'swiss-roll' has" in said.err
 
 
