@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from importlib.metadata import EntryPoint
 from types import ModuleType
@@ -255,3 +256,21 @@ def test_the_lists_of_the_environment_choose_the_plugins():
     denied = loaded(GENBENCH_DISABLE_PLUGINS="gan, vae")
     assert denied["gan"] == denied["vae"] == "GENBENCH_DISABLE_PLUGINS"
     assert denied["samplers"] is None
+
+
+def test_ctrl_c_while_a_plugin_is_imported_ends_a_command_without_a_word(tmp_path):
+    """The handler that ends a command quietly is no ``os._exit`` of the plugin's."""
+    (tmp_path / "slow_plugin.py").write_text(
+        "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n"
+    )
+    info = tmp_path / "slow-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: slow\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[genbench]\nslow = slow_plugin\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "genbench", "models"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")

@@ -40,9 +40,10 @@ INTERRUPTED = 130
 SPINS = "1000"
 """How often a thread of libgomp that waits looks around before it sleeps.
 
-Its own default [30 billion] makes a training beside one busy process 9 times as slow, for waiting
-threads take the cores from those that work; 1,000 cost nothing on an idle machine [vaegan digits:
-29.6 s and 28.6 s idle, 176 s and 42 s beside one busy process; sleeping at once: 51 s].
+Its own default makes a training beside one busy process many times as slow, for waiting threads
+take the cores from those that work; 1,000 cost nothing on an idle machine [vaegan digits, 40
+epochs, 2 cores, idle: 29.6 s by default, 28.6 s with 1,000, 35.2 s with OMP_WAIT_POLICY=PASSIVE;
+beside one busy process: more than 176 s, 42 s and 44 s, and 65 s with 10,000, 52 s with 0].
 """
 
 
@@ -59,8 +60,10 @@ def _quiet_interrupts() -> None:
     other loses more than a kill would, and nothing is lost by one.
     """
 
+    end = os._exit  # kept, for it means something else while a plugin is imported
+
     def leave(number: int, frame: FrameType | None) -> None:
-        os._exit(INTERRUPTED)
+        end(INTERRUPTED)
 
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # of a shell's "&": not ours
         signal.signal(signal.SIGINT, leave)

@@ -41,18 +41,17 @@ def wait_for(process: subprocess.Popen[str], line: str) -> None:
 
 
 BEGIN = """
-import signal
-from genbench.cli import main
-take = signal.signal
-signal.signal = lambda *given: (take(*given), print(flush=True))[0]
-main()
+import _signal, runpy
+take = _signal.signal
+_signal.signal = lambda *given: (take(*given), print(flush=True))[0]
+runpy.run_module("genbench", run_name="__main__")
 """
 
 
 @pytest.mark.parametrize("delay", [0.0, 0.01, 0.03, 0.1, 0.3, 0.6, 1.0])
 @pytest.mark.parametrize("words", [("models",), LONG], ids=["models", "run"])
 def test_an_interrupt_in_the_first_second_is_quiet(tmp_path, words, delay) -> None:
-    # Counted from our first line: before that Python itself starts, which no program can help.
+    # Counted from our first statement: before it Python itself starts, which no program can help.
     process = start(tmp_path, *words, python=("-c", BEGIN))
     assert process.stdout is not None
     process.stdout.readline()
