@@ -12,11 +12,11 @@ import torch
 from safetensors import safe_open
 
 from genbench import Data, DataAccess, DataSpec, Metric, Score, Split, UsageError
+from genbench.features import classifier, lenet
 from genbench.features.classifier import SHIPPED, classifier_for, shipped
 from genbench.features.extractor import PixelFeatures, resized
 from genbench.features.lenet import LeNet, Recipe, accuracy
 from genbench.registry import Registry
-from genbench_metrics import classifier, lenet
 from genbench_metrics.fd_clf import FdClf
 from genbench_metrics.fd_pixel import FdPixel
 from genbench_metrics.settings import FdPixelSettings
