@@ -11,6 +11,7 @@ from typing import Any
 
 _NOTICE = "\nstopping: this step is finished and a checkpoint written (once more stops at once)\n"
 _CODE = 130
+_end = os._exit  # kept, for it means something else while a plugin is imported
 
 _HANGUP: int | None = getattr(signal, "SIGHUP", None)  # Windows has none
 _STOPS = [n for n in (signal.SIGINT, signal.SIGTERM, _HANGUP) if n is not None]
@@ -51,7 +52,9 @@ class StopSignals:
         at: TracebackType | None,
     ) -> None:
         for number, handler in self._before.items():
-            signal.signal(number, handler)
+            # A terminal that is closed may say so again while the last words are written.
+            gone = number == _HANGUP and self.asked
+            signal.signal(number, signal.SIG_IGN if gone else handler)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
@@ -65,7 +68,7 @@ class StopSignals:
             self._raised = now
             raise KeyboardInterrupt
         elif now - self._raised > self._patience:
-            os._exit(_CODE)
+            _end(_CODE)
 
     def _tell(self) -> None:
         if not self._quiet:

@@ -94,6 +94,8 @@ def test_a_signal_storm_never_asserts_and_tells_the_truth(tmp_path, number) -> N
     assert process.returncode in (130, -signal.SIGINT)
     assert "Traceback" not in err
     assert "Assertion" not in err
+    if not (tmp_path / "runs.db").stat().st_size:  # stopped before the store had its tables
+        return
     with Store.open(tmp_path / "runs.db", mode="read") as store:
         runs = store.runs()
         if "nothing was stored" in err:
@@ -101,7 +103,7 @@ def test_a_signal_storm_never_asserts_and_tells_the_truth(tmp_path, number) -> N
         for run in runs:
             assert run.status is Status.INTERRUPTED
             assert f"genbench resume {run.id}" in err
-            assert json.loads(out)["run"] == run.id or not out
+            assert process.returncode != 130 or json.loads(out)["run"] == run.id
 
 
 def test_the_second_press_stops_at_once_and_later_ones_leave_the_saving_alone() -> None:

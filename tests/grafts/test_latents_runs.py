@@ -258,7 +258,7 @@ def test_a_child_whose_parent_is_gone_says_so(tmp_path, bench, parent, child):
 def test_a_graft_stands_in_the_table_of_what_was_encoded_and_pays_for_its_parent_once(
     bench, genbench, parent, child
 ):
-    code, out, _ = genbench("compare", "--dataset", "digits", "--json", "--baseline", "vae")
+    code, out, _ = genbench("compare", "--dataset", "digits", "--json", "--baseline", parent.id)
     assert code == 0
     tables = [t for t in json.loads(out)["datasets"] if t["dataset_settings"] == {"size": 8}]
     [table] = tables
