@@ -102,7 +102,7 @@ class RunSettings(Settings):
     )
     precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16: autocast")
     compile: bool = Field(False, description="torch.compile the phases")
-    accumulate: int = Field(1, ge=1, le=MOST, description="portions that a batch is worked off in")
+    accumulate: int = Field(1, ge=1, le=MOST, description="gradient-accumulation steps per batch")
     clip_norm: float | None = Field(None, gt=0, description="bound of the gradient norm")
     ema: float | None = Field(None, gt=0, lt=1, description="decay of the weight average")
     evaluate_every: int = Field(

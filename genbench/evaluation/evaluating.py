@@ -1,6 +1,6 @@
 """Score a model: all samplers and metrics of a run, at one epoch.
 
-Samples are worked off minibatch by minibatch, so that memory doesn't grow with their number. The
+Samples are processed minibatch by minibatch, so that memory doesn't grow with their number. The
 same model, data and seed give the same samples, whatever was drawn before.
 """
 
