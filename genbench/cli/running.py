@@ -50,7 +50,7 @@ def run(
     precision: Annotated[str | None, typer.Option(help="fp32 or bf16.")] = None,
     compile: Annotated[bool | None, typer.Option(help="torch.compile the losses.")] = None,
     accumulate: Annotated[
-        int | None, typer.Option(help="Work a batch off in so many portions.")
+        int | None, typer.Option(help="Gradient-accumulation steps per batch.")
     ] = None,
     clip_norm: Annotated[float | None, typer.Option(help="Bound of the gradient norm.")] = None,
     ema: Annotated[float | None, typer.Option(help="Decay of averaged weights.")] = None,

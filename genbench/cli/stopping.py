@@ -9,7 +9,7 @@ from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Any
 
-_NOTICE = "\nstopping after this step, with a checkpoint where one can be written (once more stops at once)\n"
+_NOTICE = "\nstopping after this step, with a checkpoint if one can be written (again: at once)\n"
 _CODE = 130
 _end = os._exit  # kept, for it means something else while a plugin is imported
 

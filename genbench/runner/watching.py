@@ -2,8 +2,8 @@
 
 It moves no number of the training: generators are forked around it, and it may be switched off.
 Which epochs it looks at follows from counts of images, so that a resumed run looks at the same
-ones. Where a look turns out expensive, the next one waits until training has taken its time: that goes
-by the clock, and the epoch that it gives is stored (``watch/next``), for a resumed run to go by.
+ones. Where a look turns out expensive, the next one waits until training has taken its time: that
+goes by the clock, and the epoch that it gives is stored (``watch/next``), for a resumed run.
 """
 
 from __future__ import annotations
