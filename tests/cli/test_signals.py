@@ -103,7 +103,9 @@ def test_a_signal_storm_never_asserts_and_tells_the_truth(tmp_path, number) -> N
         for run in runs:
             assert run.status is Status.INTERRUPTED
             assert f"genbench resume {run.id}" in err
-            assert process.returncode != 130 or json.loads(out)["run"] == run.id
+            # Later signals may end it before, or amid, the JSON that it closes with.
+            if out and process.returncode == 130:
+                assert json.loads(out)["run"] == run.id
 
 
 def test_the_second_press_stops_at_once_and_later_ones_leave_the_saving_alone() -> None:
