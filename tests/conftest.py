@@ -19,15 +19,6 @@ os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 ROOT = Path(__file__).resolve().parent.parent
 
 
-@pytest.fixture(autouse=True)
-def ctrl_c_as_it_was() -> Iterator[None]:
-    """A command line that a test runs in this process takes Ctrl-C over; pytest wants it back."""
-    before = signal.getsignal(signal.SIGINT)
-    yield
-    if signal.getsignal(signal.SIGINT) is not before:
-        signal.signal(signal.SIGINT, before)
-
-
 @pytest.fixture(scope="session", autouse=True)
 def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No setting of the caller reaches a test; all tests share a cache that goes with them."""
@@ -42,8 +33,12 @@ def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
 
 @pytest.fixture(autouse=True)
 def own_interrupts() -> Iterator[None]:
-    """Ctrl-C stops the tests, though the command line that they call takes it over for good."""
-    before = signal.getsignal(signal.SIGINT)
+    """Ctrl-C raises KeyboardInterrupt in each test, whatever an earlier one or the shell has set.
+
+    A command line that runs in this process takes the signal over for good, importing
+    `genbench.__main__` makes it deadly, and a shell's ``&`` has it ignored.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
 
