@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from command_line import CommandLine
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # A worker for each core: more threads would be in one another's way. Before torch is imported.
@@ -41,6 +42,16 @@ def own_interrupts() -> Iterator[None]:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(scope="session")
+def command_line(
+    clean_environment: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[CommandLine]:
+    """Runs ``genbench`` command lines without a start of Python for each."""
+    command_line = CommandLine(tmp_path_factory.mktemp("zygote"))
+    yield command_line
+    command_line.close()
 
 
 @pytest.fixture(scope="session")

@@ -6,12 +6,11 @@ import re
 import shlex
 import shutil
 import struct
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import CommandLine
 from PIL import Image
 from sklearn.datasets import load_digits
 
@@ -51,27 +50,31 @@ def small_pictures(folder: Path) -> None:
             Image.fromarray(pixels).save(folder / label / f"{i}.png")
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_command_of_the_documentation_runs(page, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("GENBENCH_EPOCHS", "2")
-    small_mnist(tmp_path / "data", "MNIST")
-    small_mnist(tmp_path / "data", "FashionMNIST")
-    small_pictures(tmp_path / "pictures")
-    shutil.copytree(ROOT / "studies", tmp_path / "studies")
-    shown = commands(page)
-    if not shown:
-        pytest.skip(f"{page.name} shows no command")
-    first = "genbench run vaegan digits --set vae_epochs=2"
-    for command in [first, *shown]:
-        done = subprocess.run(
-            [sys.executable, "-m", *shlex.split(command)],
-            capture_output=True,
-            text=True,
-            stdin=subprocess.DEVNULL,
-        )
-        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-        assert "Traceback" not in done.stderr, f"{command}\n{done.stderr}"
+@pytest.fixture(scope="session")
+def workplace(command_line: CommandLine, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with small data sets, the studies, and a store of one trained run."""
+    folder = tmp_path_factory.mktemp("workplace")
+    small_mnist(folder / "data", "MNIST")
+    small_mnist(folder / "data", "FashionMNIST")
+    small_pictures(folder / "pictures")
+    shutil.copytree(ROOT / "studies", folder / "studies")
+    run(command_line, "genbench run vaegan digits --set vae_epochs=2", folder)
+    return folder
+
+
+def run(command_line: CommandLine, command: str, folder: Path) -> None:
+    answer = command_line(
+        *shlex.split(command)[1:], folder=folder, limit=600, env={"GENBENCH_EPOCHS": "2"}
+    )
+    assert answer.code == 0, f"{command}\n{answer.out}\n{answer.err}"
+    assert "Traceback" not in answer.err, f"{command}\n{answer.err}"
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=lambda p: p.name)
+def test_every_command_of_the_documentation_runs(page, command_line, workplace, tmp_path):
+    shutil.copytree(workplace, tmp_path / "here")
+    for command in commands(page):
+        run(command_line, command, tmp_path / "here")
 
 
 def test_the_readme_sets_up_with_exactly_two_commands():
