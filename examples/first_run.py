@@ -13,8 +13,8 @@ import sys
 from pathlib import Path
 
 from genbench.events import Checkpointed, Event
+from genbench.planning.resolve import Request, resolve
 from genbench.registry import Registry
-from genbench.resolve import Request, resolve
 from genbench.runner import data_access, run
 from genbench.store import Store
 

@@ -9,17 +9,17 @@ TYPE_CHECKING = False  # typing's own would cost half of this import [7 ms]
 if TYPE_CHECKING:
     from typing import Any
 
-    from genbench.calibration import (
-        AffineCalibration as AffineCalibration,
-        Calibration as Calibration,
-        calibration_z as calibration_z,
-        fit_calibration as fit_calibration,
-    )
     from genbench.engine.device import (
         synchronize as synchronize,
     )
     from genbench.engine.randomness import (
         forked_rng as forked_rng,
+    )
+    from genbench.evaluation.calibration import (
+        AffineCalibration as AffineCalibration,
+        Calibration as Calibration,
+        calibration_z as calibration_z,
+        fit_calibration as fit_calibration,
     )
     from genbench.features.cache import (
         cached_tensors as cached_tensors,
@@ -79,7 +79,7 @@ _FACE = {
         "prior_kind",
         "samples_data",
     ),
-    "genbench.calibration": (
+    "genbench.evaluation.calibration": (
         "AffineCalibration",
         "Calibration",
         "calibration_z",
@@ -117,9 +117,9 @@ _FACE = {
         "SettingError",
         "UsageError",
     ),
-    "genbench.machine": ("cpu_name",),
+    "genbench.engine.machine": ("cpu_name",),
     "genbench.hookspecs": ("CONTRACT_VERSION", "Register", "RegisterCapability", "hookimpl"),
-    "genbench.normalising": ("statistics_held",),
+    "genbench.engine.batch_norm": ("statistics_held",),
     "genbench.pixels": ("dequantized", "stored_as_float", "to_float", "to_uint8"),
 }
 _HOME = {name: module for module, names in _FACE.items() for name in names}
@@ -177,6 +177,8 @@ if TYPE_CHECKING:
         prior_kind as prior_kind,
         samples_data as samples_data,
     )
+    from genbench.engine.batch_norm import statistics_held as statistics_held
+    from genbench.engine.machine import cpu_name as cpu_name
     from genbench.errors import (
         DataError as DataError,
         GenbenchError as GenbenchError,
@@ -192,8 +194,6 @@ if TYPE_CHECKING:
         RegisterCapability as RegisterCapability,
         hookimpl as hookimpl,
     )
-    from genbench.machine import cpu_name as cpu_name
-    from genbench.normalising import statistics_held as statistics_held
     from genbench.pixels import (
         dequantized as dequantized,
         stored_as_float as stored_as_float,

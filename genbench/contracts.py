@@ -86,7 +86,7 @@ class Split:
 
     ``x`` is uint8 (N, C, H, W), possibly a memory map, or float32 (N, *shape) for points and
     latents; ``y`` is int64 (N,) or None; ``digest`` names the content (hex), for caches and
-    protocols: after loading it is or contains a hash of it (`genbench.datacheck`).
+    protocols: after loading it is or contains a hash of it (`genbench.engine.data_check`).
     """
 
     x: np.ndarray[Any, Any]

@@ -14,6 +14,14 @@ from typing import Any
 
 from genbench.contracts import Picture, Score
 
+ShouldStop = Callable[[], bool]
+"""Asked after each training step and each minibatch of samples; true ends the run there."""
+
+
+def never() -> bool:
+    """Never asks for a stop."""
+    return False
+
 
 @dataclass(frozen=True, kw_only=True)
 class StageStarted:

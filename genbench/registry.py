@@ -18,10 +18,10 @@ from typing import Any, Literal
 import pluggy
 
 from genbench import __version__, hookspecs
-from genbench.capabilities import Capabilities, RegisteredCapability
 from genbench.errors import PluginError, UnknownNameError, suggest
-from genbench.importing import Cost, LeftPythonError, foreign_code
-from genbench.installed import (
+from genbench.registration.capabilities import Capabilities, RegisteredCapability
+from genbench.registration.importing import Cost, LeftPythonError, foreign_code
+from genbench.registration.installed import (
     PluginInfo,
     contract_fault,
     contract_fault_unread,
@@ -31,7 +31,7 @@ from genbench.installed import (
     later,
     remarks_on,
 )
-from genbench.targets import check_target, resolve
+from genbench.registration.targets import check_target, resolve
 
 Kind = Literal["model", "dataset", "sampler", "metric"]
 KINDS: tuple[Kind, ...] = ("model", "dataset", "sampler", "metric")

@@ -8,9 +8,11 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -24,50 +26,30 @@ CORE, PLUGINS = ROOT / "genbench", ROOT / "plugins"
 LEVELS = {
     "errors": 0,
     "hookspecs": 0,
-    "importing": 0,
-    "installed": 1,
-    "targets": 1,
-    "capabilities": 2,
-    "numbers": 0,
-    "machine": 0,
-    "wording": 0,
-    "writing": 0,
-    "tomlfile": 1,
-    "normalising": 0,
+    "formatting": 0,
     "pixels": 0,
-    "scatter": 0,
-    "colours": 0,
-    "class_scatter": 1,
-    "ridges": 2,
+    "files": 1,
     "contracts": 1,
     "spec": 1,
-    "templates": 1,
     "settings": 2,
     "events": 2,
+    "registration": 2,
     "registry": 3,
     "engine": 3,
-    "datacheck": 2,
-    "draws": 3,
     "features": 3,
-    "calibration": 2,
-    "evaluation": 4,
-    "pictures": 3,
-    "sheet": 4,
-    "latent": 5,
     "store": 3,
-    "config": 4,
-    "configfile": 5,
-    "resolve": 6,
-    "choices": 7,
+    "pictures": 3,
+    "planning": 4,
+    "evaluation": 4,
     "scaffold": 4,
-    "diagnose": 4,
     "compare": 4,
-    "testing": 5,
+    "latent": 5,
+    "health": 5,
     "report": 5,
+    "doctor": 6,
     "runner": 7,
+    "testing": 7,
     "study": 7,
-    "leftovers": 4,
-    "examination": 6,
     "cli": 8,
     "__main__": 9,
 }
@@ -76,7 +58,7 @@ APART = {
     "engine": {"registry", "store", "rich", "typer", "sqlalchemy"},
     "store": {"engine", "evaluation", "registry", "torch", "numpy"},
     "registry": {"engine", "store", "settings", "torch", "numpy"},
-    "resolve": {"engine", "store", "torch", "numpy"},
+    "planning": {"engine", "store", "torch", "numpy"},
     "evaluation": {"store", "registry"},
     "study": {"engine", "torch", "numpy"},
 }
@@ -122,6 +104,40 @@ def test_imports_point_down(path):
         if other in LEVELS and other != here:
             assert LEVELS[other] < LEVELS[here], f"{here} imports {other}, which isn't below it"
         assert other not in APART.get(here, set()), f"{here} must not see {other}"
+
+
+def module_name(path: Path) -> str:
+    base = CORE.parent if CORE in path.parents else PLUGINS
+    return ".".join(path.relative_to(base).with_suffix("").parts).removesuffix(".__init__")
+
+
+def test_no_files_import_one_another_in_a_circle():
+    known = {module_name(path): path for path in (*sources(CORE), *sources(PLUGINS))}
+    graph: dict[str, set[str]] = {}
+    for module, path in known.items():
+        if module == "genbench":
+            continue  # the face shows what stands in all rooms, lazily
+        graph[module] = {
+            f"{source}.{name}" if f"{source}.{name}" in known else source
+            for source, names in imports(path)
+            for name in (names or ("",))
+            if source in known and source != "genbench"
+        } - {module}
+    assert len(list(TopologicalSorter(graph).static_order())) > 300
+
+
+def test_the_plan_in_the_documentation_is_the_tree():
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    rows = re.findall(r"^\| (\d) \| `(\w+)(?:/|\.py)` \|", page, re.MULTILINE)
+    assert {name: int(floor) for floor, name in rows} == {
+        name: floor for name, floor in LEVELS.items() if name != "__main__"
+    }
+    rooms = {
+        path.stem
+        for path in CORE.iterdir()
+        if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
+    assert rooms == {"__init__", *LEVELS}
 
 
 def test_the_core_never_imports_a_plugin():

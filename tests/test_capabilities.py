@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 import pytest
 
 import genbench
-from genbench.diagnose import problems
+from genbench.doctor.parts import problems
 from genbench.errors import IncompatibleError, PluginError
 from genbench.evaluation import check_fit
 from genbench.registry import Registry

@@ -19,7 +19,7 @@ from genbench import (
     Split,
     datacheck,
 )
-from genbench.datacheck import checked
+from genbench.engine.data_check import checked
 from genbench.registry import Registry
 from genbench.runner.parts import load_data
 from genbench.spec import RunSpec

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import genbench
-from genbench.diagnose import problems
+from genbench.doctor.parts import problems
 from genbench.registry import Registry
 
 CODE = """

@@ -16,12 +16,13 @@ from pydantic import Field
 from torch import Tensor, nn
 
 import genbench
-from genbench.choices import choose
 from genbench.contracts import Batch, DataAccess, MetricContext, Optimizer, Phase, Score, Stage
 from genbench.errors import SettingError, UsageError
+from genbench.health import monitor
+from genbench.planning.choices import choose
+from genbench.planning.resolve import Request, resolve
 from genbench.registry import Registry
-from genbench.resolve import Request, resolve
-from genbench.runner import data_access, evaluate_run, run, sample_run, watching
+from genbench.runner import data_access, evaluate_run, run, sample_run
 from genbench.spec import Part, RunSpec
 from genbench.store import Store
 
@@ -187,7 +188,7 @@ def test_pictures_and_samples_are_drawn_by_it_too(
 def test_the_watch_looks_through_it(spec, registry, store, access, walk) -> None:
     watched = replace(spec, watch=True, epochs=7, metrics=())
     done = run(watched, registry=registry, store=store, access=access)
-    assert walk.drawn.count(watching.SAMPLES) == 2, "after epoch 6 and the last"
+    assert walk.drawn.count(monitor.SAMPLES) == 2, "after epoch 6 and the last"
     assert len(store.series(done.id, "watch/own_grey")) == 2
 
 
@@ -239,10 +240,10 @@ def test_a_name_may_carry_settings_in_brackets(spec, registry) -> None:
 def test_a_dear_look_is_put_off_until_training_has_taken_its_time(
     spec, registry, store, access, walk
 ) -> None:
-    walk.seconds = watching.FREE_S + 0.05
+    walk.seconds = monitor.FREE_S + 0.05
     watched = replace(spec, watch=True, epochs=30, metrics=(), sample_every=100)
     done = run(watched, registry=registry, store=store, access=access)
-    looks = walk.drawn.count(watching.SAMPLES)
+    looks = walk.drawn.count(monitor.SAMPLES)
     assert looks == 1, "30 epochs of a few milliseconds never pay for a second one"
     [(_, following)] = store.series(done.id, "watch/next")
     assert following > 30

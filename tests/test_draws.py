@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from genbench.contracts import Data, DataSpec, MetricContext, Picture, SampleContext, Score, Split
-from genbench.draws import draw_seeds
 from genbench.errors import SamplingError
 from genbench.evaluation import evaluate, evaluation_seed, sample_context
+from genbench.evaluation.repeats import draw_seeds
 from genbench.pixels import to_uint8
 from genbench.registry import Registry
 from genbench.spec import Part

@@ -8,11 +8,12 @@ import pytest
 
 import genbench
 from genbench.events import Warned
+from genbench.health.advice import MOST, OTHERWISE, remedies
+from genbench.health.monitor import stored_looks
+from genbench.health.signs import LOOKS, STEPS, Health, Look, discriminator_won, find
 from genbench.registry import Registry
 from genbench.runner import data_access, resume, run
-from genbench.runner.health import LOOKS, STEPS, Health, Look, discriminator_won, find
-from genbench.runner.remedies import MOST, OTHERWISE, remedies
-from genbench.runner.watching import stored_looks, watching_parts
+from genbench.runner.parts import monitor_parts
 from genbench.spec import Part, RunSpec
 from genbench.store import Store
 
@@ -201,9 +202,9 @@ class StopError(Exception):
 def test_a_resumed_run_is_warned_and_watched_as_an_unbroken_one(
     tmp_path, access, registry, monkeypatch
 ):
-    monkeypatch.setattr("genbench.runner.health.STEPS", 1)
-    monkeypatch.setattr("genbench.runner.watching.IMAGES", 1)
-    monkeypatch.setattr("genbench.runner.health.SPREAD", 1.0)  # always collapsed
+    monkeypatch.setattr("genbench.health.signs.STEPS", 1)
+    monkeypatch.setattr("genbench.health.monitor.IMAGES", 1)
+    monkeypatch.setattr("genbench.health.signs.SPREAD", 1.0)  # always collapsed
     monkeypatch.setattr("genbench.engine.recovery.SHARE", 1e9)  # a checkpoint each epoch
 
     def left(store: Store, run_id: str):
@@ -242,4 +243,4 @@ def checkpoint_of(epoch: int):
 
 
 def test_a_model_that_does_not_generate_is_not_watched(registry):
-    assert watching_parts(spec(), object(), registry) == ([], [])
+    assert monitor_parts(spec(), object(), registry) == ([], [])

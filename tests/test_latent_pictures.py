@@ -7,15 +7,13 @@ import pytest
 import torch
 from PIL import Image
 
-from genbench.class_scatter import Classes, class_scatter
-from genbench.colours import class_colours
 from genbench.contracts import DataSpec
 from genbench.errors import UsageError
 from genbench.latent.classes import class_of, pair_of
 from genbench.latent.codes import view_of
 from genbench.latent.paths import path
 from genbench.latent.spaces import LatentSpace
-from genbench.latent.traversals import (
+from genbench.latent.walks import (
     grid,
     most_active,
     most_telling,
@@ -25,8 +23,10 @@ from genbench.latent.traversals import (
     unit_of,
     walks,
 )
-from genbench.ridges import class_ridges
-from genbench.sheet import GAP, SPACE, Sheet, drawn, save_sheet
+from genbench.pictures.class_scatter import Classes, class_scatter
+from genbench.pictures.colours import class_colours
+from genbench.pictures.ridgeline import class_ridges
+from genbench.pictures.sheet import GAP, SPACE, Sheet, drawn, save_sheet
 from genbench.testing import small_data
 
 KINDS = ("linear", "spherical")

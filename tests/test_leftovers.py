@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from genbench import leftovers
 from genbench.contracts import DataAccess
+from genbench.doctor import leftovers
 from genbench.spec import RunSpec
 from genbench.store import Recorder, Store
 

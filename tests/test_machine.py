@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-from genbench import cpu_name, machine
+from genbench import cpu_name
+from genbench.engine import machine
 
 X86 = "processor\t: 0\nvendor_id\t: AuthenticAMD\nmodel name\t: AMD EPYC   7B13\n\n" * 2
 SERVER = "processor\t: 0\nCPU implementer\t: 0x41\nCPU architecture: 8\nCPU part\t: 0xd0c\n"

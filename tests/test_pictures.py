@@ -7,8 +7,14 @@ import pytest
 import torch
 from PIL import Image
 
-from genbench.pictures import has_pictures, is_picture_epoch, save_grid, save_image, save_samples
-from genbench.scatter import DATA_INK, PAPER, SAMPLE_INK, SIDE, plane_of, scatter, ticks
+from genbench.pictures.samples import (
+    has_pictures,
+    is_picture_epoch,
+    save_grid,
+    save_image,
+    save_samples,
+)
+from genbench.pictures.scatter import DATA_INK, PAPER, SAMPLE_INK, SIDE, plane_of, scatter, ticks
 from genbench.testing import small_data
 
 CORNERS = np.array([[-1.0, -1.0], [1.0, -1.0], [-1.0, 1.0], [1.0, 1.0]])

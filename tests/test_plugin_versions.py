@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 import torch
+from genbench.runner.picturing import Opened
 from torch import nn
 
 import genbench as genbench_face
@@ -28,7 +29,8 @@ from genbench.compare.labels import contenders
 from genbench.compare.trials import read_trials
 from genbench.contracts import DataAccess
 from genbench.errors import GenbenchWarning, InterruptedRunError, PluginError
-from genbench.installed import PluginInfo
+from genbench.latent.traverse import Traversal, traverse_run
+from genbench.registration.installed import PluginInfo
 from genbench.registry import Registry
 from genbench.runner import (
     data_access,
@@ -39,8 +41,6 @@ from genbench.runner import (
     sample_run,
     with_runs,
 )
-from genbench.runner.picturing import Opened
-from genbench.runner.traversing import Traversal, traverse_run
 from genbench.spec import Part, RunSpec
 from genbench.store import Run, Store
 

@@ -13,11 +13,11 @@ import pytest
 from pydantic import Field
 
 import genbench
-from genbench.config import literal
 from genbench.contracts import DataAccess
 from genbench.errors import IncompatibleError, SettingError, UnknownNameError, UsageError
+from genbench.planning.resolve import Request, resolve, resolve_parts
+from genbench.planning.sources import literal
 from genbench.registry import Registry
-from genbench.resolve import Request, resolve, resolve_parts
 
 MODULE = "planning_parts"
 
@@ -376,7 +376,7 @@ import sys
 from pathlib import Path
 from genbench import DataAccess
 from genbench.registry import Registry
-from genbench.resolve import Request, resolve
+from genbench.planning.resolve import Request, resolve
 registry = Registry.from_environment()
 access = DataAccess(root=Path({str(tmp_path)!r}), cache=Path({str(tmp_path)!r}))
 resolved = resolve(Request(model="vae", dataset="digits"), registry, access, {{}}, Path())

@@ -27,9 +27,9 @@ from genbench.errors import (
     UsageError,
 )
 from genbench.events import Checkpointed, EpochDone, Evaluated, Event, Resumed, StepsDone
+from genbench.planning.amend import amend, differences
 from genbench.registry import Registry
 from genbench.runner import data_access, evaluate_run, load_run, resume, run, sample_run
-from genbench.runner.amend import amend, differences
 from genbench.spec import Part, RunSpec
 from genbench.store import Store
 from genbench.store.records import Run, Status

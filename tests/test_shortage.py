@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from genbench.pictures import fixed_samples
+from genbench.pictures.samples import fixed_samples
 from genbench.runner.ending import in_words
 from genbench.spec import RunSpec
 from genbench.testing import small_data

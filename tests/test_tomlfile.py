@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from genbench.errors import SettingError, UsageError
-from genbench.tomlfile import LARGEST, read_toml
+from genbench.files.toml import LARGEST, read_toml
 
 
 def test_a_file_without_end_is_given_up_after_a_megabyte() -> None:

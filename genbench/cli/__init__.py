@@ -118,7 +118,7 @@ def _typer(app: typer.Typer, arguments: list[str]) -> int:
     import typer
 
     from genbench.errors import UsageError
-    from genbench.wording import plain
+    from genbench.formatting import plain
 
     try:
         code = app(args=arguments, prog_name="genbench", standalone_mode=False)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from genbench.cli.output import print_json
 from genbench.cli.session import say
-from genbench.numbers import duration, measured, number
+from genbench.formatting import duration, measured, number
 from genbench.spec import Part, labels
 
 if TYPE_CHECKING:

@@ -21,9 +21,8 @@ from genbench.cli.stored import (
     TagOption,
     open_store,
 )
-from genbench.numbers import counted
+from genbench.formatting import counted, plain
 from genbench.spec import MOST
-from genbench.wording import plain
 
 if TYPE_CHECKING:
     from genbench.compare import Selected, Table
@@ -218,9 +217,9 @@ def report(
 ) -> None:
     """Write one self-contained HTML page: the comparison, curves and pictures."""
     from genbench.compare import Question, Selection, baseline_of
+    from genbench.files.writing import write_text
     from genbench.report.gather import gather
     from genbench.report.page import render
-    from genbench.writing import write_text
 
     out = file_for(out, (".html", ".htm"), store=SESSION.store_url(store))
     with open_store(store) as opened:

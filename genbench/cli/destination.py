@@ -2,7 +2,7 @@
 
 An output never takes the place of the store or what belongs to it, of a file that the command
 reads, or of anything that is no regular file; its name says what it will hold. Writing itself is
-`genbench.writing`'s: whole or not at all, through symlinks.
+`genbench.files.writing`'s: whole or not at all, through symlinks.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def file_for(
         raise UsageError(f"--out {given}: expected the name of a file in {' or '.join(endings)}")
     _check_place(path, given)
     _check_free(path, given, store, inputs)
-    from genbench.writing import regular
+    from genbench.files.writing import regular
 
     try:
         regular(path)

@@ -36,7 +36,7 @@ def doctor(
     json: JsonOption = False,
 ) -> None:
     """Report versions, devices, the store, data, caches, plugins and leftovers; fail on a fault."""
-    from genbench.examination import examine
+    from genbench.doctor.machine import examine
     from genbench.runner.access import data_access
 
     access = data_access(data_dir, os.environ)
@@ -61,7 +61,7 @@ def doctor(
 def _clean(url: str, access: DataAccess) -> list[str]:
     """Remove the leftovers, say so, and return their paths."""
     from genbench import leftovers
-    from genbench.examination import size
+    from genbench.doctor.machine import size
 
     removed = leftovers.clean(url, access)
     for left in removed:

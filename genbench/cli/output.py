@@ -21,8 +21,7 @@ from itertools import chain, islice
 from textwrap import wrap
 from typing import Any
 
-from genbench.numbers import number
-from genbench.wording import latex, markdown, spreadsheet, visible
+from genbench.formatting import latex, markdown, number, spreadsheet, visible
 
 SCHEMA_VERSION = 1
 

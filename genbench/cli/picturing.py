@@ -15,11 +15,11 @@ import typer
 from genbench.cli.destination import file_for
 from genbench.cli.running import DataDir, Device, Json, Offline, Reference, StoreOption
 from genbench.cli.session import SESSION
+from genbench.formatting import plain
 from genbench.spec import MOST, MOST_SEED
-from genbench.wording import plain
 
 if TYPE_CHECKING:
-    from genbench.runner.picturing import Opened
+    from genbench.evaluation.loaded_run import LoadedRun
 
 Seed = Annotated[
     int, typer.Option(min=0, max=MOST_SEED, help="Of the noise and the choice of images.")
@@ -95,8 +95,8 @@ def interpolate(
 ) -> None:
     """Draw what lies between samples, real images or classes of a stored run."""
 
-    def work(run_id: str, target: Path, opened: Opened) -> Path:
-        from genbench.runner.interpolating import Interpolation, interpolate_run
+    def draw(loaded: LoadedRun, target: Path) -> None:
+        from genbench.latent.interpolate import Interpolation, interpolate
 
         wish = Interpolation(
             between=between.value,
@@ -107,9 +107,9 @@ def interpolate(
             classes=classes,
             seed=seed,
         )
-        return interpolate_run(run_id, wish, target, opened)
+        interpolate(loaded, wish, target)
 
-    _picture(work, "interpolation", reference, out, device, store, data_dir, offline, as_json)
+    _picture(draw, "interpolation", seed, reference, out, device, store, data_dir, offline, as_json)
 
 
 def traverse(
@@ -143,8 +143,8 @@ def traverse(
     """Draw a stored run's latent space: along its dimensions, or as a grid over two."""
     numbers = _numbers(dims)
 
-    def work(run_id: str, target: Path, opened: Opened) -> Path:
-        from genbench.runner.traversing import Traversal, traverse_run
+    def draw(loaded: LoadedRun, target: Path) -> None:
+        from genbench.latent.traverse import Traversal, traverse
 
         wish = Traversal(
             scale=scale.value if scale else None,
@@ -155,9 +155,9 @@ def traverse(
             label=label,
             seed=seed,
         )
-        return traverse_run(run_id, wish, target, opened)
+        traverse(loaded, wish, target)
 
-    _picture(work, "traversal", reference, out, device, store, data_dir, offline, as_json)
+    _picture(draw, "traversal", seed, reference, out, device, store, data_dir, offline, as_json)
 
 
 def latents(
@@ -177,13 +177,23 @@ def latents(
 ) -> None:
     """Draw where a stored run's encoder puts the test samples, by class."""
 
-    def work(run_id: str, target: Path, opened: Opened) -> Path:
-        from genbench.runner.encoding import latents_run
+    def draw(loaded: LoadedRun, target: Path) -> None:
+        from genbench.latent.encode import encode
 
-        return latents_run(run_id, target, opened, n=count, seed=seed)
+        encode(loaded, target, n=count, seed=seed)
 
     _picture(
-        work, "latents", reference, out, device, store, data_dir, offline, as_json, also=(".npz",)
+        draw,
+        "latents",
+        seed,
+        reference,
+        out,
+        device,
+        store,
+        data_dir,
+        offline,
+        as_json,
+        also=(".npz",),
     )
 
 
@@ -202,12 +212,14 @@ def reconstruct(
 ) -> None:
     """Draw test images with a stored run's reconstructions beside them."""
 
-    def work(run_id: str, target: Path, opened: Opened) -> Path:
-        from genbench.runner.encoding import reconstruct_run
+    def draw(loaded: LoadedRun, target: Path) -> None:
+        from genbench.latent.encode import reconstruct
 
-        return reconstruct_run(run_id, target, opened, n=count, seed=seed)
+        reconstruct(loaded, target, n=count, seed=seed)
 
-    _picture(work, "reconstructions", reference, out, device, store, data_dir, offline, as_json)
+    _picture(
+        draw, "reconstructions", seed, reference, out, device, store, data_dir, offline, as_json
+    )
 
 
 def curves(
@@ -227,8 +239,8 @@ def curves(
     """Draw the training and validation losses of stored runs over their epochs, as SVG."""
     from genbench.cli.output import print_json
     from genbench.cli.stored import open_store
+    from genbench.files.writing import write_text
     from genbench.report.loss_curves import curves_together, loss_curves
-    from genbench.writing import write_text
 
     with open_store(store) as opened:
         ids = list(dict.fromkeys(opened.resolve(reference) for reference in references))
@@ -243,8 +255,9 @@ def curves(
 
 
 def _picture(
-    work: Callable[[str, Path, Opened], Path],
+    draw: Callable[[LoadedRun, Path], None],
     name: str,
+    seed: int,
     reference: str,
     out: str | None,
     device: str | None,
@@ -255,26 +268,28 @@ def _picture(
     *,
     also: tuple[str, ...] = (),
 ) -> None:
-    """Find the run, do the work with progress shown, and say where the picture is."""
+    """Draw a stored run with progress shown, and say where the picture is."""
     from genbench.cli.output import print_json
     from genbench.cli.sampling import watched
     from genbench.store import Store
 
-    with Store.open(SESSION.store_url(store), mode="read") as opened:
-        run_id = opened.resolve(reference)
+    with Store.open(SESSION.store_url(store), mode="read") as stored:
+        run_id = stored.resolve(reference)
         place = out or f"{name}-{run_id}.png"
         path = file_for(place, (".png", *also), store=SESSION.store_url(store))
 
-        def worked(**hooks: Any) -> Path:
-            from genbench.runner.picturing import Opened
+        def work(**hooks: Any) -> None:
+            from genbench.runner.opened import Opened, at_work
 
-            return work(run_id, path, Opened(registry=SESSION.registry, store=opened, **hooks))
+            opened = Opened(registry=SESSION.registry, store=stored, **hooks)
+            with at_work(run_id, opened, seed) as loaded:
+                draw(loaded, path)
 
-        written = watched(worked, device, data_dir, offline)
+        watched(work, device, data_dir, offline)
     if as_json:
-        print_json({"run": run_id, "path": str(written)})
+        print_json({"run": run_id, "path": str(path)})
     else:
-        print(plain(str(written)))
+        print(plain(str(path)))
 
 
 def _numbers(dims: str | None) -> tuple[int, ...]:

@@ -12,7 +12,7 @@ from genbench.cli.output import Format, print_json, print_table
 from genbench.cli.session import SESSION, say, warn
 
 if TYPE_CHECKING:
-    from genbench.installed import PluginInfo
+    from genbench.registration.installed import PluginInfo
 
 
 def add_to(app: typer.Typer) -> None:
@@ -58,7 +58,7 @@ def new(
     into: Annotated[Path, typer.Option("--into", metavar="DIR", help="Where to.")] = Path(),
 ) -> None:
     """Write a plugin package, genbench-NAME, whose own tests pass."""
-    from genbench.scaffold import new_plugin
+    from genbench.scaffold.package import new_plugin
 
     for path in new_plugin(name, kind.value, into, SESSION.registry):
         print(path)
@@ -69,7 +69,7 @@ def new(
 
 def doctor(format: FormatOption = Format.TABLE, json: JsonOption = False) -> None:
     """Import everything that is registered and hold it against its contract (exit 4 on a fault)."""
-    from genbench.diagnose import problems
+    from genbench.doctor.parts import problems
     from genbench.errors import PluginError
 
     registry = SESSION.registry

@@ -25,8 +25,7 @@ from genbench.events import (
     StepsDone,
     Warned,
 )
-from genbench.numbers import counted, duration, measured, number
-from genbench.wording import plain
+from genbench.formatting import counted, duration, measured, number, plain
 
 if TYPE_CHECKING:
     from rich.progress import TaskID

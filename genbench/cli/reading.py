@@ -21,7 +21,7 @@ from genbench.cli.stored import (
     head,
     open_store,
 )
-from genbench.numbers import ARROWS, number
+from genbench.formatting import ARROWS, number
 from genbench.spec import MOST
 
 if TYPE_CHECKING:

@@ -88,7 +88,7 @@ def run(
     """Train a model on a data set, score it and store the run."""
     import os
 
-    from genbench.resolve import Request, resolve
+    from genbench.planning.resolve import Request, resolve
 
     request = Request(
         model=model,
@@ -176,7 +176,7 @@ def rerun(
     as_json: Json = False,
 ) -> None:
     """Train the spec of a stored run again as a new run, with changes if any are given."""
-    from genbench.runner.amend import amend, differences
+    from genbench.planning.amend import amend, differences
     from genbench.runner.versions import check_versions
     from genbench.spec import RunSpec
     from genbench.store import Store

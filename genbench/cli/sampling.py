@@ -13,8 +13,8 @@ from genbench.cli.destination import file_for, folder_for
 from genbench.cli.running import DataDir, Device, Json, Offline, Reference, Sets, StoreOption
 from genbench.cli.session import SESSION, say
 from genbench.errors import UsageError
+from genbench.formatting import plain
 from genbench.spec import MOST, MOST_REPEATS, MOST_SEED
-from genbench.wording import plain
 
 if TYPE_CHECKING:
     from genbench.events import Evaluated
@@ -54,7 +54,7 @@ def evaluate(
     Scores are added, never overwritten; those of the run itself stay its final ones, unless --final
     is given.
     """
-    from genbench.choices import choose
+    from genbench.planning.choices import choose
     from genbench.store import Store
 
     with Store.open(SESSION.store_url(store)) as opened:
@@ -186,7 +186,7 @@ def _one_sampler(
     run_id: str, spec: RunSpec, sampler: str | None, sets: list[str] | None
 ) -> tuple[Part, Mapping[str, Any]]:
     """The sampler of ``sample`` with its settings, and the model's settings of drawing."""
-    from genbench.choices import choose
+    from genbench.planning.choices import choose
 
     name = sampler or SESSION.registry.get("model", spec.model).default_sampler or "plain"
     own = () if sampler else tuple(part for part in spec.samplers if part.name == name)[:1]

@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, TextIO
 
 from genbench.errors import GenbenchWarning
-from genbench.wording import plain, visible
+from genbench.formatting import plain, visible
 
 if TYPE_CHECKING:
     from genbench.registry import Registry

@@ -19,9 +19,8 @@ from genbench.cli.stored import (
     open_store,
 )
 from genbench.errors import GenbenchError
-from genbench.numbers import duration, number
+from genbench.formatting import duration, number, plain
 from genbench.spec import Part, RunSpec, labels
-from genbench.wording import plain
 
 if TYPE_CHECKING:
     from genbench.registry import Kind
@@ -266,7 +265,7 @@ def _defaults(spec: RunSpec) -> dict[str, Any]:
 
     Fields that a model, a preset or the data decide when nobody does have no default of their own.
     """
-    from genbench.config import RunSettings
+    from genbench.planning.sources import RunSettings
 
     decided = {"epochs", "batch_size", "samplers", "metrics", "device"}
     found = {k: v for k, v in _plain_defaults(RunSettings).items() if k not in decided}

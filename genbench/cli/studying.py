@@ -13,7 +13,7 @@ from genbench.cli.output import Best, Format, print_json, print_table
 from genbench.cli.running import DataDir, Device, Offline, StoreOption
 from genbench.cli.session import SESSION, say
 from genbench.cli.stored import FormatOption, JsonOption
-from genbench.numbers import counted
+from genbench.formatting import counted
 from genbench.spec import MOST, MOST_SEED
 
 if TYPE_CHECKING:
@@ -153,9 +153,9 @@ def _print_results(
     *,
     as_json: bool,
 ) -> None:
+    from genbench.files.writing import write_text
     from genbench.store import Store
     from genbench.study import as_dict, book_of, figures, markdown, results
-    from genbench.writing import write_text
 
     book = book_of(plan, places)
     with Store.open(places.store, mode="read") as opened:
@@ -202,7 +202,7 @@ def _print_tables(plan: Plan, found: Results, format: Format) -> None:
 
 
 def _print_prospect(plan: Plan, found: Sequence[Prospect], *, as_json: bool) -> None:
-    from genbench.numbers import duration, number
+    from genbench.formatting import duration, number
 
     if as_json:
         print_json({"study": plan.name, "runs": [_as_dict(p) for p in found]})

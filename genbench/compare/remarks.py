@@ -11,7 +11,7 @@ from genbench.compare.experiments import Contender, scores_of
 from genbench.compare.rows import Column, Row, Table
 from genbench.compare.samplers import sampler_titles
 from genbench.compare.speedup import busy
-from genbench.numbers import counted, number, plus_minus
+from genbench.formatting import counted, number, plus_minus
 
 NAMED = 3
 """Rows that a sentence names; the others are counted."""

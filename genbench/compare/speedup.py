@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from genbench.compare.experiments import Contender, Place, Trial
 from genbench.compare.measure import Measure
-from genbench.numbers import counted, number
+from genbench.formatting import counted, number
 
 IDLE_SHARE = 0.8
 """CPU seconds over seconds below which a process had less than one core to itself."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from genbench.compare.experiments import Effort, Parent, Place, Scored, StageCost, Trial
 from genbench.compare.lineage import Source, lineages, sources
-from genbench.numbers import counted
+from genbench.formatting import counted
 from genbench.store import Store
 
 

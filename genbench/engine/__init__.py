@@ -10,7 +10,7 @@ from genbench.engine.checkpoint import (
     has_checkpoint,
 )
 from genbench.engine.device import autocast, resolve_device
-from genbench.engine.loop import never, train
+from genbench.engine.loop import train
 from genbench.engine.modes import evaluation
 from genbench.engine.plan import planned_epochs
 from genbench.engine.randomness import derive_seed, seed_everything
@@ -26,7 +26,6 @@ __all__ = [
     "evaluation",
     "has_checkpoint",
     "load_weights",
-    "never",
     "planned_epochs",
     "resolve_device",
     "seed_everything",

@@ -31,8 +31,10 @@ from genbench.events import (
     EpochDone,
     Listener,
     Resumed,
+    ShouldStop,
     StageStarted,
     StepsDone,
+    never,
 )
 from genbench.spec import RunSpec
 
@@ -40,11 +42,6 @@ CHECKPOINT_S = 300.0
 """Seconds after which a checkpoint is written within an epoch."""
 READ_S = 1.0
 """Seconds after which the losses are read at the latest, for the display of slow steps."""
-
-
-def never() -> bool:
-    """Nobody asks to stop."""
-    return False
 
 
 def train(
@@ -56,7 +53,7 @@ def train(
     folder: Path,
     emit: Listener,
     between_epochs: Callable[[EpochDone], None] | None = None,
-    should_stop: Callable[[], bool] = never,
+    should_stop: ShouldStop = never,
     resume: bool = False,
     checkpoint_s: float = CHECKPOINT_S,
     identity: RunIdentity | None = None,

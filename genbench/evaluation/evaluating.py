@@ -15,13 +15,13 @@ from typing import Any
 
 import torch
 
-from genbench.capabilities import BUILTIN, Capabilities
 from genbench.contracts import Data, Metric, MetricContext, Sampler
-from genbench.draws import draw_seeds, mean_of_draws
 from genbench.errors import IncompatibleError, PluginError
 from genbench.evaluation.faults import CAUGHT, Owner, fault, no_owner
+from genbench.evaluation.repeats import draw_seeds, mean_of_draws
 from genbench.evaluation.taking import Taking
 from genbench.events import Evaluated
+from genbench.registration.capabilities import BUILTIN, Capabilities
 from genbench.spec import Part
 
 MOST_SAMPLES = 10_000

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 
 from genbench.contracts import Conditional, Data, Decodes, Encodes
-from genbench.latent import traversals
+from genbench.latent import walks
 from genbench.latent.spaces import at_random, code_space, encoded
-from genbench.latent.traversals import PLANE_RANGE, RANGE, UNIFORM_RANGE
-from genbench.sheet import Sheet
+from genbench.latent.walks import PLANE_RANGE, RANGE, UNIFORM_RANGE
+from genbench.pictures.sheet import Sheet
 
 MEASURED = 500
 """Test samples that say how far codes lie apart where no prior does."""
@@ -28,14 +28,14 @@ def code_map(model: Any, data: Data, device: torch.device) -> Sheet | None:
     space = code_space(model, data, device)
     if space.size > 2:
         return None
-    unit, reach = traversals.plain_unit(space.shape), PLANE_RANGE
+    unit, reach = walks.plain_unit(space.shape), PLANE_RANGE
     if space.law is None:
         codes, _, _ = encoded(model, data, at_random(data, MEASURED, 0), device)
-        unit, reach = traversals.unit_of(codes), RANGE
+        unit, reach = walks.unit_of(codes), RANGE
     elif space.law == "uniform":
         reach = UNIFORM_RANGE
-    values = traversals.stops("linear", reach, STEPS)
+    values = walks.stops("linear", reach, STEPS)
     labels = torch.arange(model.classes) if isinstance(model, Conditional) else None
     if space.size == 1:
-        return traversals.line(space, values, unit, labels)
-    return traversals.grid(space, values, unit, labels if labels is None else labels[:1])
+        return walks.line(space, values, unit, labels)
+    return walks.grid(space, values, unit, labels if labels is None else labels[:1])

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from genbench.contracts import Conditional, Data, Generates, prior_kind, samples_data
-from genbench.pictures import as_images
+from genbench.pictures.samples import as_images
 from genbench.pixels import stored_as_float
 
 BATCH = 250

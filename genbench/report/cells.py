@@ -19,7 +19,7 @@ from genbench.compare import (
     Table,
     sampler_titles,
 )
-from genbench.numbers import ARROWS, counted, number, plus_minus
+from genbench.formatting import ARROWS, counted, number, plus_minus
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from genbench.wording import markup as escape
+from genbench.formatting import markup as escape
 
 COLOURS = 7
 LIMIT = 300

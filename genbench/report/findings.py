@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from genbench.compare import Column, Contender, Row, Table
-from genbench.numbers import duration, number, plus_minus
+from genbench.formatting import duration, number, plus_minus
 from genbench.report.cells import lent, timed
 
 NUMBERS = ("No", "One", "Two")

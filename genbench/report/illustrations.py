@@ -8,10 +8,10 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
 
+from genbench.formatting import markup as escape
 from genbench.report.curves import Panel
 from genbench.report.figures import COLOURS, line_chart
 from genbench.report.gather import Gallery, Picture
-from genbench.wording import markup as escape
 
 
 def figures(title: str, under: str, panels: Sequence[Panel], prefix: str) -> str:

@@ -11,11 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 
 from genbench.errors import UsageError, suggest
+from genbench.formatting import markup as escape
 from genbench.report.curves import LOSS_COLOURS, Panel
 from genbench.report.figures import Curve, Point, downsample, line_chart
 from genbench.store import Store
 from genbench.store.records import Epoch, Run
-from genbench.wording import markup as escape
 
 TOTAL, HELD_OUT, MONITOR = "loss", "test", "monitor"
 """How the store names a sum of terms, losses on the test split, and what is no loss."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from genbench import __version__
 from genbench.compare import Column, Table, method
-from genbench.numbers import counted
+from genbench.formatting import counted, markup as escape
 from genbench.report.cells import Cell, Grid, grid
 from genbench.report.commands import command
 from genbench.report.figures import COLOURS
@@ -25,7 +25,6 @@ from genbench.report.illustrations import (
     samples,
     strips,
 )
-from genbench.wording import markup as escape
 
 
 def render(report: Report, *, now: datetime | None = None) -> str:

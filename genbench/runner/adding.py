@@ -9,11 +9,12 @@ from typing import Any
 from genbench.contracts import DataAccess, Metric, Sampler
 from genbench.engine import evaluation
 from genbench.evaluation import check_fit, evaluate
-from genbench.events import Evaluated
+from genbench.evaluation.loaded_run import LoadedRun
+from genbench.evaluation.run_files import save_beside
+from genbench.evaluation.stopping import StoppableSampler
+from genbench.events import Evaluated, ShouldStop
 from genbench.registry import Registry
-from genbench.runner.beside import save_beside
-from genbench.runner.loading import LoadedRun
-from genbench.runner.parts import ShouldStop, StoppableSampler, owner_in
+from genbench.runner.parts import owner_in
 from genbench.runner.versions import Name, check_versions, installed, with_versions
 from genbench.spec import Part, RunSpec, canonical_json, labels
 from genbench.store import Store
@@ -66,7 +67,7 @@ class StoredScoring:
         )
         names: list[Name] = [("sampler", part.name) for part, _ in self.samplers]
         names += [("metric", part.name) for part, _ in self.metrics]
-        run_id = self.loaded.run.id
+        run_id = self.loaded.id
         others = check_versions(self.store, run_id, self.registry, names)
         self.store.add_plugins(run_id, installed(names, self.registry))
         differing = [*self.loaded.differing, *others]
@@ -119,7 +120,7 @@ class StoredScoring:
         ]
 
     def _keep(self, record: Evaluated) -> None:
-        run_id = self.loaded.run.id
+        run_id = self.loaded.id
         self.store.add_evaluation(run_id, record, preferred=self.final)
         folder, named = self.store.folder(run_id), [part for part, _ in self.samplers]
         for kind, path in save_beside(record, folder, named, keep=True):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from genbench.errors import UsageError
-from genbench.runner.loading import LoadedRun
+from genbench.evaluation.loaded_run import LoadedRun
 from genbench.spec import Part
 from genbench.store import ScoreRecord, Store
 
@@ -44,9 +44,9 @@ class ScoredDraw:
         """Raise UsageError where the run's checkpoint holds other weights than were scored."""
         if (loaded.epoch, loaded.step) != (self.epoch, self.step):
             raise UsageError(
-                f"the final scores of run {loaded.run.id} are those after "
+                f"the final scores of run {loaded.id} are those after "
                 f"{_weights(self.epoch, self.step)}, and its checkpoint has the weights after "
-                f"{_weights(loaded.epoch, loaded.step)}; genbench evaluate {loaded.run.id} scores "
+                f"{_weights(loaded.epoch, loaded.step)}; genbench evaluate {loaded.id} scores "
                 "these"
             )
 

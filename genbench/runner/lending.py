@@ -11,9 +11,9 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
-from genbench.config import Scope
 from genbench.contracts import Conditional, DataAccess, Decodes, Encodes, Lender, LenderHead
 from genbench.errors import DataError, IncompatibleError, NoSuchRunError, UsageError
+from genbench.planning.sources import Scope
 from genbench.registry import Kind, Registry
 from genbench.runner.versions import Name, check_versions
 from genbench.settings import DatasetSettings, ModelSettings, validate
@@ -93,14 +93,15 @@ class StoredRuns:
                 "decoder is gone with it; train one like it, and a new run on its latents"
             ) from None
         with self._opening() as store:
+            made = store.run(run)
             loaded = load(
                 run, registry=self._registry, store=store, access=self._access, device="cpu"
             )
         model = loaded.model
         if not (isinstance(model, Encodes) and isinstance(model, Decodes)):
-            raise _no_latent_space(loaded.run, "it doesn't encode and decode")
+            raise _no_latent_space(made, "it doesn't encode and decode")
         if isinstance(model, Conditional) and head.classes != model.classes:
-            raise _unsaid_labels(loaded.run)
+            raise _unsaid_labels(made)
         model.nets.eval().requires_grad_(False)
         return Lender(head=head, model=model, data=loaded.data, digest=weights_digest(model.nets))
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-import torch
-
-from genbench.contracts import Data, DataAccess, Model
+from genbench.contracts import DataAccess
 from genbench.engine import (
     RunIdentity,
     checkpoint_position,
@@ -18,33 +16,13 @@ from genbench.engine import (
     resolve_device,
 )
 from genbench.errors import CheckpointError, UsageError
+from genbench.evaluation.loaded_run import LoadedRun
 from genbench.registry import Registry
 from genbench.runner.parts import build_model, load_data
 from genbench.runner.versions import Name, check_versions
 from genbench.spec import RunSpec
 from genbench.store import Store
 from genbench.store.records import Run, Status
-
-
-@dataclass(frozen=True, kw_only=True)
-class LoadedRun:
-    """A stored run, ready to sample: its model in eval mode on ``device``, and its data.
-
-    ``epoch``, ``stage`` and ``step`` say which weights these are, by their checkpoint: while a run
-    trains, and after it was killed, they are not those of its last stored epoch. ``step`` is None
-    at the end of an epoch, else that of weights within the epoch after ``epoch``. ``differing``
-    are the versions of the model and the data set that are not those which made the run.
-    """
-
-    run: Run
-    spec: RunSpec
-    model: Model
-    data: Data
-    device: torch.device
-    epoch: int = 0
-    stage: str = ""
-    step: int | None = None
-    differing: tuple[str, ...] = ()
 
 
 def load(
@@ -79,7 +57,7 @@ def load(
     at = load_weights(model, store.folder(run.id), chosen, identity(run))
     model.nets.eval()
     return LoadedRun(
-        run=run,
+        id=run.id,
         spec=spec,
         model=model,
         data=data,

@@ -13,6 +13,7 @@ from genbench.contracts import (
     Data,
     DataAccess,
     DataSpec,
+    Generates,
     Metric,
     MetricContext,
     Model,
@@ -20,26 +21,26 @@ from genbench.contracts import (
     Sampler,
     Score,
 )
-from genbench.datacheck import checked
 from genbench.engine import seed_everything
-from genbench.errors import InterruptedRunError, PluginError
+from genbench.engine.data_check import checked
+from genbench.errors import PluginError
 from genbench.evaluation import CAUGHT, Owner, fault, who
 from genbench.registry import Kind, Registry
 from genbench.settings import ModelSettings, Settings, validate
 from genbench.spec import Part, RunSpec
-
-ShouldStop = Callable[[], bool]
-
-
-def never() -> bool:
-    """Never asked to stop."""
-    return False
 
 
 def settings_of(kind: Kind, part: Part, registry: Registry) -> Any:
     """The validated settings of a part; an empty `Settings` where its plugin has none."""
     cls = registry.settings(kind, part.name) or Settings
     return validate(cls, part.settings, owner=f"{kind} '{part.name}'")
+
+
+def model_settings(spec: RunSpec, registry: Registry) -> ModelSettings:
+    """The validated settings of a spec's model."""
+    part = Part(name=spec.model, settings=spec.model_settings)
+    settings: ModelSettings = settings_of("model", part, registry)
+    return settings
 
 
 def completed(spec: RunSpec, data: DataSpec, registry: Registry) -> RunSpec:
@@ -85,7 +86,7 @@ def _with_parts(spec: RunSpec, whole: Callable[[Kind, Part], Part]) -> RunSpec:
 
 
 def load_data(spec: RunSpec, registry: Registry, access: DataAccess) -> Data:
-    """The data set of a spec, read and held against its own spec (`genbench.datacheck`).
+    """The data set of a spec, read and held against its own spec (`genbench.engine.data_check`).
 
     Raises DataError with the file and the mend, PluginError where the two don't agree.
     """
@@ -99,7 +100,7 @@ def build_model(spec: RunSpec, data: DataSpec, registry: Registry) -> Model:
 
     Raises IncompatibleError where the model can't take data of this shape.
     """
-    settings = settings_of("model", Part(name=spec.model, settings=spec.model_settings), registry)
+    settings = model_settings(spec, registry)
     check = getattr(settings, "check", None)
     if check is not None:
         check(data)
@@ -138,6 +139,32 @@ def default_sampler(spec: RunSpec, registry: Registry) -> Part:
         return own[0]
     settings: Settings = settings_of("sampler", Part(name=name), registry)
     return Part(name=name, settings=settings.model_dump(mode="json"))
+
+
+def monitor_parts(
+    spec: RunSpec, model: Any, registry: Registry
+) -> tuple[list[tuple[Part, Sampler]], list[tuple[Part, Metric]]]:
+    """The sampler and the metrics of a run's monitor; none for a model that can't be drawn from.
+
+    A part that can't be built stands there and says so once it is used.
+    """
+    chosen = registry.get("model", spec.model).default_sampler
+    names = [sampler.name for sampler in registry.of("sampler")]
+    drawable = chosen in names if chosen else isinstance(model, Generates) and "plain" in names
+    if not spec.watch or not drawable:
+        return [], []
+    capabilities = registry.capabilities
+    fit = [
+        Part(name=metric.name)
+        for metric in registry.of("metric")
+        if metric.watch
+        and all(capabilities.knows_and_fits(model, name) for name in metric.capabilities)
+    ]
+    sampler = default_sampler(spec, registry)
+    return (
+        build_samplers([sampler], registry, strict=False),
+        build_metrics(fit, registry, strict=False),
+    )
 
 
 def owner_in(registry: Registry) -> Owner:
@@ -194,47 +221,3 @@ def _built(kind: Kind, part: Part, registry: Registry, *, strict: bool) -> Any:
         if strict:
             raise
         return Unbuilt(error, getattr(target, "uses", "samples"))
-
-
-class StoppableSampler:
-    """A sampler that gives up between two minibatches once it is asked to.
-
-    Raises InterruptedRunError from ``draw``; scores that are complete by then are kept.
-    """
-
-    def __init__(self, sampler: Sampler, should_stop: ShouldStop) -> None:
-        self.sampler, self.should_stop = sampler, should_stop
-        self.requires = getattr(sampler, "requires", ())
-
-    def draw(self, model: Any, n: int, context: SampleContext) -> Iterator[Tensor]:
-        """The minibatches of the sampler within."""
-        for images in self.sampler.draw(model, n, context):
-            stop_if(self.should_stop)
-            yield images
-
-    def diagnostics(self) -> Mapping[str, float]:
-        """Those of the sampler within."""
-        return self.sampler.diagnostics()
-
-    def exactness(self) -> str:
-        """What the sampler within says of its draws; empty where it says nothing."""
-        told: str = getattr(self.sampler, "exactness", str)()
-        return told
-
-
-def stoppable(access: DataAccess, should_stop: ShouldStop) -> DataAccess:
-    """The access with a progress that gives up a download or decoding once asked to stop."""
-    inner = access.progress
-
-    def progress(what: str, done: int, total: int | None) -> None:
-        stop_if(should_stop)
-        if inner is not None:
-            inner(what, done, total)
-
-    return replace(access, progress=progress)
-
-
-def stop_if(should_stop: ShouldStop) -> None:
-    """Raise InterruptedRunError once a stop is asked for."""
-    if should_stop():
-        raise InterruptedRunError("stopped on request")

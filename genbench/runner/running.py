@@ -17,13 +17,18 @@ from genbench.engine import (
     checkpoint_position,
     drop_checkpoints,
     drop_training_state,
+    evaluation,
+    load_weights,
     planned_epochs,
     resolve_device,
     train,
 )
 from genbench.errors import UsageError
 from genbench.evaluation import check_fit
-from genbench.events import EpochDone, Event, Listener, Noticed
+from genbench.evaluation.run_scores import RunScores
+from genbench.evaluation.stopping import stop_if, stoppable
+from genbench.events import EpochDone, Event, Listener, Noticed, ShouldStop, never
+from genbench.health.monitor import Monitor
 from genbench.registry import Registry
 from genbench.runner.adding import skipped_parts
 from genbench.runner.ending import ending
@@ -31,23 +36,20 @@ from genbench.runner.environment import environment
 from genbench.runner.lending import with_runs
 from genbench.runner.loading import check_checkpoint, identity
 from genbench.runner.parts import (
-    ShouldStop,
     build_metrics,
     build_model,
     build_samplers,
     completed,
     default_sampler,
     load_data,
-    never,
+    model_settings,
+    monitor_parts,
     owner_in,
-    stop_if,
-    stoppable,
     unabridged,
 )
-from genbench.runner.scoring import Scoring
+from genbench.runner.run_pictures import RunPictures
 from genbench.runner.versions import check_versions, installed, names_in
-from genbench.runner.watching import Watch
-from genbench.spec import Part, RunSpec
+from genbench.spec import Part, RunSpec, canonical_json
 from genbench.store import Recorder, Store
 from genbench.store.records import Run, Status
 
@@ -236,17 +238,33 @@ def _carry_out(
         tell = _to_all(*listeners)
         with Recorder(store, made.id, tell=tell, should_stop=should_stop) as recorder:
             emit = _to_all(recorder, *listeners)
-            watch = Watch(
+            owner = owner_in(job.registry)
+            watching, probes = monitor_parts(job.spec, job.model, job.registry)
+            monitor = Monitor(
                 job.model,
                 job.data,
                 job.spec,
-                registry=job.registry,
+                samplers=watching,
+                metrics=probes,
+                owner=owner,
+                settings=model_settings(job.spec, job.registry),
                 device=job.device,
                 access=job.access,
                 stages=job.stages,
                 emit=emit,
             )
-            scoring = Scoring(
+            pictures = RunPictures(
+                job.model,
+                job.data,
+                job.spec,
+                sampler=_own_sampler(job),
+                device=job.device,
+                stages=job.stages,
+                folder=folder,
+                emit=emit,
+                owner=owner,
+            )
+            scores = RunScores(
                 job.model,
                 job.data,
                 job.spec,
@@ -256,11 +274,9 @@ def _carry_out(
                 access=job.access,
                 stages=job.stages,
                 folder=folder,
-                identity=identity(made),
                 emit=emit,
                 should_stop=should_stop,
-                owner=owner_in(job.registry),
-                picturing=_picturing(job),
+                owner=owner,
             )
             train(
                 job.model,
@@ -268,17 +284,33 @@ def _carry_out(
                 job.spec,
                 device=job.device,
                 folder=folder,
-                emit=_to_all(emit, watch.recalling(store, made.id)),
-                between_epochs=_in_turn(watch.after, scoring.between_epochs),
+                emit=_to_all(emit, monitor.recalling(store, made.id)),
+                between_epochs=_in_turn(
+                    monitor.after, pictures.between_epochs, scores.between_epochs
+                ),
                 should_stop=should_stop,
                 resume=resume,
                 identity=identity(made),
             )
-            # What an evaluation has added meanwhile is no score of the run itself.
-            scoring.at_the_end(done=[s for s in store.scores(made.id) if s.origin == "run"])
+            load_weights(job.model, folder, job.device, identity(made))
+            with evaluation(job.model, job.device):
+                pictures.at_the_end()
+                scores.at_the_end(scored=_scored(store, made, scores.last_epoch))
             recorder.finish()
     drop_training_state(folder)
     return store.run(made.id)
+
+
+def _scored(store: Store, made: Run, epoch: int) -> set[tuple[str, str]]:
+    """Samplers, with their settings, whose final scores the run has taken itself.
+
+    What an evaluation has added meanwhile is no score of the run itself.
+    """
+    return {
+        (score.sampler, canonical_json(score.sampler_settings))
+        for score in store.scores(made.id)
+        if score.origin == "run" and score.epoch == epoch
+    }
 
 
 def _nothing_to_resume(run: Run, store: Store) -> str:
@@ -293,7 +325,7 @@ def _nothing_to_resume(run: Run, store: Store) -> str:
     )
 
 
-def _picturing(job: Job) -> tuple[Part, Sampler] | None:
+def _own_sampler(job: Job) -> tuple[Part, Sampler] | None:
     """The model's own sampler; None where it has none, and pictures are of the generator."""
     if job.registry.get("model", job.spec.model).default_sampler is None:
         return None

@@ -31,9 +31,11 @@ from genbench.evaluation import (
     scored_labels,
     who,
 )
-from genbench.events import Evaluated
+from genbench.evaluation.loaded_run import LoadedRun
+from genbench.evaluation.stopping import StoppableSampler, stoppable
+from genbench.events import Evaluated, ShouldStop, never
 from genbench.latent.classes import class_of
-from genbench.pictures import (
+from genbench.pictures.samples import (
     COLUMNS,
     as_shown,
     has_images,
@@ -46,16 +48,12 @@ from genbench.registry import Registry
 from genbench.runner.adding import StoredScoring, skipped_parts
 from genbench.runner.as_scored import ScoredDraw, scored_draw
 from genbench.runner.lending import with_runs
-from genbench.runner.loading import LoadedRun, load
+from genbench.runner.loading import load
 from genbench.runner.parts import (
-    ShouldStop,
-    StoppableSampler,
     build_metrics,
     build_samplers,
     default_sampler,
-    never,
     owner_in,
-    stoppable,
 )
 from genbench.runner.versions import check_versions
 from genbench.spec import Part
@@ -118,10 +116,10 @@ def evaluate_run(
         device=device,
         drawing=drawing,
     )
-    spec, run = loaded.spec, loaded.run
+    spec = loaded.spec
     rounds = [(samplers, metrics)]
     if (samplers, metrics, n, repeats, seed) == (None,) * 5 and not drawing:
-        rounds = list(skipped_parts(store, run.id, spec)) or rounds
+        rounds = list(skipped_parts(store, run_id, spec)) or rounds
     done: list[Evaluated] = []
     for own_samplers, own_metrics in rounds:
         drawing_parts = spec.samplers if own_samplers is None else own_samplers
@@ -190,7 +188,7 @@ def sample_run(
         seed = evaluation_seed(scored.seed)
         labels = scored_labels(loaded.model, loaded.data, n, seed)
     chosen = sampler or default_sampler(loaded.spec, registry)
-    check_versions(store, loaded.run.id, registry, [("sampler", chosen.name)])
+    check_versions(store, loaded.id, registry, [("sampler", chosen.name)])
     fitting = build_samplers([chosen], registry)
     check_fit(loaded.model, fitting, [], registry.capabilities, name=loaded.spec.model)
     [(part, built)] = fitting
@@ -298,7 +296,7 @@ def _labels(loaded: LoadedRun, n: int, wanted: Sequence[int | str] | None) -> Te
             return None
         told = " ".join(f"--label {label}" for label in wanted)
         raise IncompatibleError(
-            f"{told}: model '{loaded.spec.model}' of run {loaded.run.id} is not "
+            f"{told}: model '{loaded.spec.model}' of run {loaded.id} is not "
             "conditional, so it can't be asked for a class; leave --label out"
         )
     if not wanted:

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from genbench.errors import GenbenchWarning, PluginError
 from genbench.events import Evaluated
-from genbench.installed import PluginInfo
+from genbench.registration.installed import PluginInfo
 from genbench.registry import Registry
 from genbench.spec import RunSpec
 from genbench.store import PartVersion, Store

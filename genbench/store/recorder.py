@@ -29,11 +29,13 @@ from genbench.events import (
     Noticed,
     Resumed,
     RunFailed,
+    ShouldStop,
     StageStarted,
     StepsDone,
     Warned,
+    never,
 )
-from genbench.numbers import duration
+from genbench.formatting import duration
 from genbench.store.process import HEARTBEAT_S
 from genbench.store.records import Status
 from genbench.store.runs import number_of
@@ -56,11 +58,6 @@ def nobody(event: Event) -> None:
     """Nobody listens."""
 
 
-def never() -> bool:
-    """Nobody asks to stop."""
-    return False
-
-
 class Recorder:
     """Records one running run: ``with Recorder(store, id) as recorder: train(..., emit=recorder)``.
 
@@ -78,7 +75,7 @@ class Recorder:
         run_id: str,
         *,
         tell: Listener = nobody,
-        should_stop: Callable[[], bool] = never,
+        should_stop: ShouldStop = never,
     ) -> None:
         if store.run(run_id).status is not Status.RUNNING:
             raise UsageError(f"run {run_id} is not running; nothing can be recorded in it")

@@ -243,8 +243,8 @@ class Store:
         """Delete a run and its folder. Raises UsageError while it runs, or others need it.
 
         The folder is renamed, the row deleted, the renamed folder removed: after a kill on the way
-        the run is there, or all that is left of it is a folder for `genbench.leftovers`. On a full
-        disk the files go first, and the space that is kept for this.
+        the run is there, or all that is left of it is a folder for `genbench.doctor.leftovers`.
+        On a full disk the files go first, and the space that is kept for this.
         """
         aside = self._aside(run_id)
         try:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from genbench.config import SECTIONS
+from genbench.planning.sources import SECTIONS
 
 
 def assignments(*tables: Mapping[str, Any]) -> tuple[str, ...]:

@@ -14,9 +14,9 @@ from pydantic import AliasChoices, BeforeValidator, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from genbench.errors import SettingError, suggest
+from genbench.files.toml import read_toml
 from genbench.settings import Settings
 from genbench.spec import MOST, MOST_REPEATS, MOST_SEED
-from genbench.tomlfile import read_toml
 
 Names = tuple[str, ...]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]

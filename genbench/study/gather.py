@@ -12,7 +12,7 @@ from typing import Any
 
 from genbench.compare import Trial, sampler_label
 from genbench.compare.trials import quoted, read_trials
-from genbench.numbers import number
+from genbench.formatting import number
 from genbench.spec import canonical_json
 from genbench.store import Store
 from genbench.store.records import Draw, Run, Status

@@ -15,8 +15,8 @@ from statistics import median
 from typing import Any
 
 from genbench.errors import GenbenchError, StoreError, UsageError
+from genbench.files.writing import write_text
 from genbench.store import Store
-from genbench.writing import write_text
 
 PILOT_EPOCHS = 100_000
 """A pilot is stopped long before; so many that no end and no schedule comes into it."""

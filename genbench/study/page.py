@@ -12,12 +12,11 @@ from typing import Any
 from urllib.parse import quote
 
 from genbench.compare import ADJUSTMENT, FAMILY_LEVEL, MIN_SEEDS, TEST
-from genbench.numbers import counted, number
+from genbench.formatting import counted, markdown as escaped, number
 from genbench.study.columns import FACTS
 from genbench.study.figures import Figure
 from genbench.study.plan import Plan
 from genbench.study.table import FLOOR, NOTHING, Results, Sheet, Value
-from genbench.wording import markdown as escaped
 
 
 def markdown(

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from genbench.contracts import DataAccess
 from genbench.errors import IncompatibleError, SettingError, UsageError, suggest
+from genbench.planning.resolve import Request, resolve, resolve_parts
 from genbench.registry import Registry
-from genbench.resolve import Request, resolve, resolve_parts
 from genbench.spec import Part, RunSpec
 from genbench.study.assignments import assignments, for_sampler
 from genbench.study.columns import check_columns

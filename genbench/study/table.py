@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from genbench.compare import Column, Contender, Measure, Question, Row, Table, tabulate
-from genbench.numbers import ARROWS, plus_minus
+from genbench.formatting import ARROWS, plus_minus
 from genbench.report.cells import timed
 from genbench.store import Store
 from genbench.study.columns import SORTS

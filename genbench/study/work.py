@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from genbench.errors import InterruptedRunError, StoreError, UsageError
-from genbench.numbers import duration, number
+from genbench.formatting import duration, number
 from genbench.store import Store
 from genbench.store.records import Run, Status
 from genbench.study.children import Ended, Task, carry_out

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genbench.capabilities import alternatives
 from genbench.contracts import (
     Data,
     DataAccess,
@@ -22,6 +21,7 @@ from genbench.contracts import (
     Split,
 )
 from genbench.pixels import to_uint8
+from genbench.registration.capabilities import alternatives
 from genbench.registry import Registry
 from genbench.settings import DatasetSettings, Settings
 from genbench.testing.data import small_data

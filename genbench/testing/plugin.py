@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from genbench.contracts import DataAccess
-from genbench.diagnose import faults
+from genbench.doctor.parts import faults
 from genbench.registry import KINDS, Registry
 from genbench.testing.models import check_model
 from genbench.testing.parts import check_dataset, check_metric

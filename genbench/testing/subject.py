@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from genbench.capabilities import BUILTIN, Capabilities
+from genbench.registration.capabilities import BUILTIN, Capabilities
 from genbench.registry import Kind, Registry
 from genbench.settings import Settings, validate
 

@@ -13,8 +13,8 @@ import pytest
 
 from genbench.cli import main
 from genbench.cli.session import SESSION
+from genbench.files.writing import replacing
 from genbench.store import Store
-from genbench.writing import replacing
 
 SMALL = ("--set", "data.size=8", "--set", "hidden=[8]", "--batch-size", "240", "--device", "cpu")
 RUN = ("run", "vae", "digits", *SMALL, "--epochs", "1", "--metric", "fd_pixel", "--samples", "64")

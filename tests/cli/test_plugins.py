@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from genbench import DataAccess
-from genbench.examination import _name_of_inception_weights, examine
+from genbench.doctor.machine import _name_of_inception_weights, examine
 from genbench.registry import Registry
 
 GOOD = """

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from genbench.contracts import Data, DataAccess, FinishedRuns
+from genbench.planning.resolve import Request, Resolved, resolve
 from genbench.registry import Registry
-from genbench.resolve import Request, Resolved, resolve
 from genbench.runner import data_access, load_run, run, with_runs
 from genbench.runner.loading import LoadedRun
 from genbench.spec import RunSpec

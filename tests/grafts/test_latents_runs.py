@@ -23,8 +23,8 @@ from genbench.errors import (
 )
 from genbench.events import EpochDone
 from genbench.pixels import to_float
+from genbench.planning.amend import amend
 from genbench.runner import evaluate_run, resume
-from genbench.runner.amend import amend
 from genbench.spec import Part, RunSpec
 from genbench.store import Store
 

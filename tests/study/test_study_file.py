@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from genbench.config import literal
 from genbench.contracts import DataAccess
 from genbench.errors import UsageError
+from genbench.planning.sources import literal
 from genbench.registry import Registry
 from genbench.study import make_plan, read_study
 from genbench.study.assignments import assignments, typed

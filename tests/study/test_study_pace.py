@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from genbench.errors import StoreError, UsageError
+from genbench.planning.resolve import Request, resolve
 from genbench.registry import Registry
-from genbench.resolve import Request, resolve
 from genbench.runner import data_access, run
 from genbench.store import Store
 from genbench.study.pace import Pace, PaceBook, Reading, check_budget, read_pilot

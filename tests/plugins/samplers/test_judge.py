@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from genbench import SamplingError
-from genbench.calibration import calibration_z, fit_calibration
+from genbench.evaluation.calibration import calibration_z, fit_calibration
 from genbench.testing import check_sampler
 from genbench_samplers.drs import DRS
 from genbench_samplers.judge import prepare_judge

@@ -12,7 +12,7 @@ from PIL import Image
 
 from genbench.cli import main
 from genbench.cli.session import SESSION
-from genbench.scatter import SIDE
+from genbench.pictures.scatter import SIDE
 
 DATA = ("--set", "data.train=600", "--set", "data.test=300")
 SMALL = ("--set", "g_hidden=[16]", "--set", "d_hidden=[16]", "--batch-size", "200")

@@ -1,0 +1,1 @@
+"""What ``genbench doctor`` and ``plugins doctor`` find, and what ``--clean`` removes."""

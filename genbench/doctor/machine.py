@@ -1,0 +1,195 @@
+"""What this machine has and what is broken on it: the findings of ``genbench doctor``."""
+
+from __future__ import annotations
+
+import platform
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from genbench.contracts import DataAccess
+from genbench.doctor import leftovers
+from genbench.errors import DataError, GenbenchError, PluginError
+from genbench.formatting import counted
+from genbench.registry import Registration, Registry
+
+PACKAGES = ("genbench", "torch", "torchvision", "torch-fidelity", "numpy", "scikit-learn")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One line of the report. ``ok`` None: not there, and that is no fault; ``error``: a fault."""
+
+    group: str
+    name: str
+    text: str
+    ok: bool | None = True
+    error: GenbenchError | None = None
+
+    @property
+    def mark(self) -> str:
+        """The finding in one word."""
+        return "broken" if self.error else "ok" if self.ok else "-"
+
+    def as_dict(self) -> dict[str, Any]:
+        """The finding as plain values."""
+        return {"group": self.group, "name": self.name, "status": self.mark, "text": self.text}
+
+
+def examine(
+    registry: Registry, access: DataAccess, store_url: str, *, data: bool = False
+) -> list[Finding]:
+    """All findings, in the order of the report. Nothing is downloaded, made or changed.
+
+    ``data``: all decoded data in the cache are read and held against their digests, too.
+    """
+    return [
+        *_versions(),
+        *_devices(),
+        _store(store_url),
+        *_data(registry, access),
+        *_caches(registry, access),
+        *(_decoded(access) if data else ()),
+        *_leftovers(access, store_url),
+        *_plugins(registry),
+    ]
+
+
+def _versions() -> Iterator[Finding]:
+    system = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    yield Finding(group="versions", name="python", text=system)
+    for package in PACKAGES:
+        try:
+            yield Finding(group="versions", name=package, text=version(package))
+        except PackageNotFoundError:
+            error = GenbenchError(f"{package} is not installed; pip install genbench again")
+            yield Finding(group="versions", name=package, text=str(error), error=error)
+
+
+def _devices() -> Iterator[Finding]:
+    import torch
+
+    yield Finding(group="devices", name="cpu", text=counted(torch.get_num_threads(), "thread"))
+    for index in range(torch.cuda.device_count()):
+        properties = torch.cuda.get_device_properties(index)
+        text = f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB"
+        yield Finding(group="devices", name=f"cuda:{index}", text=text)
+    if not torch.cuda.is_available():
+        built = "" if torch.version.cuda else "; this PyTorch is built without CUDA"
+        yield Finding(group="devices", name="cuda", text=f"none{built}", ok=None)
+    if torch.backends.mps.is_available():
+        yield Finding(group="devices", name="mps", text="Apple GPU")
+
+
+def _store(url: str) -> Finding:
+    from genbench.store import Store
+    from genbench.store.version import SCHEMA_VERSION
+
+    if "://" not in url and not Path(url).exists():
+        text = f"none at {url} yet; genbench run makes one"
+        return Finding(group="store", name="store", text=text, ok=None)
+    try:
+        with Store.open(url, mode="read") as store:
+            _, rows = store.query("select count(*) from runs")
+            text = f"{store.url}, schema {SCHEMA_VERSION}, {counted(rows[0][0], 'run')}"
+    except GenbenchError as error:
+        return Finding(group="store", name="store", text=str(error), error=error)
+    return Finding(group="store", name="store", text=text)
+
+
+def _data(registry: Registry, access: DataAccess) -> Iterator[Finding]:
+    there = access.root.is_dir()
+    text = str(access.root) if there else f"{access.root} is not there (GENBENCH_DATA, --data-dir)"
+    yield Finding(group="data", name="folder", text=text, ok=there or None)
+    for registration in registry.of("dataset"):
+        yield _dataset(registry, registration, access)
+
+
+def _dataset(registry: Registry, registration: Registration, access: DataAccess) -> Finding:
+    """Whether a data set can be described with its default settings."""
+    name = registration.name
+    try:
+        settings = registry.settings("dataset", name)
+        if any(field.is_required() for field in settings.model_fields.values()):
+            return Finding(group="data", name=name, text="needs settings", ok=None)
+        spec = settings().describe(access)
+        absent = settings().missing(access)
+    except PluginError as error:
+        return Finding(group="data", name=name, text=str(error), error=error)
+    except GenbenchError as error:
+        return Finding(group="data", name=name, text=str(error), ok=None)
+    if absent:
+        return Finding(group="data", name=name, text=absent, ok=None)
+    shape = "x".join(map(str, spec.shape))
+    return Finding(group="data", name=name, text=f"{shape}, {spec.train} + {spec.test} samples")
+
+
+def _caches(registry: Registry, access: DataAccess) -> Iterator[Finding]:
+    files = [path for path in access.cache.rglob("*") if path.is_file()]
+    size = sum(path.stat().st_size for path in files) / 2**20
+    text = f"{access.cache}, {len(files)} files, {size:.1f} MiB"
+    yield Finding(group="caches", name="cache", text=text, ok=bool(files) or None)
+    if any(metric.name == "fid" for metric in registry.of("metric")):
+        yield _inception()
+
+
+def _leftovers(access: DataAccess, url: str) -> Iterator[Finding]:
+    """What killed processes left; genbench doctor --clean removes it."""
+    found = leftovers.find(url, access)
+    for left in found:
+        text = f"{left.what}; {size(left.bytes)}"
+        yield Finding(group="leftovers", name=str(left.path), text=text, ok=None)
+    total = sum(left.bytes for left in found)
+    mend = f"{len(found)}, {size(total)}; genbench doctor --clean removes them"
+    yield Finding(group="leftovers", name="all", text=mend if found else "none")
+
+
+def size(count: int) -> str:
+    """Bytes as a person reads them."""
+    return f"{count / 2**20:.1f} MiB" if count >= 2**20 else f"{count / 2**10:.1f} KiB"
+
+
+def _decoded(access: DataAccess) -> Iterator[Finding]:
+    from genbench.engine.data_check import decoded
+
+    for entry, fault in decoded(access.cache):
+        text = f"{entry} is damaged ({fault}); delete it, and it is decoded again"
+        error = DataError(text) if fault else None
+        yield Finding(group="caches", name=entry.name, text=text if fault else "sound", error=error)
+
+
+def _inception() -> Finding:
+    """The Inception weights where torch-fidelity and torch hub keep them."""
+    import torch
+
+    folder = Path(torch.hub.get_dir()) / "checkpoints"
+    name = _name_of_inception_weights()
+    if name is None:
+        text = "torch-fidelity isn't there or names no weights; pip install torch-fidelity"
+        return Finding(group="caches", name="fid weights", text=text, ok=None)
+    path = folder / name
+    text = str(path) if path.is_file() else f"none at {path}; the first fid downloads them"
+    return Finding(group="caches", name="fid weights", text=text, ok=path.is_file() or None)
+
+
+def _name_of_inception_weights() -> str | None:
+    """The file's name, from torch-fidelity's source: its import takes two seconds of CPU."""
+    spec = find_spec("torch_fidelity")
+    for folder in (spec and spec.submodule_search_locations) or ():
+        source = Path(folder) / "feature_extractor_inceptionv3.py"
+        text = source.read_text(encoding="utf-8") if source.is_file() else ""
+        if url := re.search(r"^URL_INCEPTION_V3\s*=[\s(]*['\"]([^'\"]+)", text, re.MULTILINE):
+            return Path(url[1]).name
+    return None
+
+
+def _plugins(registry: Registry) -> Iterator[Finding]:
+    for plugin in registry.plugins:
+        text = f"{plugin.owner}: {plugin.trouble or ', '.join(plugin.names)}"
+        error = PluginError(f"plugin '{plugin.name}' ({text})") if plugin.error else None
+        ok = None if plugin.trouble else True
+        yield Finding(group="plugins", name=plugin.name, text=text, ok=ok, error=error)

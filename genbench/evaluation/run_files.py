@@ -1,0 +1,60 @@
+"""What lies beside scores in a run's folder: pictures of metrics, tracebacks of what raised."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from genbench.evaluation import CAUGHT, fault
+from genbench.events import Evaluated
+from genbench.pictures.samples import picture_path, save_grid
+from genbench.spec import Part, content_hash
+
+
+def save_beside(
+    evaluated: Evaluated, folder: Path, samplers: Sequence[Part] = (), *, keep: bool = False
+) -> Iterator[tuple[str, Path]]:
+    """Write pictures and tracebacks of a record; yield kind and path of each.
+
+    ``samplers`` are all that are scored: where several have one name, their settings tell the
+    files apart. ``keep`` leaves a file that is there, and takes another name.
+    """
+    sampler = _told_apart(evaluated, samplers)
+    for name, picture in evaluated.pictures.items():
+        path = picture_path(folder, name, sampler, evaluated.epoch)
+        path = _free(path) if keep else path
+        try:
+            save_grid(picture.images, path, columns=picture.columns)
+        except CAUGHT as error:
+            trace = fault(error, f"the picture '{name}'").trace
+            yield "traceback", write_trace(folder, f"picture-{name}", evaluated.epoch, trace)
+        else:
+            yield name, path
+    for label, trace in evaluated.traces.items():
+        name = f"{label}-{sampler or 'model'}"
+        yield "traceback", write_trace(folder, name, evaluated.epoch, trace)
+
+
+def write_trace(folder: Path, name: str, epoch: int, trace: str) -> Path:
+    """Write a traceback under ``tracebacks/``; return its path."""
+    path = folder / "tracebacks" / f"{re.sub(r'[^A-Za-z0-9_.=-]+', '-', name)}-{epoch:04d}.txt"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(trace, encoding="utf-8")
+    return path
+
+
+def _told_apart(evaluated: Evaluated, samplers: Sequence[Part]) -> str:
+    names = [part.name for part in samplers]
+    if names.count(evaluated.sampler) < 2:
+        return evaluated.sampler
+    return f"{evaluated.sampler}-{content_hash(dict(evaluated.sampler_settings))[:6]}"
+
+
+def _free(path: Path) -> Path:
+    number = 2
+    found = path
+    while found.exists():
+        found = path.with_name(f"{path.stem}-{number}{path.suffix}")
+        number += 1
+    return found

@@ -1,0 +1,1 @@
+"""Files of a person's: read within bounds, written whole or not at all."""

@@ -1,0 +1,166 @@
+"""Text for people: numbers with as many digits as they can use, and strangers' text made harmless.
+
+Names, tags, settings, paths and error messages may hold what a terminal obeys (ESC), what turns a
+line around (bidi marks) or what can't be seen (zero widths). All of that becomes an escape that
+can be read; markup, tables and spreadsheets get their own characters escaped on top.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from html import escape
+
+ARROWS = {"min": "↓", "max": "↑"}
+"""Which way is better, beside a metric's name."""
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """A number with so many significant digits, without an exponent where it can be read.
+
+    >>> [number(v) for v in (33.14159, 12345.678, 0.00012345, 5.0, float("nan"), None)]
+    ['33.14', '12346', '0.0001234', '5', 'nan', '']
+    """
+    if value is None:
+        return ""
+    if not math.isfinite(value):
+        return str(float(value))
+    if value == 0 or (value == int(value) and abs(value) < 1e15):
+        return str(int(value))
+    magnitude = math.floor(math.log10(abs(value)))
+    if not -5 <= magnitude < 15:
+        return f"{value:.{digits - 1}g}"
+    text = f"{value:.{max(0, digits - 1 - magnitude)}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def measured(value: float | None, std: float | None, draws: int = 1) -> str:
+    """A score as a person reads it: '33.14', or '33.14 ± 0.5 (5 draws)'.
+
+    >>> [measured(33.14159, None), measured(33.14159, 0.5, 5), measured(2.0, 0.25)]
+    ['33.14', '33.14 ± 0.5 (5 draws)', '2 ± 0.25']
+    """
+    spread = f" ± {number(std, 2)}" if std is not None else ""
+    return f"{number(value)}{spread}" + (f" ({draws} draws)" if draws > 1 else "")
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds as a person says them: '0.42 s', '54.2 s', '12 min 5 s', '3 h 20 min'.
+
+    >>> [duration(s) for s in (0.4213, 54.21, 725.0, 12000.0)]
+    ['0.421 s', '54.2 s', '12 min 5 s', '3 h 20 min']
+    """
+    if seconds is None:
+        return ""
+    if seconds < 99.95:
+        return f"{number(seconds, 3)} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def plus_minus(mean: float, sd: float | None) -> str:
+    """A mean with its spread: two digits of the sd, the mean to the same place.
+
+    >>> [plus_minus(33.1416, 2.04), plus_minus(0.91234, 0.0123), plus_minus(33.1416, None)]
+    ['33.1 ± 2.0', '0.912 ± 0.012', '33.14']
+    """
+    if sd is None or not math.isfinite(mean):
+        return number(mean)
+    if sd == 0:
+        return f"{number(mean)} ± 0"
+    places = 1 - math.floor(math.log10(sd))
+    if not 0 <= places <= 8:
+        return f"{number(mean)} ± {number(sd, 2)}"
+    return f"{mean:.{places}f} ± {sd:.{places}f}"
+
+
+def counted(count: int, noun: str) -> str:
+    """A count with its noun: '1 seed', '1,437 images'.
+
+    >>> [counted(1, "seed"), counted(0, "seed"), counted(1437, "image")]
+    ['1 seed', '0 seeds', '1,437 images']
+    """
+    return f"{count:,} {noun}" + "s" * (count != 1)
+
+
+def plain(text: str, *, keep: str = "") -> str:
+    r"""The text with every character that isn't printed, a line break too, as an escape.
+
+    ``keep`` are those that stay. Spaces stay as they are.
+
+    >>> print(plain("a\x1b[31mb \u202e\n"))
+    a\x1b[31mb \u202e\x0a
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in keep else _escape(c) for c in text)
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def visible(text: str) -> str:
+    """`plain` for a cell or a sentence: on one line, runs of white space as one space."""
+    return text if text.isprintable() else plain(" ".join(text.split()))
+
+
+def markup(text: str) -> str:
+    """`plain` for HTML and XML, elements and attributes."""
+    return escape(plain(text, keep="\n\t"))
+
+
+def markdown(text: str) -> str:
+    r"""`visible` for a cell of a Markdown table: no HTML, no link, no further cell.
+
+    >>> print(markdown("<b> a|b [c](d) fd_clf"))
+    &lt;b&gt; a\|b \[c](d) fd_clf
+    """
+    text = visible(text).replace("\\", "\\\\").replace("|", "\\|").replace("[", "\\[")
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedbl{}",
+    "±": r"$\pm$",
+    "×": r"$\times$",
+    "↓": r"$\downarrow$",
+    "↑": r"$\uparrow$",
+    "·": r"$\cdot$",
+    "–": "--",
+    **{character: "\\" + character for character in "&%$#_{}"},
+}
+
+
+def latex(text: str) -> str:
+    r"""`visible` for LaTeX, its special characters escaped, character by character.
+
+    >>> print(latex("a_b ~ 50% \\x"))
+    a\_b \textasciitilde{} 50\% \textbackslash{}x
+    """
+    return "".join(_LATEX.get(character, character) for character in visible(text))
+
+
+def spreadsheet(text: str) -> str:
+    """`plain` for a cell of CSV, where line breaks may stay; what a spreadsheet would compute gets
+    a quote before it. Numbers are no formulas.
+
+    >>> [spreadsheet(text) for text in ("=1+1", "-0.5", "-x", "a=b", "-")]
+    ["'=1+1", '-0.5', "'-x", 'a=b', '-']
+    """
+    formula = len(text) > 1 and text[0] in "=+-@\t\r" and not _NUMBER.fullmatch(text)
+    return ("'" if formula else "") + plain(text, keep="\n")
+
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|nan)")

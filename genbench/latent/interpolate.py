@@ -1,0 +1,150 @@
+"""What lies between two samples, test images or classes of a stored run, as a picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from genbench.contracts import Conditional, Decodes, Encodes, prior_kind
+from genbench.errors import IncompatibleError, UsageError
+from genbench.evaluation.loaded_run import LoadedRun
+from genbench.latent import rows as drawn
+from genbench.latent.classes import pair_of
+from genbench.latent.needs import (
+    need,
+    need_images,
+    noise,
+    row_labels,
+    who,
+)
+from genbench.latent.paths import Path as PathKind
+from genbench.latent.spaces import Rows, at_random, code_space, codes_of_samples, prior_space
+from genbench.pictures.sheet import Sheet, save_sheet
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interpolation:
+    """What lies between what: classes as people type them in, None for what is customary."""
+
+    between: Literal["samples", "images", "classes"] = "samples"
+    path: PathKind | None = None
+    rows: int | None = None
+    steps: int = 10
+    label: str | None = None
+    classes: str | None = None
+    seed: int = 0
+
+
+def interpolate(loaded: LoadedRun, wish: Interpolation, out: Path) -> None:
+    """Draw what lies between samples, test images or classes of a run into ``out``."""
+    need_images(loaded)
+    if wish.label is not None and wish.between != "samples":
+        raise UsageError(f"--label {wish.label} goes with --between samples; leave it out")
+    if wish.classes is not None and wish.between != "classes":
+        raise UsageError(f"--classes {wish.classes} goes with --between classes; add that")
+    draw = {
+        "samples": _between_samples,
+        "images": _between_images,
+        "classes": _between_classes,
+    }[wish.between]
+    save_sheet(draw(loaded, wish), out)
+
+
+def _between_samples(loaded: LoadedRun, wish: Interpolation) -> Sheet:
+    need(loaded, "generates", mend="use --between images")
+    space, model = prior_space(loaded.model, loaded.data, loaded.device), loaded.model
+    rows = wish.rows or 8
+    y = row_labels(loaded, wish.label, rows)
+    z = noise(model, 2 * rows, wish.seed)
+    has_codes = isinstance(model, Encodes) and isinstance(model, Decodes)
+    through_codes = has_codes and getattr(model, "piecewise", False)
+    if through_codes:
+        space = code_space(model, loaded.data, loaded.device)
+        twice = None if y is None else y.repeat_interleave(2)
+        z = codes_of_samples(model, z, twice, loaded.device)
+    kind = _path_of(wish, model, spherical=not through_codes)
+    return drawn.between_samples(space, z[::2], z[1::2], y, kind=kind, steps=wish.steps)
+
+
+def _between_images(loaded: LoadedRun, wish: Interpolation) -> Sheet:
+    rows = min(wish.rows or 8, len(loaded.data.test.x) // 2)
+    chosen = at_random(loaded.data, 2 * rows, wish.seed)
+    return _between_these(loaded, wish, chosen[::2], chosen[1::2])
+
+
+def _between_classes(loaded: LoadedRun, wish: Interpolation) -> Sheet:
+    model, data = loaded.model, loaded.data
+    if data.spec.classes is None:
+        raise IncompatibleError(f"--between classes: '{data.spec.name}' has no classes")
+    pair = None if wish.classes is None else pair_of(wish.classes, data.spec)
+    if not isinstance(model, Conditional):
+        return _between_images_of_classes(loaded, wish, pair)
+    if wish.path is not None:
+        raise UsageError(
+            f"--path {wish.path}: a conditional model's noise stays where it is between classes; "
+            "leave --path out"
+        )
+    if pair is None:
+        # One noise for all rows: what changes is the class alone.
+        a = torch.arange(wish.rows or model.classes) % model.classes
+        b, z = (a + 1) % model.classes, noise(model, 1, wish.seed)
+        z = z.expand(len(a), *z.shape[1:])
+    else:
+        a, b = (torch.full((wish.rows or 8,), label) for label in pair)
+        z = noise(model, len(a), wish.seed)
+    space = prior_space(model, data, loaded.device)
+    return drawn.between_classes(space, model, z, a, b, steps=wish.steps)
+
+
+def _between_images_of_classes(
+    loaded: LoadedRun, wish: Interpolation, pair: tuple[int, int] | None
+) -> Sheet:
+    """Without labels to turn, from a test image of the one class to one of the other."""
+    model, data = loaded.model, loaded.data
+    if not (isinstance(model, Encodes) and isinstance(model, Decodes)):
+        raise IncompatibleError(
+            f"--between classes: {who(loaded)} takes no labels and encodes no images, so it knows "
+            "no classes; use --between samples"
+        )
+    count, places = data.spec.classes or 0, at_random(data, len(data.test.x), wish.seed)
+    labels = np.asarray(data.test.y)[places]
+    members = {label: places[labels == label] for label in range(count)}
+    if pair is None:
+        turns = [(row % count, (row + 1) % count) for row in range(wish.rows or count)]
+    else:
+        turns = [pair] * (wish.rows or 8)
+    for label in {label for turn in turns for label in turn}:
+        if not len(members[label]):
+            raise UsageError(f"the test split of '{data.spec.name}' has no image of class {label}")
+    a, b = (
+        np.array(
+            [members[turn[end]][row % len(members[turn[end]])] for row, turn in enumerate(turns)]
+        )
+        for end in (0, 1)
+    )
+    return _between_these(loaded, wish, a, b)
+
+
+def _between_these(loaded: LoadedRun, wish: Interpolation, a: Rows, b: Rows) -> Sheet:
+    need(loaded, "encodes", "decodes", mend="use --between samples")
+    space = code_space(loaded.model, loaded.data, loaded.device)
+    kind = _path_of(wish, loaded.model, spherical=False)
+    return drawn.between_images(space, loaded.model, a, b, kind=kind, steps=wish.steps)
+
+
+def _path_of(wish: Interpolation, model: Any, *, spherical: bool) -> PathKind:
+    """As asked; else spherical between draws of N(0, I), linear under a uniform prior and of codes.
+
+    Codes lie where the data is, not on a shell, and those of an autoencoder have no centre.
+    """
+    uniform = spherical and prior_kind(model) == "uniform"
+    if wish.path == "spherical" and uniform:
+        raise IncompatibleError(
+            "--path spherical: this model's prior is uniform, a cube whose edges an arc would "
+            "leave; use --path linear"
+        )
+    return wish.path or ("spherical" if spherical and not uniform else "linear")

@@ -1,0 +1,74 @@
+"""What pictures of latent spaces need of a stored run: capabilities, noise and classes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from genbench.contracts import CAPABILITIES, Conditional
+from genbench.errors import IncompatibleError
+from genbench.evaluation.loaded_run import LoadedRun
+from genbench.latent.classes import class_of
+from genbench.pictures.samples import has_images
+
+LACKS = {
+    "generates": "makes no samples",
+    "encodes": "encodes no images",
+    "decodes": "decodes no codes",
+    "reconstructs": "reconstructs no images",
+}
+
+
+def who(loaded: LoadedRun) -> str:
+    """What messages call the model."""
+    return f"model '{loaded.spec.model}' of run {loaded.id}"
+
+
+def need(loaded: LoadedRun, *capabilities: str, mend: str) -> None:
+    """Raise IncompatibleError, which ends in ``mend``, where the model lacks one of them."""
+    for capability in capabilities:
+        if not isinstance(loaded.model, CAPABILITIES[capability]):
+            raise IncompatibleError(f"{who(loaded)} {LACKS[capability]}; {mend}")
+
+
+def need_images(loaded: LoadedRun) -> None:
+    """Raise IncompatibleError where what the model makes are no images."""
+    if not has_images(loaded.data):
+        raise IncompatibleError(
+            f"'{loaded.data.spec.name}' has points of {loaded.data.spec.shape[0]} values, and a "
+            f"point is no picture; genbench sample {loaded.id} draws them all in one"
+        )
+
+
+def noise(model: Any, n: int, seed: int) -> Tensor:
+    """z (n, *shape) of the model's prior: the noise that ``seed`` names."""
+    with torch.no_grad():
+        z: Tensor = model.prior(n, torch.Generator().manual_seed(seed))
+    return z
+
+
+def asked_class(loaded: LoadedRun, label: str | None) -> int | None:
+    """The class that ``--label`` asks a conditional model for; None where nothing was asked.
+
+    Raises IncompatibleError for a model without labels, UsageError for an unknown class.
+    """
+    if label is None:
+        return None
+    if not isinstance(loaded.model, Conditional):
+        raise IncompatibleError(
+            f"--label {label}: {who(loaded)} is not conditional, so it can't be asked for a "
+            "class; leave --label out"
+        )
+    return class_of(label, "--label", loaded.data.spec)
+
+
+def row_labels(loaded: LoadedRun, label: str | None, rows: int) -> Tensor | None:
+    """The classes of rows (rows,): the one asked for, else one after the other; None without."""
+    asked = asked_class(loaded, label)
+    if not isinstance(loaded.model, Conditional):
+        return None
+    if asked is None:
+        return torch.arange(rows) % loaded.model.classes
+    return torch.full((rows,), asked)

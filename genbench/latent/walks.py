@@ -1,0 +1,161 @@
+"""A walk along each dimension of a latent space, or a grid over a space of two."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from genbench.latent.classes import class_name
+from genbench.latent.spaces import LatentSpace, Law
+from genbench.pictures.sheet import Sheet
+
+Scale = Literal["linear", "quantiles"]
+
+PLANE_RANGE, RANGE, UNIFORM_RANGE = 5.0, 3.0, 1.0
+"""How far a walk goes from 0: with one or two dimensions, with more, under a uniform prior."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unit:
+    """What 1 on a walk's scale stands for: ``std`` away from ``mean``, each (*shape)."""
+
+    mean: Tensor
+    std: Tensor
+
+    def latents(self, values: Tensor) -> Tensor:
+        """Values (B, *shape) on the walk's scale as latents."""
+        return self.mean + self.std * values
+
+    def values(self, latents: Tensor) -> Tensor:
+        """And back; a dimension that never moves stands at 0."""
+        return torch.where(self.std > 0, (latents - self.mean) / self.std, 0.0)
+
+
+def plain_unit(shape: tuple[int, ...]) -> Unit:
+    """The latent's own unit."""
+    return Unit(mean=torch.zeros(shape), std=torch.ones(shape))
+
+
+def unit_of(codes: Tensor) -> Unit:
+    """That of these codes (N, *shape): their mean and standard deviation in each dimension."""
+    return Unit(mean=codes.mean(0), std=codes.std(0, correction=0))
+
+
+def stops(scale: Scale, reach: float, steps: int, law: Law | None = None) -> list[float]:
+    """The values that a walk stops at, ascending.
+
+    Evenly from -reach to reach, or the quantiles (i + 1/2) / steps of the prior (of N(0, 1) where
+    there is none), so that each stop stands for as much of its mass.
+    """
+    if scale == "linear":
+        spread = torch.linspace(-reach, reach, steps, dtype=torch.float64)
+        return [round(float(value), 12) for value in spread]
+    shares = [(step + 0.5) / steps for step in range(steps)]
+    if law == "uniform":
+        return [2 * share - 1 for share in shares]
+    return [NormalDist().inv_cdf(share) for share in shares]
+
+
+def grid(space: LatentSpace, values: Sequence[float], unit: Unit, y: Tensor | None) -> Sheet:
+    """All pairs of values over a space of two dimensions; ``y`` (1,) is the class, or None.
+
+    As on a map: the first dimension runs to the right and the second upwards, so that the lower
+    left image is that of (lowest, lowest).
+    """
+    ticks = torch.tensor(values, dtype=torch.float32)
+    up, right = torch.meshgrid(ticks.flip(0), ticks, indexing="ij")
+    places = torch.stack((right, up), dim=-1).reshape(-1, *space.shape)
+    labels = None if y is None else y.expand(len(places))
+    return Sheet(
+        images=space.images(unit.latents(places), labels),
+        columns=len(values),
+        row_names=_thinned(values)[::-1],
+        column_names=_told(values),
+    )
+
+
+def line(space: LatentSpace, values: Sequence[float], unit: Unit, y: Tensor | None) -> Sheet:
+    """All values of the one dimension; a row for each class in ``y`` (rows,)."""
+    rows = 1 if y is None else len(y)
+    places = torch.tensor(values, dtype=torch.float32).repeat(rows).view(-1, *space.shape)
+    labels = None if y is None else y.repeat_interleave(len(values))
+    named = () if y is None else [class_name(int(label), space.data.spec) for label in y]
+    return Sheet(
+        images=space.images(unit.latents(places), labels),
+        columns=len(values),
+        row_names=named if len(named) > 1 else (),
+        column_names=_told(values),
+    )
+
+
+def walks(
+    space: LatentSpace,
+    values: Sequence[float],
+    unit: Unit,
+    y: Tensor | None,
+    *,
+    start: Tensor,
+    dims: Sequence[int],
+) -> Sheet:
+    """One row for each of ``dims``: it takes the values, all others stay as in ``start`` (*shape).
+
+    Dimensions are counted from 0 through the flattened latent.
+    """
+    places = moved(unit.values(start), values, dims)
+    labels = None if y is None else y.expand(len(places))
+    return Sheet(
+        images=space.images(unit.latents(places), labels),
+        columns=len(values),
+        row_names=[f"z{dim}" for dim in dims],
+        column_names=_told(values),
+    )
+
+
+def moved(start: Tensor, values: Sequence[float], dims: Sequence[int]) -> Tensor:
+    """Copies of start (*shape), each with one value in one of dims: (dims * values, *shape)."""
+    places = start.flatten().repeat(len(dims), len(values), 1)
+    for row, dim in enumerate(dims):
+        places[row, :, dim] = torch.tensor(values, dtype=start.dtype)
+    return places.view(-1, *start.shape)
+
+
+def most_active(codes: Tensor, count: int) -> list[int]:
+    """The dimensions that these codes (N, *shape) vary most in, the first the most.
+
+    A dimension that a VAE doesn't use has the same mean for all data: its variance is 0 (Burda
+    et al. 2016, arXiv:1509.00519, section 5).
+    """
+    variance = codes.flatten(1).var(0, correction=0)
+    order = variance.argsort(descending=True, stable=True)
+    return [int(dim) for dim in order[:count]]
+
+
+def most_telling(
+    space: LatentSpace, reach: float, unit: Unit, y: Tensor | None, count: int
+) -> list[int]:
+    """The dimensions whose two ends, from 0, give images that differ most, the first the most.
+
+    For noise that no data was encoded to: most of its dimensions do little on their own.
+    """
+    places = moved(torch.zeros(space.shape), (-reach, reach), range(space.size))
+    labels = None if y is None else y.expand(len(places))
+    images = space.images(unit.latents(places), labels).flatten(1).float()
+    low, high = images.view(space.size, 2, -1).unbind(1)
+    order = (high - low).abs().mean(1).argsort(descending=True, stable=True)
+    return [int(dim) for dim in order[:count]]
+
+
+def _told(values: Sequence[float]) -> list[str]:
+    return [f"{round(value, 2) + 0.0:g}" for value in values]
+
+
+def _thinned(values: Sequence[float]) -> list[str]:
+    """The names of rows, those of about every second one where there are many."""
+    every = 1 if len(values) <= 12 else 2
+    middle = len(values) // 2 % every
+    return [name if i % every == middle else "" for i, name in enumerate(_told(values))]

@@ -1,0 +1,1 @@
+"""Pictures of samples and latent spaces, as PNG files."""

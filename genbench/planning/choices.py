@@ -1,0 +1,116 @@
+"""What ``evaluate`` and ``sample`` are asked to do with a stored run, checked without torch.
+
+Every setting that is given is used, or is an error: one that is silently ignored would give a
+number that is not what it says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from genbench.errors import UsageError
+from genbench.planning.resolve import chosen_parts
+from genbench.planning.sources import Layer, Scope, from_sets
+from genbench.registry import Kind, Registry
+from genbench.settings import drawing_settings, validate
+from genbench.spec import Part, RunSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choices:
+    """Samplers and metrics, None for the run's own, and the model's settings of drawing.
+
+    ``drawing`` holds those that are other than the run's.
+    """
+
+    samplers: tuple[Part, ...] | None = None
+    metrics: tuple[Part, ...] | None = None
+    drawing: Mapping[str, Any] = field(default_factory=dict)
+
+
+def choose(
+    run_id: str,
+    spec: RunSpec,
+    registry: Registry,
+    *,
+    samplers: Sequence[str] = (),
+    metrics: Sequence[str] | None = (),
+    sets: Sequence[str] = (),
+) -> Choices:
+    """The choices for a stored run; ``metrics`` None where none are taken (`genbench sample`).
+
+    A sampler or metric that is named starts from its defaults, one of the run from the run's own
+    settings. Raises UsageError for a setting that nothing uses.
+    """
+    scope = Scope(registry=registry, model=spec.model, dataset=spec.dataset)
+    layer = from_sets(sets, scope)
+    own_metrics = () if metrics is None else spec.metrics
+    choices = Choices(
+        samplers=_parts("sampler", samplers, spec.samplers, layer, scope),
+        metrics=_parts("metric", metrics or (), own_metrics, layer, scope),
+        drawing=_drawing(spec, layer, scope),
+    )
+    used: set[tuple[Kind, str]] = {
+        ("sampler", part.name) for part in choices.samplers or spec.samplers
+    }
+    used |= {("metric", part.name) for part in choices.metrics or own_metrics}
+    _no_idle_settings(run_id, layer, scope, used)
+    return choices
+
+
+def _parts(
+    kind: Kind, names: Sequence[str], own: Sequence[Part], layer: Layer, scope: Scope
+) -> tuple[Part, ...] | None:
+    if names:
+        return chosen_parts(kind, names, (layer,), scope)
+    if not any((kind, part.name) in layer.settings for part in own):
+        return None
+    found: list[Part] = []
+    for part in own:
+        stored = Layer(source="the run", settings={(kind, part.name): part.settings})
+        found += chosen_parts(kind, [part.name], (stored, layer), scope)
+    return tuple(found)
+
+
+def _drawing(spec: RunSpec, layer: Layer, scope: Scope) -> dict[str, Any]:
+    """The settings of drawing that are given and differ from the run's, validated."""
+    cls = scope.settings("model", spec.model)
+    given = layer.settings.get(("model", spec.model), {})
+    own = {key: value for key, value in given.items() if key in drawing_settings(cls)}
+    if not own:
+        return {}
+    settings = validate(cls, {**spec.model_settings, **own}, owner=f"model '{spec.model}'")
+    values = settings.model_dump(mode="json")
+    return {key: values[key] for key in own if values[key] != spec.model_settings.get(key)}
+
+
+def _no_idle_settings(
+    run_id: str, layer: Layer, scope: Scope, used: Collection[tuple[Kind, str]]
+) -> None:
+    for key in layer.run:
+        raise UsageError(
+            f"--set {key}: run {run_id} is trained, and nothing here uses it; see the options of "
+            "this command"
+        )
+    of_drawing = drawing_settings(scope.settings("model", scope.model))
+    for (kind, name), values in layer.settings.items():
+        if kind in ("sampler", "metric") and (kind, name) not in used:
+            raise UsageError(
+                f"--set {kind}.{name}: {kind} '{name}' is not used here; add --{kind} {name}"
+            )
+        for key in values if kind in ("model", "dataset") else ():
+            if kind == "dataset" or key not in of_drawing:
+                prefix = "data." if kind == "dataset" else ""
+                raise UsageError(
+                    f"--set {prefix}{key}: run {run_id} is trained with its own; "
+                    f"{_what_may_change(scope.model, of_drawing)}. To train with another: genbench "
+                    f"rerun {run_id} --set {prefix}{key}=..."
+                )
+
+
+def _what_may_change(model: str, of_drawing: Sequence[str]) -> str:
+    if of_drawing:
+        return f"of '{model}' only {', '.join(of_drawing)} may change, which decide the drawing"
+    return f"'{model}' has no settings of drawing"

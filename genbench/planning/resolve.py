@@ -1,0 +1,311 @@
+"""Planning a run: what was asked for -> a RunSpec with everything resolved, before torch.
+
+The one precedence: flag > ``--set`` > environment > ``--preset`` > ``--config FILE`` >
+``genbench.toml`` (or ``[tool.genbench]``) > defaults. Names, bounds, the shape of the data and the
+capabilities of the model are checked here, from registrations and settings classes alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, cast
+
+from genbench.contracts import DataAccess, DataSpec
+from genbench.errors import IncompatibleError, SettingError, UsageError
+from genbench.planning.files import from_file, from_folder
+from genbench.planning.sources import (
+    Layer,
+    RunSettings,
+    Scope,
+    choose_preset,
+    from_environment,
+    from_preset,
+    from_sets,
+    literal,
+    named_settings,
+)
+from genbench.registration.capabilities import alternatives
+from genbench.registry import Kind, Registration, Registry
+from genbench.settings import DatasetSettings, ModelSettings, Preset, Settings, Training, validate
+from genbench.spec import Part, RunSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What was asked for on the command line; None or empty for what was not given.
+
+    ``dataset`` may be ``NAME:ARGUMENT`` (see `DatasetSettings.argument`).
+    """
+
+    model: str
+    dataset: str
+    epochs: int | None = None
+    batch_size: int | None = None
+    seed: int | None = None
+    device: str | None = None
+    precision: str | None = None
+    compile: bool | None = None
+    accumulate: int | None = None
+    clip_norm: float | None = None
+    ema: float | None = None
+    evaluate_every: int | None = None
+    sample_every: int | None = None
+    epoch_images: int | None = None
+    samples: int | None = None
+    repeats: int | None = None
+    log_every: int | None = None
+    watch: bool | None = None
+    preset: str | None = None
+    sets: Sequence[str] = ()
+    samplers: Sequence[str] = ()
+    metrics: Sequence[str] = ()
+    config: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resolved:
+    """A planned run: its spec, what is known of its data, and notes for the user.
+
+    ``spec.device`` may still be "auto": which devices there are is known with torch only.
+    """
+
+    spec: RunSpec
+    data_spec: DataSpec
+    notes: tuple[str, ...] = ()
+
+
+def resolve(
+    request: Request,
+    registry: Registry,
+    access: DataAccess,
+    environ: Mapping[str, str],
+    cwd: Path,
+) -> Resolved:
+    """Plan a run. Raises a UsageError that names the source of what is wrong, or PluginError."""
+    model = registry.get("model", request.model)
+    dataset = registry.get("dataset", request.dataset.partition(":")[0])
+    scope = Scope(registry=registry, model=model.name, dataset=dataset.name)
+    layers, preset, notes = _layers(request, scope, environ, cwd)
+
+    run = _run_settings(layers)
+    data_settings = cast(DatasetSettings, _part_settings("dataset", dataset.name, layers, scope))
+    data_settings = data_settings.fitted(access)
+    data_spec = data_settings.describe(access)
+    model_settings = _part_settings("model", model.name, layers, scope)
+    training = Training()
+    if isinstance(model_settings, ModelSettings):
+        model_settings = model_settings.fitted(data_spec)
+        if run.epoch_images:
+            model_settings = model_settings.paced(run.epoch_images)
+        model_settings.check(data_spec)
+        training = model_settings.training_on(data_spec)
+
+    samplers = run.samplers if run.samplers is not None else _default_samplers(model, registry)
+    metrics = run.metrics
+    if metrics is None:
+        metrics = _default_metrics(model, data_spec, registry)
+    _no_idle_settings(layers[-2], samplers, metrics)
+
+    spec = RunSpec(
+        model=model.name,
+        dataset=dataset.name,
+        model_settings=model_settings.model_dump(mode="json"),
+        dataset_settings=data_settings.model_dump(mode="json"),
+        epochs=run.epochs or training.epochs_for(run.epoch_images or data_spec.train),
+        batch_size=run.batch_size or training.batch_size,
+        samplers=chosen_parts("sampler", samplers, layers, scope),
+        metrics=chosen_parts("metric", metrics, layers, scope),
+        preset=preset.name if preset else None,
+        **run.model_dump(exclude={"epochs", "batch_size", "samplers", "metrics", "preset"}),
+    )
+    spec = with_parents(spec, data_settings, access)
+    if run.batch_size is None and spec.batch_size > data_spec.train > 0:
+        spec = replace(spec, batch_size=data_spec.train)
+    check_batch(spec, data_spec)
+    return Resolved(spec=spec, data_spec=data_spec, notes=notes)
+
+
+def with_parents(spec: RunSpec, data: DatasetSettings, access: DataAccess) -> RunSpec:
+    """The spec with the runs that its data is made of; ``data`` is fitted."""
+    parents, runs = data.parents(), access.runs
+    if not parents:
+        return spec
+    found = tuple(runs.head(parent).experiment for parent in parents) if runs else ()
+    return replace(spec, parents=parents, parent_experiments=found)
+
+
+def resolve_parts(
+    kind: Kind, names: Sequence[str], sets: Sequence[str], registry: Registry, spec: RunSpec
+) -> tuple[Part, ...]:
+    """Samplers or metrics by name for a run that exists, with ``sampler.NAME.key=v`` settings."""
+    scope = Scope(registry=registry, model=spec.model, dataset=spec.dataset)
+    return chosen_parts(kind, names, (from_sets(sets, scope),), scope)
+
+
+def check_capabilities(model: Registration, part: Registration) -> None:
+    """Raise IncompatibleError where a model lacks what a sampler or metric requires.
+
+    A model that declares no capability at all is looked at once it is built, not here, and so is
+    whether its settings give it an optional one.
+    """
+    possible = (*model.capabilities, *model.optional)
+    missing = [c for c in part.capabilities if not {*alternatives(c)} & {*possible}]
+    if model.capabilities and missing:
+        lacking = " and ".join(_quoted(c) for c in missing)
+        raise IncompatibleError(
+            f"{part.kind} '{part.name}' needs a model with {lacking}; "
+            f"'{model.name}' has only: {', '.join(possible)}. See: genbench models"
+        )
+
+
+def _quoted(requirement: str) -> str:
+    return " or ".join(f"'{name}'" for name in alternatives(requirement))
+
+
+# --- the sources, one over the other ----------------------------------------------------------
+
+
+def _layers(
+    request: Request, scope: Scope, environ: Mapping[str, str], cwd: Path
+) -> tuple[tuple[Layer, ...], Preset | None, tuple[str, ...]]:
+    """All sources from the lowest to the highest; the last two are --set and the flags."""
+    files = [from_folder(cwd, scope)]
+    if request.config is not None:
+        files.append(from_file(request.config, scope))
+    above = [from_environment(environ), from_sets(request.sets, scope), _flags(request, scope)]
+    name = _top([*files, *above], "preset")
+    if name is None:
+        return (*files, *above), None, ()
+    preset, note = choose_preset(str(name), scope)
+    return (*files, from_preset(preset, scope), *above), preset, (note,) if note else ()
+
+
+def _flags(request: Request, scope: Scope) -> Layer:
+    given = {
+        field.name: value
+        for field in fields(request)
+        if field.name in RunSettings.model_fields
+        and (value := getattr(request, field.name)) is not None
+        and value != ()
+        and value != []
+    }
+    return Layer(source="the command line", run=given, settings=_argument(request.dataset, scope))
+
+
+def _argument(text: str, scope: Scope) -> dict[tuple[Kind, str], dict[str, Any]]:
+    """The setting that ``NAME:ARGUMENT`` gives. Raises SettingError where NAME takes none."""
+    name, colon, argument = text.partition(":")
+    if not colon:
+        return {}
+    setting = cast(type[DatasetSettings], scope.settings("dataset", name)).argument
+    if setting is None:
+        raise SettingError(f"{text}: data set '{name}' takes no argument; give '{name}' alone")
+    return {("dataset", name): {setting: argument}}
+
+
+def _top(layers: Sequence[Layer], name: str) -> Any:
+    return next((layer.run[name] for layer in reversed(layers) if name in layer.run), None)
+
+
+def _run_settings(layers: Sequence[Layer]) -> RunSettings:
+    values = {name: value for layer in layers for name, value in layer.run.items()}
+    sources = {name: layer.source for layer in layers for name in layer.run}
+    return cast(RunSettings, validate(RunSettings, values, owner="run", sources=sources))
+
+
+def _part_settings(kind: Kind, name: str, layers: Sequence[Layer], scope: Scope) -> Settings:
+    own = [(layer.source, layer.settings.get((kind, name), {})) for layer in layers]
+    return validate(
+        scope.settings(kind, name),
+        {key: value for _, values in own for key, value in values.items()},
+        owner=f"{kind} '{name}'",
+        sources={key: source for source, values in own for key in values},
+    )
+
+
+# --- samplers and metrics ---------------------------------------------------------------------
+
+
+def chosen_parts(
+    kind: Kind, names: Sequence[str], layers: Sequence[Layer], scope: Scope
+) -> tuple[Part, ...]:
+    """Samplers or metrics by name, perhaps with settings of their own in brackets after it.
+
+    A name may stand several times with other settings. Raises UnknownNameError, SettingError, and
+    IncompatibleError where the model lacks what one needs.
+    """
+    found: list[Part] = []
+    for text in names:
+        name, given = named_settings(text)
+        check_capabilities(scope.registry.get("model", scope.model), scope.registry.get(kind, name))
+        known = scope.settings(kind, name).model_fields
+        own = {key: literal(value, known.get(key)) for key, value in given.items()}
+        layer = Layer(source=f"--{kind} {text}", settings={(kind, name): own})
+        settings = _part_settings(kind, name, (*layers, layer), scope)
+        part = Part(name=name, settings=settings.model_dump(mode="json"))
+        if part not in found:
+            found.append(part)
+    return tuple(found)
+
+
+def _default_samplers(model: Registration, registry: Registry) -> tuple[str, ...]:
+    if model.default_sampler:
+        registry.get("sampler", model.default_sampler)
+        return (model.default_sampler,)
+    return _registered("sampler", ["plain"] if _can_be_drawn_from(model) else [], registry)
+
+
+def _can_be_drawn_from(model: Registration) -> bool:
+    known = not model.capabilities or "generates" in model.capabilities
+    return known or model.default_sampler is not None
+
+
+def _default_metrics(model: Registration, data: DataSpec, registry: Registry) -> tuple[str, ...]:
+    """What can be measured at once, offline: distances for samples, error for reconstructions.
+
+    Samples are measured as they are rendered. Labelled points are taken for modes, one a class.
+    """
+    names: list[str] = []
+    if _can_be_drawn_from(model):
+        labelled = ["fd_clf"] if data.shown.is_image else ["modes", "high_quality", "mode_kl"]
+        names = [*(labelled if data.classes else ()), "fd_pixel"]
+    if "reconstructs" in model.capabilities:
+        names.append("reconstruction")
+    return _registered("metric", names, registry)
+
+
+def _registered(kind: Kind, names: Sequence[str], registry: Registry) -> tuple[str, ...]:
+    there = {registration.name for registration in registry.of(kind)}
+    return tuple(name for name in names if name in there)
+
+
+def _no_idle_settings(sets: Layer, samplers: Sequence[str], metrics: Sequence[str]) -> None:
+    """A --set for a sampler or metric that this run doesn't use would silently do nothing."""
+    used = {("sampler", named_settings(text)[0]) for text in samplers}
+    used |= {("metric", named_settings(text)[0]) for text in metrics}
+    for kind, name in sets.settings:
+        if kind in ("sampler", "metric") and (kind, name) not in used:
+            raise UsageError(
+                f"--set {kind}.{name}: this run doesn't use {kind} '{name}'; add --{kind} {name}"
+            )
+
+
+def check_batch(spec: RunSpec, data: DataSpec) -> None:
+    """Raise where a batch can't be worked off in equal portions, or is more than the data."""
+    if spec.batch_size % spec.accumulate:
+        raise SettingError(
+            f"accumulate = {spec.accumulate} must divide the batch size, {spec.batch_size}; "
+            f"choose one that does, or another --batch-size"
+        )
+    if spec.epoch_images and spec.epoch_images < spec.batch_size:
+        raise SettingError(
+            f"epoch_images = {spec.epoch_images} is less than a batch of {spec.batch_size}; set it "
+            f"to {spec.batch_size} or more, or a smaller --batch-size"
+        )
+    if 0 < data.train < spec.batch_size:
+        raise IncompatibleError(
+            f"a batch of {spec.batch_size} is more than the {data.train} training images of "
+            f"'{data.name}'; set --batch-size {data.train} or less"
+        )

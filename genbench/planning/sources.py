@@ -1,0 +1,286 @@
+"""Where the settings of a run come from: --set, the environment, a preset (files: files.py).
+
+Each source becomes a `Layer`; `genbench.planning.resolve` lays them over one another and
+validates what is on top.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import NoneType
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic.fields import FieldInfo
+
+from genbench.errors import (
+    PluginError,
+    SettingError,
+    UnknownNameError,
+    suggest,
+)
+from genbench.registry import Kind, Registry
+from genbench.settings import DatasetSettings, ModelSettings, Preset, Settings
+from genbench.spec import MOST, MOST_REPEATS, MOST_SEED
+
+SECTIONS: Mapping[str, Kind] = {
+    "model": "model",
+    "data": "dataset",
+    "sampler": "sampler",
+    "metric": "metric",
+}
+"""The tables of a file and the prefixes of ``--set``."""
+
+
+def _device(name: str) -> str:
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?|mps", name):
+        raise ValueError("a device is one of auto, cpu, cuda, cuda:N (a number), mps")
+    return name
+
+
+def _names(value: Any) -> Any:
+    return split_names(value) if isinstance(value, str) else value
+
+
+def split_names(text: str) -> list[str]:
+    """Names that commas part, but for those within brackets and quotes.
+
+    >>> split_names("plain, ddls[eps=0.1,steps=5]")
+    ['plain', 'ddls[eps=0.1,steps=5]']
+    """
+    parts, depth, quote = [""], 0, ""
+    for sign in text:
+        if quote:
+            quote = "" if sign == quote else quote
+        elif sign in "'\"":
+            quote = sign
+        depth += {"[": 1, "]": -1}.get(sign, 0) if not quote else 0
+        if sign == "," and depth == 0 and not quote:
+            parts.append("")
+        else:
+            parts[-1] += sign
+    return [part.strip() for part in parts]
+
+
+def named_settings(text: str) -> tuple[str, dict[str, str]]:
+    """A part's name and the settings in brackets after it, as typed.
+
+    >>> named_settings("ddls[eps=0.1,steps=5]")
+    ('ddls', {'eps': '0.1', 'steps': '5'})
+
+    Raises SettingError where the brackets hold something else.
+    """
+    name, bracket, rest = text.strip().partition("[")
+    if not bracket:
+        return name, {}
+    if not rest.endswith("]"):
+        raise SettingError(f"{text}: expected NAME[setting=value,...], such as ddls[eps=0.01]")
+    given = {}
+    for one in split_names(rest[:-1]) if rest[:-1].strip() else ():
+        key, equals, value = one.partition("=")
+        if not equals or not key.strip():
+            raise SettingError(f"{text}: expected setting=value within the brackets, not '{one}'")
+        given[key.strip()] = value.strip()
+    return name.strip(), given
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
+
+
+class RunSettings(Settings):
+    """The fields of a run; None where the model, its preset or the data decide."""
+
+    epochs: int | None = Field(None, ge=1, le=MOST, description="epochs of the last stage")
+    batch_size: int | None = Field(None, ge=1, le=MOST, description="images an optimizer step")
+    seed: int = Field(0, ge=0, le=MOST_SEED, description="seed of weights, order and noise")
+    device: Annotated[str, AfterValidator(_device)] = Field(
+        "auto", description="auto, cpu, cuda, cuda:N or mps"
+    )
+    precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16: autocast")
+    compile: bool = Field(False, description="torch.compile the phases")
+    accumulate: int = Field(1, ge=1, le=MOST, description="gradient-accumulation steps per batch")
+    clip_norm: float | None = Field(None, gt=0, description="bound of the gradient norm")
+    ema: float | None = Field(None, gt=0, lt=1, description="decay of the weight average")
+    evaluate_every: int = Field(
+        0, ge=0, le=MOST, description="epochs between scores; 0: at the end"
+    )
+    sample_every: int = Field(
+        0, ge=0, le=MOST, description="epochs between grids; 0: a few, spread out"
+    )
+    epoch_images: int | None = Field(
+        None,
+        ge=1,
+        description="training images an epoch of any stage goes through; none: all of them",
+    )
+    samples: int | None = Field(
+        None, ge=2, le=MOST, description="samples to score; none: the test split's"
+    )
+    repeats: int = Field(1, ge=1, le=MOST_REPEATS, description="draws that a score is the mean of")
+    log_every: int = Field(10, ge=1, le=MOST, description="steps that a recorded loss is a mean of")
+    watch: bool = Field(True, description="look at few samples between epochs, for collapse")
+    samplers: Names | None = Field(None, description="samplers to score with")
+    metrics: Names | None = Field(None, description="metrics to score with")
+    preset: str | None = Field(None, description="a published setting of the model")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """What one source says. ``settings`` maps (kind, name) to that part's values."""
+
+    source: str
+    run: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[tuple[Kind, str], Mapping[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scope:
+    """The run that sources speak of: its model and data set, and what is registered."""
+
+    registry: Registry
+    model: str
+    dataset: str
+
+    def settings(self, kind: Kind, name: str) -> type[Settings]:
+        """The settings class of a part; an empty one where it has none of its own."""
+        found = self.registry.settings(kind, name)
+        if found is None:
+            if kind == "dataset":
+                owner = self.registry.get(kind, name).owner
+                raise PluginError(
+                    f"data set '{name}' of {owner} has no settings class; register it with "
+                    "settings='module:Class', a genbench.DatasetSettings that describes it"
+                )
+            return ModelSettings if kind == "model" else Settings
+        if not (isinstance(found, type) and issubclass(found, Settings)):
+            owner = self.registry.get(kind, name).owner
+            raise PluginError(f"the settings of {kind} '{name}' ({owner}) are no genbench.Settings")
+        if kind == "dataset" and not issubclass(found, DatasetSettings):
+            raise PluginError(f"the settings of data set '{name}' are no genbench.DatasetSettings")
+        return found
+
+    def current(self, kind: Kind) -> str | None:
+        """The part that a table or prefix without a name means."""
+        return {"model": self.model, "dataset": self.dataset}.get(kind)
+
+
+# --- --set and the environment ----------------------------------------------------------------
+
+
+def from_sets(sets: Sequence[str], scope: Scope) -> Layer:
+    """``k=v`` texts: a model setting, else a run field; or dotted (``data.size``, ``run.seed``)."""
+    run: dict[str, Any] = {}
+    settings: dict[tuple[Kind, str], dict[str, Any]] = {}
+    for text in sets:
+        path, equals, value = text.partition("=")
+        if not equals or not path.strip():
+            raise SettingError(f"--set {text}: expected name=value, such as --set z_dim=20")
+        part, key = _target(path.strip(), scope)
+        if part is None:
+            run[key] = literal(value, RunSettings.model_fields.get(key))
+        else:
+            known = scope.settings(*part).model_fields
+            settings.setdefault(part, {})[key] = literal(value, known.get(key))
+    return Layer(source="--set", run=run, settings=settings)
+
+
+def _target(path: str, scope: Scope) -> tuple[tuple[Kind, str] | None, str]:
+    """What a --set path means: (kind, name) or None for the run, and the key."""
+    prefix, _, rest = path.partition(".")
+    if not rest:
+        known = scope.settings("model", scope.model).model_fields
+        if path in RunSettings.model_fields and path not in known:
+            return None, path
+        if path not in known:
+            hint = suggest(path, {*known, *RunSettings.model_fields})
+            raise SettingError(f"--set: model '{scope.model}' has no setting '{path}'{hint}")
+        return ("model", scope.model), path
+    if prefix == "run":
+        return None, rest
+    if prefix not in SECTIONS:
+        hint = suggest(prefix, [*SECTIONS, "run"])
+        raise SettingError(f"--set {path}: unknown prefix '{prefix}'{hint}")
+    kind = SECTIONS[prefix]
+    name = scope.current(kind)
+    if name is None:
+        name, _, rest = rest.partition(".")
+        scope.registry.get(kind, name)
+        if not rest:
+            raise SettingError(f"--set {path}: expected {prefix}.NAME.setting=value")
+    return (kind, name), rest
+
+
+def from_environment(environ: Mapping[str, str]) -> Layer:
+    """``GENBENCH_EPOCHS`` and the like: one variable for each run field but the preset."""
+    run = {}
+    for name, info in RunSettings.model_fields.items():
+        text = environ.get(f"GENBENCH_{name.upper()}")
+        if text is not None and text.strip() and name != "preset":
+            run[name] = literal(text, info)
+    return Layer(source="the environment", run=run)
+
+
+def literal(text: str, info: FieldInfo | None = None) -> Any:
+    """A typed-in value: none/null, true/false, numbers, lists as in TOML; otherwise text.
+
+    A field that takes text but no number gets the text as it stands: a folder named 2024.
+    """
+    stripped = text.strip()
+    if stripped.lower() in ("none", "null"):
+        return None
+    if stripped.lower() in ("true", "false"):
+        stripped = stripped.lower()
+    try:
+        parsed = tomllib.loads(f"value = {stripped}\n")
+    except tomllib.TOMLDecodeError:
+        return text
+    value = parsed.pop("value")
+    if parsed or not isinstance(value, (str, bool, int, float, list, dict)):
+        return text
+    if not isinstance(value, str) and info is not None and _takes_only_text(info.annotation):
+        return text
+    return value
+
+
+def _takes_only_text(annotation: Any) -> bool:
+    kinds = set(get_args(annotation) or (annotation,)) - {NoneType}
+    return kinds <= {str, Path}
+
+
+# --- presets ----------------------------------------------------------------------------------
+
+
+def choose_preset(name: str, scope: Scope) -> tuple[Preset, str | None]:
+    """The variant of a preset for this data set; where none is, its first one with a note.
+
+    Raises UnknownNameError.
+    """
+    presets: tuple[Preset, ...] = scope.registry.presets(scope.model)
+    variants = [preset for preset in presets if preset.name == name]
+    if not variants:
+        known = {preset.name for preset in presets}
+        see = f"genbench info {scope.model}"
+        raise UnknownNameError(f"preset of model '{scope.model}':", name, known, see=see)
+    for preset in variants:
+        if scope.dataset in preset.datasets or not preset.datasets:
+            return preset, None
+    made_for = ", ".join(dict.fromkeys(data for preset in variants for data in preset.datasets))
+    which = f" as on {variants[0].datasets[0]}" if len(variants) > 1 else ""
+    note = f"preset '{name}' is for {made_for}; using it{which} on {scope.dataset}"
+    return variants[0], note
+
+
+def from_preset(preset: Preset, scope: Scope) -> Layer:
+    """A preset as a layer."""
+    run = {
+        name: value
+        for name in ("epochs", "batch_size", "seed")
+        if (value := getattr(preset, name)) is not None
+    }
+    settings: dict[tuple[Kind, str], Mapping[str, Any]] = {("model", scope.model): preset.settings}
+    if preset.data:
+        settings["dataset", scope.dataset] = preset.data
+    return Layer(source=f"preset '{preset.name}'", run=run, settings=settings)

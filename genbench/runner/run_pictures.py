@@ -1,0 +1,137 @@
+"""Pictures of a run: between its epochs, and of its final weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from genbench.contracts import Conditional, Data, Generates, Model, Reconstructs, Sampler
+from genbench.evaluation import CAUGHT, Owner, checked, fault, sample_context, who
+from genbench.evaluation.run_files import write_trace
+from genbench.events import ArtifactMade, EpochDone, Listener, Warned
+from genbench.latent.code_map import code_map
+from genbench.pictures.samples import (
+    as_shown,
+    default_count,
+    fixed_samples,
+    has_images,
+    has_pictures,
+    is_picture_epoch,
+    reconstruction_pairs,
+    save_samples,
+)
+from genbench.pictures.sheet import save_sheet
+from genbench.spec import Part, RunSpec
+
+
+class RunPictures:
+    """Draws one run into its folder, and tells ``emit`` of each picture.
+
+    The same noise serves every epoch, so that pictures differ by the weights alone. ``sampler`` is
+    the model's own, which draws its samples.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        data: Data,
+        spec: RunSpec,
+        *,
+        sampler: tuple[Part, Sampler] | None,
+        device: torch.device,
+        stages: Sequence[tuple[str, int]],
+        folder: Path,
+        emit: Listener,
+        owner: Owner,
+    ) -> None:
+        self.model, self.data, self.spec, self.device = model, data, spec, device
+        self.sampler, self.stages, self.folder = sampler, stages, folder
+        self.emit, self.owner = emit, owner
+        self.last_epoch = sum(epochs for _, epochs in stages)
+        self._faulty: set[str] = set()
+
+    def between_epochs(self, done: EpochDone) -> None:
+        """Draw samples after this epoch if the run asks for it."""
+        if is_picture_epoch(done.epoch, self.stages, self.spec.sample_every):
+            with self._harmless("samples", done.epoch):
+                self._draw_samples(f"samples/epoch-{done.epoch:04d}.png", done.epoch)
+
+    def at_the_end(self) -> None:
+        """Draw the final weights, which the model holds, in eval mode."""
+        with self._harmless("samples", self.last_epoch):
+            self._draw_samples("samples.png", self.last_epoch)
+        with self._harmless("reconstructions", self.last_epoch):
+            self._draw_reconstructions()
+        with self._harmless("traversal", self.last_epoch):
+            self._draw_traversal()
+
+    @contextmanager
+    def _harmless(self, kind: str, epoch: int) -> Iterator[None]:
+        """A picture that can't be drawn is warned of, once, and fails no training."""
+        try:
+            yield
+        except CAUGHT as error:
+            found = fault(error, who("model", self.spec.model, self.owner))
+            if kind in self._faulty:
+                return
+            self._faulty.add(kind)
+            path = write_trace(self.folder, f"picture-{kind}", epoch, found.trace)
+            self.emit(ArtifactMade(kind="traceback", path=path, epoch=epoch))
+            message = f"the picture of {kind} is skipped: {found.reason}"
+            self.emit(Warned(epoch=epoch, kind="picture_skipped", message=message))
+
+    def _draw_samples(self, name: str, epoch: int) -> None:
+        if not has_pictures(self.data):
+            return
+        if self.sampler is not None:
+            part, sampler = self.sampler
+            samples = sampled(
+                self.model,
+                sampler,
+                self.data,
+                seed=self.spec.seed,
+                device=self.device,
+                name=who("sampler", part.name, self.owner),
+            )
+        elif isinstance(self.model, Generates):
+            samples = fixed_samples(self.model, self.data, seed=self.spec.seed)
+        else:
+            return
+        self._keep("samples", name, samples, epoch)
+
+    def _draw_reconstructions(self) -> None:
+        if has_images(self.data) and isinstance(self.model, Reconstructs):
+            images = reconstruction_pairs(self.model, self.data, self.device)
+            self._keep("reconstructions", "reconstructions.png", images, self.last_epoch)
+
+    def _draw_traversal(self) -> None:
+        sheet = code_map(self.model, self.data, self.device) if has_images(self.data) else None
+        if sheet is not None:
+            path = self.folder / "traversal.png"
+            save_sheet(sheet, path)
+            self.emit(ArtifactMade(kind="traversal", path=path, epoch=self.last_epoch))
+
+    def _keep(self, kind: str, name: str, samples: torch.Tensor, epoch: int) -> None:
+        path = self.folder / name
+        save_samples(samples, self.data, path)
+        self.emit(ArtifactMade(kind=kind, path=path, epoch=epoch))
+
+
+def sampled(
+    model: Any, sampler: Sampler, data: Data, *, seed: int, device: torch.device, name: str
+) -> Tensor:
+    """Samples of a picture by a sampler, as `genbench.pictures.samples.fixed_samples` gives them.
+
+    Raises what `genbench.evaluation.checked` raises.
+    """
+    n = default_count(data)
+    labels = torch.arange(n) % model.classes if isinstance(model, Conditional) else None
+    torch.manual_seed(seed)
+    context = sample_context(model, data, device=device, seed=seed, labels=labels)
+    drawn = checked(sampler.draw(model, n, context), data, n, name)
+    return torch.cat([as_shown(samples, data) for samples in drawn])

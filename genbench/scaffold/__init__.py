@@ -1,0 +1,1 @@
+"""What ``genbench plugins new`` writes: a package whose own tests pass."""

@@ -1,1 +1,0 @@
-"""What ``genbench plugins new`` writes, with $names filled in (see genbench.scaffold)."""
