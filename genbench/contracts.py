@@ -115,7 +115,7 @@ class Data:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LenderHead:
+class SourceRunHead:
     """What is known of a finished run before torch is there: enough to describe its latents.
 
     ``data`` describes the data set that it was trained on; ``latent_shape`` is that of its codes
@@ -132,13 +132,13 @@ class LenderHead:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lender:
+class SourceRun:
     """A finished run's model, frozen in eval mode on the CPU, with the data it was trained on.
 
     ``model`` encodes and decodes (`Encodes`, `Decodes`); ``digest`` names its weights (hex).
     """
 
-    head: LenderHead
+    head: SourceRunHead
     model: Any
     data: Data
     digest: str
@@ -147,13 +147,13 @@ class Lender:
 class FinishedRuns(Protocol):
     """The finished runs of the store in use, for data that is made of them."""
 
-    def head(self, reference: str) -> LenderHead:
+    def head(self, reference: str) -> SourceRunHead:
         """Find a run by id, prefix, name or @1. No torch is imported.
 
         Raises UsageError where it isn't finished, IncompatibleError where it has no latent space.
         """
 
-    def lend(self, run: str) -> Lender:
+    def lend(self, run: str) -> SourceRun:
         """Build the model of a run, by its id, and put its last weights in."""
 
 
@@ -180,7 +180,7 @@ class Dataset(Protocol):
     """
 
     def load(self, access: DataAccess) -> Data:
-        """Read, decode once and cache. Raises DataError with the file and the mend."""
+        """Read, decode once and cache. Raises DataError with the file and the fix."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -269,10 +269,10 @@ class Stage:
     samples (in order, minibatch by minibatch, in [-1, 1]) before the stage starts and returns for
     each a tensor (B, ...) that the stage sees as ``batch.x`` in their place: data encoded once.
     It must be a function of the weights and the generator alone, for a resumed stage calls it
-    again. ``prepared(x)``, if given, then sees the whole of it once, to set statistics in buffers.
-    ``survey(portions)``, if given, sees all training samples as they are, minibatch by minibatch,
-    before anything else, to set buffers that are a function of the data alone (a mean image).
-    A stage without phases takes one epoch of no steps: what its ``prepared`` fits to the whole of
+    again. ``fit(x)``, if given, then sees the whole of it once, to set statistics in buffers.
+    ``fit_buffers(chunks)``, if given, sees all training samples as they are, minibatch by
+    minibatch, before anything else, to set buffers that depend on the data alone (a mean image).
+    A stage without phases takes one epoch of no steps: what its ``fit`` fits to the whole of
     the data by other means than gradients (a mixture on the latents) is its result, to be kept in
     buffers; its seconds count as the stage's preparation.
     ``validate(batch)`` returns named 0-dim means over a batch of the test split, recorded each
@@ -288,8 +288,8 @@ class Stage:
     phases: tuple[Phase, ...]
     epochs: int | None = None
     prepare: Callable[[Tensor, torch.Generator], Tensor] | None = None
-    prepared: Callable[[Tensor], None] | None = None
-    survey: Callable[[Iterator[Tensor]], None] | None = None
+    fit: Callable[[Tensor], None] | None = None
+    fit_buffers: Callable[[Iterator[Tensor]], None] | None = None
     validate: Callable[[Batch], Mapping[str, Tensor]] | None = None
     epoch_ended: Callable[[int], None] | None = None
 
@@ -301,7 +301,7 @@ class Model(Protocol):
     All that it remembers lives in parameters and buffers of ``nets``, so that a checkpoint is
     whole by construction. ``averaged`` names the nets that an EMA follows when a run asks for one.
     A model or a module whose loss compares the samples of a batch, as batch normalisation does,
-    may say so by ``mixes_samples = True``: advice on memory then tells what portions change.
+    may say so by ``mixes_samples = True``: advice on memory then tells what chunks change.
     """
 
     nets: nn.ModuleDict

@@ -101,7 +101,7 @@ class AmbiguousRunError(UsageError):
 
 
 class DataError(UsageError):
-    """Data that is missing, corrupt or can't be read; names the file and the mend."""
+    """Data that is missing, corrupt or can't be read; names the file and the fix."""
 
 
 class NoSuchRunError(GenbenchError):

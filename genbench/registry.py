@@ -105,7 +105,7 @@ class Registry:
             raise
         except BaseException as error:
             if fault := contract_fault_unread(point):
-                return self._broken(info, PluginError(fault), strict=strict, mend=later(info))
+                return self._broken(info, PluginError(fault), strict=strict, hint=later(info))
             return self._broken(info, error, strict=strict)
         return self.add(plugin, info=info, cost=cost, strict=strict)
 
@@ -122,7 +122,7 @@ class Registry:
             name = str(getattr(plugin, "__name__", type(plugin).__name__))
             info = PluginInfo(name=name, distribution=name, version="", module=name)
         if fault := contract_fault(plugin):
-            return self._broken(info, PluginError(fault), strict=strict, mend=later(info))
+            return self._broken(info, PluginError(fault), strict=strict, hint=later(info))
         taken: list[Registration] = []
         capabilities: list[RegisteredCapability] = []
         try:
@@ -203,18 +203,18 @@ class Registry:
         return register
 
     def _broken(
-        self, info: PluginInfo, error: BaseException, *, strict: bool, mend: str = ""
+        self, info: PluginInfo, error: BaseException, *, strict: bool, hint: str = ""
     ) -> PluginInfo:
         plain = isinstance(error, (PluginError, LeftPythonError))
         text = str(error) if plain else f"{type(error).__name__}: {error}"
         if isinstance(error, ImportError) and error.name == "genbench":
             text += f" (this is genbench {__version__}, contract {hookspecs.CONTRACT_VERSION})"
-        mend = mend or f"update or remove it (pip uninstall {info.distribution})"
-        mend += f", or set GENBENCH_DISABLE_PLUGINS={info.name}"
+        hint = hint or f"update or remove it (pip uninstall {info.distribution})"
+        hint += f", or set GENBENCH_DISABLE_PLUGINS={info.name}"
         if strict:
-            raise PluginError(f"plugin '{info.name}' ({info.owner}): {text}; {mend}") from error
+            raise PluginError(f"plugin '{info.name}' ({info.owner}): {text}; {hint}") from error
         trace = "".join(traceback.format_exception(error))
-        return self._remember(info, error=text, mend=mend, trace=trace)
+        return self._remember(info, error=text, hint=hint, trace=trace)
 
     def _leave_out(self, point: EntryPoint, variable: str) -> None:
         self._remember(describe(point), disabled=variable)

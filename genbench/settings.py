@@ -44,7 +44,7 @@ class Settings(BaseModel):
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """How long and in which portions a model trains when nobody says otherwise.
+    """How long and in which chunks a model trains when nobody says otherwise.
 
     It sees ``images`` training images in all, so that a small data set gets more epochs than a
     large one, but at least ``epochs`` and at most ``max_epochs`` epochs.

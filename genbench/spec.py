@@ -41,7 +41,7 @@ class RunSpec:
     """One run, fully resolved. ``epochs`` are those of the last stage (see `Stage.epochs`).
 
     ``batch_size`` counts images an optimizer step; with ``accumulate`` k it is worked off in k
-    portions. ``epoch_images`` are those that an epoch of any stage goes through, others each time
+    chunks. ``epoch_images`` are those that an epoch of any stage goes through, others each time
     (None: all of the training split). ``evaluate_every`` and
     ``sample_every`` are in epochs; 0: scores at the end only, grids at the first, the last and a
     few between. ``samples`` is the number of samples scored (None: as many as the test split has,

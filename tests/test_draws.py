@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from genbench.contracts import Data, DataSpec, MetricContext, Picture, SampleContext, Score, Split
 from genbench.errors import SamplingError
 from genbench.evaluation import evaluate, evaluation_seed, sample_context
-from genbench.evaluation.repeats import draw_seeds
+from genbench.evaluation.repeats import repeat_seeds
 from genbench.pixels import to_uint8
 from genbench.registry import Registry
 from genbench.spec import Part
@@ -144,7 +144,7 @@ def test_a_score_over_several_draws_is_their_mean_and_deviation(data: Data) -> N
     assert score.std is not None
     assert score.std > 0
     # The first draw is the one that a single draw is.
-    values = [_one_draw(data, own) for own in draw_seeds(evaluation_seed(0), 4)]
+    values = [_one_draw(data, own) for own in repeat_seeds(evaluation_seed(0), 4)]
     assert values[0] == alone.scores[0].value
     assert score.value == pytest.approx(fmean(values))
     assert score.std == pytest.approx(stdev(values))

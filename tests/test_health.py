@@ -8,7 +8,7 @@ import pytest
 
 import genbench
 from genbench.events import Warned
-from genbench.health.advice import MOST, OTHERWISE, remedies
+from genbench.health.advice import MOST, OTHERWISE, suggestions
 from genbench.health.monitor import stored_looks
 from genbench.health.signs import LOOKS, STEPS, Health, Look, discriminator_won, find
 from genbench.registry import Registry
@@ -133,18 +133,18 @@ def test_only_settings_that_the_model_has_and_takes_are_named(model, kind, regis
     cls = registry.settings("model", model)
     data = genbench.DataSpec(name="mnist", shape=(1, 28, 28), classes=10, train=60_000)
     settings = cls().fitted(data).model_dump()
-    found = remedies(kind, cls, settings, data)
+    found = suggestions(kind, cls, settings, data)
     assert 1 <= len(found) <= MOST
-    for remedy in found:
-        if remedy.startswith("--set "):
-            name, _, value = remedy.removeprefix("--set ").partition("=")
+    for suggestion in found:
+        if suggestion.startswith("--set "):
+            name, _, value = suggestion.removeprefix("--set ").partition("=")
             assert name in cls.model_fields
             cls.model_validate({**settings, name: value})
 
 
 def test_what_is_as_it_should_be_is_no_remedy():
     data = genbench.DataSpec(name="mnist", shape=(1, 28, 28))
-    assert remedies("generator_collapsed", None, {}, data) == [OTHERWISE]
+    assert suggestions("generator_collapsed", None, {}, data) == [OTHERWISE]
 
 
 # --- the watch of a run

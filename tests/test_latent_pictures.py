@@ -25,7 +25,7 @@ from genbench.latent.walks import (
 )
 from genbench.pictures.class_scatter import Classes, class_scatter
 from genbench.pictures.colours import class_colours
-from genbench.pictures.ridgeline import class_ridges
+from genbench.pictures.ridgeline import class_ridgelines
 from genbench.pictures.sheet import GAP, SPACE, Sheet, drawn, save_sheet
 from genbench.testing import small_data
 
@@ -181,7 +181,7 @@ def test_codes_of_any_number_of_classes_make_figures_of_one_height(count) -> Non
     labels = np.arange(200) % max(1, count)
     classes = Classes(labels=labels, names=[f"c{i}" for i in range(count)]) if count else None
     scatter = class_scatter(points, ("z0", "z1"), classes)
-    ridges = class_ridges(points[:, 0], "z0", classes)
+    ridges = class_ridgelines(points[:, 0], "z0", classes)
     assert scatter.shape == ridges.shape
     assert scatter.dtype == ridges.dtype == np.uint8
     colour = np.array(class_colours(count)[-1] if count else (150, 154, 160))
@@ -190,7 +190,7 @@ def test_codes_of_any_number_of_classes_make_figures_of_one_height(count) -> Non
 
 def test_codes_that_all_lie_in_one_place_are_a_figure_too() -> None:
     assert class_scatter(np.zeros((9, 2)), ("z0", "z1"), None).any()
-    assert class_ridges(np.zeros(9), "z0", None).any()
+    assert class_ridgelines(np.zeros(9), "z0", None).any()
 
 
 # --- classes by name

@@ -135,7 +135,7 @@ def test_an_entry_point_that_leaves_python_is_a_broken_plugin(tmp_path, monkeypa
     registry = Registry()
     info = registry.load(EntryPoint(name="quitter", value="quitter", group="genbench"))
     assert "SystemExit: 3" in info.error
-    assert "GENBENCH_DISABLE_PLUGINS=quitter" in info.mend
+    assert "GENBENCH_DISABLE_PLUGINS=quitter" in info.hint
 
 
 def load(folder, monkeypatch, code: str, name: str):
@@ -235,7 +235,7 @@ def test_a_plugin_for_a_later_contract_gets_a_sentence(tmp_path, monkeypatch, br
         f"it needs a later genbench, with contract {later}; genbench {genbench.__version__} has "
         f"contract {genbench.CONTRACT_VERSION}"
     )
-    assert info.mend.startswith("pip install --upgrade 'genbench'")
+    assert info.hint.startswith("pip install --upgrade 'genbench'")
 
 
 def test_a_plugin_for_this_contract_is_taken_and_a_wrong_one_is_told(tmp_path, monkeypatch):

@@ -94,7 +94,12 @@ def preload() -> None:
         import_module(f"genbench.cli.{group}")
     for module in (
         *("torch", "torchvision", "numpy", "PIL.Image", "rich.console", "rich.table", "typer.main"),
-        *("genbench.runner.running", "genbench.runner.stored", "genbench.report", "genbench.study"),
+        *(
+            "genbench.runner.running",
+            "genbench.runner.stored_runs",
+            "genbench.report",
+            "genbench.study",
+        ),
         *("genbench.store.lifecycle", "genbench.store.database", "alembic.command", "pydantic"),
         *("genbench_vae.vae", "genbench_gan.gan", "genbench_data.digits", "sklearn.datasets"),
     ):

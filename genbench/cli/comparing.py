@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from genbench.cli.destination import file_for
-from genbench.cli.output import Best, Format, print_json, print_table
-from genbench.cli.session import SESSION, say, warn
-from genbench.cli.stored import (
+from genbench.cli.opening import (
     DatasetOption,
     FormatOption,
     JsonOption,
@@ -21,6 +19,8 @@ from genbench.cli.stored import (
     TagOption,
     open_store,
 )
+from genbench.cli.output import Best, Format, print_json, print_table
+from genbench.cli.session import SESSION, say, warn
 from genbench.formatting import counted, plain
 from genbench.spec import MOST
 

@@ -98,7 +98,7 @@ def interpolate(
     def draw(loaded: LoadedRun, target: Path) -> None:
         from genbench.latent.interpolate import Interpolation, interpolate
 
-        wish = Interpolation(
+        options = Interpolation(
             between=between.value,
             path=path.value if path else None,
             rows=rows,
@@ -107,7 +107,7 @@ def interpolate(
             classes=classes,
             seed=seed,
         )
-        interpolate(loaded, wish, target)
+        interpolate(loaded, options, target)
 
     _picture(draw, "interpolation", seed, reference, out, device, store, data_dir, offline, as_json)
 
@@ -146,7 +146,7 @@ def traverse(
     def draw(loaded: LoadedRun, target: Path) -> None:
         from genbench.latent.traverse import Traversal, traverse
 
-        wish = Traversal(
+        options = Traversal(
             scale=scale.value if scale else None,
             reach=reach,
             steps=steps,
@@ -155,7 +155,7 @@ def traverse(
             label=label,
             seed=seed,
         )
-        traverse(loaded, wish, target)
+        traverse(loaded, options, target)
 
     _picture(draw, "traversal", seed, reference, out, device, store, data_dir, offline, as_json)
 
@@ -237,8 +237,8 @@ def curves(
     as_json: Json = False,
 ) -> None:
     """Draw the training and validation losses of stored runs over their epochs, as SVG."""
+    from genbench.cli.opening import open_store
     from genbench.cli.output import print_json
-    from genbench.cli.stored import open_store
     from genbench.files.writing import write_text
     from genbench.report.loss_curves import curves_together, loss_curves
 

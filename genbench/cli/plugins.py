@@ -108,7 +108,7 @@ def _head(plugin: PluginInfo) -> dict[str, Any]:
         "status": plugin.status,
         "registers": plugin.names,
         "error": plugin.error,
-        "mend": plugin.mend,
+        "hint": plugin.hint,
         "remarks": plugin.remarks,
         "import_s": round(plugin.seconds, 4),
         "disabled_by": plugin.disabled,

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from genbench.cli import showing
-from genbench.cli.output import Format, numeric, print_json, print_json_rows, print_table
-from genbench.cli.stored import (
+from genbench.cli.opening import (
     DatasetOption,
     FormatOption,
     JsonOption,
@@ -21,6 +20,7 @@ from genbench.cli.stored import (
     head,
     open_store,
 )
+from genbench.cli.output import Format, numeric, print_json, print_json_rows, print_table
 from genbench.formatting import ARROWS, number
 from genbench.spec import MOST
 

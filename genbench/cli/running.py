@@ -165,7 +165,7 @@ def rerun(
     seed: Annotated[int | None, typer.Option(help="Another seed.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Other epochs of the last stage.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Another batch size.")] = None,
-    accumulate: Annotated[int | None, typer.Option(help="Other portions a batch.")] = None,
+    accumulate: Annotated[int | None, typer.Option(help="Other chunks a batch.")] = None,
     device: Device = None,
     sets: Sets = None,
     store: StoreOption = None,

@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from genbench.cli.output import Format, print_json, print_table
-from genbench.cli.session import SESSION
-from genbench.cli.stored import (
+from genbench.cli.opening import (
     FormatOption,
     JsonOption,
     RunArgument,
@@ -18,6 +16,8 @@ from genbench.cli.stored import (
     head,
     open_store,
 )
+from genbench.cli.output import Format, print_json, print_table
+from genbench.cli.session import SESSION
 from genbench.errors import GenbenchError
 from genbench.formatting import duration, number, plain
 from genbench.spec import Part, RunSpec, labels
@@ -133,7 +133,7 @@ def _print_head(store: Store, identity: str, format: Format) -> None:
         "experiment": run.experiment,
         "folder": str(store.folder(identity)),
         "error": run.error,
-        "to go on": mend(run),
+        "to go on": hint(run),
     }
     rows = [(key, value) for key, value in known.items() if value is not None]
     print_table(("run", run.id), rows[1:], format=format)
@@ -153,7 +153,7 @@ def _relatives(store: Store, identities: Sequence[str]) -> str | None:
     return ", ".join(words) or None
 
 
-def mend(run: Run) -> str | None:
+def hint(run: Run) -> str | None:
     """The command that takes up a run that didn't end well."""
     if run.status.value in ("failed", "interrupted", "lost"):
         return f"genbench resume {run.id}"

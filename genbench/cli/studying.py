@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from genbench.cli.destination import file_for, folder_for
+from genbench.cli.opening import FormatOption, JsonOption
 from genbench.cli.output import Best, Format, print_json, print_table
 from genbench.cli.running import DataDir, Device, Offline, StoreOption
 from genbench.cli.session import SESSION, say
-from genbench.cli.stored import FormatOption, JsonOption
 from genbench.formatting import counted
 from genbench.spec import MOST, MOST_SEED
 
 if TYPE_CHECKING:
-    from genbench.study import Outcome, Places, Plan, Prospect, Results
+    from genbench.study import Forecast, Outcome, Places, Plan, Results
 
 
 _DIGITS = 100
@@ -56,7 +56,7 @@ def study(
     json: JsonOption = False,
 ) -> None:
     """Train, score and tabulate a grid of runs; started again, it goes on where it was."""
-    from genbench.study import Outcome, folder_of, prospect
+    from genbench.study import Outcome, folder_of, forecast
 
     plan, places = _plan(file, seeds, only, epochs, device, store, data_dir, offline)
     if out is not None:
@@ -64,7 +64,7 @@ def study(
         if plan.study.figures:
             folder_for(folder_of(out), store=places.store)
     if dry_run:
-        _print_prospect(plan, prospect(plan, places), as_json=json)
+        _print_forecast(plan, forecast(plan, places), as_json=json)
         return
     outcome = Outcome() if table_only else _conduct(plan, places, jobs, retry, out)
     _print_results(plan, places, outcome, out, format, as_json=json)
@@ -129,11 +129,11 @@ def _conduct(plan: Plan, places: Places, jobs: int, retry: bool, out: Path | Non
     """Do what is missing; where there will be a page, draw its figures too."""
     from genbench.cli.stopping import StopSignals
     from genbench.errors import InterruptedRunError
-    from genbench.study import conduct, draw
+    from genbench.study import draw, execute
 
     try:
         with StopSignals(quiet=SESSION.verbosity < 0) as signals:
-            outcome = conduct(plan, places, jobs=jobs, retry=retry, should_stop=signals, say=say)
+            outcome = execute(plan, places, jobs=jobs, retry=retry, should_stop=signals, say=say)
             if out is not None:
                 draw(plan, places, out, outcome, jobs=jobs, should_stop=signals, say=say)
             return outcome
@@ -201,7 +201,7 @@ def _print_tables(plan: Plan, found: Results, format: Format) -> None:
 # --- the plan -----------------------------------------------------------------------------------
 
 
-def _print_prospect(plan: Plan, found: Sequence[Prospect], *, as_json: bool) -> None:
+def _print_forecast(plan: Plan, found: Sequence[Forecast], *, as_json: bool) -> None:
     from genbench.formatting import duration, number
 
     if as_json:
@@ -209,16 +209,16 @@ def _print_prospect(plan: Plan, found: Sequence[Prospect], *, as_json: bool) -> 
         return
     rows = [
         [
-            prospect.cell.entry.row.title,
-            prospect.cell.entry.dataset,
-            prospect.cell.seed,
-            prospect.cell.epochs or "by a pilot",
-            prospect.cell.entry.spec.batch_size,
-            number(prospect.seconds, 3) or "not known",
-            prospect.evaluations,
-            f"{prospect.run.status} {prospect.run.id}" if prospect.run else "to be run",
+            forecast.cell.entry.row.title,
+            forecast.cell.entry.dataset,
+            forecast.cell.seed,
+            forecast.cell.epochs or "by a pilot",
+            forecast.cell.entry.spec.batch_size,
+            number(forecast.seconds, 3) or "not known",
+            forecast.evaluations,
+            f"{forecast.run.status} {forecast.run.id}" if forecast.run else "to be run",
         ]
-        for prospect in found
+        for forecast in found
     ]
     columns = ["row", "dataset", "seed", "epochs", "batch size", "train s", "evaluations", "run"]
     right = ["seed", "epochs", "batch size", "train s", "evaluations"]
@@ -241,15 +241,15 @@ def _print_prospect(plan: Plan, found: Sequence[Prospect], *, as_json: bool) -> 
                 say(f"note: {entry.title}: {sampling.refused}")
 
 
-def _as_dict(prospect: Prospect) -> dict[str, Any]:
-    cell, run = prospect.cell, prospect.run
+def _as_dict(forecast: Forecast) -> dict[str, Any]:
+    cell, run = forecast.cell, forecast.run
     return {
         "row": cell.entry.row.title,
         "dataset": cell.entry.dataset,
         "seed": cell.seed,
         "epochs": cell.epochs,
-        "train_s": prospect.seconds,
-        "evaluations": prospect.evaluations,
+        "train_s": forecast.seconds,
+        "evaluations": forecast.evaluations,
         "run": run.id if run else None,
         "status": run.status.value if run else None,
     }

@@ -36,7 +36,7 @@ def named(trials: Sequence[Trial], name: str) -> list[Trial]:
         found = _each(trial for trial in trials if test(trial))
         if found:
             # A model's name means its runs on the data themselves, where there are any.
-            return [trial for trial in found if not trial.lenders] or found
+            return [trial for trial in found if not trial.sources] or found
     return []
 
 

@@ -71,7 +71,7 @@ class _Found(NamedTuple):
 
 def _weight(found: Sequence[_Found]) -> tuple[bool, int, str]:
     """A protocol that more rows have wins; among equals, that of the newest run."""
-    on_data = any(not one.trial.lenders for one in found)
+    on_data = any(not one.trial.sources for one in found)
     return on_data, len(found), max(one.trial.created_at for one in found)
 
 

@@ -92,7 +92,7 @@ class Trial:
     """One finished run: where it ran, what its stages cost, how it was scored.
 
     ``dataset`` and ``data_settings`` are of the data that its samples are compared with: where it
-    was trained on the latents of other runs, those of what these encoded; ``lenders`` are then
+    was trained on the latents of other runs, those of what these encoded; ``source runs`` are then
     their specs, the nearest first. ``parents`` are all the runs that it builds upon, each once.
 
     ``versions``: distributions of plugins -> the versions that decided its numbers.
@@ -113,7 +113,7 @@ class Trial:
     place: Place
     stages: tuple[StageCost, ...]
     scores: tuple[Scored, ...]
-    lenders: tuple[Mapping[str, Any], ...] = ()
+    sources: tuple[Mapping[str, Any], ...] = ()
     parents: tuple[Parent, ...] = ()
     lineage: tuple[Any, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -127,7 +127,7 @@ class Trial:
     @property
     def kind(self) -> str:
         """'gan', or 'gan on latents of vae'."""
-        return " on latents of ".join((self.model, *(str(s["model"]) for s in self.lenders)))
+        return " on latents of ".join((self.model, *(str(s["model"]) for s in self.sources)))
 
     @property
     def parents_s(self) -> float:

@@ -74,12 +74,12 @@ def flat_settings(trial: Trial) -> dict[str, Any]:
     The versions of the plugins that it used count as settings, under their distributions' names.
     """
     flat = {**flatten(trial.spec), **trial.versions}
-    if not trial.lenders:
+    if not trial.sources:
         return flat
     lent = trial.spec.get("parents", ())
     flat = {key: value for key, value in flat.items() if value not in lent}
-    for lender in trial.lenders:
-        flat |= {f"{lender['model']}.{key}": value for key, value in flatten(lender).items()}
+    for source in trial.sources:
+        flat |= {f"{source['model']}.{key}": value for key, value in flatten(source).items()}
     return flat
 
 

@@ -19,14 +19,14 @@ Spec = Mapping[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """The data set, with its settings, that the first lender was trained on.
+    """The data set, with its settings, that the first source was trained on.
 
-    ``lenders`` are the specs of the runs between, the nearest first.
+    ``source runs`` are the specs of the runs between, the nearest first.
     """
 
     dataset: str
     settings: Mapping[str, Any]
-    lenders: tuple[Spec, ...]
+    sources: tuple[Spec, ...]
 
 
 def sources(store: Store) -> dict[int, Source]:
@@ -41,16 +41,16 @@ def sources(store: Store) -> dict[int, Source]:
 
 
 def _source(specs: Mapping[str, Spec], run: str) -> Source | None:
-    """A lender's id stands in the data set's settings; other parents decide nothing of the data."""
+    """A source's id stands in the data set's settings; other parents decide nothing of the data."""
     settings = specs[run].get("dataset_settings", {})
     for parent in specs[run].get("parents", ()):
         if parent in specs and parent in settings.values():
             beneath = _source(specs, parent)
-            lender = specs[parent]
+            source = specs[parent]
             return Source(
-                dataset=beneath.dataset if beneath else lender["dataset"],
-                settings=beneath.settings if beneath else lender.get("dataset_settings", {}),
-                lenders=(lender, *(beneath.lenders if beneath else ())),
+                dataset=beneath.dataset if beneath else source["dataset"],
+                settings=beneath.settings if beneath else source.get("dataset_settings", {}),
+                sources=(source, *(beneath.sources if beneath else ())),
             )
     return None
 

@@ -33,10 +33,10 @@ def protocol_warnings(rows: Sequence[Contender], columns: Sequence[Column]) -> I
                 others.setdefault((difference, own_data), []).append(row)
         for (difference, own_data), found in others.items():
             run = found[0].first.run
-            mend = "it is of other data" if own_data else f"genbench evaluate {run} takes it again"
+            hint = "it is of other data" if own_data else f"genbench evaluate {run} takes it again"
             yield (
                 f"{listed([row.title for row in found])}: {column.metric} was taken under another "
-                f"protocol ({difference}) and is not compared; {mend}"
+                f"protocol ({difference}) and is not compared; {hint}"
             )
 
 

@@ -128,7 +128,7 @@ def _heads(store: Store, where: str, parameters: Mapping[str, Any]) -> list[Head
         if source:
             table = (source.dataset, settings_text(source.settings))
             lineage = ancestry.get(run, ())
-            heads.append(Head(run, experiment, table, not source.lenders, (seed, lineage)))
+            heads.append(Head(run, experiment, table, not source.sources, (seed, lineage)))
             continue
         if experiment not in tables:
             tables[experiment] = (dataset, settings.get(experiment, _NONE))

@@ -31,7 +31,7 @@ def read_trials(store: Store, runs: Sequence[int]) -> Iterator[Trial]:
         if experiment not in specs:
             specs[experiment] = json.loads(spec)
         settings = specs[experiment].get("dataset_settings", {})
-        own = Source(dataset=dataset, settings=settings, lenders=())
+        own = Source(dataset=dataset, settings=settings, sources=())
         source = made_of.get(run, own)
         share, load = efforts.get(run, (None, None))
         yield Trial(
@@ -43,7 +43,7 @@ def read_trials(store: Store, runs: Sequence[int]) -> Iterator[Trial]:
             model=model,
             dataset=source.dataset,
             data_settings=source.settings,
-            lenders=source.lenders,
+            sources=source.sources,
             preset=preset,
             spec=specs[experiment],
             place=machines.places(moved.get(run, [environment]), device),

@@ -144,8 +144,8 @@ def _leftovers(access: DataAccess, url: str) -> Iterator[Finding]:
         text = f"{left.what}; {size(left.bytes)}"
         yield Finding(group="leftovers", name=str(left.path), text=text, ok=None)
     total = sum(left.bytes for left in found)
-    mend = f"{len(found)}, {size(total)}; genbench doctor --clean removes them"
-    yield Finding(group="leftovers", name="all", text=mend if found else "none")
+    hint = f"{len(found)}, {size(total)}; genbench doctor --clean removes them"
+    yield Finding(group="leftovers", name="all", text=hint if found else "none")
 
 
 def size(count: int) -> str:

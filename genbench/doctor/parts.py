@@ -26,7 +26,7 @@ METHODS: dict[Kind, tuple[str, ...]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """One thing that is wrong with a registration; ``owner`` is who can mend it."""
+    """One thing that is wrong with a registration; ``owner`` is who can fix it."""
 
     kind: Kind
     name: str

@@ -75,7 +75,7 @@ class Samples:
         return self._augmented(_as_float(x)), y
 
     def in_order(self, size: int) -> Iterator[Pair]:
-        """All samples as they are, in order, ``size`` at a time; the last portion may be short."""
+        """All samples as they are, in order, ``size`` at a time; the last chunk may be short."""
         for start in range(0, len(self), size):
             x = self._x[start : start + size]
             if not isinstance(x, Tensor):

@@ -15,11 +15,11 @@ from typing import Any
 import torch
 
 from genbench.contracts import Batch, Data, Model, Stage
-from genbench.engine.averaging import Averaging
 from genbench.engine.checkpoint import RunIdentity, has_checkpoint
 from genbench.engine.device import load_average, peak_memory, synchronize
+from genbench.engine.ema import EMA
 from genbench.engine.feed import Samples
-from genbench.engine.ledger import ROWS
+from genbench.engine.loss_accumulator import ROWS
 from genbench.engine.modes import evaluation
 from genbench.engine.optim import build_players
 from genbench.engine.plan import planned_stages, stage_epochs
@@ -100,7 +100,7 @@ class Trainer:
         self.stages = planned_stages(model)
         model.nets.to(device)
         self.players = build_players(model, clip_norm=spec.clip_norm)
-        self.averaging = Averaging(model, spec.ema)
+        self.ema = EMA(model, spec.ema)
         self.train_samples = Samples.of(data.train, device, data.augment)
         self.test_samples = None
         if any(stage.validate is not None for stage in self.stages):
@@ -111,7 +111,7 @@ class Trainer:
             emit,
             model=model,
             players=self.players,
-            averaging=self.averaging,
+            ema=self.ema,
             device=device,
             identity=identity,
         )
@@ -148,7 +148,7 @@ class Trainer:
     def _start_stage(self, stage: Stage, sums: Mapping[str, Any]) -> StageRun:
         at = self.position
         # What only fits goes by the weights that will be sampled from.
-        with nullcontext() if stage.phases else self.averaging.swapped_in():
+        with nullcontext() if stage.phases else self.ema.swapped_in():
             run = ready(
                 at.stage,
                 stage,
@@ -159,9 +159,9 @@ class Trainer:
                 self.device,
             )
         if sums:
-            run.ledger.restore(sums)
+            run.losses.restore(sums)
         fresh = at.stage_epoch == 0 and at.iteration == 0
-        self.averaging.follow(run.learning, reset=fresh)
+        self.ema.follow(run.learning, reset=fresh)
         before = sum(stage_epochs(other, self.spec) for other in self.stages[: at.stage])
         self.emit(
             StageStarted(
@@ -208,8 +208,8 @@ class Trainer:
         for update in run.updates:
             if step % update.phase.every == 0:
                 for batch in batches[: update.phase.repeat]:
-                    run.ledger.record(update, at.step, update(batch))
-        self.averaging.update()
+                    run.losses.record(update, at.step, update(batch))
+        self.ema.update()
 
     def _end_epoch(self, run: StageRun) -> EpochDone:
         """Read the last losses, stop the clock, validate, tell."""
@@ -235,7 +235,7 @@ class Trainer:
             eval_s=ended - began,
             wall_s=at.wall_s + ended - self._epoch_began,
             peak_mem=peak_memory(self.device),
-            losses={**run.ledger.end_epoch(), **scores},
+            losses={**run.losses.end_epoch(), **scores},
             cpu_s=at.cpu_s,
             load=load_average(),
         )
@@ -249,13 +249,13 @@ class Trainer:
         self, between_epochs: Callable[[EpochDone], None] | None, done: EpochDone
     ) -> None:
         if between_epochs is not None:
-            with self.averaging.swapped_in(), evaluation(self.model, self.device):
+            with self.ema.swapped_in(), evaluation(self.model, self.device):
                 between_epochs(done)
 
     # --- losses and clocks
 
     def _read(self, run: StageRun, *, epoch_ends: bool = False) -> None:
-        series, diverged = run.ledger.read(self.position.step, epoch_ends=epoch_ends)
+        series, diverged = run.losses.read(self.position.step, epoch_ends=epoch_ends)
         if series:
             seconds = self.position.train_s + time.perf_counter() - self._resumed_at
             self._tell_steps(run, series, seconds)

@@ -34,7 +34,7 @@ def mixes_samples(model: Model) -> bool:
 def step_out_of_memory(
     error: BaseException, model: Model, *, images: int, accumulate: int, device: torch.device
 ) -> OutOfMemoryError:
-    """What to do about a training step on ``images`` images, in ``accumulate`` portions.
+    """What to do about a training step on ``images`` images, in ``accumulate`` microbatches.
 
     A smaller batch helps unless what was asked for is as large as the weights of a layer are.
     """
@@ -45,14 +45,14 @@ def step_out_of_memory(
             f"{where}: the networks, of {count:,} parameters, don't fit with their gradients and "
             "the optimizer's state; set smaller ones (a smaller batch would not help)"
         )
-    portions = next(k for k in range(2 * accumulate, images + 1) if images % k == 0)
+    microbatches = next(k for k in range(2 * accumulate, images + 1) if images % k == 0)
     effect = (
-        "smaller portions; what compares the images of a batch, such as batch normalisation, then "
-        "sees a portion by itself"
+        "smaller microbatches; what compares the images of a batch, such as batch normalisation, "
+        "then sees a microbatch by itself"
         if mixes_samples(model)
-        else "the loss of the same batch, in smaller portions"
+        else "the loss of the same batch, in smaller microbatches"
     )
     return OutOfMemoryError(
-        f"{where} with batches of {images} images; try --accumulate {portions} ({effect}) or "
+        f"{where} with batches of {images} images; try --accumulate {microbatches} ({effect}) or "
         f"--batch-size {images // 2}"
     )

@@ -16,14 +16,13 @@ def planned_stages(model: Model) -> tuple[Stage, ...]:
         raise PluginError(f"{type(model).__name__} has no stage; stages() must return at least one")
     _check_distinct("stage", [stage.name for stage in stages])
     for stage in stages:
-        if not stage.phases and stage.prepared is None:
+        if not stage.phases and stage.fit is None:
             raise PluginError(
-                f"stage '{stage.name}' has neither a phase nor something to fit to its data "
-                "(`prepared`)"
+                f"stage '{stage.name}' has neither a phase nor something to fit to its data (`fit`)"
             )
-        if stage.prepared is not None and stage.prepare is None:
+        if stage.fit is not None and stage.prepare is None:
             raise PluginError(
-                f"stage '{stage.name}' has `prepared` without `prepare`, which makes what it sees"
+                f"stage '{stage.name}' has `fit` without `prepare`, which makes what it sees"
             )
         _check_distinct("phase", [phase.name for phase in stage.phases])
         for phase in stage.phases:

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from genbench.contracts import Model
-from genbench.engine.averaging import Averaging
 from genbench.engine.checkpoint import AGAIN, RunIdentity, Snapshot, write_checkpoint
+from genbench.engine.ema import EMA
 from genbench.engine.optim import Player
 from genbench.engine.randomness import rng_state, set_rng_state
 from genbench.engine.restoring import read_checkpoint, restore_weights
@@ -66,13 +66,13 @@ class Recovery:
         *,
         model: Model,
         players: Mapping[str, Player],
-        averaging: Averaging,
+        ema: EMA,
         device: torch.device,
         identity: RunIdentity | None = None,
     ) -> None:
         self._folder, self._emit, self._device = folder, emit, device
         self._identity = identity
-        self._model, self._players, self._averaging = model, players, averaging
+        self._model, self._players, self._ema = model, players, ema
         self._waiting: list[EpochDone] = []
         self._written = time.perf_counter()
         self._cost = 0.0
@@ -107,12 +107,12 @@ class Recovery:
         snapshot = Snapshot(
             position=position.counts(),
             weights=self._model.nets.state_dict(),
-            ema=self._averaging.state(),
+            ema=self._ema.state(),
             state={
                 "position": asdict(replace(position, wall_s=wall_s)),
                 "optimizers": {name: player.optimizer.state_dict() for name, player in players},
                 "generators": rng_state(self._device),
-                "sums": run.ledger.state(),
+                "sums": run.losses.state(),
             },
             identity=self._identity,
         )
@@ -128,12 +128,12 @@ class Recovery:
             self._emit(Checkpointed(path=path, step=step, epoch=epoch, epoch_done=done))
 
     def restore(self) -> tuple[Position, Mapping[str, Any]]:
-        """Go back to the last checkpoint: the position, and the open sums for the ledger."""
+        """Go back to the last checkpoint: the position, and the open sums of the losses."""
         snapshot = read_checkpoint(self._folder, self._identity)
         path = snapshot.path or self._folder
         restore_weights(self._model, snapshot.weights, path)
         try:
-            self._averaging.restore(snapshot.ema)
+            self._ema.restore(snapshot.ema)
             for name, player in self._players.items():
                 player.optimizer.load_state_dict(snapshot.state["optimizers"][name])
             set_rng_state(snapshot.state["generators"], self._device)

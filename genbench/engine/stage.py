@@ -12,7 +12,7 @@ from torch import Tensor
 from genbench.contracts import Batch, Model, Stage
 from genbench.engine.device import autocast
 from genbench.engine.feed import Feed, Samples
-from genbench.engine.ledger import Ledger
+from genbench.engine.loss_accumulator import LossAccumulator
 from genbench.engine.modes import evaluation, set_modes
 from genbench.engine.optim import Player, updated_nets
 from genbench.engine.plan import stage_epochs
@@ -21,7 +21,7 @@ from genbench.engine.update import Update
 from genbench.errors import PluginError
 from genbench.spec import RunSpec
 
-PORTION = 1000
+CHUNK = 1000
 """Samples that `Stage.prepare` gets at once."""
 VALIDATION_BATCH = 500
 
@@ -35,7 +35,7 @@ class StageRun:
     epochs: int
     feed: Feed
     updates: tuple[Update, ...]
-    ledger: Ledger
+    losses: LossAccumulator
     prepare_s: float
     learning: frozenset[str]
 
@@ -71,7 +71,7 @@ def ready(
     learning = updated_nets(players, [name for phase in stage.phases for name in phase.updates])
     begun = time.perf_counter()
     samples = _prepared(index, stage, model, train, spec.seed, device)
-    prepare_s = time.perf_counter() - begun if stage.prepare or stage.survey else 0.0
+    prepare_s = time.perf_counter() - begun if stage.prepare or stage.fit_buffers else 0.0
     set_modes(model.nets, learning)
     width = max((phase.repeat for phase in stage.phases), default=0)
     return StageRun(
@@ -87,7 +87,7 @@ def ready(
             limit=spec.epoch_images,
         ),
         updates=updates,
-        ledger=Ledger(stage, log_every=spec.log_every, device=device),
+        losses=LossAccumulator(stage, log_every=spec.log_every, device=device),
         prepare_s=prepare_s,
         learning=learning,
     )
@@ -141,20 +141,20 @@ def validation(
 def _prepared(
     index: int, stage: Stage, model: Model, train: Samples, seed: int, device: torch.device
 ) -> Samples:
-    if stage.survey is not None:
+    if stage.fit_buffers is not None:
         with evaluation(model, device), torch.no_grad():
-            stage.survey(x for x, _ in train.in_order(PORTION))
+            stage.fit_buffers(x for x, _ in train.in_order(CHUNK))
     if stage.prepare is None:
         return train
     generator = cpu_generator(seed, "prepare", index)
     with evaluation(model, device), torch.no_grad():
-        parts = [stage.prepare(x, generator) for x, _ in train.in_order(PORTION)]
+        parts = [stage.prepare(x, generator) for x, _ in train.in_order(CHUNK)]
         whole = torch.cat([part.to(device, torch.float32) for part in parts])
         if len(whole) != len(train):
             raise PluginError(
                 f"stage '{stage.name}': prepare returned {len(whole)} samples for {len(train)}; "
                 f"it must return one for each"
             )
-        if stage.prepared is not None:
-            stage.prepared(whole)
+        if stage.fit is not None:
+            stage.fit(whole)
     return train.replaced(whole)

@@ -36,9 +36,9 @@ class Update:
     optimizers, before clipping. Which moves these are depends on the stage's step alone, so that a
     resumed run measures the same ones.
 
-    With ``accumulate`` k a batch is worked off in k portions, each loss weighted by its share:
+    With ``accumulate`` k a batch is worked off in k microbatches, each loss weighted by its share:
     the gradient of the whole batch where the loss is a mean over samples (not through BatchNorm,
-    which then sees the portions).
+    which then sees the microbatches).
     """
 
     def __init__(
@@ -106,9 +106,9 @@ class Update:
 
     def _accumulated(self, batch: Batch) -> list[Tensor]:
         sums: list[Tensor] = []
-        for portion in _portions(batch, self._accumulate):
-            share = len(portion) / len(batch)
-            values = [share * value for value in self._values(self._compute(portion))]
+        for microbatch in _microbatches(batch, self._accumulate):
+            share = len(microbatch) / len(batch)
+            values = [share * value for value in self._values(self._compute(microbatch))]
             self._differentiate(values)
             values = [value.detach() for value in values]
             sums = [a + b for a, b in zip(sums, values, strict=True)] if sums else values
@@ -233,7 +233,7 @@ def _others(nets: nn.ModuleDict, own: list[nn.Parameter]) -> list[nn.Parameter]:
     return [p for p in nets.parameters() if p.requires_grad and p not in mine]
 
 
-def _portions(batch: Batch, count: int) -> list[Batch]:
+def _microbatches(batch: Batch, count: int) -> list[Batch]:
     xs = batch.x.chunk(count)
     ys = [None] * len(xs) if batch.y is None else batch.y.chunk(count)
     return [

@@ -18,7 +18,7 @@ import torch
 from genbench.contracts import Data, Metric, MetricContext, Sampler
 from genbench.errors import IncompatibleError, PluginError
 from genbench.evaluation.faults import CAUGHT, Owner, fault, no_owner
-from genbench.evaluation.repeats import draw_seeds, mean_of_draws
+from genbench.evaluation.repeats import mean_of_repeats, repeat_seeds
 from genbench.evaluation.taking import Taking
 from genbench.events import Evaluated
 from genbench.registration.capabilities import BUILTIN, Capabilities
@@ -74,13 +74,13 @@ def evaluate(
     evaluated = []
     for part, sampler in samplers if of_samples else ():
         draws = []
-        for own_seed in draw_seeds(context.seed, repeats):
+        for own_seed in repeat_seeds(context.seed, repeats):
             own = replace(context, seed=own_seed)
             with _own_randomness(own):
                 taking = Taking(own, of_samples, owner)
                 figures = taking.draw(part, sampler)
                 draws.append(taking.evaluated(epoch, stage, part, figures))
-        evaluated.append(replace(mean_of_draws(draws), exactness=_exactness(sampler)))
+        evaluated.append(replace(mean_of_repeats(draws), exactness=_exactness(sampler)))
     if of_model:
         with _own_randomness(context):
             taking = Taking(context, of_model, owner)

@@ -12,12 +12,12 @@ from genbench.events import Evaluated
 from genbench.spec import canonical_json
 
 
-def draw_seeds(seed: int, repeats: int) -> list[int]:
+def repeat_seeds(seed: int, repeats: int) -> list[int]:
     """The seeds of the draws; the first is ``seed`` itself: one draw is as it always was."""
     return [seed, *(_derived(f"genbench draw {seed} {number}") for number in range(1, repeats))]
 
 
-def mean_of_draws(draws: Sequence[Evaluated]) -> Evaluated:
+def mean_of_repeats(draws: Sequence[Evaluated]) -> Evaluated:
     """One record of all draws of a sampler: of each score the mean, standard deviation and count.
 
     Scores belong together where metric and protocol are equal. What a draw could not take is

@@ -12,10 +12,10 @@ from genbench.errors import UsageError
 from genbench.settings import ModelSettings, Settings
 
 MOST = 4
-"""Remedies that one warning names."""
+"""Suggestions that one warning names."""
 
 Propose = Callable[[Any], Any]
-"""The value of a setting -> the one to try, or None where it is no remedy."""
+"""The value of a setting -> the one to try, or None where it is no suggestion."""
 
 
 def _where_off(value: Any) -> Propose:
@@ -48,7 +48,7 @@ _WEAKER_D: Sequence[tuple[str, Propose]] = (
     ("d_dropout", _where_off(0.3)),
 )
 
-REMEDIES: Mapping[str, Sequence[tuple[str, Propose]]] = {
+SUGGESTIONS: Mapping[str, Sequence[tuple[str, Propose]]] = {
     "discriminator_won": _WEAKER_D,
     "generator_collapsed": (
         ("beta1", _at_most(0.5)),
@@ -71,12 +71,12 @@ ANYWAY = {"gradient_exploded": "--clip-norm 1"}
 OTHERWISE = "another --seed"
 
 
-def remedies(
+def suggestions(
     kind: str, cls: type[Settings] | None, settings: Mapping[str, Any], data: DataSpec
 ) -> list[str]:
     """``--set name=value`` for settings that the model has and that would be accepted."""
     found = [ANYWAY[kind]] if kind in ANYWAY else []
-    for name, propose in REMEDIES.get(kind, ()) if cls is not None else ():
+    for name, propose in SUGGESTIONS.get(kind, ()) if cls is not None else ():
         if cls is None or name not in cls.model_fields:
             continue
         value = propose(settings.get(name))

@@ -17,7 +17,7 @@ import torch
 from genbench.contracts import Data, DataAccess, Metric, Sampler
 from genbench.evaluation import SAMPLING, Owner, evaluate
 from genbench.events import EpochDone, Evaluated, Event, Listener, Resumed, StepsDone, Warned
-from genbench.health.advice import remedies
+from genbench.health.advice import suggestions
 from genbench.health.signs import Health, Look
 from genbench.settings import Settings
 from genbench.spec import Part, RunSpec
@@ -148,7 +148,7 @@ class Monitor:
         data = self._data.spec
 
         def advice(kind: str) -> list[str]:
-            return remedies(kind, type(settings), settings.model_dump(), data)
+            return suggestions(kind, type(settings), settings.model_dump(), data)
 
         return Health(classes=data.classes, advice=advice)
 

@@ -17,7 +17,7 @@ from genbench.latent.codes import Array, view_of
 from genbench.latent.needs import need, need_images
 from genbench.latent.spaces import at_random, encoded, held_out, originals
 from genbench.pictures.class_scatter import Classes, class_scatter
-from genbench.pictures.ridgeline import class_ridges
+from genbench.pictures.ridgeline import class_ridgelines
 from genbench.pictures.samples import as_images, save_image, write_arrays
 from genbench.pictures.sheet import Sheet, save_sheet
 
@@ -42,7 +42,7 @@ def encode(loaded: LoadedRun, out: Path, *, n: int | None = None, seed: int = 0)
     (N, *code) float32, ``labels`` (N,) int64 where there are any, ``index`` (N,) of the samples in
     the test split.
     """
-    need(loaded, "encodes", mend="genbench models says which ones do")
+    need(loaded, "encodes", hint="genbench models says which ones do")
     data = loaded.data
     size = len(data.test.x)
     rows = np.arange(size) if n is None or n >= size else np.sort(at_random(data, n, seed))
@@ -50,7 +50,7 @@ def encode(loaded: LoadedRun, out: Path, *, n: int | None = None, seed: int = 0)
     if not torch.isfinite(mean).all():
         raise SamplingError(
             f"run {loaded.id}: the codes of some test samples are not finite; its weights "
-            "diverged, and an earlier checkpoint or a lower learning rate is the mend"
+            "diverged, and an earlier checkpoint or a lower learning rate helps"
         )
     codes = Codes(
         mean=mean.numpy(),
@@ -72,7 +72,7 @@ def drawn(codes: Codes) -> Array:
         count = codes.data.classes or int(codes.labels.max()) + 1
         classes = Classes(labels=codes.labels, names=class_names(range(count), codes.data))
     if len(view.axes) == 1:
-        return class_ridges(view.places[:, 0], view.axes[0], classes)
+        return class_ridgelines(view.places[:, 0], view.axes[0], classes)
     return class_scatter(view.places, (view.axes[0], view.axes[1]), classes)
 
 
@@ -86,7 +86,7 @@ def _save_arrays(codes: Codes, rows: Array, out: Path) -> None:
 def reconstruct(loaded: LoadedRun, out: Path, *, n: int = 32, seed: int = 0) -> None:
     """Draw ``n`` random test images, each with its reconstruction at its right, into ``out``."""
     need_images(loaded)
-    need(loaded, "reconstructs", mend="genbench models says which ones do")
+    need(loaded, "reconstructs", hint="genbench models says which ones do")
     data, device = loaded.data, loaded.device
     model: Any = loaded.model
     rows = at_random(data, n, seed)

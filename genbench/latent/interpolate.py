@@ -39,69 +39,69 @@ class Interpolation:
     seed: int = 0
 
 
-def interpolate(loaded: LoadedRun, wish: Interpolation, out: Path) -> None:
+def interpolate(loaded: LoadedRun, options: Interpolation, out: Path) -> None:
     """Draw what lies between samples, test images or classes of a run into ``out``."""
     need_images(loaded)
-    if wish.label is not None and wish.between != "samples":
-        raise UsageError(f"--label {wish.label} goes with --between samples; leave it out")
-    if wish.classes is not None and wish.between != "classes":
-        raise UsageError(f"--classes {wish.classes} goes with --between classes; add that")
+    if options.label is not None and options.between != "samples":
+        raise UsageError(f"--label {options.label} goes with --between samples; leave it out")
+    if options.classes is not None and options.between != "classes":
+        raise UsageError(f"--classes {options.classes} goes with --between classes; add that")
     draw = {
         "samples": _between_samples,
         "images": _between_images,
         "classes": _between_classes,
-    }[wish.between]
-    save_sheet(draw(loaded, wish), out)
+    }[options.between]
+    save_sheet(draw(loaded, options), out)
 
 
-def _between_samples(loaded: LoadedRun, wish: Interpolation) -> Sheet:
-    need(loaded, "generates", mend="use --between images")
+def _between_samples(loaded: LoadedRun, options: Interpolation) -> Sheet:
+    need(loaded, "generates", hint="use --between images")
     space, model = prior_space(loaded.model, loaded.data, loaded.device), loaded.model
-    rows = wish.rows or 8
-    y = row_labels(loaded, wish.label, rows)
-    z = noise(model, 2 * rows, wish.seed)
+    rows = options.rows or 8
+    y = row_labels(loaded, options.label, rows)
+    z = noise(model, 2 * rows, options.seed)
     has_codes = isinstance(model, Encodes) and isinstance(model, Decodes)
     through_codes = has_codes and getattr(model, "piecewise", False)
     if through_codes:
         space = code_space(model, loaded.data, loaded.device)
         twice = None if y is None else y.repeat_interleave(2)
         z = codes_of_samples(model, z, twice, loaded.device)
-    kind = _path_of(wish, model, spherical=not through_codes)
-    return drawn.between_samples(space, z[::2], z[1::2], y, kind=kind, steps=wish.steps)
+    kind = _path_of(options, model, spherical=not through_codes)
+    return drawn.between_samples(space, z[::2], z[1::2], y, kind=kind, steps=options.steps)
 
 
-def _between_images(loaded: LoadedRun, wish: Interpolation) -> Sheet:
-    rows = min(wish.rows or 8, len(loaded.data.test.x) // 2)
-    chosen = at_random(loaded.data, 2 * rows, wish.seed)
-    return _between_these(loaded, wish, chosen[::2], chosen[1::2])
+def _between_images(loaded: LoadedRun, options: Interpolation) -> Sheet:
+    rows = min(options.rows or 8, len(loaded.data.test.x) // 2)
+    chosen = at_random(loaded.data, 2 * rows, options.seed)
+    return _between_these(loaded, options, chosen[::2], chosen[1::2])
 
 
-def _between_classes(loaded: LoadedRun, wish: Interpolation) -> Sheet:
+def _between_classes(loaded: LoadedRun, options: Interpolation) -> Sheet:
     model, data = loaded.model, loaded.data
     if data.spec.classes is None:
         raise IncompatibleError(f"--between classes: '{data.spec.name}' has no classes")
-    pair = None if wish.classes is None else pair_of(wish.classes, data.spec)
+    pair = None if options.classes is None else pair_of(options.classes, data.spec)
     if not isinstance(model, Conditional):
-        return _between_images_of_classes(loaded, wish, pair)
-    if wish.path is not None:
+        return _between_images_of_classes(loaded, options, pair)
+    if options.path is not None:
         raise UsageError(
-            f"--path {wish.path}: a conditional model's noise stays where it is between classes; "
-            "leave --path out"
+            f"--path {options.path}: a conditional model's noise stays where it is between "
+            "classes; leave --path out"
         )
     if pair is None:
         # One noise for all rows: what changes is the class alone.
-        a = torch.arange(wish.rows or model.classes) % model.classes
-        b, z = (a + 1) % model.classes, noise(model, 1, wish.seed)
+        a = torch.arange(options.rows or model.classes) % model.classes
+        b, z = (a + 1) % model.classes, noise(model, 1, options.seed)
         z = z.expand(len(a), *z.shape[1:])
     else:
-        a, b = (torch.full((wish.rows or 8,), label) for label in pair)
-        z = noise(model, len(a), wish.seed)
+        a, b = (torch.full((options.rows or 8,), label) for label in pair)
+        z = noise(model, len(a), options.seed)
     space = prior_space(model, data, loaded.device)
-    return drawn.between_classes(space, model, z, a, b, steps=wish.steps)
+    return drawn.between_classes(space, model, z, a, b, steps=options.steps)
 
 
 def _between_images_of_classes(
-    loaded: LoadedRun, wish: Interpolation, pair: tuple[int, int] | None
+    loaded: LoadedRun, options: Interpolation, pair: tuple[int, int] | None
 ) -> Sheet:
     """Without labels to turn, from a test image of the one class to one of the other."""
     model, data = loaded.model, loaded.data
@@ -110,13 +110,13 @@ def _between_images_of_classes(
             f"--between classes: {who(loaded)} takes no labels and encodes no images, so it knows "
             "no classes; use --between samples"
         )
-    count, places = data.spec.classes or 0, at_random(data, len(data.test.x), wish.seed)
+    count, places = data.spec.classes or 0, at_random(data, len(data.test.x), options.seed)
     labels = np.asarray(data.test.y)[places]
     members = {label: places[labels == label] for label in range(count)}
     if pair is None:
-        turns = [(row % count, (row + 1) % count) for row in range(wish.rows or count)]
+        turns = [(row % count, (row + 1) % count) for row in range(options.rows or count)]
     else:
-        turns = [pair] * (wish.rows or 8)
+        turns = [pair] * (options.rows or 8)
     for label in {label for turn in turns for label in turn}:
         if not len(members[label]):
             raise UsageError(f"the test split of '{data.spec.name}' has no image of class {label}")
@@ -126,25 +126,25 @@ def _between_images_of_classes(
         )
         for end in (0, 1)
     )
-    return _between_these(loaded, wish, a, b)
+    return _between_these(loaded, options, a, b)
 
 
-def _between_these(loaded: LoadedRun, wish: Interpolation, a: Rows, b: Rows) -> Sheet:
-    need(loaded, "encodes", "decodes", mend="use --between samples")
+def _between_these(loaded: LoadedRun, options: Interpolation, a: Rows, b: Rows) -> Sheet:
+    need(loaded, "encodes", "decodes", hint="use --between samples")
     space = code_space(loaded.model, loaded.data, loaded.device)
-    kind = _path_of(wish, loaded.model, spherical=False)
-    return drawn.between_images(space, loaded.model, a, b, kind=kind, steps=wish.steps)
+    kind = _path_of(options, loaded.model, spherical=False)
+    return drawn.between_images(space, loaded.model, a, b, kind=kind, steps=options.steps)
 
 
-def _path_of(wish: Interpolation, model: Any, *, spherical: bool) -> PathKind:
+def _path_of(options: Interpolation, model: Any, *, spherical: bool) -> PathKind:
     """As asked; else spherical between draws of N(0, I), linear under a uniform prior and of codes.
 
     Codes lie where the data is, not on a shell, and those of an autoencoder have no centre.
     """
     uniform = spherical and prior_kind(model) == "uniform"
-    if wish.path == "spherical" and uniform:
+    if options.path == "spherical" and uniform:
         raise IncompatibleError(
             "--path spherical: this model's prior is uniform, a cube whose edges an arc would "
             "leave; use --path linear"
         )
-    return wish.path or ("spherical" if spherical and not uniform else "linear")
+    return options.path or ("spherical" if spherical and not uniform else "linear")

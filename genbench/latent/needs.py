@@ -26,11 +26,11 @@ def who(loaded: LoadedRun) -> str:
     return f"model '{loaded.spec.model}' of run {loaded.id}"
 
 
-def need(loaded: LoadedRun, *capabilities: str, mend: str) -> None:
-    """Raise IncompatibleError, which ends in ``mend``, where the model lacks one of them."""
+def need(loaded: LoadedRun, *capabilities: str, hint: str) -> None:
+    """Raise IncompatibleError, which ends in ``hint``, where the model lacks one of them."""
     for capability in capabilities:
         if not isinstance(loaded.model, CAPABILITIES[capability]):
-            raise IncompatibleError(f"{who(loaded)} {LACKS[capability]}; {mend}")
+            raise IncompatibleError(f"{who(loaded)} {LACKS[capability]}; {hint}")
 
 
 def need_images(loaded: LoadedRun) -> None:

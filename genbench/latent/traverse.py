@@ -49,32 +49,32 @@ class Traversal:
     seed: int = 0
 
 
-def traverse(loaded: LoadedRun, wish: Traversal, out: Path) -> None:
+def traverse(loaded: LoadedRun, options: Traversal, out: Path) -> None:
     """Draw a run's latent space into ``out``.
 
     That of the codes where the model encodes and decodes, else that of its noise.
     """
     need_images(loaded)
-    save_sheet(_traversal(loaded, wish), out)
+    save_sheet(_traversal(loaded, options), out)
 
 
-def _traversal(loaded: LoadedRun, wish: Traversal) -> Sheet:
+def _traversal(loaded: LoadedRun, options: Traversal) -> Sheet:
     space, codes = _space(loaded)
-    scale = wish.scale or ("linear" if space.law else "codes")
+    scale = options.scale or ("linear" if space.law else "codes")
     unit = _unit(loaded, scale, space, codes)
-    values = _values(wish, scale, space)
-    walking = space.size > 2 or bool(wish.dims)
-    _check_start(loaded, wish, walking)
+    values = _values(options, scale, space)
+    walking = space.size > 2 or bool(options.dims)
+    _check_start(loaded, options, walking)
     if space.size == 1:
-        rows = 1 if wish.label is not None else getattr(loaded.model, "classes", 1)
-        return walks.line(space, values, unit, row_labels(loaded, wish.label, rows))
-    label = row_labels(loaded, wish.label, 1)
+        rows = 1 if options.label is not None else getattr(loaded.model, "classes", 1)
+        return walks.line(space, values, unit, row_labels(loaded, options.label, rows))
+    label = row_labels(loaded, options.label, 1)
     if not walking:
         return walks.grid(space, values, unit, label)
     start = unit.latents(torch.zeros(space.shape))
-    if wish.start == "image":
-        start, label = _image(loaded, wish)
-    dims = _checked(wish.dims, space)
+    if options.start == "image":
+        start, label = _image(loaded, options)
+    dims = _checked(options.dims, space)
     if not dims and codes is not None:
         dims = walks.most_active(codes, WALKS)
     elif not dims:
@@ -86,7 +86,7 @@ def _space(loaded: LoadedRun) -> tuple[LatentSpace, Tensor | None]:
     """The space, and the codes of some test samples where it is that of codes."""
     model, data, device = loaded.model, loaded.data, loaded.device
     if not (isinstance(model, Encodes) and isinstance(model, Decodes)):
-        need(loaded, "generates", mend="nothing of it can be drawn; see: genbench models")
+        need(loaded, "generates", hint="nothing of it can be drawn; see: genbench models")
         return prior_space(model, data, device), None
     codes, _, _ = encoded(model, data, at_random(data, MEASURED, 0), device)
     return code_space(model, data, device), codes
@@ -96,26 +96,26 @@ def _unit(loaded: LoadedRun, scale: Scale, space: LatentSpace, codes: Tensor | N
     if scale != "codes":
         return walks.plain_unit(space.shape)
     if codes is None:
-        need(loaded, "encodes", "decodes", mend="use --scale linear or quantiles")
+        need(loaded, "encodes", "decodes", hint="use --scale linear or quantiles")
         raise AssertionError("a model that encodes and decodes has codes")
     return walks.unit_of(codes)
 
 
-def _values(wish: Traversal, scale: Scale, space: LatentSpace) -> list[float]:
+def _values(options: Traversal, scale: Scale, space: LatentSpace) -> list[float]:
     """The stops of the walk, ascending. Raises UsageError where they make no sense."""
-    steps = wish.steps or (STEPS if space.size <= 2 else WALK_STEPS)
+    steps = options.steps or (STEPS if space.size <= 2 else WALK_STEPS)
     if scale == "quantiles":
-        if wish.reach is not None:
+        if options.reach is not None:
             raise UsageError(
-                f"--range {wish.reach:g}: --scale quantiles has a range of its own, which --steps "
-                "widens; leave --range out"
+                f"--range {options.reach:g}: --scale quantiles has a range of its own, which "
+                "--steps widens; leave --range out"
             )
         return walks.stops("quantiles", 0.0, steps, space.law)
     uniform = space.law == "uniform" and scale == "linear"
     customary = walks.PLANE_RANGE if space.size <= 2 else walks.RANGE
     if uniform or scale == "codes":
         customary = walks.UNIFORM_RANGE if uniform else walks.RANGE
-    reach = customary if wish.reach is None else wish.reach
+    reach = customary if options.reach is None else options.reach
     if uniform and reach > 1:
         raise UsageError(
             f"--range {reach:g}: this model's prior is uniform on [-1, 1], and nothing was "
@@ -131,10 +131,10 @@ def _checked(dims: Sequence[int], space: LatentSpace) -> Sequence[int]:
     return dims
 
 
-def _check_start(loaded: LoadedRun, wish: Traversal, walking: bool) -> None:
-    if wish.start != "image":
+def _check_start(loaded: LoadedRun, options: Traversal, walking: bool) -> None:
+    if options.start != "image":
         return
-    need(loaded, "encodes", "decodes", mend="use --from zero")
+    need(loaded, "encodes", "decodes", hint="use --from zero")
     if not walking:
         raise UsageError(
             "--from image: this picture goes through all dimensions of the latent, so it starts "
@@ -142,11 +142,11 @@ def _check_start(loaded: LoadedRun, wish: Traversal, walking: bool) -> None:
         )
 
 
-def _image(loaded: LoadedRun, wish: Traversal) -> tuple[Tensor, Tensor | None]:
+def _image(loaded: LoadedRun, options: Traversal) -> tuple[Tensor, Tensor | None]:
     """The code of a test image, (*shape), and the class to decode it as, (1,) or None."""
     model, data = loaded.model, loaded.data
-    code, _, own = encoded(model, data, at_random(data, 1, wish.seed), loaded.device)
+    code, _, own = encoded(model, data, at_random(data, 1, options.seed), loaded.device)
     if not isinstance(model, Conditional):
         return code[0], None
-    asked = asked_class(loaded, wish.label)
+    asked = asked_class(loaded, options.label)
     return code[0], own if asked is None else torch.tensor([asked])

@@ -38,7 +38,7 @@ MIDDLE = (0.002, 0.998)
 """Quantiles of each axis that the frame holds: one stray point must not shrink all others."""
 
 LAYERS = 12
-"""Random portions in which points are laid over each other, so that no class covers another."""
+"""Random groups in which points are laid over each other, so that no class covers another."""
 
 NAMED, LEGEND = 12, 24
 """Classes that are named among their points, and in the legend, at most."""
@@ -86,9 +86,9 @@ def _inked(pixels: Array, places: Array, classes: Classes | None) -> Array:
     radius = RADIUS if len(places) > FEW else LARGER
     ink = Ink(colour=DATA_INK.colour, radius=radius, opacity=OPACITY)
     colours = np.array(classes.colours, dtype=np.float64)[classes.labels]
-    # In portions: colours mix within one, and so stay clear where classes lie over each other.
-    for portion in np.array_split(np.random.default_rng(0).permutation(len(places)), LAYERS):
-        pixels = laid_over(pixels, places[portion], ink, colours[portion])
+    # In groups: colours mix within one, and so stay clear where classes lie over each other.
+    for group in np.array_split(np.random.default_rng(0).permutation(len(places)), LAYERS):
+        pixels = laid_over(pixels, places[group], ink, colours[group])
     return pixels
 
 

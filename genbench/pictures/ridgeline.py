@@ -34,7 +34,7 @@ MARGIN = 0.04
 Box = tuple[float, float, float, float]
 
 
-def class_ridges(values: Array, axis: str, classes: Classes | None) -> Array:
+def class_ridgelines(values: Array, axis: str, classes: Classes | None) -> Array:
     """Values (n,) along one axis: RGB uint8 (H, W, 3). All ridges have one scale."""
     low, high = _extent(values)
     box = (LEFT, TOP, SIDE - RIGHT, SIDE - AXIS)

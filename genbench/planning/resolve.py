@@ -293,7 +293,7 @@ def _no_idle_settings(sets: Layer, samplers: Sequence[str], metrics: Sequence[st
 
 
 def check_batch(spec: RunSpec, data: DataSpec) -> None:
-    """Raise where a batch can't be worked off in equal portions, or is more than the data."""
+    """Raise where a batch can't be worked off in equal microbatches, or is more than the data."""
     if spec.batch_size % spec.accumulate:
         raise SettingError(
             f"accumulate = {spec.accumulate} must divide the batch size, {spec.batch_size}; "

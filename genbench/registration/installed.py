@@ -41,7 +41,7 @@ class PluginInfo:
     seconds: float = 0.0
     remarks: tuple[str, ...] = ()
     error: str | None = None
-    mend: str = ""
+    hint: str = ""
     trace: str = field(default="", repr=False)
     disabled: str | None = None
 
@@ -61,7 +61,7 @@ class PluginInfo:
     def trouble(self) -> str:
         """What is wrong with it and what to do; empty where all is well."""
         if self.error:
-            return f"{self.error}; {self.mend}"
+            return f"{self.error}; {self.hint}"
         return f"left out by {self.disabled}" if self.disabled else "; ".join(self.remarks)
 
 

@@ -228,7 +228,7 @@ def _row_as_dict(row: Row, table: Table) -> dict[str, Any]:
         "model": contender.first.model,
         "label": contender.label,
         "experiment": contender.first.experiment,
-        "lenders": [lender["model"] for lender in contender.first.lenders],
+        "lenders": [source["model"] for source in contender.first.sources],
         "sampler": contender.sampler,
         "runs": [trial.run for trial in contender.trials],
         "seeds": [repeats[0].seed for repeats in contender.seeds],

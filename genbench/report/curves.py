@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 
 from genbench.compare import Contender, Table, Trial, sampler_label
-from genbench.report.figures import Curve, Point, downsample
+from genbench.report.charts import Curve, Point, downsample
 from genbench.store import Store
 from genbench.store.records import Epoch
 

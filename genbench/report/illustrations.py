@@ -9,8 +9,8 @@ from base64 import b64encode
 from collections.abc import Iterator, Sequence
 
 from genbench.formatting import markup as escape
+from genbench.report.charts import COLOURS, line_chart
 from genbench.report.curves import Panel
-from genbench.report.figures import COLOURS, line_chart
 from genbench.report.gather import Gallery, Picture
 
 

@@ -12,8 +12,8 @@ from importlib.resources import files
 
 from genbench.errors import UsageError, suggest
 from genbench.formatting import markup as escape
+from genbench.report.charts import Curve, Point, downsample, line_chart
 from genbench.report.curves import LOSS_COLOURS, Panel
-from genbench.report.figures import Curve, Point, downsample, line_chart
 from genbench.store import Store
 from genbench.store.records import Epoch, Run
 

@@ -14,8 +14,8 @@ from genbench import __version__
 from genbench.compare import Column, Table, method
 from genbench.formatting import counted, markup as escape
 from genbench.report.cells import Cell, Grid, grid
+from genbench.report.charts import COLOURS
 from genbench.report.commands import command
-from genbench.report.figures import COLOURS
 from genbench.report.findings import findings
 from genbench.report.gather import Report, Section
 from genbench.report.illustrations import (
@@ -160,28 +160,28 @@ def _table(table: Table, cells: Grid, index: int, colours: Mapping[str, int]) ->
 
 
 def _parts(cells: Grid) -> list[Grid]:
-    """The columns in portions that fit the page, each with the names of the rows."""
+    """The columns in groups that fit the page, each with the names of the rows."""
     name = min(NAME_LETTERS, max((len(row[0].text) for row in cells.rows), default=0))
-    portions: list[list[int]] = []
+    groups: list[list[int]] = []
     left = 0.0
     for i, heading in enumerate(cells.headings):
         if i == 0 or heading.beneath:
-            for portion in portions[-1:]:
-                portion.append(i)
+            for group in groups[-1:]:
+                group.append(i)
             continue
         letters = [len(line) for row in cells.rows for line in (row[i].lines or (row[i].text,))]
         width = LETTER * (max([len(heading.text) + 1, *letters]) + 2) + PADDING
-        if not portions or width > left:
-            portions.append([])
+        if not groups or width > left:
+            groups.append([])
             left = PAGE_WIDTH - LETTER * name - PADDING
-        portions[-1].append(i)
+        groups[-1].append(i)
         left -= width
     return [
         Grid(
-            headings=tuple(cells.headings[i] for i in (0, *portion)),
-            rows=tuple(tuple(row[i] for i in (0, *portion)) for row in cells.rows),
+            headings=tuple(cells.headings[i] for i in (0, *group)),
+            rows=tuple(tuple(row[i] for i in (0, *group)) for row in cells.rows),
         )
-        for portion in portions
+        for group in groups
     ]
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from genbench.compare import Contender
+from genbench.report.charts import Curve, Point, downsample
 from genbench.report.curves import LOSS_COLOURS, Clock, Panel
-from genbench.report.figures import Curve, Point, downsample
 from genbench.store import Store
 from genbench.store.records import Epoch
 

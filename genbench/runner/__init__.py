@@ -15,9 +15,9 @@ _HOME = {
     "data_access": "genbench.runner.access",
     "run": "genbench.runner.running",
     "resume": "genbench.runner.running",
-    "load_run": "genbench.runner.stored",
-    "evaluate_run": "genbench.runner.stored",
-    "sample_run": "genbench.runner.stored",
+    "load_run": "genbench.runner.stored_runs",
+    "evaluate_run": "genbench.runner.stored_runs",
+    "sample_run": "genbench.runner.stored_runs",
     "with_runs": "genbench.runner.lending",
 }
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from genbench.runner.access import data_access as data_access
     from genbench.runner.lending import with_runs as with_runs
     from genbench.runner.running import resume as resume, run as run
-    from genbench.runner.stored import (
+    from genbench.runner.stored_runs import (
         evaluate_run as evaluate_run,
         load_run as load_run,
         sample_run as sample_run,

@@ -80,7 +80,7 @@ def in_words(error: Exception, spec: RunSpec, file: Path) -> GenbenchError:
 
 
 def _with_id(error: GenbenchError, run_id: str) -> GenbenchError:
-    """The engine knows no ids: complete a mend that ends with one of these commands."""
+    """The engine knows no ids: complete a hint that ends with one of these commands."""
     text = str(error)
     if isinstance(error, StoreError) and text.endswith(_MENDS):
         return type(error)(f"{text} {run_id}").with_traceback(error.__traceback__)

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
-from genbench.contracts import Conditional, DataAccess, Decodes, Encodes, Lender, LenderHead
+from genbench.contracts import Conditional, DataAccess, Decodes, Encodes, SourceRun, SourceRunHead
 from genbench.errors import DataError, IncompatibleError, NoSuchRunError, UsageError
 from genbench.planning.sources import Scope
 from genbench.registry import Kind, Registry
@@ -47,10 +47,10 @@ class StoredRuns:
         access: DataAccess,
     ) -> None:
         self._opening, self._registry = opening, registry
-        # A lender may itself be trained on the latents of another run.
+        # A source may itself be trained on the latents of another run.
         self._access = replace(access, runs=self)
 
-    def head(self, reference: str) -> LenderHead:
+    def head(self, reference: str) -> SourceRunHead:
         """Find a run by id, prefix, name or @1; its data is described, not read.
 
         Raises NoSuchRunError, UsageError where it isn't finished, IncompatibleError where it has
@@ -69,7 +69,7 @@ class StoredRuns:
         shape = settings.latent_shape(data) if isinstance(settings, ModelSettings) else None
         if shape is None:
             raise _no_latent_space(run, "with its settings it doesn't encode and decode")
-        return LenderHead(
+        return SourceRunHead(
             run=run.id,
             model=run.model,
             experiment=run.experiment,
@@ -78,7 +78,7 @@ class StoredRuns:
             classes=settings.latent_classes(data),
         )
 
-    def lend(self, run: str) -> Lender:
+    def lend(self, run: str) -> SourceRun:
         """Build the model of a run, by its id, with its last weights: frozen, on the CPU.
 
         Raises DataError where the run was removed, CheckpointError where its weights are damaged.
@@ -103,7 +103,9 @@ class StoredRuns:
         if isinstance(model, Conditional) and head.classes != model.classes:
             raise _unsaid_labels(made)
         model.nets.eval().requires_grad_(False)
-        return Lender(head=head, model=model, data=loaded.data, digest=weights_digest(model.nets))
+        return SourceRun(
+            head=head, model=model, data=loaded.data, digest=weights_digest(model.nets)
+        )
 
     def _check_capabilities(self, run: Run) -> None:
         """What its registration says; a model that declares nothing is looked at once built."""
@@ -128,10 +130,10 @@ def weights_digest(nets: nn.Module) -> str:
 
 def _check_finished(run: Run) -> None:
     if run.status is not Status.FINISHED:
-        mend = "wait for its end" if run.status is Status.RUNNING else f"genbench resume {run.id}"
+        hint = "wait for its end" if run.status is Status.RUNNING else f"genbench resume {run.id}"
         raise UsageError(
             f"run {run.id} ({run.model}) is {run.status}, and only a finished run lends its latent "
-            f"space: {mend}, or name another one. See: genbench runs"
+            f"space: {hint}, or name another one. See: genbench runs"
         )
 
 

@@ -17,7 +17,7 @@ from genbench.evaluation.loaded_run import LoadedRun
 from genbench.evaluation.stopping import stoppable
 from genbench.events import ShouldStop, never
 from genbench.registry import Registry
-from genbench.runner.stored import load_run
+from genbench.runner.stored_runs import load_run
 from genbench.store import Store
 
 

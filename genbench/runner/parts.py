@@ -88,7 +88,7 @@ def _with_parts(spec: RunSpec, whole: Callable[[Kind, Part], Part]) -> RunSpec:
 def load_data(spec: RunSpec, registry: Registry, access: DataAccess) -> Data:
     """The data set of a spec, read and held against its own spec (`genbench.engine.data_check`).
 
-    Raises DataError with the file and the mend, PluginError where the two don't agree.
+    Raises DataError with the file and the fix, PluginError where the two don't agree.
     """
     part = Part(name=spec.dataset, settings=spec.dataset_settings)
     dataset = registry.target("dataset", spec.dataset)(settings_of("dataset", part, registry))

@@ -21,12 +21,12 @@ _ACTIVITIES = {
 
 
 def out_of_memory(error: BaseException, *, device: str, file: Path) -> OutOfMemoryError:
-    """The error in words; a smaller batch is no remedy here. ``file`` has the traceback."""
+    """The error in words; a smaller batch is no suggestion here. ``file`` has the traceback."""
     asked = asked_bytes(error)
     size = f" (it asked for {asked / 1e9:.3g} GB at once)" if asked else ""
-    activity, remedy = _activity(error)
+    activity, suggestion = _activity(error)
     return OutOfMemoryError(
-        f"out of memory on {device} {activity}{size}; {remedy} (traceback: {file})"
+        f"out of memory on {device} {activity}{size}; {suggestion} (traceback: {file})"
     )
 
 

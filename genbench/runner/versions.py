@@ -116,13 +116,13 @@ def _gone(run_id: str, part: PartVersion, registry: Registry) -> PluginError:
     owner = _owned(part.distribution, part.version)
     there = [info for info in registry.plugins if info.distribution == part.distribution]
     what = f"run {run_id} was made with {_KINDS[part.kind]} '{part.name}' of {owner}"
-    mend = f"to install it: pip install '{owner.replace(' ', '==')}'"
+    hint = f"to install it: pip install '{owner.replace(' ', '==')}'"
     for info in there:
         if info.disabled:
             return PluginError(f"{what}, which {info.disabled} leaves out; unset it")
         if info.error:
             broken = f"{info.owner} is installed and broken ({info.error})"
-            return PluginError(f"{what}; {broken}; {mend}")
+            return PluginError(f"{what}; {broken}; {hint}")
     if there:
-        return PluginError(f"{what}; {there[0].owner}, which is installed, has it not; {mend}")
-    return PluginError(f"{what}, which is not installed; {mend}")
+        return PluginError(f"{what}; {there[0].owner}, which is installed, has it not; {hint}")
+    return PluginError(f"{what}, which is not installed; {hint}")

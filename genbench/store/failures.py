@@ -1,4 +1,4 @@
-"""A database's errors as one sentence each: what happened to which store, and the mend."""
+"""A database's errors as one sentence each: what happened to which store, and the fix."""
 
 from __future__ import annotations
 

@@ -19,11 +19,11 @@ APPLICATION_ID = 0x67656E62
 
 def too_new(where: str, found: int, written_by: str | None) -> StoreError:
     """The refusal of a store that a newer genbench has written."""
-    mend = f"pip install 'genbench>={written_by}'" if written_by else "install a newer genbench"
+    hint = f"pip install 'genbench>={written_by}'" if written_by else "install a newer genbench"
     by = f", written by genbench {written_by}" if written_by else ""
     return StoreError(
         f"the store {where} has schema {found}{by}; genbench {__version__} reads schema "
-        f"{SCHEMA_VERSION} at most. To read it: {mend}"
+        f"{SCHEMA_VERSION} at most. To read it: {hint}"
     )
 
 

@@ -7,33 +7,33 @@ here, and what a study left undone is found in the store when it is started agai
 
 from __future__ import annotations
 
-from genbench.study.figures import draw, figures, folder_of
 from genbench.study.file import StudyFile, read_study
+from genbench.study.markdown import as_dict, markdown, rows_of, title_of
 from genbench.study.outcome import Outcome, Places
-from genbench.study.page import as_dict, markdown, rows_of, title_of
+from genbench.study.pictures import draw, figures, folder_of
 from genbench.study.plan import Cell, Entry, Plan, make_plan
 from genbench.study.table import Results, Sheet, results
-from genbench.study.work import Prospect, book_of, conduct, prospect
+from genbench.study.work import Forecast, book_of, execute, forecast
 
 __all__ = [
     "Cell",
     "Entry",
+    "Forecast",
     "Outcome",
     "Places",
     "Plan",
-    "Prospect",
     "Results",
     "Sheet",
     "StudyFile",
     "as_dict",
     "book_of",
-    "conduct",
     "draw",
+    "execute",
     "figures",
     "folder_of",
+    "forecast",
     "make_plan",
     "markdown",
-    "prospect",
     "read_study",
     "results",
     "rows_of",

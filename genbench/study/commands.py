@@ -8,11 +8,11 @@ from pathlib import Path
 
 from genbench.study.assignments import for_sampler
 from genbench.study.children import Task
+from genbench.study.existing_runs import Missing
 from genbench.study.file import StudyFile
 from genbench.study.outcome import Places
 from genbench.study.pace import PILOT_EPOCHS, read_pilot
 from genbench.study.plan import Cell, Entry, Plan
-from genbench.study.stored import Missing
 
 
 def run_task(plan: Plan, cell: Cell, places: Places) -> Task:

@@ -1,6 +1,6 @@
 """A study as a person writes it: one TOML file, checked before anything runs.
 
-Every complaint is one sentence that names the file, the table, the key and the mend.
+Every complaint is one sentence that names the file, the table, the key and the fix.
 """
 
 from __future__ import annotations

@@ -16,9 +16,9 @@ from genbench.formatting import number
 from genbench.spec import canonical_json
 from genbench.store import Store
 from genbench.store.records import Draw, Run, Status
+from genbench.study.existing_runs import ExistingRuns
 from genbench.study.pace import Pace
 from genbench.study.plan import Cell, Entry, Plan
-from genbench.study.stored import Stock
 from genbench.study.work import cells
 
 _SHOWN = ("genbench", "torch", "cpu", "cpus", "threads", "gpu")
@@ -42,10 +42,10 @@ class Gathered:
 
 def gather(store: Store, plan: Plan, paces: Mapping[str, Pace]) -> Gathered:
     """Read all that the store holds of a plan; what isn't finished becomes a remark."""
-    found, stock = Gathered(), Stock(store, plan)
+    found, existing = Gathered(), ExistingRuns(store, plan)
     entries: dict[str, Entry] = {}
     for cell in cells(plan, paces):
-        run = stock.run(cell)
+        run = existing.run(cell)
         if run is not None and run.status is Status.FINISHED:
             entries[run.id] = cell.entry
             found.runs[run.id] = run

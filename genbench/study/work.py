@@ -17,16 +17,16 @@ from genbench.store import Store
 from genbench.store.records import Run, Status
 from genbench.study.children import Ended, Task, carry_out
 from genbench.study.commands import evaluate_task, resume_task, run_task
+from genbench.study.existing_runs import ExistingRuns, missing
 from genbench.study.outcome import Outcome, Places
 from genbench.study.pace import Pace, PaceBook, Reading, check_budget
 from genbench.study.pilots import Pilots
 from genbench.study.plan import Cell, Entry, Plan
-from genbench.study.stored import Stock, missing
 
 PACE_FILE = "pace.json"
 
 
-def conduct(
+def execute(
     plan: Plan,
     places: Places,
     *,
@@ -48,7 +48,7 @@ def conduct(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Prospect:
+class Forecast:
     """What is known of a cell before the work: its run, if there is one, and what it will cost."""
 
     cell: Cell
@@ -57,7 +57,7 @@ class Prospect:
     evaluations: int
 
 
-def prospect(plan: Plan, places: Places) -> list[Prospect]:
+def forecast(plan: Plan, places: Places) -> list[Forecast]:
     """What a study will do, from the plan and the store alone; nothing is made."""
     paces = book_of(plan, places).read()
     found = []
@@ -68,9 +68,9 @@ def prospect(plan: Plan, places: Places) -> list[Prospect]:
             _prospect(cell, None, paces, len(_later(cell.entry))) for cell in cells(plan, paces)
         ]
     with store:
-        stock = Stock(store, plan)
+        existing = ExistingRuns(store, plan)
         for cell in cells(plan, paces):
-            run = stock.run(cell)
+            run = existing.run(cell)
             done = run is not None and run.status is Status.FINISHED
             left = missing(store, run, cell.entry) if done and run else _later(cell.entry)
             found.append(_prospect(cell, run, paces, len(left)))
@@ -91,7 +91,7 @@ def book_of(plan: Plan, places: Places) -> PaceBook:
 
 @dataclass
 class _Work:
-    """One call of `conduct`."""
+    """One call of `execute`."""
 
     plan: Plan
     places: Places
@@ -151,12 +151,12 @@ class _Work:
         """Train what isn't there, go on with what was interrupted, evaluate what lacks scores."""
         tasks: dict[Task, Cell] = {}
         with Store.open(self.places.store) as store:
-            stock = Stock(store, self.plan)
+            existing = ExistingRuns(store, self.plan)
             for cell in cells(self.plan, self.book.read()):
                 if cell.epochs is None:
                     self.outcome.failed += 1
                     continue
-                for task in self._tasks_of(cell, stock.run(cell), store):
+                for task in self._tasks_of(cell, existing.run(cell), store):
                     tasks[task] = cell
         self.total = sum(map(self._count, tasks, tasks.values()))
         if self.outcome.reused:
@@ -254,14 +254,14 @@ def _epochs(entry: Entry, paces: Mapping[str, Pace]) -> int | None:
     return pace.epochs(entry.seconds) if pace else None
 
 
-def _prospect(cell: Cell, run: Run | None, paces: Mapping[str, Pace], evaluations: int) -> Prospect:
+def _prospect(cell: Cell, run: Run | None, paces: Mapping[str, Pace], evaluations: int) -> Forecast:
     pace = paces.get(cell.entry.pace_key)
     seconds = cell.entry.seconds
     if pace and cell.epochs:
         seconds = pace.seconds(cell.epochs)
     if run and run.status is Status.FINISHED:
         seconds = 0.0
-    return Prospect(cell=cell, run=run, seconds=seconds, evaluations=evaluations)
+    return Forecast(cell=cell, run=run, seconds=seconds, evaluations=evaluations)
 
 
 def _later(entry: Entry) -> list[str]:

@@ -56,7 +56,7 @@ def check_model(
 
     Without ``data``, the smallest of a few shapes that the settings accept is made.
     ``capabilities`` stands in for those of a registration where a class is given.
-    Raises AssertionError with the law that is broken and how to mend it.
+    Raises AssertionError with the law that is broken and how to fix it.
     """
     part = subject("model", model, settings, registry)
     if capabilities is not None:

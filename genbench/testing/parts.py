@@ -110,15 +110,15 @@ def check_metric(
     noise = to_uint8(torch.randn(real.shape, generator=torch.Generator().manual_seed(0)))
     with tempfile.TemporaryDirectory() as folder:
 
-        def score(x: Tensor, portion: int) -> Sequence[Score]:
+        def score(x: Tensor, chunk: int) -> Sequence[Score]:
             built = part.cls(part.settings)
             context = MetricContext(
                 data=data, model=model, device=CPU, cache=Path(folder), n=len(x), offline=True
             )
             built.begin(context)
             if built.uses == "samples":
-                for start in range(0, len(x), portion):
-                    built.update(x[start : start + portion])
+                for start in range(0, len(x), chunk):
+                    built.update(x[start : start + chunk])
             return tuple(built.result())
 
         scores = score(real, 32)

@@ -86,8 +86,8 @@ def stage_batch(stage: Stage, data: Data) -> Batch:
     if stage.prepare:
         with torch.no_grad():
             x = stage.prepare(x, torch.Generator().manual_seed(0))
-            if stage.prepared:
-                stage.prepared(x)
+            if stage.fit:
+                stage.fit(x)
     return Batch(x=x, y=y)
 
 

@@ -69,11 +69,11 @@ def _redrawn_in_training(grey: Data, drawn: Data) -> Data:
 
 def _drawn(decoding: Decoding, *, part: int) -> Decoding:
     random = np.random.RandomState([SEED, part])
-    return replace(decoding, portions=_draws(decoding.portions, random))
+    return replace(decoding, chunks=_draws(decoding.chunks, random))
 
 
-def _draws(portions: Iterable[Pixels], random: np.random.RandomState) -> Iterator[Pixels]:
-    """Draws as 0 and 255, portion by portion; how they are cut doesn't change the draws."""
-    for grey in portions:
+def _draws(chunks: Iterable[Pixels], random: np.random.RandomState) -> Iterator[Pixels]:
+    """Draws as 0 and 255, chunk by chunk; how they are cut doesn't change the draws."""
+    for grey in chunks:
         white = random.random_sample(grey.shape) < grey / 255.0
         yield np.where(white, np.uint8(255), np.uint8(0))

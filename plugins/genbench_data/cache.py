@@ -44,12 +44,12 @@ Splits = tuple[Split, Split]
 class Decoding:
     """One split on its way into the cache.
 
-    ``shape`` is (N, C, H, W), or any of codes; ``portions`` yields (b, ...) of ``dtype``, N in
+    ``shape`` is (N, C, H, W), or any of codes; ``chunks`` yields (b, ...) of ``dtype``, N in
     all, in order; ``labels`` is (N,) or None.
     """
 
     shape: tuple[int, ...]
-    portions: Iterable[np.ndarray[Any, Any]]
+    chunks: Iterable[np.ndarray[Any, Any]]
     labels: np.ndarray[Any, Any] | None
     dtype: Literal["uint8", "float32"] = "uint8"
 
@@ -124,9 +124,9 @@ def _writing(folder: Path) -> Iterator[None]:
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         reason = "no space is left" if full else error.strerror or str(error)
-        mend = "free some space, or name" if full else "name"
+        hint = "free some space, or name" if full else "name"
         raise DataError(
-            f"can't write to the cache folder {folder}: {reason}; {mend} another one by "
+            f"can't write to the cache folder {folder}: {reason}; {hint} another one by "
             f"GENBENCH_CACHE"
         ) from error
 
@@ -210,7 +210,7 @@ def _make(entry: Path, decode: Decode, progress: _Progress) -> None:
 
 
 def _write(folder: Path, name: str, split: Decoding, progress: _Progress) -> dict[str, Any]:
-    """Write one split portion by portion; return its line in entry.json.
+    """Write one split chunk by chunk; return its line in entry.json.
 
     Plain writes, not a memory map: on a full disk a map ends the process with SIGBUS.
     """
@@ -219,8 +219,8 @@ def _write(folder: Path, name: str, split: Decoding, progress: _Progress) -> dic
     header = {"descr": dtype.str, "fortran_order": False, "shape": split.shape}
     with _durable(folder / f"{name}-x.npy") as file:
         np.lib.format.write_array_header_1_0(file, header)
-        for portion in split.portions:
-            images = np.ascontiguousarray(portion, dtype=dtype)
+        for chunk in split.chunks:
+            images = np.ascontiguousarray(chunk, dtype=dtype)
             content.update(images)
             file.write(images.data)
             progress.add(len(images))

@@ -28,7 +28,7 @@ from genbench_data.celeba_settings import (
     CelebaSettings,
 )
 from genbench_data.content import content_digest, unreadable
-from genbench_data.decoding import central_square, in_portions, planes, read_image
+from genbench_data.decoding import central_square, in_chunks, planes, read_image
 from genbench_data.download import Archive, DownloadError, download, sources
 from genbench_data.google_drive import download_from_drive
 from genbench_data.resize import Pixels
@@ -72,11 +72,11 @@ class Celeba:
         size = self.settings.size
         return Decoding(
             shape=(len(names), 3, size, size),
-            portions=in_portions(
+            chunks=in_chunks(
                 [folder / name for name in names],
                 self._decode,
                 what="celeba",
-                mend=f"delete {folder}, and it is unpacked from {ARCHIVE} or downloaded again",
+                hint=f"delete {folder}, and it is unpacked from {ARCHIVE} or downloaded again",
             ),
             labels=None,
         )

@@ -1,6 +1,6 @@
 """CelebA's text files: which image is of which part, and which attributes it has.
 
-Standard library only. Every line is checked; an error names the file, the line and the mend.
+Standard library only. Every line is checked; an error names the file, the line and the fix.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def _lines(file: Path) -> Iterator[tuple[int, list[str]]]:
         text = file.read_text(encoding="ascii")
     except (OSError, ValueError) as error:
         raise DataError(
-            f"celeba: {file} can't be read ({error}); mend it, or delete it, and it is downloaded "
+            f"celeba: {file} can't be read ({error}); fix it, or delete it, and it is downloaded "
             f"again"
         ) from error
     for number, line in enumerate(text.splitlines(), 1):

@@ -20,7 +20,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from genbench import DataError
-from genbench_data.resize import PORTION, Pixels
+from genbench_data.resize import CHUNK, Pixels
 
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 """Formats of pixels alone, as Pillow calls them: those of the suffixes in `listing`."""
@@ -31,23 +31,23 @@ MOST_PIXELS = Image.MAX_IMAGE_PIXELS or 89_478_485
 warnings.simplefilter("error", Image.DecompressionBombWarning)
 
 
-def in_portions(
-    files: Sequence[Path], decode: Callable[[Path], Pixels], *, what: str, mend: str
+def in_chunks(
+    files: Sequence[Path], decode: Callable[[Path], Pixels], *, what: str, hint: str
 ) -> Iterator[Pixels]:
-    """Yield uint8 (b, C, H, W) in the order of ``files``; memory holds one portion.
+    """Yield uint8 (b, C, H, W) in the order of ``files``; memory holds one chunk.
 
-    Raises DataError for a file that ``decode`` stumbles over, with its name and the ``mend``.
+    Raises DataError for a file that ``decode`` stumbles over, with its name and the ``hint``.
     """
 
     def decoded(file: Path) -> Pixels:
         try:
             return decode(file)
         except Exception as error:  # Pillow's decoders raise whatever they stumble over
-            raise DataError(f"{what}: {file} can't be decoded ({error}); {mend}") from error
+            raise DataError(f"{what}: {file} can't be decoded ({error}); {hint}") from error
 
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        for start in range(0, len(files), PORTION):
-            yield np.stack(list(pool.map(decoded, files[start : start + PORTION])))
+        for start in range(0, len(files), CHUNK):
+            yield np.stack(list(pool.map(decoded, files[start : start + CHUNK])))
 
 
 def read_image(file: Path, mode: Literal["L", "RGB"] = "RGB") -> Image.Image:

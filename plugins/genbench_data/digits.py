@@ -58,7 +58,7 @@ class Digits:
         size = self.settings.size
         return Decoding(
             shape=(len(images), 1, size, size),
-            portions=resized(images, size, white=16.0),
+            chunks=resized(images, size, white=16.0),
             labels=labels,
         )
 

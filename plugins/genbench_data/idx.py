@@ -23,7 +23,7 @@ def read_idx(path: Path, *, dimensions: int, what: str) -> np.ndarray[Any, Any]:
     """Read an IDX file of bytes, gzipped where its name ends in .gz, as uint8 (d1, d2, ...).
 
     No more is read than the header claims, and nothing where the file's size belies it.
-    Raises DataError with the file's name, what was expected and found, and the mend.
+    Raises DataError with the file's name, what was expected and found, and the fix.
     """
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:

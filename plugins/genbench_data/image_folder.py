@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 from genbench import Data, DataAccess
 from genbench_data.cache import Decoding, splits
 from genbench_data.content import content_digest
-from genbench_data.decoding import in_portions, planes, read_image
+from genbench_data.decoding import in_chunks, planes, read_image
 from genbench_data.listing import Listing
 from genbench_data.resize import Pixels
 from genbench_data.settings import ImageFolderSettings
@@ -46,11 +46,11 @@ class ImageFolder:
         labels, size = found.labels(paths), self.settings.size
         return Decoding(
             shape=(len(paths), self.settings.channels, size, size),
-            portions=in_portions(
+            chunks=in_chunks(
                 [found.folder / path for path in paths],
                 self._decode,
                 what="image-folder",
-                mend="mend it, delete it or move it out of the folder",
+                hint="fix it, delete it or move it out of the folder",
             ),
             labels=None if labels is None else np.array(labels, np.int64),
         )

@@ -16,7 +16,7 @@ import numpy as np
 from genbench import Data, DataAccess, DataError
 from genbench_data.cache import Decoding, first, splits
 from genbench_data.content import content_digest
-from genbench_data.decoding import central_square, in_portions, planes, read_image
+from genbench_data.decoding import central_square, in_chunks, planes, read_image
 from genbench_data.download import Archive, DownloadError, download, sources
 from genbench_data.imagenette_settings import MD5, URL, ImagenetteSettings, label, listed
 from genbench_data.resize import Pixels
@@ -49,11 +49,11 @@ class Imagenette:
         size = self.settings.size
         return Decoding(
             shape=(len(paths), 3, size, size),
-            portions=in_portions(
+            chunks=in_chunks(
                 [folder / path for path in paths],
                 self._decode,
                 what="imagenette",
-                mend=f"delete {folder}, and it is downloaded again, or delete this file alone",
+                hint=f"delete {folder}, and it is downloaded again, or delete this file alone",
             ),
             labels=np.array([label(path) for path in paths], np.int64),
         )

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from genbench import Data, DataAccess, DataError, Lender, Split, stored_as_float
+from genbench import Data, DataAccess, DataError, SourceRun, Split, stored_as_float
 from genbench_data.cache import Decoding, splits
-from genbench_data.latents_settings import LatentsSettings, carrying, lenders
+from genbench_data.latents_settings import LatentsSettings, carrying, sources
 
 if TYPE_CHECKING:
     import torch
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 Codes = np.ndarray[Any, np.dtype[np.float32]]
 
-PORTION = 500
+CHUNK = 500
 """Samples that are encoded at a time. The draws depend on it: a part of the format."""
 
 SMALLEST_STD = 1e-6
@@ -45,8 +45,8 @@ class Latents:
     def load(self, access: DataAccess) -> Data:
         """Encode once, standardise. Raises DataError where the run that lends is gone."""
         settings = self.settings
-        lender = lenders(access).lend(settings.run)
-        train, test = self._encoded(lender, access)
+        source = sources(access).lend(settings.run)
+        train, test = self._encoded(source, access)
         scale = fitted_scale(train.x) if settings.standardise else None
         if scale is not None:
             train, test = (_standardised(split, scale, train.digest) for split in (train, test))
@@ -55,19 +55,19 @@ class Latents:
             spec=replace(spec, train=len(train.x), test=len(test.x)),
             train=train,
             test=test,
-            render=Renderer(lender, scale),
-            source=lender.data,
+            render=Renderer(source, scale),
+            source=source.data,
         )
 
-    def _encoded(self, lender: Lender, access: DataAccess) -> tuple[Split, Split]:
+    def _encoded(self, source: SourceRun, access: DataAccess) -> tuple[Split, Split]:
         """The codes as the model gives them, from the cache where they are there."""
-        data = lender.data
-        shape = carrying(lender.head.latent_shape, lender.head.classes)
+        data = source.data
+        shape = carrying(source.head.latent_shape, source.head.classes)
 
         def encode() -> tuple[Decoding, Decoding]:
             return (
-                self._encoding(lender, data.train, shape, data.augment, part=0),
-                self._encoding(lender, data.test, shape, None, part=1),
+                self._encoding(source, data.train, shape, data.augment, part=0),
+                self._encoding(source, data.test, shape, None, part=1),
             )
 
         return splits(
@@ -75,14 +75,14 @@ class Latents:
             encode,
             what="latents",
             doing="encoding",
-            content=f"{lender.digest} {data.train.digest} {data.test.digest}",
+            content=f"{source.digest} {data.train.digest} {data.test.digest}",
             draw=self.settings.draw,
             seed=self.settings.seed,
         )
 
     def _encoding(
         self,
-        lender: Lender,
+        source: SourceRun,
         split: Split,
         shape: tuple[int, ...],
         augment: Callable[[Tensor], Tensor] | None,
@@ -91,24 +91,24 @@ class Latents:
     ) -> Decoding:
         return Decoding(
             shape=(len(split.x), *shape),
-            portions=self._codes(lender, split, augment, part),
+            chunks=self._codes(source, split, augment, part),
             labels=split.y,
             dtype="float32",
         )
 
     def _codes(
-        self, lender: Lender, split: Split, augment: Callable[[Tensor], Tensor] | None, part: int
+        self, source: SourceRun, split: Split, augment: Callable[[Tensor], Tensor] | None, part: int
     ) -> Iterator[Codes]:
         """Codes in the order of the split; each split draws from a stream of its own."""
         import torch
 
         from genbench_nets.labels import with_labels
 
-        model, classes = lender.model, lender.head.classes
+        model, classes = source.model, source.head.classes
         seed = int.from_bytes(hashlib.sha256(f"{self.settings.seed} {part}".encode()).digest()[:6])
         noise = torch.Generator().manual_seed(seed)
-        for start in range(0, len(split.x), PORTION):
-            x = stored_as_float(split.x[start : start + PORTION])
+        for start in range(0, len(split.x), CHUNK):
+            x = stored_as_float(split.x[start : start + CHUNK])
             y = _labels(split, start, classes)
             # An augmentation draws from the global generators, which are not ours to move.
             with torch.no_grad(), torch.random.fork_rng(devices=[]):
@@ -116,7 +116,7 @@ class Latents:
                 torch.default_generator.manual_seed(seed + start)
                 mean, logvar = model.encode(x if augment is None else augment(x), y)
                 code = self._code(mean.float(), logvar.float(), noise)
-            # Outside: whoever takes the portions keeps its own generators and gradients.
+            # Outside: whoever takes the chunks keeps its own generators and gradients.
             yield (code if y is None else with_labels(code, y, classes or 0)).numpy()
 
     def _code(self, mean: Tensor, logvar: Tensor, noise: torch.Generator) -> Tensor:
@@ -128,7 +128,7 @@ class Latents:
 
 
 def _labels(split: Split, start: int, classes: int | None) -> Tensor | None:
-    """The labels of a portion, where codes carry any."""
+    """The labels of a chunk, where codes carry any."""
     if classes is None:
         return None
     import torch
@@ -138,7 +138,7 @@ def _labels(split: Split, start: int, classes: int | None) -> Tensor | None:
             "the run that lends decodes codes with labels, and the data it was trained on has none "
             "any more; name another run"
         )
-    return torch.from_numpy(np.array(split.y[start : start + PORTION], np.int64))
+    return torch.from_numpy(np.array(split.y[start : start + CHUNK], np.int64))
 
 
 def apart(carried: Tensor, classes: int | None) -> tuple[Tensor, Tensor | None]:
@@ -158,18 +158,18 @@ class Scale:
 
 
 def fitted_scale(codes: Codes) -> Scale:
-    """The statistics of codes (N, *latent_shape), taken portion by portion in float64."""
+    """The statistics of codes (N, *latent_shape), taken chunk by chunk in float64."""
     axes = (0, *range(2, codes.ndim))
     count = codes.size // codes.shape[1]
-    mean = sum(portion.sum(axes, dtype=np.float64) for portion in _portions(codes)) / count
+    mean = sum(chunk.sum(axes, dtype=np.float64) for chunk in _chunks(codes)) / count
     wide = mean.reshape(-1, *(1 for _ in axes[1:]))
-    squares = sum(np.square(portion - wide).sum(axes) for portion in _portions(codes)) / count
+    squares = sum(np.square(chunk - wide).sum(axes) for chunk in _chunks(codes)) / count
     std = np.sqrt(squares).clip(SMALLEST_STD)
     return Scale(mean=wide.astype(np.float32), std=std.reshape(wide.shape).astype(np.float32))
 
 
-def _portions(codes: Codes) -> Iterator[Codes]:
-    size = 20 * PORTION
+def _chunks(codes: Codes) -> Iterator[Codes]:
+    size = 20 * CHUNK
     return (codes[start : start + size] for start in range(0, len(codes), size))
 
 
@@ -188,12 +188,12 @@ class Renderer:
     respect to the codes alone, where one is asked for.
     """
 
-    def __init__(self, lender: Lender, scale: Scale | None) -> None:
+    def __init__(self, source: SourceRun, scale: Scale | None) -> None:
         import torch
 
-        self._model, self._beneath = lender.model, lender.data.render
-        self._classes = lender.head.classes
-        self._nets: torch.nn.Module = lender.model.nets
+        self._model, self._beneath = source.model, source.data.render
+        self._classes = source.head.classes
+        self._nets: torch.nn.Module = source.model.nets
         self._scale = None
         if scale is not None:
             self._scale = torch.from_numpy(scale.mean), torch.from_numpy(scale.std)

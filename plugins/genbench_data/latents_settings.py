@@ -32,7 +32,7 @@ class LatentsSettings(DatasetSettings):
 
     def fitted(self, access: DataAccess) -> Self:
         """The run by its whole id: @1 is another one tomorrow."""
-        found = lenders(access).head(self.run)
+        found = sources(access).head(self.run)
         return self.model_copy(update={"run": found.run})
 
     def parents(self) -> tuple[str, ...]:
@@ -41,7 +41,7 @@ class LatentsSettings(DatasetSettings):
 
     def describe(self, access: DataAccess) -> DataSpec:
         """What the store says of the run and its data; nothing is built or encoded."""
-        head = lenders(access).head(self.run)
+        head = sources(access).head(self.run)
         return DataSpec(
             name=f"latents:{head.run}",
             shape=carrying(head.latent_shape, head.classes),
@@ -59,7 +59,7 @@ def carrying(code: tuple[int, ...], classes: int | None) -> tuple[int, ...]:
     return (code[0] + (classes or 0), *code[1:])
 
 
-def lenders(access: DataAccess) -> FinishedRuns:
+def sources(access: DataAccess) -> FinishedRuns:
     """The finished runs at hand. Raises DataError where there is no store."""
     if access.runs is None:
         raise DataError(

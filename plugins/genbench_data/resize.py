@@ -9,21 +9,21 @@ import numpy as np
 from PIL import Image
 
 Pixels = np.ndarray[Any, Any]
-PORTION = 256
+CHUNK = 256
 """Images that are decoded together: bounds the memory, whatever the size of the set."""
 
 
 def resized(images: Pixels, size: int, *, white: float = 255.0) -> Iterator[Pixels]:
-    """Yield grey images (N, h, w), 0 to ``white``, as uint8 (b, 1, size, size) in portions.
+    """Yield grey images (N, h, w), 0 to ``white``, as uint8 (b, 1, size, size) in chunks.
 
     Resized in floating point, then rounded once; the overshoot of bicubic is clamped.
     """
-    for start in range(0, len(images), PORTION):
-        portion = images[start : start + PORTION]
-        if portion.shape[1:] == (size, size):
-            yield _to_bytes(portion, white)[:, None]
+    for start in range(0, len(images), CHUNK):
+        chunk = images[start : start + CHUNK]
+        if chunk.shape[1:] == (size, size):
+            yield _to_bytes(chunk, white)[:, None]
         else:
-            frames = (Image.fromarray(image.astype(np.float32)) for image in portion)
+            frames = (Image.fromarray(image.astype(np.float32)) for image in chunk)
             side = (size, size)
             done = [np.asarray(f.resize(side, Image.Resampling.BICUBIC)) for f in frames]
             yield _to_bytes(np.stack(done), white)[:, None]

@@ -112,7 +112,7 @@ class Mnist:
         _check_values(what, images_file, images, labels_file, labels)
         return Decoding(
             shape=(len(images), 1, size, size),
-            portions=resized(images, size),
+            chunks=resized(images, size),
             labels=labels.astype(np.int64),
         )
 

@@ -59,12 +59,12 @@ class DCGANSettings(ModelSettings):
             return
         words = ", ".join(map(str, sides[:-1])) + " or " if sides[1:] else ""
         fits = "network=ijzer" if square and data.shape[1] in SIDES["ijzer"] else None
-        mend = f"--set {fits or f'data.size={32 if 32 in sides else sides[-1]}'}"
+        hint = f"--set {fits or f'data.size={32 if 32 in sides else sides[-1]}'}"
         if not data.bounded:
-            mend = "gan, which takes points and latents"
+            hint = "gan, which takes points and latents"
         raise IncompatibleError(
             f"dcgan with network={self.network} takes square images of {words}{sides[-1]} px; "
-            f"{data.name} has shape {data.shape}. Try {mend}."
+            f"{data.name} has shape {data.shape}. Try {hint}."
         )
 
     @model_validator(mode="after")

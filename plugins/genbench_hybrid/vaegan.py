@@ -69,7 +69,7 @@ class VAEGAN:
         players = in_turns(self.d_loss, self.g_loss)
         return (
             Stage(name="vae", phases=(vae,), epochs=self._vae_epochs, validate=self.validate_vae),
-            Stage(name="gan", phases=players, prepare=self.encode_data, prepared=self.fit_scaler),
+            Stage(name="gan", phases=players, prepare=self.encode_data, fit=self.fit_scaler),
         )
 
     # --- stage 1

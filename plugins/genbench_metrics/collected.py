@@ -15,7 +15,7 @@ from torch import Tensor
 from genbench import MetricContext, Score, Split, UsageError, cached_tensors, real_samples
 from genbench_metrics.extractors import Chosen
 
-PORTION = 4000
+CHUNK = 4000
 """Real images compared at once where a whole training split is gone through."""
 
 
@@ -73,13 +73,13 @@ class Collected:
         rows = np.sort(np.random.default_rng(0).choice(len(split.x), n, replace=False))
         return self.of_real(split, rows, f"{n} drawn")
 
-    def portions(self, split: Split) -> Iterator[Tensor]:
+    def chunks(self, split: Split) -> Iterator[Tensor]:
         """Features of a whole split, some thousands at a time; pixels are not held all at once."""
         context, extractor = self._context, self._chosen.extractor
         if extractor.protocol["weights"] is not None:
-            yield from torch.split(self.of_real(split, None, "all"), PORTION)
+            yield from torch.split(self.of_real(split, None, "all"), CHUNK)
             return
-        for batch in real_samples(context.data, split, device=context.device, batch_size=PORTION):
+        for batch in real_samples(context.data, split, device=context.device, batch_size=CHUNK):
             yield extractor.features(batch).float().cpu()
 
     def floor(self, protocol: Mapping[str, Any], measure: Callable[[Tensor], float]) -> float:

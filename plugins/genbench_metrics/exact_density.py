@@ -23,8 +23,8 @@ from genbench_metrics.likelihood_settings import HeldOutSettings
 
 SEED = 0
 """Of the noise that is added to the test images: the same for all models and runs."""
-PORTION = 100
-"""Test samples at a time: a fixed number, for the noise is drawn in these portions."""
+CHUNK = 100
+"""Test samples at a time: a fixed number, for the noise is drawn in these chunks."""
 SCALE = math.log(128)
 """Nats a value between a density of x in [-1, 1] and one of the levels in [0, 256]."""
 
@@ -91,8 +91,8 @@ def log_densities(context: MetricContext, n: int) -> Tensor:
     test, generator = context.data.test, torch.Generator().manual_seed(SEED)
     labels = test.y if takes_labels(context) else None
     found = []
-    for start in range(0, min(n, len(test.x)), PORTION):
-        rows = slice(start, min(start + PORTION, n, len(test.x)))
+    for start in range(0, min(n, len(test.x)), CHUNK):
+        rows = slice(start, min(start + CHUNK, n, len(test.x)))
         x = torch.from_numpy(np.array(test.x[rows]))
         x = dequantized(to_float(x), generator) if x.dtype == torch.uint8 else x.float()
         x = x.to(context.device)

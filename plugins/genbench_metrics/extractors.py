@@ -94,8 +94,8 @@ def _refuse_without_classes(
     if _can_be_classified(context, shape):
         return
     what = "no labels" if len(shape) == 3 else "points"
-    mend = f"; use --set metric.{metric}.extractor={instead}" if instead else ""
+    hint = f"; use --set metric.{metric}.extractor={instead}" if instead else ""
     raise UsageError(
         f"{metric} on the classifier needs labelled images, and '{context.data.spec.name}' has "
-        f"{what}{mend}"
+        f"{what}{hint}"
     )

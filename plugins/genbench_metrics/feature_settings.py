@@ -41,7 +41,7 @@ class KidSettings(FeatureSettings):
 class InceptionScoreSettings(FeatureSettings):
     """Settings of is."""
 
-    splits: int = Field(default=10, ge=1, description="portions of the samples, scored apart")
+    splits: int = Field(default=10, ge=1, description="splits of the samples, scored apart")
 
 
 class PrecisionRecallSettings(FeatureSettings):

@@ -27,7 +27,7 @@ LAYER = "2048"
 LOGITS = "logits_unbiased"
 DIGEST = "6726825d"
 """The first digits of the published file's SHA-256, as its name says."""
-PORTION = 50
+CHUNK = 50
 """Images that go through the network at once: at 299 x 299 a batch of 500 would take 3 GB."""
 _DIMS = {LAYER: 2048, LOGITS: 1008}
 
@@ -66,7 +66,7 @@ class InceptionFeatures:
 def weights_file(given: str | None, *, offline: bool, metric: str = "fid") -> Path:
     """The weights: the file given, else torch hub's copy, else a download into its cache.
 
-    Raises DataError, with the ways to mend it, where there are none or where torch hub's copy is
+    Raises DataError, with the ways to fix it, where there are none or where torch hub's copy is
     not the published file.
     """
     if given is not None:
@@ -127,7 +127,7 @@ def _both_layers(
         if samples.shape[1] == 1:
             samples = samples.expand(-1, 3, -1, -1)
         with torch.no_grad():
-            parts = [network(part) for part in torch.split(samples, PORTION)]
+            parts = [network(part) for part in torch.split(samples, CHUNK)]
         return tuple(torch.cat(layer) for layer in zip(*parts, strict=True))
 
     return run

@@ -2,7 +2,7 @@
 
 exp E_x KL(p(y|x) || p(y)): Salimans et al. (2016), "Improved techniques for training GANs",
 arXiv:1606.03498, section 4. High where each sample is surely of one class and all classes are as
-frequent. It sees no reference: the split into portions and their shuffle are torch-fidelity's.
+frequent. It sees no reference: the split into splits and their shuffle are torch-fidelity's.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from genbench_metrics.feature_settings import InceptionScoreSettings
 SEED = 2020
 """Of the shuffle: torch-fidelity's default."""
 ENOUGH = 50
-"""Samples per class in a portion below which p(y) is estimated too roughly."""
+"""Samples per class in a split below which p(y) is estimated too roughly."""
 
 
 class InceptionScore:
-    """From 1 to the number of classes. Its std is that over the portions."""
+    """From 1 to the number of classes. Its std is that over the splits."""
 
     uses: Literal["samples", "model"] = "samples"
     requires: tuple[str, ...] = ()
@@ -50,7 +50,7 @@ class InceptionScore:
             "implementation": "torch-fidelity",
             "torch-fidelity": version("torch-fidelity"),
         }
-        # Real images of the training split: fewer than there are portions give no floor.
+        # Real images of the training split: fewer than there are splits give no floor.
         self._floor = None
         if len(context.data.train.x) >= least:
             self._floor = self._collected.floor(
@@ -64,8 +64,8 @@ class InceptionScore:
     def result(self) -> Sequence[Score]:
         """One score, ``is``."""
         value, std = self._score(self._collected.samples)
-        portion = self._collected.n // self._settings.splits
-        few = (f"portions of {portion} samples for {self._classes} classes: biased downwards",)
+        split = self._collected.n // self._settings.splits
+        few = (f"splits of {split} samples for {self._classes} classes: biased downwards",)
         return [
             self._collected.score(
                 value,
@@ -73,7 +73,7 @@ class InceptionScore:
                 direction="max",
                 std=std,
                 floor=self._floor,
-                notes=few if portion < ENOUGH * self._classes else (),
+                notes=few if split < ENOUGH * self._classes else (),
             )
         ]
 

@@ -141,7 +141,7 @@ class _Space:
         return {"distances": self._nearest(test, 1).distances[:, 0]}
 
     def _nearest(self, queries: Tensor, k: int) -> Neighbours:
-        return neighbours(queries, self.collected.portions(self._train), k)
+        return neighbours(queries, self.collected.chunks(self._train), k)
 
 
 def share_nearer(samples: Tensor, held_out: Tensor) -> float:

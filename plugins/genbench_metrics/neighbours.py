@@ -1,4 +1,4 @@
-"""Nearest neighbours by brute force, in portions: memory grows with n, never with n squared."""
+"""Nearest neighbours by brute force, in chunks: memory grows with n, never with n squared."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ import torch
 from sklearn.metrics.pairwise import euclidean_distances
 from torch import Tensor
 
-PORTION = 1000
+CHUNK = 1000
 """Rows of a distance matrix held at once: 40 MB beside 10,000 points."""
 
 
 def distances(points: Tensor, others: Tensor) -> Iterator[Tensor]:
-    """Rows of the Euclidean distances (len(points), len(others)), `PORTION` at a time, float32.
+    """Rows of the Euclidean distances (len(points), len(others)), `CHUNK` at a time, float32.
 
     By `torch.cdist` in float32, as torch-fidelity does.
     """
-    for part in torch.split(points, PORTION):
+    for part in torch.split(points, CHUNK):
         yield torch.cdist(part, others)
 
 
 def careful_distances(points: Tensor, others: Tensor) -> Iterator[Tensor]:
     """The same by scikit-learn, which multiplies in float64 before it rounds, as `prdc` does."""
     other = others.numpy()
-    for part in torch.split(points, PORTION):
+    for part in torch.split(points, CHUNK):
         yield torch.from_numpy(euclidean_distances(part.numpy(), other))
 
 
@@ -46,9 +46,9 @@ class Neighbours:
 
 
 class NeighbourSearch:
-    """The k nearest of a set that comes portion by portion, for queries (n, d) that are there.
+    """The k nearest of a set that comes chunk by chunk, for queries (n, d) that are there.
 
-    Portions are compared by one matrix product each; what has been found is then measured again,
+    Chunks are compared by one matrix product each; what has been found is then measured again,
     for the product loses the small differences that tell a copy from a likeness.
     """
 
@@ -58,32 +58,32 @@ class NeighbourSearch:
         self._places = torch.zeros((len(queries), 0), dtype=torch.int64)
         self._measured = torch.zeros((len(queries), 0))
 
-    def update(self, portion: Tensor) -> None:
+    def update(self, chunk: Tensor) -> None:
         """Take the next points (b, d) of the set."""
-        squared = torch.addmm(portion.square().sum(1), self._queries, portion.T, alpha=-2)
+        squared = torch.addmm(chunk.square().sum(1), self._queries, chunk.T, alpha=-2)
         squared += self._squares
-        near = squared.topk(min(self._k, len(portion)), largest=False)
-        exact = _measured(self._queries, portion, near.indices)
+        near = squared.topk(min(self._k, len(chunk)), largest=False)
+        exact = _measured(self._queries, chunk, near.indices)
         found = torch.cat([self._measured, exact], 1)
         places = torch.cat([self._places, near.indices + self._seen], 1)
         kept = found.topk(min(self._k, found.shape[1]), largest=False)
         self._measured, self._places = kept.values, places.gather(1, kept.indices)
-        self._seen += len(portion)
+        self._seen += len(chunk)
 
     def found(self) -> Neighbours:
         """The neighbours among all that was taken, the nearest first."""
         return Neighbours(places=self._places, distances=self._measured)
 
 
-def neighbours(queries: Tensor, portions: Iterable[Tensor], k: int) -> Neighbours:
-    """The k nearest of a set given in portions."""
+def neighbours(queries: Tensor, chunks: Iterable[Tensor], k: int) -> Neighbours:
+    """The k nearest of a set given in chunks."""
     search = NeighbourSearch(queries, k)
-    for portion in portions:
-        search.update(portion)
+    for chunk in chunks:
+        search.update(chunk)
     return search.found()
 
 
-def _measured(queries: Tensor, portion: Tensor, places: Tensor) -> Tensor:
+def _measured(queries: Tensor, chunk: Tensor, places: Tensor) -> Tensor:
     """Distances (n, k) from the differences themselves."""
-    columns = [(queries - portion[column]).square().sum(1) for column in places.T]
+    columns = [(queries - chunk[column]).square().sum(1) for column in places.T]
     return torch.stack(columns, 1).sqrt()

@@ -39,7 +39,7 @@ FEWEST, MOST = 50, 50_000
 class Nll:
     """Minus the log-density or its bound, a mean over test samples, in nats; lower is better.
 
-    Latents are drawn and decoded in portions, so that memory doesn't grow with k; their weights
+    Latents are drawn and decoded in chunks, so that memory doesn't grow with k; their weights
     are summed in float64. The noise comes from ``context.seed`` alone.
     """
 

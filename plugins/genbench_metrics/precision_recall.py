@@ -2,7 +2,7 @@
 
 Balls around each point reach to its k-th neighbour in its own set: Kynkäänniemi et al. (2019),
 "Improved precision and recall metric for assessing generative models", arXiv:1904.06991, eq. 1
-and 2. The arithmetic is that of torch-fidelity, in portions; a test holds the two equal.
+and 2. The arithmetic is that of torch-fidelity, in chunks; a test holds the two equal.
 """
 
 from __future__ import annotations

@@ -161,21 +161,21 @@ class AdversarialSettings(ModelSettings):
                 f"set network=mlp or network=conv"
             )
         elif self.network == "conv" and not has_side(data, SIDES):
-            mend = "network=mlp" if data.latent else "data.size=32 or network=mlp"
+            hint = "network=mlp" if data.latent else "data.size=32 or network=mlp"
             raise IncompatibleError(
                 f"network=conv takes square images of 28, 32 or 64 px, and '{data.name}' has shape "
-                f"{data.shape}; set {mend}"
+                f"{data.shape}; set {hint}"
             )
 
     def _check_points(self, data: DataSpec) -> None:
-        for wrong, given, mend in (
+        for wrong, given, hint in (
             (self.network in ("mlp", "conv"), f"network={self.network}", "network=points"),
             (bool(self.augment), "augment", "instance_noise in its place"),
             (self.minibatch_std, "minibatch_std", "minibatch_std=false"),
         ):
             if wrong:
                 raise IncompatibleError(
-                    f"{given} takes images, and '{data.name}' has points; set {mend}"
+                    f"{given} takes images, and '{data.name}' has points; set {hint}"
                 )
 
     @model_validator(mode="after")

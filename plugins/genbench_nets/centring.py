@@ -16,10 +16,10 @@ EDGE = 1e-3
 """A pixel that is black in every image still may be white once in a thousand."""
 
 
-def mean_image(portions: Iterable[Tensor]) -> Tensor:
+def mean_image(chunks: Iterable[Tensor]) -> Tensor:
     """The mean of x in [-1, 1] on the scale [0, 1], (*shape), within (`EDGE`, 1 - `EDGE`)."""
     total, count, device = torch.zeros(()), 0, torch.device("cpu")
-    for x in portions:
+    for x in chunks:
         total = total + x.sum(0).cpu().double()
         count, device = count + len(x), x.device
     return total.div(count).add(1).div(2).clamp(EDGE, 1 - EDGE).float().to(device)

@@ -34,7 +34,7 @@ class Codebook(nn.Module):
     """K codes of D values. In training mode it takes note of what it quantised until `update`.
 
     ``counts`` are N_i and ``sums`` m_i; ``started`` is 0 before the first update. What was noted
-    of a step, over all its portions, lies in buffers of its own, empty between steps: as with batch
+    of a step, over all its chunks, lies in buffers of its own, empty between steps: as with batch
     normalisation, a pass in training mode leaves a trace, and one in eval mode none.
     """
 

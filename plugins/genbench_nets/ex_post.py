@@ -45,7 +45,7 @@ class ExPostDensity(nn.Module):
         def prepare(x: Tensor, generator: torch.Generator) -> Tensor:
             return codes(x, generator).float().flatten(1)
 
-        return Stage(name="density", phases=(), prepare=prepare, prepared=self.fit)
+        return Stage(name="density", phases=(), prepare=prepare, fit=self.fit)
 
     def fit(self, codes: Tensor) -> None:
         """Fit the mixture to flat codes (N, values)."""

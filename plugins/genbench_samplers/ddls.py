@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from genbench import AffineCalibration, SampleContext, SamplingError
-from genbench_samplers.account import Account
 from genbench_samplers.judge import Judge, prepare_judge
 from genbench_samplers.langevin import Point, accept, step, tested_acceptance, tuned_eps
 from genbench_samplers.latents import from_normal, law_of_prior, to_normal
+from genbench_samplers.sampling_cost import SamplingCost
 from genbench_samplers.settings import DDLSSettings
 from genbench_samplers.streams import asked_labels
 
@@ -50,41 +50,41 @@ class DDLS:
 
     def __init__(self, settings: DDLSSettings) -> None:
         self.settings = settings
-        self._account = Account(torch.device("cpu"))
+        self._cost = SamplingCost(torch.device("cpu"))
 
     def draw(self, model: Any, n: int, context: SampleContext) -> Iterator[Tensor]:
         """Yield minibatches of samples in [-1, 1], ``n`` in all, (b, *shape).
 
         Raises SamplingError where a chain leaves the finite numbers.
         """
-        account = self._account = Account(context.device)
-        with account.setup():
+        cost = self._cost = SamplingCost(context.device)
+        with cost.setup():
             law = law_of_prior(model, "ddls")
-            account.time_plain(model, n, context)
+            cost.time_plain(model, n, context)
             judge = prepare_judge(model, self.settings, context)
-            account.notes |= judge.figures
+            cost.notes |= judge.figures
             eps = self._burn_in(model, judge, law, n, context)
         logits = _Mean()
         for start in range(0, n, context.batch_size):
             size = min(context.batch_size, n - start)
-            with account.drawing():
+            with cost.drawing():
                 energy = _Energy(model, judge, law, asked_labels(context, start, size))
                 first = energy(to_normal(model.prior(size, context.generator), law))
                 last = self._walk(energy, first, eps, context.generator)
                 with torch.no_grad():
                     x: Tensor = model.render(energy.generate(last.u))
                 logits.add(first.logit, last.logit)
-            account.samples += size
-            account.notes |= logits.figures()
+            cost.samples += size
+            cost.notes |= logits.figures()
             yield x
 
     def diagnostics(self) -> Mapping[str, float]:
         """Figures of the last draw; ``logit_start`` and ``logit_end`` show how far it went."""
-        return self._account.figures()
+        return self._cost.figures()
 
     def exactness(self) -> str:
         """What a chain's last sample follows, and where the step of the last draw belies it."""
-        figures = self._account.figures()
+        figures = self._cost.figures()
         eps = f"eps={figures.get('eps', 0):.3g}"
         if self.settings.mala:
             told = "exact as steps grow, where the discriminator is right"
@@ -121,10 +121,10 @@ class DDLS:
             if eps is None:
                 eps = tuned_eps(energy, at, target=target, steps=steps, generator=own)
             if not mala:
-                self._account.notes["mala_acceptance"] = tested_acceptance(
+                self._cost.notes["mala_acceptance"] = tested_acceptance(
                     energy, at, eps=eps, steps=steps, generator=own
                 )
-        self._account.notes["eps"] = eps
+        self._cost.notes["eps"] = eps
         return eps
 
     def _walk(self, energy: _Energy, at: Point, eps: float, generator: torch.Generator) -> Point:
@@ -140,7 +140,7 @@ class DDLS:
             if count % _LOOK_EVERY == 0 or count == steps:
                 _check(at, count, eps)
         moves = steps * len(at.u)
-        self._account.count(moves, int(accepted) if mala else moves)
+        self._cost.count(moves, int(accepted) if mala else moves)
         return at
 
 

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from genbench import SampleContext, SamplingError
-from genbench_samplers.account import Account
 from genbench_samplers.judge import Judge, prepare_judge
+from genbench_samplers.sampling_cost import SamplingCost
 from genbench_samplers.settings import DRSSettings
 from genbench_samplers.slots import Slots
 from genbench_samplers.streams import propose
@@ -37,33 +37,33 @@ class DRS:
 
     def __init__(self, settings: DRSSettings) -> None:
         self.settings = settings
-        self._account = Account(torch.device("cpu"))
+        self._cost = SamplingCost(torch.device("cpu"))
 
     def draw(self, model: Any, n: int, context: SampleContext) -> Iterator[Tensor]:
         """Yield minibatches of samples in [-1, 1], ``n`` in all, (b, *shape).
 
         Raises SamplingError at ``max_proposals`` times n proposals, after what was accepted.
         """
-        account = self._account = Account(context.device)
-        with account.setup():
-            account.time_plain(model, n, context)
+        cost = self._cost = SamplingCost(context.device)
+        with cost.setup():
+            cost.time_plain(model, n, context)
             judge = prepare_judge(model, self.settings, context)
-            account.notes |= judge.figures
+            cost.notes |= judge.figures
             envelope = self._burn_in(model, judge, context)
         slots = Slots(n, context.labels)
         while slots.open:
-            if account.proposals >= self.settings.max_proposals * n:
+            if cost.proposals >= self.settings.max_proposals * n:
                 yield from self._give_up(model, slots)
-            with account.drawing():
+            with cost.drawing():
                 self._fill(model, judge, envelope, slots, context)
                 batches = [_rendered(model, h) for h in slots.ready(context.batch_size)]
             for x in batches:
-                account.samples += len(x)
+                cost.samples += len(x)
                 yield x
 
     def diagnostics(self) -> Mapping[str, float]:
         """Figures of the last draw; ``log_M`` and ``gamma`` as they were at its end."""
-        return self._account.figures()
+        return self._cost.figures()
 
     def exactness(self) -> str:
         """What the settings make of Algorithm 1."""
@@ -91,28 +91,28 @@ class DRS:
         self, model: Any, judge: Judge, envelope: _Envelope, slots: Slots, context: SampleContext
     ) -> None:
         """One minibatch of proposals, no more than it seems to take, into the open places."""
-        account = self._account
-        budget = self.settings.max_proposals * slots.n - account.proposals
+        cost = self._cost
+        budget = self.settings.max_proposals * slots.n - cost.proposals
         size = min(context.batch_size, budget, envelope.proposals_for(slots.open))
         labels = slots.wanted(size)
         h = propose(model, size, None if labels is None else labels.to(context.device), context)
         y = None if labels is None else labels.to(h.device)
         chance = envelope.acceptance(judge.logits(h, y))
         kept = torch.rand(size, generator=context.generator, dtype=torch.float64) < chance
-        account.count(size, int(kept.sum()))
-        account.notes |= {"log_M": envelope.top, "gamma": envelope.gamma}
+        cost.count(size, int(kept.sum()))
+        cost.notes |= {"log_M": envelope.top, "gamma": envelope.gamma}
         slots.put(h[kept.to(h.device)], None if labels is None else labels[kept])
 
     def _give_up(self, model: Any, slots: Slots) -> Iterator[Tensor]:
         """What was accepted by then, and SamplingError."""
-        account = self._account
+        cost = self._cost
         places, h = slots.rest()
         if h is not None:
             x = _rendered(model, h)
-            account.samples += len(x)
+            cost.samples += len(x)
             yield x
         raise SamplingError(
-            f"drs accepted {account.accepted:,} of {account.proposals:,} proposals for {slots.n:,} "
+            f"drs accepted {cost.accepted:,} of {cost.proposals:,} proposals for {slots.n:,} "
             f"samples and stopped at its cap; trade exactness for acceptance with "
             f"--set sampler.drs.percentile=80, or allow more with --set sampler.drs.max_proposals="
             f"{10 * self.settings.max_proposals}",

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from genbench import SampleContext
-from genbench_samplers.account import Account
 from genbench_samplers.judge import Judge, prepare_judge
+from genbench_samplers.sampling_cost import SamplingCost
 from genbench_samplers.settings import MHSettings
 from genbench_samplers.streams import asked_labels, propose
 
@@ -34,29 +34,29 @@ class MH:
 
     def __init__(self, settings: MHSettings) -> None:
         self.settings = settings
-        self._account = Account(torch.device("cpu"))
+        self._cost = SamplingCost(torch.device("cpu"))
 
     def draw(self, model: Any, n: int, context: SampleContext) -> Iterator[Tensor]:
         """Yield minibatches of samples in [-1, 1], ``n`` in all, (b, *shape)."""
-        account = self._account = Account(context.device)
-        with account.setup():
-            account.time_plain(model, n, context)
+        cost = self._cost = SamplingCost(context.device)
+        with cost.setup():
+            cost.time_plain(model, n, context)
             judge = prepare_judge(model, self.settings, context)
-            account.notes |= judge.figures
+            cost.notes |= judge.figures
         restarted = 0
         for start in range(0, n, context.batch_size):
             size = min(context.batch_size, n - start)
-            with account.drawing(), torch.no_grad():
+            with cost.drawing(), torch.no_grad():
                 h, again = self._chains(model, judge, size, start, context)
                 x: Tensor = model.render(h)
             restarted += again
-            account.samples += size
-            account.notes["restarted"] = restarted / account.samples
+            cost.samples += size
+            cost.notes["restarted"] = restarted / cost.samples
             yield x
 
     def diagnostics(self) -> Mapping[str, float]:
         """Figures of the last draw; ``restarted`` is the share of chains that never moved."""
-        return self._account.figures()
+        return self._cost.figures()
 
     def exactness(self) -> str:
         """What a chain's last sample follows."""
@@ -103,7 +103,7 @@ class MH:
             proposals = propose(model, block * size, labels, context)
             proposed = judge.logits(proposals, labels).view(block, size)
             logits, last, accepted = _accept(logits, proposed, context.generator)
-            self._account.count(block * size, accepted)
+            self._cost.count(block * size, accepted)
             went = last >= 0
             moved |= went
             if h is None:

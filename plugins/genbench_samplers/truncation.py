@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from genbench import SampleContext
-from genbench_samplers.account import Account
 from genbench_samplers.latents import law_of_prior
+from genbench_samplers.sampling_cost import SamplingCost
 from genbench_samplers.settings import TruncationSettings
 from genbench_samplers.streams import asked_labels
 
@@ -30,24 +30,24 @@ class Truncation:
 
     def __init__(self, settings: TruncationSettings) -> None:
         self.settings = settings
-        self._account = Account(torch.device("cpu"))
+        self._cost = SamplingCost(torch.device("cpu"))
 
     def draw(self, model: Any, n: int, context: SampleContext) -> Iterator[Tensor]:
         """Yield minibatches of samples in [-1, 1], ``n`` in all, (b, *shape)."""
-        account = self._account = Account(context.device)
-        with account.setup():
-            account.time_plain(model, n, context)
+        cost = self._cost = SamplingCost(context.device)
+        with cost.setup():
+            cost.time_plain(model, n, context)
         for start in range(0, n, context.batch_size):
             size = min(context.batch_size, n - start)
-            with account.drawing(), torch.no_grad():
+            with cost.drawing(), torch.no_grad():
                 z = self._truncated(model, size, context)
                 x: Tensor = model.render(model.generate(z, asked_labels(context, start, size)))
-            account.samples += size
+            cost.samples += size
             yield x
 
     def diagnostics(self) -> Mapping[str, float]:
         """Figures of the last draw; proposals and acceptance are of the components of z."""
-        return self._account.figures()
+        return self._cost.figures()
 
     def exactness(self) -> str:
         """What the trick gives up."""
@@ -62,5 +62,5 @@ class Truncation:
             within = math.sqrt(2) * torch.erfinv(math.erf(cut / math.sqrt(2)) * drawn)
         else:
             within = cut * drawn
-        self._account.count(z.numel(), z.numel() - int(outside.sum()))
+        self._cost.count(z.numel(), z.numel() - int(outside.sum()))
         return torch.where(outside, within.clamp(-cut, cut).to(z.dtype).to(z.device), z)

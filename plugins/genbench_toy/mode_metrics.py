@@ -14,13 +14,13 @@ from typing import Literal
 from torch import Tensor
 
 from genbench import MetricContext, Score
+from genbench_toy.mode_statistics import Measurement, divergence_from_uniform
 from genbench_toy.settings import (
     HighQualitySettings,
     ModeKlSettings,
     ModesSettings,
     ModeStdSettings,
 )
-from genbench_toy.tally import Measurement, divergence_from_uniform
 
 NARROW = 0.9
 """Of the real spread; below it a score of mode_std says that the modes have shrunk."""
@@ -47,7 +47,7 @@ class Modes:
         """A number of modes."""
         return [
             self._measured.score(
-                "modes", lambda tally: float((tally.good > 0).sum()), direction="max"
+                "modes", lambda modes: float((modes.good > 0).sum()), direction="max"
             )
         ]
 
@@ -73,7 +73,7 @@ class HighQuality:
         """A share."""
         return [
             self._measured.score(
-                "high_quality", lambda tally: int(tally.good.sum()) / tally.n, direction="max"
+                "high_quality", lambda modes: int(modes.good.sum()) / modes.n, direction="max"
             )
         ]
 
@@ -101,7 +101,7 @@ class ModeStd:
 
     def result(self) -> Sequence[Score]:
         """A standard deviation."""
-        score = self._measured.score("mode_std", lambda tally: tally.spread(), direction="floor")
+        score = self._measured.score("mode_std", lambda modes: modes.spread(), direction="floor")
         if score.floor and score.value < NARROW * score.floor:
             warning = "narrower than the data: its modes have shrunk"
             score = replace(score, note="; ".join(filter(None, (score.note, warning))))
@@ -134,7 +134,7 @@ class ModeKl:
         every = self._settings.count == "all"
         score = self._measured.score(
             "mode_kl",
-            lambda tally: divergence_from_uniform(tally.hits if every else tally.good),
+            lambda modes: divergence_from_uniform(modes.hits if every else modes.good),
             direction="min",
             unit="nats",
             protocol={"counted": self._settings.count, "against": "uniform"},

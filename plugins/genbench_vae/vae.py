@@ -75,12 +75,12 @@ class VAE:
         """One stage of one phase; the bound is taken on the test split each epoch."""
         loss = self.loss if self.settings.iwae_samples == 1 else self.iwae_loss
         phase = Phase(name="elbo", loss=loss, updates=("vae",))
-        survey = self.fit_centre if self.settings.centred else None
-        return (Stage(name="train", phases=(phase,), validate=self.validate, survey=survey),)
+        centre = self.fit_centre if self.settings.centred else None
+        return (Stage(name="train", phases=(phase,), validate=self.validate, fit_buffers=centre),)
 
-    def fit_centre(self, portions: Iterable[Tensor]) -> None:
+    def fit_centre(self, chunks: Iterable[Tensor]) -> None:
         """Where the networks are centred, take the mean of the training images."""
-        mean = mean_image(portions)
+        mean = mean_image(chunks)
         for module in self.nets.modules():
             if isinstance(module, Centred | Offset):
                 module.fit(mean)

@@ -69,7 +69,7 @@ class LatentGAN:
         g = Phase(name="g", loss=self.g_loss, updates=("g",))
         return (
             Stage(name="autoencoder", phases=(ae,), epochs=2, validate=self.validate),
-            Stage(name="gan", phases=(d, r, g), prepare=self.encode, prepared=self.standardise),
+            Stage(name="gan", phases=(d, r, g), prepare=self.encode, fit=self.standardise),
         )
 
     def reconstruction(self, batch: Batch) -> dict[str, dict[str, Tensor]]:

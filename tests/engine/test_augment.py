@@ -1,4 +1,4 @@
-"""Laws: augment sees each training minibatch and nothing else; a survey sees the data as it is."""
+"""Laws: augment sees training minibatches alone; `fit_buffers` sees the data as they are."""
 
 from __future__ import annotations
 
@@ -119,11 +119,11 @@ def test_a_survey_sees_all_training_samples_as_they_are_before_the_first_step_an
     class Surveyed(Watched):
         def stages(self) -> tuple[Stage, ...]:
             self.surveyed: list[Tensor] = []
-            return tuple(replace(stage, survey=self.survey) for stage in super().stages())
+            return tuple(replace(stage, fit_buffers=self.fit_buffers) for stage in super().stages())
 
-        def survey(self, portions) -> None:
+        def fit_buffers(self, chunks) -> None:
             assert not self.trained
-            self.surveyed += list(portions)
+            self.surveyed += list(chunks)
 
     stops = iter([False, True])
     with pytest.raises(InterruptedRunError):

@@ -37,7 +37,7 @@ class CodesAndTheirMean:
         phase = Phase(name="train", loss=self.loss, updates=("ae",))
         return (
             Stage(name="codes", phases=(phase,)),
-            Stage(name="density", phases=(), prepare=self.codes, prepared=self.fit),
+            Stage(name="density", phases=(), prepare=self.codes, fit=self.fit),
         )
 
     def loss(self, batch):

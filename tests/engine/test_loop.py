@@ -230,7 +230,7 @@ def test_validation_is_weighted_by_samples_and_repeatable(tiny, tmp_path):
             assert not torch.is_grad_enabled()
             return {"label": batch.y.double().mean(), "noise": torch.rand(())}
 
-    data = tiny.data(test_size=1203)  # portions of 500, 500 and 203
+    data = tiny.data(test_size=1203)  # chunks of 500, 500 and 203
     runs = [tiny.run(Validated, tiny.spec(epochs=2), tmp_path / k, data=data).log for k in "ab"]
     first, second = runs[0].of(EpochDone)
     assert first.losses["test/label"] == pytest.approx(data.test.y.mean(), rel=1e-6)

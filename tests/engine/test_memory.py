@@ -57,7 +57,7 @@ def test_a_step_that_the_allocator_refuses_says_what_helps():
 
 
 def test_portions_are_said_to_be_the_same_loss_only_where_they_are():
-    same, apart = "the loss of the same batch", "sees a portion by itself"
+    same, apart = "the loss of the same batch", "sees a chunk by itself"
     assert same in advice()
     assert apart in advice(model=model(nn.BatchNorm1d(3)))
     assert apart in advice(model=model(mixes_samples=True))

@@ -98,10 +98,10 @@ def test_weights_that_a_phase_does_not_update_get_no_gradient_and_may_learn_late
     assert all(p.grad is not None for p in g.parameters())
 
 
-@pytest.mark.parametrize("portions", [2, 3, 5, 12, 50])
-def test_accumulation_gives_the_gradient_of_the_whole_batch(batch, portions):
+@pytest.mark.parametrize("chunks", [2, 3, 5, 12, 50])
+def test_accumulation_gives_the_gradient_of_the_whole_batch(batch, chunks):
     deltas, values = [], []
-    for accumulate in (1, portions):
+    for accumulate in (1, chunks):
         torch.manual_seed(0)
         net = nn.Linear(5, 1)
         model = model_of({"f": net})

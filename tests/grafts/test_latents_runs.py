@@ -119,14 +119,14 @@ def test_only_a_run_with_a_latent_space_lends_it(bench, child, reference, error,
 def test_codes_of_a_conditional_model_carry_the_labels_that_they_are_decoded_with(
     bench, model, sets
 ):
-    lender = bench.train(model, "digits", "data.size=8", *sets, epochs=1, epoch_images=200)
-    planned = bench.plan("gan", f"latents:{lender.id}", "data.draw=mean")
+    source = bench.train(model, "digits", "data.size=8", *sets, epochs=1, epoch_images=200)
+    planned = bench.plan("gan", f"latents:{source.id}", "data.draw=mean")
     assert planned.data_spec.shape[0] == 3 + 10
     child = bench.load(bench.carry_out(planned.spec).id)
     assert child.data.spec.shape == planned.data_spec.shape
     few = slice(0, 20)
     h, y = torch.from_numpy(child.data.test.x[few].copy()), child.data.test.y[few]
-    parent = bench.load(lender.id)
+    parent = bench.load(source.id)
     x = to_float(torch.from_numpy(parent.data.test.x[few].copy()))
     labels = torch.from_numpy(y.copy())
     with torch.no_grad():

@@ -24,10 +24,10 @@ FEW = ("g_hidden=[8]", "d_hidden=[8]")
 @pytest.mark.parametrize("which", ["parent", "spatial"])
 @pytest.mark.parametrize("model", GANS)
 def test_every_gan_trains_on_vectors_and_on_grids_of_codes(bench, model, which, request):
-    lender = request.getfixturevalue(which)
+    source = request.getfixturevalue(which)
     sets = NARROW.get(model, FEW)
     child = bench.train(
-        model, f"latents:{lender.id}", *sets, epochs=1, epoch_images=200, watch=False
+        model, f"latents:{source.id}", *sets, epochs=1, epoch_images=200, watch=False
     )
     made = bench.load(child.id)
     assert made.data.spec.shape == made.model.generate(made.model.prior(2), zeros(made)).shape[1:]

@@ -10,7 +10,7 @@ from itertools import pairwise
 import pytest
 
 from genbench.compare import Question, Selection
-from genbench.report.figures import (
+from genbench.report.charts import (
     Curve,
     downsample,
     line_chart,

@@ -78,14 +78,14 @@ def test_paces_are_kept_for_the_threads_that_they_were_taken_at(tmp_path):
 def test_what_comes_after_a_rows_own_stage_is_seen_by_a_pilot_to_the_end(tmp_path):
     registry = Registry.from_environment()
     access = data_access(tmp_path, {"GENBENCH_CACHE": str(tmp_path / "cache")})
-    wish = Request(
+    options = Request(
         model="vae-gmm",
         dataset="digits",
         epochs=2,
         device="cpu",
         sets=("data.size=8", "hidden=[8]", "z_dim=2", "run.metrics=[]", "run.samplers=[]"),
     )
-    spec = resolve(wish, registry, access, {}, tmp_path).spec
+    spec = resolve(options, registry, access, {}, tmp_path).spec
     path = tmp_path / "runs.db"
     with Store.open(path, mode="create") as store:
         run_id = run(spec, registry=registry, store=store, access=access).id

@@ -26,7 +26,7 @@ from genbench.registry import Registry
 from genbench.spec import RunSpec
 from genbench.store import Store
 from genbench.store.records import Run
-from genbench.study import Places, Plan, book_of, conduct, make_plan, read_study
+from genbench.study import Places, Plan, book_of, execute, make_plan, read_study
 from genbench.study.children import Ended, Task, carry_out
 from genbench.study.work import cells
 
@@ -119,12 +119,12 @@ def tell(folder: Path) -> Story:
     places = Places(store="runs.db", folder=folder / "runs" / "study-two")
 
     with pytest.raises(InterruptedRunError, match="the same command goes on"):
-        conduct(plan, places, should_stop=an_epoch_is_done, say=lambda line: None)
+        execute(plan, places, should_stop=an_epoch_is_done, say=lambda line: None)
     with Store.open("runs.db", mode="read") as store:
         stopped = store.runs()
         assert [run.status for run in stopped] == ["interrupted"]
     told: list[str] = []
-    outcome = conduct(plan, places, jobs=2, should_stop=lambda: False, say=told.append)
+    outcome = execute(plan, places, jobs=2, should_stop=lambda: False, say=told.append)
     assert (outcome.failed, outcome.remarks) == (0, [])
     return Story(
         folder=folder,

@@ -26,8 +26,8 @@ class Decoder:
 
     def __call__(self):
         self.asked += 1
-        train = Decoding(shape=TRAIN.shape, portions=[TRAIN[:3], TRAIN[3:]], labels=LABELS)
-        return train, Decoding(shape=TEST.shape, portions=[TEST], labels=None)
+        train = Decoding(shape=TRAIN.shape, chunks=[TRAIN[:3], TRAIN[3:]], labels=LABELS)
+        return train, Decoding(shape=TEST.shape, chunks=[TEST], labels=None)
 
 
 @pytest.fixture
@@ -195,13 +195,13 @@ def test_a_full_disk_names_the_folder_and_the_variable_and_leaves_nothing(access
     if not full.exists():
         pytest.skip("this system has no /dev/full")
 
-    def portions():
+    def chunks():
         yield TRAIN[:3]
         with full.open("wb", buffering=0) as file:
             file.write(b"x")
 
     def decode():
-        split = Decoding(shape=TRAIN.shape, portions=portions(), labels=None)
+        split = Decoding(shape=TRAIN.shape, chunks=chunks(), labels=None)
         return split, split
 
     with pytest.raises(DataError, match="no space is left; free some space, or name") as error:
@@ -229,7 +229,7 @@ def test_an_error_while_decoding_is_passed_on_and_leaves_nothing(access, decoder
 
 def test_too_few_images_are_never_taken_for_a_whole_set(access):
     def decode():
-        split = Decoding(shape=TRAIN.shape, portions=[TRAIN[:3]], labels=None)
+        split = Decoding(shape=TRAIN.shape, chunks=[TRAIN[:3]], labels=None)
         return split, split
 
     with pytest.raises(DataError, match="can't be read back"):

@@ -41,7 +41,7 @@ def test_auto_takes_the_classifier_where_there_are_labels_and_else_the_values(
     assert names == ["lenet5-84", "pixels", "pixels"]
 
 
-def test_what_the_data_do_not_allow_is_refused_with_the_mend(context: Any) -> None:
+def test_what_the_data_do_not_allow_is_refused_with_the_fix(context: Any) -> None:
     classifier = FeatureSettings(extractor="classifier")
     with pytest.raises(UsageError, match=r"'ring' has points; use --set metric\.kid\.extractor=pi"):
         features_for("kid", context(data=_points()), classifier)

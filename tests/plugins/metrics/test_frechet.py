@@ -16,9 +16,9 @@ from torch_fidelity.metric_fid import (
 from genbench_metrics.frechet import Moments, frechet_distance
 
 
-def _moments(features: torch.Tensor, portion: int = 100) -> Moments:
+def _moments(features: torch.Tensor, chunk: int = 100) -> Moments:
     moments = Moments()
-    for batch in features.split(portion):
+    for batch in features.split(chunk):
         moments.update(batch)
     return moments
 
@@ -87,10 +87,10 @@ def test_distance_of_moments_with_nan_is_nan_and_no_crash() -> None:
     assert math.isnan(_distance(_moments(torch.ones(1, 5)), sound))
 
 
-@pytest.mark.parametrize("portion", [1, 7, 100, 1000])
-def test_moments_do_not_depend_on_the_portions(portion: int) -> None:
+@pytest.mark.parametrize("chunk", [1, 7, 100, 1000])
+def test_moments_do_not_depend_on_the_portions(chunk: int) -> None:
     features = _features(1000, 12, 1)
-    moments = _moments(features, portion)
+    moments = _moments(features, chunk)
     assert moments.n == 1000
     exact = features.double().numpy()
     np.testing.assert_allclose(moments.mean, exact.mean(0), rtol=1e-12)

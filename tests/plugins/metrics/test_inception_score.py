@@ -45,7 +45,7 @@ def test_real_digits_score_near_ten_classes_and_one_class_scores_one(
 
 def test_small_portions_are_noted(context: Any, digits: Data, take: Any) -> None:
     score = take(InceptionScore(), context(data=digits), torch.tensor(digits.test.x))
-    assert "portions of 36 samples for 10 classes: biased downwards" in score.note
+    assert "splits of 36 samples for 10 classes: biased downwards" in score.note
     with pytest.raises(UsageError, match="is needs at least 10 samples, and there are 9"):
         InceptionScore().begin(context(data=digits, n=9))
 

@@ -103,11 +103,11 @@ def test_portions_change_no_distance_and_no_radius(
     points = torch.randn(301, 20, generator=torch.Generator().manual_seed(0))
     whole = torch.cat(list(measured(points, points)))
     expected = radii(measured(points, points), 4)
-    monkeypatch.setattr(neighbours, "PORTION", 50)
+    monkeypatch.setattr(neighbours, "CHUNK", 50)
     parts = list(measured(points, points))
     assert max(map(len, parts)) == 50
     joined = torch.cat(parts)
-    # A point's distance to itself is the root of a rounding error, which the portion decides.
+    # A point's distance to itself is the root of a rounding error, which the chunk decides.
     own = torch.eye(len(points), dtype=torch.bool)
     assert joined[own].max() < 5e-3
     torch.testing.assert_close(joined[~own], whole[~own], atol=1e-5, rtol=1e-5)

@@ -163,14 +163,14 @@ def test_a_density_of_spatial_codes_gives_spatial_codes():
     density = ExPostDensity(settings, IMAGES)
     codes = torch.randn(50, 3, 2, 2, generator=torch.Generator().manual_seed(2)) + 7
     stage = density.stage(lambda x, _: codes[: len(x)])
-    stage.prepared(stage.prepare(torch.zeros(50, 1, 8, 8), torch.Generator()))
+    stage.fit(stage.prepare(torch.zeros(50, 1, 8, 8), torch.Generator()))
     draws = density(torch.randn(2000, density.noise))
     assert draws.shape == (2000, 3, 2, 2)
     assert torch.allclose(draws.mean(0), codes.mean(0), atol=0.15)
     assert density.log_prob(codes).shape == (50,)
 
 
-def test_a_full_covariance_of_large_codes_is_refused_with_the_mend():
+def test_a_full_covariance_of_large_codes_is_refused_with_the_fix():
     settings = validate(
         ExPostSettings,
         {"network": "conv", "code": "spatial", "z_dim": 80, "channels": (4, 4)},

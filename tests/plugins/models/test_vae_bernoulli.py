@@ -55,10 +55,10 @@ def exact_bound(model, x):
     return (mass * errors.flatten(1).sum(1)).sum() + kl_to_fair_coins(logits).sum()
 
 
-def estimates(model, portions, of):
+def estimates(model, chunks, of):
     """Encoder gradients of the loss, each the mean of ``of`` independent estimates."""
     found = []
-    for _ in range(portions):
+    for _ in range(chunks):
         loss = sum(model.loss(Batch(x=an_image(of)))["vae"].values())
         found.append(encoder_gradient(model, loss))
     return torch.stack(found)
@@ -98,7 +98,7 @@ def test_the_mean_of_the_estimate_is_the_exact_gradient_of_the_exact_bound(make,
     model = tiny_model(make, **settings)
     model.nets["baseline"].mean.fill_(11.0)
     exact = encoder_gradient(model, exact_bound(model, an_image()))
-    found = estimates(model, portions=100, of=1000)
+    found = estimates(model, chunks=100, of=1000)
     error = found.std(0) / math.sqrt(len(found))
     assert exact.norm() > 10 * error.norm()
     assert ((found.mean(0) - exact).abs() <= 4.5 * error + 1e-6).all()
@@ -121,7 +121,7 @@ def test_its_variance_falls_with_the_baseline_on_the_same_draws(make):
         for _ in range(20):  # the running mean finds the error
             model._follow(model.loss(Batch(x=an_image(100))))
         torch.manual_seed(1)
-        variance[baseline] = float(estimates(model, portions=400, of=1).var(0).sum())
+        variance[baseline] = float(estimates(model, chunks=400, of=1).var(0).sum())
     assert variance["running"] < 0.2 * variance["none"]
 
 
@@ -212,7 +212,7 @@ def test_every_estimator_keeps_the_contract(settings):
     check_model("vae-bernoulli", BernoulliVAESettings(**settings, **SIZES))
 
 
-def test_leaving_one_out_of_one_sample_is_refused_with_the_mend(make):
+def test_leaving_one_out_of_one_sample_is_refused_with_the_fix(make):
     with pytest.raises(SettingError, match="samples=2 or more"):
         make("vae-bernoulli", TINY, samples=1)
 

@@ -130,7 +130,7 @@ def test_a_centred_model_starts_at_the_mean_image_of_the_training_data():
     model = build(centred=True)
     x = torch.rand(300, 1, 4, 4) * torch.linspace(0.1, 0.9, 4) * 2 - 1
     (stage,) = model.stages()
-    stage.survey(iter(x.split(128)))
+    stage.fit_buffers(iter(x.split(128)))
     assert torch.allclose(model.nets["decoder"][1].logits.sigmoid(), (x.mean(0) + 1) / 2, atol=1e-5)
     seen = model.nets["encoder"][0](x)
     assert torch.allclose(seen.mean(0), torch.zeros(1, 4, 4), atol=1e-5)

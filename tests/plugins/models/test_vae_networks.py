@@ -136,7 +136,7 @@ def test_ijzers_network_refuses_other_sizes_and_says_what_to_take(make):
 
 
 @pytest.mark.parametrize(
-    ("settings", "mend"),
+    ("settings", "hint"),
     [
         ({"network": "mlp", "batch_norm": True}, "set network=conv"),
         ({"network": "ijzer", "code": "spatial"}, "set network=conv"),
@@ -144,8 +144,8 @@ def test_ijzers_network_refuses_other_sizes_and_says_what_to_take(make):
         ({"network": "conv", "channels": []}, "at least 1 item"),
     ],
 )
-def test_settings_of_another_network_are_refused_with_the_mend(make, settings, mend):
-    with pytest.raises(SettingError, match=mend):
+def test_settings_of_another_network_are_refused_with_the_fix(make, settings, hint):
+    with pytest.raises(SettingError, match=hint):
         make("vae", MNIST, **settings)
 
 

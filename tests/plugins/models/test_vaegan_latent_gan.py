@@ -96,15 +96,15 @@ WEIGHTS = ("weight", "bias")
 
 
 @pytest.mark.parametrize(
-    ("settings", "mend"),
+    ("settings", "hint"),
     [
         ({"code": "spatial"}, "set network=conv"),
         ({"batch_norm": True}, "set network=conv"),
         ({"network": "conv", "latent_network": "conv"}, "set code=spatial"),
     ],
 )
-def test_settings_that_contradict_one_another_are_refused_with_the_mend(settings, mend):
-    with pytest.raises(ValidationError, match=mend):
+def test_settings_that_contradict_one_another_are_refused_with_the_fix(settings, hint):
+    with pytest.raises(ValidationError, match=hint):
         VAEGANSettings(**settings)
 
 

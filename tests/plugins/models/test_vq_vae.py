@@ -115,8 +115,8 @@ def test_portions_of_a_batch_move_the_codes_as_the_whole_does():
     codes, vectors = torch.randn(4, 2), torch.randn(30, 2)
     whole, parts = started(codes), started(codes)
     whole(vectors)
-    for portion in vectors.split(10):
-        parts(portion)
+    for chunk in vectors.split(10):
+        parts(chunk)
     whole.update()
     parts.update()
     assert torch.allclose(whole.codes, parts.codes, atol=1e-6)

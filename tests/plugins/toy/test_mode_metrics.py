@@ -28,11 +28,11 @@ def pair_of_modes() -> Data:
     )
 
 
-def measured(metric, context, points, portion=100):
+def measured(metric, context, points, chunk=100):
     metric.begin(context)
     points = torch.as_tensor(np.asarray(points), dtype=torch.float32)
-    for start in range(0, len(points), portion):
-        metric.update(points[start : start + portion])
+    for start in range(0, len(points), chunk):
+        metric.update(points[start : start + chunk])
     [score] = metric.result()
     return score
 

@@ -91,12 +91,12 @@ def test_unlabelled_points_are_scored_without_modes(genbench) -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "mend"), [("vae", "set likelihood=gaussian"), ("vaegan", "use gan, or vae with")]
+    ("model", "hint"), [("vae", "set likelihood=gaussian"), ("vaegan", "use gan, or vae with")]
 )
-def test_models_of_values_in_a_range_refuse_points_in_one_sentence(genbench, model, mend) -> None:
+def test_models_of_values_in_a_range_refuse_points_in_one_sentence(genbench, model, hint) -> None:
     said = genbench("run", model, "gaussians-25", "--dry-run", code=2)
     assert "'gaussians-25' has points" in said.err
-    assert mend in said.err
+    assert hint in said.err
 
 
 def test_a_vae_with_a_gaussian_likelihood_reaches_points_beyond_1(genbench) -> None:

@@ -52,7 +52,7 @@ class Mixture:
         return closest.indices, closest.values
 
 
-class Tally:
+class ModeStatistics:
     """Counts and sums of a stream of points for each mode: memory doesn't grow with the stream."""
 
     def __init__(self, modes: Mixture, within: float) -> None:
@@ -101,14 +101,14 @@ def divergence_from_uniform(counts: Tensor) -> float | None:
 
 
 class Measurement:
-    """A draw's tally beside that of as many held-out real points, which is the floor.
+    """A draw's modes beside that of as many held-out real points, which is the floor.
 
     Which points of the test split are taken is fixed: the floor belongs to the protocol.
     """
 
     def __init__(self, context: MetricContext, settings: ModeSettings) -> None:
         data, modes = context.data, Mixture.of(context.data)
-        self.samples, self._real = (Tally(modes, settings.within) for _ in range(2))
+        self.samples, self._real = (ModeStatistics(modes, settings.within) for _ in range(2))
         held_out = len(data.test.x)
         rows = np.random.default_rng(0).permutation(held_out)[: context.n]
         self._real.update(torch.from_numpy(np.array(data.test.x[rows])))
@@ -125,7 +125,7 @@ class Measurement:
     def score(
         self,
         metric: str,
-        measure: Callable[[Tally], float | None],
+        measure: Callable[[ModeStatistics], float | None],
         *,
         direction: Literal["min", "max", "floor"],
         unit: str = "",

@@ -15,10 +15,10 @@ from genbench.store import Store
 from genbench.store.records import Run, Status
 from genbench.study.children import Ended, Task, carry_out
 from genbench.study.commands import log_of
+from genbench.study.existing_runs import ExistingRuns
 from genbench.study.file import FigureEntry
 from genbench.study.outcome import Outcome, Places
 from genbench.study.plan import Cell, Entry, Plan
-from genbench.study.stored import Stock
 from genbench.study.work import book_of, cells
 
 
@@ -142,9 +142,9 @@ def _groups(
 
 def _runs(plan: Plan, places: Places, store: Store) -> dict[str, Run]:
     """The finished runs of the first seed, by the titles of their entries."""
-    stock, found = Stock(store, plan), {}
+    existing, found = ExistingRuns(store, plan), {}
     for cell in cells(plan, book_of(plan, places).read()):
-        run = stock.run(cell) if cell.seed == plan.seeds[0] else None
+        run = existing.run(cell) if cell.seed == plan.seeds[0] else None
         if run is not None and run.status is Status.FINISHED:
             found[_title(cell)] = run
     return found

@@ -43,7 +43,7 @@ class Mean:
         return self.total / self.count
 
 
-class Ledger:
+class LossAccumulator:
     """The losses of one stage, by step.
 
     Windows of ``log_every`` steps end at its multiples, counted over the whole run; the last

@@ -27,7 +27,7 @@ _RANK = {
 """Which of several runs of one cell counts: the one that is furthest; the newest of these."""
 
 
-class Stock:
+class ExistingRuns:
     """The runs of a store that could be those of a plan; read once, asked for each cell."""
 
     def __init__(self, store: Store, plan: Plan) -> None:

@@ -15,7 +15,7 @@ _PLAIN_DRAWS = 3
 """Timed plain draws, the first of which only warms up."""
 
 
-class Account:
+class SamplingCost:
     """The figures of one draw, whole at any moment: a sampler may be left early, or give up.
 
     ``proposals`` and ``accepted`` are the sampler's own count; ``samples`` those it handed out.

@@ -18,7 +18,7 @@ from genbench.contracts import Model
 from genbench.errors import PluginError, suggest
 
 
-class Averaging:
+class EMA:
     """The averages of a model's nets; ``decay`` None follows nothing, at no cost."""
 
     def __init__(self, model: Model, decay: float | None) -> None:

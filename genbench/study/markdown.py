@@ -14,7 +14,7 @@ from urllib.parse import quote
 from genbench.compare import ADJUSTMENT, FAMILY_LEVEL, MIN_SEEDS, TEST
 from genbench.formatting import counted, markdown as escaped, number
 from genbench.study.columns import FACTS
-from genbench.study.figures import Figure
+from genbench.study.pictures import Figure
 from genbench.study.plan import Plan
 from genbench.study.table import FLOOR, NOTHING, Results, Sheet, Value
 
