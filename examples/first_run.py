@@ -29,7 +29,7 @@ def show(event: Event) -> None:
 def main(model: str = "vae", dataset: str = "digits", epochs: int = 20) -> None:
     registry = Registry.from_environment()
     access = data_access(environ=os.environ)
-    request = Request(model=model, dataset=dataset, epochs=epochs)
+    request = Request(model=model, dataset=dataset, run={"epochs": epochs})
     plan = resolve(request, registry, access, os.environ, Path.cwd())
 
     with Store.open("runs.db", mode="create") as store:

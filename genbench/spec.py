@@ -9,23 +9,93 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import KW_ONLY, asdict, dataclass, field, fields
+from typing import Annotated, Any, ClassVar, Literal
 
 SPEC_VERSION = 1
 
 MOST_SEED = 2**63 - 1
 """Seeds, and all whole numbers that are stored, have 64 bits."""
 MOST = 10_000_000
-"""Epochs, images of a batch, samples and the like, at most: more is a slip of the keyboard."""
+"""The upper bound of epochs, batch sizes, numbers of samples: more is a typing error."""
 MOST_REPEATS = 1_000
-"""Draws that a score is the mean of, at most."""
+"""The largest number of draws that a score is averaged over."""
 MOST_LETTERS = 200
-"""Of a name or a tag."""
+"""The maximum length of a name or a tag."""
 
 _LATER = {"repeats": 1, "epoch_images": None}
 """Fields that came after the first version: at their default they leave the hash as it was."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The help text and the bounds of a field that a person may choose, for ``Annotated``.
+
+    The command line shows ``help``. pydantic reads the bounds by the protocol of
+    `annotated_types.GroupedMetadata`, so nothing is imported here before something is validated.
+    """
+
+    help: str
+    _: KW_ONLY
+    ge: float | None = None
+    gt: float | None = None
+    le: float | None = None
+    lt: float | None = None
+
+    __is_annotated_types_grouped_metadata__: ClassVar[Literal[True]] = True
+
+    def __iter__(self) -> Iterator[object]:
+        from annotated_types import Interval
+
+        return iter(Interval(ge=self.ge, gt=self.gt, le=self.le, lt=self.lt))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFields:
+    """What may be chosen for a run besides its parts; each field is declared here and only here.
+
+    The options of ``genbench run``, the keys of a settings file, the environment variables and the
+    fields of `RunSpec` are made from this class. None: the model, its preset or the data decide.
+    """
+
+    epochs: Annotated[int | None, Choice("Number of epochs of the last stage.", ge=1, le=MOST)] = (
+        None
+    )
+    batch_size: Annotated[
+        int | None, Choice("Number of images per optimizer step.", ge=1, le=MOST)
+    ] = None
+    seed: Annotated[int, Choice("Random seed.", ge=0, le=MOST_SEED)] = 0
+    device: Annotated[str, Choice("Device: auto, cpu, cuda, cuda:N or mps.")] = "auto"
+    precision: Annotated[
+        Literal["fp32", "bf16"], Choice("Precision of the training: fp32, or bf16 by autocast.")
+    ] = "fp32"
+    compile: Annotated[bool, Choice("Compile the losses with torch.compile.")] = False
+    accumulate: Annotated[int, Choice("Gradient-accumulation steps per batch.", ge=1, le=MOST)] = 1
+    clip_norm: Annotated[float | None, Choice("Maximum norm of the gradients.", gt=0)] = None
+    ema: Annotated[
+        float | None, Choice("Decay of the moving average of the weights.", gt=0, lt=1)
+    ] = None
+    evaluate_every: Annotated[
+        int, Choice("Epochs between scores (0: only at the end).", ge=0, le=MOST)
+    ] = 0
+    sample_every: Annotated[
+        int, Choice("Epochs between sample grids (0: a few grids, spread out).", ge=0, le=MOST)
+    ] = 0
+    epoch_images: Annotated[
+        int | None, Choice("Training images per epoch of any stage (default: all).", ge=1)
+    ] = None
+    samples: Annotated[
+        int | None,
+        Choice("Samples to score (default: the size of the test split).", ge=2, le=MOST),
+    ] = None
+    repeats: Annotated[
+        int, Choice("Number of draws that a score is averaged over.", ge=1, le=MOST_REPEATS)
+    ] = 1
+    log_every: Annotated[
+        int, Choice("Number of steps that a recorded loss is averaged over.", ge=1, le=MOST)
+    ] = 10
+    watch: Annotated[bool, Choice("Monitor the training for collapse between epochs.")] = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,40 +107,25 @@ class Part:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunSpec:
+class RunSpec(RunFields):
     """One run, fully resolved. ``epochs`` are those of the last stage (see `Stage.epochs`).
 
-    ``batch_size`` counts images an optimizer step; with ``accumulate`` k it is worked off in k
-    chunks. ``epoch_images`` are those that an epoch of any stage goes through, others each time
-    (None: all of the training split). ``evaluate_every`` and
-    ``sample_every`` are in epochs; 0: scores at the end only, grids at the first, the last and a
-    few between. ``samples`` is the number of samples scored (None: as many as the test split has,
-    10,000 at most), ``repeats`` that of the draws that a score is the mean of. ``log_every`` is the
-    window, in steps, over which recorded losses are averaged. ``watch``: cheap metrics of few
-    samples between epochs, which move no number of the training. ``parents`` are the ids of the
-    runs that the data is made of, ``parent_experiments`` the hashes of their experiments.
+    ``batch_size`` is the number of images per optimizer step, which is processed in ``accumulate``
+    microbatches. An epoch of any stage uses ``epoch_images`` images, different ones each time
+    (None: all of the training split). ``samples`` None: as many as the test split has, at most
+    10,000. ``watch``: cheap metrics of
+    few samples between epochs, which change no number of the training.
+    ``parents`` are the ids of the runs that the data is made of, ``parent_experiments`` the hashes
+    of their experiments.
     """
 
+    epochs: int = field()
+    batch_size: int = field()
+    device: str = "cpu"
     model: str
     dataset: str
     model_settings: Mapping[str, Any] = field(default_factory=dict)
     dataset_settings: Mapping[str, Any] = field(default_factory=dict)
-    epochs: int
-    batch_size: int
-    seed: int = 0
-    device: str = "cpu"
-    precision: str = "fp32"
-    compile: bool = False
-    accumulate: int = 1
-    clip_norm: float | None = None
-    ema: float | None = None
-    evaluate_every: int = 0
-    sample_every: int = 0
-    epoch_images: int | None = None
-    samples: int | None = None
-    repeats: int = 1
-    log_every: int = 10
-    watch: bool = True
     samplers: tuple[Part, ...] = (Part(name="plain"),)
     metrics: tuple[Part, ...] = ()
     parents: tuple[str, ...] = ()
@@ -104,7 +159,7 @@ class RunSpec:
     def experiment(self) -> str:
         """Content hash without seeds: the name of the experiment.
 
-        A parent counts by its experiment, wherever its id stands.
+        A parent's id is replaced by its experiment's hash wherever it occurs.
         """
         named = dict(zip(self.parents, self.parent_experiments, strict=False))
         values = asdict(self)

@@ -26,7 +26,6 @@ from typing import NamedTuple
 import typer
 
 from genbench.cli import _app
-from genbench.planning.sources import RunSettings
 from genbench.registry import KINDS, Registry
 
 ROOT = Path(__file__).parent.parent
@@ -116,7 +115,6 @@ def command_line() -> Iterator[tuple[str, str]]:
 
 def registered() -> Iterator[tuple[str, str]]:
     """The kind and text of all that plugins describe: summaries, presets, settings."""
-    yield from (("setting", info.description or "") for info in RunSettings.model_fields.values())
     registry = Registry.from_environment()
     for kind in KINDS:
         for registration in registry.of(kind):

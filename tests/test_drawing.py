@@ -163,7 +163,7 @@ def walk() -> type[Walk]:
 @pytest.fixture
 def spec(registry, access, tmp_path) -> RunSpec:
     sets = ("data.size=8", "epochs=2", "batch_size=500", "samples=40", "watch=false")
-    request = Request(model="flow", dataset="digits", sets=sets, metrics=("own_grey",))
+    request = Request(model="flow", dataset="digits", sets=sets, run={"metrics": ("own_grey",)})
     return resolve(request, registry, access, {}, tmp_path).spec
 
 

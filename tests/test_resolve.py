@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -10,14 +12,18 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import typer
 from pydantic import Field
 
 import genbench
+from genbench.cli import _app
+from genbench.cli.running import run
 from genbench.contracts import DataAccess
 from genbench.errors import IncompatibleError, SettingError, UnknownNameError, UsageError
 from genbench.planning.resolve import Request, resolve, resolve_parts
-from genbench.planning.sources import literal
+from genbench.planning.sources import RunSettings, literal
 from genbench.registry import Registry
+from genbench.spec import RunFields, RunSpec
 
 MODULE = "planning_parts"
 
@@ -137,7 +143,8 @@ def plan(registry: Registry, tmp_path: Path) -> Any:
         environ: Mapping[str, str] | None = None,
         **given: Any,
     ) -> Any:
-        request = Request(model=model, dataset=dataset, **given)
+        own = {name: given.pop(name) for name in ("sets", "config") if name in given}
+        request = Request(model=model, dataset=dataset, run=given, **own)
         return resolve(request, registry, access, environ or {}, tmp_path)
 
     return plan
@@ -402,9 +409,29 @@ def test_a_stage_with_epochs_of_its_own_gets_more_of_them_where_they_are_smaller
     access = DataAccess(root=tmp_path, cache=tmp_path)
 
     def epochs(*sets: str, images: int | None) -> Any:
-        request = Request(model=model, dataset="digits", sets=sets, epoch_images=images)
+        request = Request(model=model, dataset="digits", sets=sets, run={"epoch_images": images})
         return resolve(request, builtin, access, {}, tmp_path).spec.model_settings[own]
 
     assert epochs(images=None) is None
     assert epochs(images=60_000) < epochs(images=20_000)
     assert epochs(f"{own}=3", images=500) == 3
+
+
+def test_each_field_of_a_run_is_an_option_a_settings_key_and_a_field_of_the_spec() -> None:
+    command = typer.main.get_command(_app(["run"])).commands["run"]
+    options = {parameter.name: parameter.help for parameter in command.params}
+    spec = {field.name for field in dataclasses.fields(RunSpec)}
+    assert len(dataclasses.fields(RunFields)) > 10
+    for field in dataclasses.fields(RunFields):
+        assert options[field.name], field.name
+        assert RunSettings.model_fields[field.name].default == field.default
+        assert field.name in spec
+        assert f"{field.name}: " not in inspect.getsource(run), "declared a second time"
+
+
+def test_a_field_of_a_run_keeps_its_bounds_from_every_source(plan) -> None:
+    for given in ({"environ": {"GENBENCH_REPEATS": "1001"}}, {"sets": ["run.repeats=1001"]}):
+        with pytest.raises(SettingError, match=r"'repeats' = 1001 \(from .*\): .* equal to 1000"):
+            plan(**given)
+    with pytest.raises(SettingError, match=r"'ema' = 1.0 \(from the command line\): .* than 1"):
+        plan(ema=1.0)

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from genbench.cli.destination import file_for
-from genbench.cli.opening import (
+from genbench.cli.opening import open_store
+from genbench.cli.options import (
     DatasetOption,
     FormatOption,
     JsonOption,
     ModelOption,
     StoreOption,
     TagOption,
-    open_store,
 )
 from genbench.cli.output import Best, Format, print_json, print_table
 from genbench.cli.session import SESSION, say, warn

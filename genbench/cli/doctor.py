@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from genbench.cli.listing import JsonOption
+from genbench.cli.options import JsonOption
 from genbench.cli.output import print_json, print_table
 from genbench.cli.session import SESSION, say
 

@@ -12,15 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from genbench.cli.options import FormatOption, JsonOption
 from genbench.cli.output import Format, print_json, print_table
 from genbench.cli.session import SESSION, warn
 
 if TYPE_CHECKING:
     from genbench.registry import Kind, Registration
     from genbench.settings import Preset, SettingInfo
-
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-FormatOption = Annotated[Format, typer.Option("--format", help="How to print the table.")]
 
 
 class KindOption(StrEnum):

@@ -1,31 +1,15 @@
-"""What the reading commands share: their options, opening the store, the head of a run."""
+"""What the reading commands share: opening the store, the head of a run."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from genbench.cli.output import Format
 from genbench.cli.session import SESSION
 
 if TYPE_CHECKING:
     from genbench.store import Store
     from genbench.store.records import Run
-
-StoreOption = Annotated[
-    str | None,
-    typer.Option("--store", metavar="URL", help="The store (default: GENBENCH_STORE or runs.db)."),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-FormatOption = Annotated[Format, typer.Option("--format", help="How to print tables.")]
-RunArgument = Annotated[
-    str, typer.Argument(metavar="RUN", help="An id, its beginning, a name, or @1 for the newest.")
-]
-ModelOption = Annotated[str | None, typer.Option("--model", help="Only runs of this model.")]
-DatasetOption = Annotated[str | None, typer.Option("--dataset", help="Only runs on this data set.")]
-TagOption = Annotated[str | None, typer.Option("--tag", help="Only runs with this tag.")]
 
 
 def open_store(given: str | None) -> Store:

@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from genbench.cli.destination import file_for
-from genbench.cli.running import DataDir, Device, Json, Offline, Reference, StoreOption
+from genbench.cli.options import (
+    DataDirOption,
+    DeviceOption,
+    JsonOption,
+    OfflineOption,
+    RunArgument,
+    StoreOption,
+)
 from genbench.cli.session import SESSION
 from genbench.formatting import plain
 from genbench.spec import MOST, MOST_SEED
@@ -71,7 +78,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def interpolate(
-    reference: Reference,
+    reference: RunArgument,
     between: Annotated[
         Between, typer.Option(help="Draws of the prior, test images or classes.")
     ] = (Between.SAMPLES),
@@ -87,11 +94,11 @@ def interpolate(
     label: Label = None,
     out: Out = None,
     seed: Seed = 0,
-    device: Device = None,
+    device: DeviceOption = None,
     store: StoreOption = None,
-    data_dir: DataDir = None,
-    offline: Offline = False,
-    as_json: Json = False,
+    data_dir: DataDirOption = None,
+    offline: OfflineOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Draw what lies between samples, real images or classes of a stored run."""
 
@@ -113,7 +120,7 @@ def interpolate(
 
 
 def traverse(
-    reference: Reference,
+    reference: RunArgument,
     scale: Annotated[
         Scale | None,
         typer.Option(help="Even steps, quantiles of the prior, or the codes' own spread."),
@@ -134,11 +141,11 @@ def traverse(
     label: Label = None,
     out: Out = None,
     seed: Seed = 0,
-    device: Device = None,
+    device: DeviceOption = None,
     store: StoreOption = None,
-    data_dir: DataDir = None,
-    offline: Offline = False,
-    as_json: Json = False,
+    data_dir: DataDirOption = None,
+    offline: OfflineOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Draw a stored run's latent space: along its dimensions, or as a grid over two."""
     numbers = _numbers(dims)
@@ -161,7 +168,7 @@ def traverse(
 
 
 def latents(
-    reference: Reference,
+    reference: RunArgument,
     count: Annotated[
         int | None, typer.Option("-n", "--samples", min=2, max=MOST, help="Test samples (all).")
     ] = None,
@@ -169,11 +176,11 @@ def latents(
         str | None, typer.Option(help="picture.png, or codes.npz for the codes themselves.")
     ] = None,
     seed: Seed = 0,
-    device: Device = None,
+    device: DeviceOption = None,
     store: StoreOption = None,
-    data_dir: DataDir = None,
-    offline: Offline = False,
-    as_json: Json = False,
+    data_dir: DataDirOption = None,
+    offline: OfflineOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Draw where a stored run's encoder puts the test samples, by class."""
 
@@ -198,17 +205,17 @@ def latents(
 
 
 def reconstruct(
-    reference: Reference,
+    reference: RunArgument,
     count: Annotated[
         int, typer.Option("-n", "--samples", min=1, max=10_000, help="Test images.")
     ] = 32,
     out: Out = None,
     seed: Seed = 0,
-    device: Device = None,
+    device: DeviceOption = None,
     store: StoreOption = None,
-    data_dir: DataDir = None,
-    offline: Offline = False,
-    as_json: Json = False,
+    data_dir: DataDirOption = None,
+    offline: OfflineOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Draw test images with a stored run's reconstructions beside them."""
 
@@ -234,7 +241,7 @@ def curves(
     ] = False,
     out: Annotated[str | None, typer.Option(help="Where to write it (a name in .svg).")] = None,
     store: StoreOption = None,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Draw the training and validation losses of stored runs over their epochs, as SVG."""
     from genbench.cli.opening import open_store

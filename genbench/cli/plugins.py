@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from genbench.cli.listing import FormatOption, JsonOption, KindOption
+from genbench.cli.listing import KindOption
+from genbench.cli.options import FormatOption, JsonOption
 from genbench.cli.output import Format, print_json, print_table
 from genbench.cli.session import SESSION, say, warn
 

@@ -9,16 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from genbench.cli import showing
-from genbench.cli.opening import (
+from genbench.cli.opening import age, head, open_store
+from genbench.cli.options import (
     DatasetOption,
     FormatOption,
     JsonOption,
     ModelOption,
     StoreOption,
     TagOption,
-    age,
-    head,
-    open_store,
 )
 from genbench.cli.output import Format, numeric, print_json, print_json_rows, print_table
 from genbench.formatting import ARROWS, number

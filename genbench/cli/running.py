@@ -8,6 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from genbench.cli.options import (
+    DataDirOption,
+    DeviceOption,
+    JsonOption,
+    MetricsOption,
+    OfflineOption,
+    RunArgument,
+    SamplersOption,
+    SetsOption,
+    StoreOption,
+    TagsOption,
+    run_options,
+)
 from genbench.cli.session import SESSION, say
 
 if TYPE_CHECKING:
@@ -15,19 +28,7 @@ if TYPE_CHECKING:
     from genbench.spec import RunSpec
     from genbench.store import Store
     from genbench.store.records import Run
-
-# Typer reads these at run time.
-StoreOption = Annotated[
-    str | None, typer.Option("--store", help="Path or SQLAlchemy URL; GENBENCH_STORE.")
-]
-DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", help="A torchvision root; GENBENCH_DATA.")
-]
-Offline = Annotated[bool, typer.Option("--offline", help="Never download; GENBENCH_OFFLINE=1.")]
-Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
-Json = Annotated[bool, typer.Option("--json", help="End stdout with one JSON object.")]
-Sets = Annotated[list[str] | None, typer.Option("--set", help="A setting, k=v; repeatable.")]
-Reference = Annotated[str, typer.Argument(metavar="RUN", help="Id, prefix, name, @1 (newest).")]
+NameOption = Annotated[str | None, typer.Option("--name", help="Name of the new run.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -38,52 +39,32 @@ def add_to(app: typer.Typer) -> None:
     app.command("rm")(remove)
 
 
+@run_options()
 def run(
-    model: Annotated[str, typer.Argument(help="See: genbench models.")],
+    model: Annotated[str, typer.Argument(help="Name of a model; see: genbench models.")],
     dataset: Annotated[
-        str, typer.Argument(help="See: genbench datasets; or NAME:ARGUMENT, such as latents:@1.")
+        str,
+        typer.Argument(
+            help="Name of a data set, or NAME:ARGUMENT such as latents:@1; see: genbench datasets."
+        ),
     ],
-    epochs: Annotated[int | None, typer.Option(help="Epochs of the last stage.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images an optimizer step.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of weights, order and noise.")] = None,
-    device: Device = None,
-    precision: Annotated[str | None, typer.Option(help="fp32 or bf16.")] = None,
-    compile: Annotated[bool | None, typer.Option(help="torch.compile the losses.")] = None,
-    accumulate: Annotated[
-        int | None, typer.Option(help="Gradient-accumulation steps per batch.")
+    sets: SetsOption = None,
+    preset: Annotated[
+        str | None, typer.Option(help="Published settings of the model; see: genbench presets.")
     ] = None,
-    clip_norm: Annotated[float | None, typer.Option(help="Bound of the gradient norm.")] = None,
-    ema: Annotated[float | None, typer.Option(help="Decay of averaged weights.")] = None,
-    sets: Sets = None,
-    preset: Annotated[str | None, typer.Option(help="See: genbench presets.")] = None,
-    sampler: Annotated[list[str] | None, typer.Option(help="Repeatable.")] = None,
-    metric: Annotated[list[str] | None, typer.Option(help="Repeatable.")] = None,
-    evaluate_every: Annotated[
-        int | None, typer.Option(help="Epochs between scores (0: at the end).")
-    ] = None,
-    sample_every: Annotated[
-        int | None, typer.Option(help="Epochs between sample grids (0: a few).")
-    ] = None,
-    log_every: Annotated[
-        int | None, typer.Option(help="Steps that a recorded loss is a mean of.")
-    ] = None,
-    watch: Annotated[
-        bool | None,
-        typer.Option("--watch/--no-watch", help="Look for collapse between epochs."),
-    ] = None,
-    epoch_images: Annotated[
-        int | None, typer.Option(help="Training images an epoch of any stage goes through (all).")
-    ] = None,
-    samples: Annotated[int | None, typer.Option(help="Number of samples scored.")] = None,
-    repeats: Annotated[int | None, typer.Option(help="Draws that a score is the mean of.")] = None,
-    config: Annotated[Path | None, typer.Option(help="A TOML file of settings.")] = None,
+    sampler: SamplersOption = None,
+    metric: MetricsOption = None,
+    config: Annotated[Path | None, typer.Option(help="TOML file of settings.")] = None,
     store: StoreOption = None,
-    data_dir: DataDir = None,
-    offline: Offline = False,
-    name: Annotated[str | None, typer.Option(help="A name for the run.")] = None,
-    tag: Annotated[list[str] | None, typer.Option(help="Repeatable.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")] = False,
-    as_json: Json = False,
+    data_dir: DataDirOption = None,
+    offline: OfflineOption = False,
+    name: NameOption = None,
+    tag: TagsOption = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the plan and its cost; train nothing.")
+    ] = False,
+    as_json: JsonOption = False,
+    **fields: Any,
 ) -> None:
     """Train a model on a data set, score it and store the run."""
     import os
@@ -93,26 +74,8 @@ def run(
     request = Request(
         model=model,
         dataset=dataset,
-        epochs=epochs,
-        batch_size=batch_size,
-        seed=seed,
-        device=device,
-        precision=precision,
-        compile=compile,
-        accumulate=accumulate,
-        clip_norm=clip_norm,
-        ema=ema,
-        evaluate_every=evaluate_every,
-        sample_every=sample_every,
-        log_every=log_every,
-        watch=watch,
-        epoch_images=epoch_images,
-        samples=samples,
-        repeats=repeats,
-        preset=preset,
+        run={**fields, "preset": preset, "samplers": sampler, "metrics": metric},
         sets=sets or (),
-        samplers=sampler or (),
-        metrics=metric or (),
         config=config,
     )
     access = _access(data_dir, offline, SESSION.store_url(store))
@@ -128,16 +91,16 @@ def run(
 
 
 def resume(
-    reference: Reference,
-    device: Device = None,
+    reference: RunArgument,
+    device: DeviceOption = None,
     from_scratch: Annotated[
         bool,
         typer.Option("--from-scratch", help="Drop its checkpoint and records, and start again."),
     ] = False,
     store: StoreOption = None,
-    data_dir: DataDir = None,
-    offline: Offline = False,
-    as_json: Json = False,
+    data_dir: DataDirOption = None,
+    offline: OfflineOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Go on with a run that was interrupted, failed or killed, from its last checkpoint."""
     from genbench.cli.supervising import supervise
@@ -160,20 +123,17 @@ def resume(
     supervise(work, lambda: Store.open(url), _access(data_dir, offline, url), as_json=as_json)
 
 
+@run_options("seed", "epochs", "batch_size", "accumulate", "device")
 def rerun(
-    reference: Reference,
-    seed: Annotated[int | None, typer.Option(help="Another seed.")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Other epochs of the last stage.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Another batch size.")] = None,
-    accumulate: Annotated[int | None, typer.Option(help="Other chunks a batch.")] = None,
-    device: Device = None,
-    sets: Sets = None,
+    reference: RunArgument,
+    sets: SetsOption = None,
     store: StoreOption = None,
-    data_dir: DataDir = None,
-    offline: Offline = False,
-    name: Annotated[str | None, typer.Option(help="A name for the new run.")] = None,
-    tag: Annotated[list[str] | None, typer.Option(help="Repeatable.")] = None,
-    as_json: Json = False,
+    data_dir: DataDirOption = None,
+    offline: OfflineOption = False,
+    name: NameOption = None,
+    tag: TagsOption = None,
+    as_json: JsonOption = False,
+    **fields: Any,
 ) -> None:
     """Train the spec of a stored run again as a new run, with changes if any are given."""
     from genbench.planning.amend import amend, differences
@@ -186,17 +146,7 @@ def rerun(
         old = opened.run(opened.resolve(reference))
         check_versions(opened, old.id, SESSION.registry)
     before, access = RunSpec.from_json(old.spec), _access(data_dir, offline, url)
-    spec = amend(
-        before,
-        SESSION.registry,
-        access,
-        sets=sets or (),
-        seed=seed,
-        epochs=epochs,
-        batch_size=batch_size,
-        accumulate=accumulate,
-        device=device,
-    )
+    spec = amend(before, SESSION.registry, access, sets=sets or (), **fields)
     changes = differences(before, spec)
     say(f"rerun of {old.id}: " + ("; ".join(changes) if changes else "the same spec again"))
     _train(spec, access, store=store, name=name, tags=tag or (), as_json=as_json)

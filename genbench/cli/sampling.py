@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from genbench.cli.destination import file_for, folder_for
-from genbench.cli.running import DataDir, Device, Json, Offline, Reference, Sets, StoreOption
+from genbench.cli.options import (
+    DataDirOption,
+    DeviceOption,
+    JsonOption,
+    MetricsOption,
+    OfflineOption,
+    RunArgument,
+    SamplersOption,
+    SetsOption,
+    StoreOption,
+)
 from genbench.cli.session import SESSION, say
 from genbench.errors import UsageError
 from genbench.formatting import plain
@@ -29,25 +39,25 @@ def add_to(app: typer.Typer) -> None:
 
 
 def evaluate(
-    reference: Reference,
-    metric: Annotated[list[str] | None, typer.Option(help="Repeatable.")] = None,
-    sampler: Annotated[list[str] | None, typer.Option(help="Repeatable.")] = None,
+    reference: RunArgument,
+    metric: MetricsOption = None,
+    sampler: SamplersOption = None,
     samples: Annotated[int | None, typer.Option(min=2, max=MOST, help="Samples scored.")] = None,
     repeats: Annotated[
         int | None, typer.Option(min=1, max=MOST_REPEATS, help="Draws that a score is the mean of.")
     ] = None,
-    sets: Sets = None,
+    sets: SetsOption = None,
     seed: Annotated[
         int | None, typer.Option(min=0, max=MOST_SEED, help="Seed of the samples.")
     ] = None,
     final: Annotated[
         bool, typer.Option("--final", help="Let these scores stand for the run.")
     ] = False,
-    device: Device = None,
+    device: DeviceOption = None,
     store: StoreOption = None,
-    data_dir: DataDir = None,
-    offline: Offline = False,
-    as_json: Json = False,
+    data_dir: DataDirOption = None,
+    offline: OfflineOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Score a stored run: what it has skipped, else all of it again, or what is named.
 
@@ -93,7 +103,7 @@ def evaluate(
 
 
 def sample(
-    reference: Reference,
+    reference: RunArgument,
     count: Annotated[
         int | None,
         typer.Option("-n", "--samples", min=1, max=MOST, help="How many (64, or all as scored)."),
@@ -102,7 +112,7 @@ def sample(
         str | None,
         typer.Option(help="See: genbench samplers (default: the model's own, or plain)."),
     ] = None,
-    sets: Sets = None,
+    sets: SetsOption = None,
     out: Annotated[
         str | None, typer.Option(help="grid.png, samples.npz or folder/ (default: a grid).")
     ] = None,
@@ -117,11 +127,11 @@ def sample(
         list[str] | None,
         typer.Option(help="A class of a conditional model, by number or name. Repeatable."),
     ] = None,
-    device: Device = None,
+    device: DeviceOption = None,
     store: StoreOption = None,
-    data_dir: DataDir = None,
-    offline: Offline = False,
-    as_json: Json = False,
+    data_dir: DataDirOption = None,
+    offline: OfflineOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Draw samples of a stored run into a picture, an array file or a folder."""
     from genbench.cli.output import print_json

@@ -7,15 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from genbench.cli.opening import (
-    FormatOption,
-    JsonOption,
-    RunArgument,
-    StoreOption,
-    age,
-    head,
-    open_store,
-)
+from genbench.cli.opening import age, head, open_store
+from genbench.cli.options import FormatOption, JsonOption, RunArgument, StoreOption
 from genbench.cli.output import Format, print_json, print_table
 from genbench.cli.session import SESSION
 from genbench.errors import GenbenchError

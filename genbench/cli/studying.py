@@ -9,9 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from genbench.cli.destination import file_for, folder_for
-from genbench.cli.opening import FormatOption, JsonOption
+from genbench.cli.options import (
+    DataDirOption,
+    DeviceOption,
+    FormatOption,
+    JsonOption,
+    OfflineOption,
+    StoreOption,
+)
 from genbench.cli.output import Best, Format, print_json, print_table
-from genbench.cli.running import DataDir, Device, Offline, StoreOption
 from genbench.cli.session import SESSION, say
 from genbench.formatting import counted
 from genbench.spec import MOST, MOST_SEED
@@ -48,10 +54,10 @@ def study(
         bool, typer.Option("--table-only", help="Run nothing: the tables of what is there.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")] = False,
-    device: Device = None,
+    device: DeviceOption = None,
     store: StoreOption = None,
-    data_dir: DataDir = None,
-    offline: Offline = False,
+    data_dir: DataDirOption = None,
+    offline: OfflineOption = False,
     format: FormatOption = Format.TABLE,
     json: JsonOption = False,
 ) -> None:

@@ -8,7 +8,7 @@ capabilities of the model are checked here, from registrations and settings clas
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -34,33 +34,16 @@ from genbench.spec import Part, RunSpec
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What was asked for on the command line; None or empty for what was not given.
+    """What was asked for on the command line.
 
-    ``dataset`` may be ``NAME:ARGUMENT`` (see `DatasetSettings.argument`).
+    ``dataset`` may be ``NAME:ARGUMENT`` (see `DatasetSettings.argument`); ``run`` holds fields of
+    `RunSettings`, None or empty for those that were not given.
     """
 
     model: str
     dataset: str
-    epochs: int | None = None
-    batch_size: int | None = None
-    seed: int | None = None
-    device: str | None = None
-    precision: str | None = None
-    compile: bool | None = None
-    accumulate: int | None = None
-    clip_norm: float | None = None
-    ema: float | None = None
-    evaluate_every: int | None = None
-    sample_every: int | None = None
-    epoch_images: int | None = None
-    samples: int | None = None
-    repeats: int | None = None
-    log_every: int | None = None
-    watch: bool | None = None
-    preset: str | None = None
+    run: Mapping[str, Any] = field(default_factory=dict)
     sets: Sequence[str] = ()
-    samplers: Sequence[str] = ()
-    metrics: Sequence[str] = ()
     config: Path | None = None
 
 
@@ -183,14 +166,7 @@ def _layers(
 
 
 def _flags(request: Request, scope: Scope) -> Layer:
-    given = {
-        field.name: value
-        for field in fields(request)
-        if field.name in RunSettings.model_fields
-        and (value := getattr(request, field.name)) is not None
-        and value != ()
-        and value != []
-    }
+    given = {name: value for name, value in request.run.items() if value not in (None, (), [])}
     return Layer(source="the command line", run=given, settings=_argument(request.dataset, scope))
 
 

@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import NoneType
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, get_args
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import BeforeValidator, field_validator
 from pydantic.fields import FieldInfo
 
 from genbench.errors import (
@@ -25,7 +25,7 @@ from genbench.errors import (
 )
 from genbench.registry import Kind, Registry
 from genbench.settings import DatasetSettings, ModelSettings, Preset, Settings
-from genbench.spec import MOST, MOST_REPEATS, MOST_SEED
+from genbench.spec import RunFields
 
 SECTIONS: Mapping[str, Kind] = {
     "model": "model",
@@ -34,12 +34,6 @@ SECTIONS: Mapping[str, Kind] = {
     "metric": "metric",
 }
 """The tables of a file and the prefixes of ``--set``."""
-
-
-def _device(name: str) -> str:
-    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?|mps", name):
-        raise ValueError("a device is one of auto, cpu, cuda, cuda:N (a number), mps")
-    return name
 
 
 def _names(value: Any) -> Any:
@@ -91,40 +85,19 @@ def named_settings(text: str) -> tuple[str, dict[str, str]]:
 Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
 
 
-class RunSettings(Settings):
-    """The fields of a run; None where the model, its preset or the data decide."""
+class RunSettings(Settings, RunFields):  # type: ignore[misc]  # both are frozen
+    """The fields of a run with its samplers, metrics and preset, as settings that are typed in."""
 
-    epochs: int | None = Field(None, ge=1, le=MOST, description="epochs of the last stage")
-    batch_size: int | None = Field(None, ge=1, le=MOST, description="images an optimizer step")
-    seed: int = Field(0, ge=0, le=MOST_SEED, description="seed of weights, order and noise")
-    device: Annotated[str, AfterValidator(_device)] = Field(
-        "auto", description="auto, cpu, cuda, cuda:N or mps"
-    )
-    precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16: autocast")
-    compile: bool = Field(False, description="torch.compile the phases")
-    accumulate: int = Field(1, ge=1, le=MOST, description="gradient-accumulation steps per batch")
-    clip_norm: float | None = Field(None, gt=0, description="bound of the gradient norm")
-    ema: float | None = Field(None, gt=0, lt=1, description="decay of the weight average")
-    evaluate_every: int = Field(
-        0, ge=0, le=MOST, description="epochs between scores; 0: at the end"
-    )
-    sample_every: int = Field(
-        0, ge=0, le=MOST, description="epochs between grids; 0: a few, spread out"
-    )
-    epoch_images: int | None = Field(
-        None,
-        ge=1,
-        description="training images an epoch of any stage goes through; none: all of them",
-    )
-    samples: int | None = Field(
-        None, ge=2, le=MOST, description="samples to score; none: the test split's"
-    )
-    repeats: int = Field(1, ge=1, le=MOST_REPEATS, description="draws that a score is the mean of")
-    log_every: int = Field(10, ge=1, le=MOST, description="steps that a recorded loss is a mean of")
-    watch: bool = Field(True, description="look at few samples between epochs, for collapse")
-    samplers: Names | None = Field(None, description="samplers to score with")
-    metrics: Names | None = Field(None, description="metrics to score with")
-    preset: str | None = Field(None, description="a published setting of the model")
+    samplers: Names | None = None
+    metrics: Names | None = None
+    preset: str | None = None
+
+    @field_validator("device")
+    @classmethod
+    def _known_device(cls, name: str) -> str:
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?|mps", name):
+            raise ValueError("a device is one of auto, cpu, cuda, cuda:N (a number), mps")
+        return name
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -176,16 +176,18 @@ def _entry(
     request = Request(
         model=row.model,
         dataset=dataset,
-        epochs=1 if seconds is not None else epochs,
-        batch_size=row.batch_size or study.batch_size,
-        device=device,
-        epoch_images=study.epoch_images,
-        samples=study.samples,
-        repeats=study.repeats,
-        preset=row.preset,
+        run={
+            "epochs": 1 if seconds is not None else epochs,
+            "batch_size": row.batch_size or study.batch_size,
+            "device": device,
+            "epoch_images": study.epoch_images,
+            "samples": study.samples,
+            "repeats": study.repeats,
+            "preset": row.preset,
+            "samplers": (first.name,),
+            "metrics": study.metrics,
+        },
         sets=(*sets, *for_sampler(first.name, first.settings)),
-        samplers=(first.name,),
-        metrics=study.metrics or (),
     )
     resolved = resolve(request, registry, access, environ, cwd)
     later = [_sampling(sampler, registry, resolved.spec) for sampler in study.samplers[1:]]

@@ -35,7 +35,7 @@ class Bench:
 
     def plan(self, model: str, dataset: str, *sets: str, **fields: Any) -> Resolved:
         fields = {"epochs": 2, "device": "cpu", "metrics": ("fd_pixel",), **fields}
-        request = Request(model=model, dataset=dataset, sets=sets, **fields)
+        request = Request(model=model, dataset=dataset, sets=sets, run=fields)
         return resolve(request, self.registry, self.access, {}, Path("/nowhere"))
 
     def train(self, model: str, dataset: str, *sets: str, **fields: Any) -> Run:

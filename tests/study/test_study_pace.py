@@ -81,8 +81,7 @@ def test_what_comes_after_a_rows_own_stage_is_seen_by_a_pilot_to_the_end(tmp_pat
     options = Request(
         model="vae-gmm",
         dataset="digits",
-        epochs=2,
-        device="cpu",
+        run={"epochs": 2, "device": "cpu"},
         sets=("data.size=8", "hidden=[8]", "z_dim=2", "run.metrics=[]", "run.samplers=[]"),
     )
     spec = resolve(options, registry, access, {}, tmp_path).spec

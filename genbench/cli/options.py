@@ -1,0 +1,96 @@
+"""Options and arguments that several commands have: their names, types and help texts.
+
+``run_options`` gives a command the fields of a run (`genbench.spec.RunFields`) as options.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Literal, get_args, get_origin, get_type_hints
+
+import typer
+
+from genbench.cli.output import Format
+from genbench.spec import RunFields
+
+Command = Callable[..., None]
+
+RunArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN", help="Id, its first characters, a name, or @1 for the newest run."
+    ),
+]
+StoreOption = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        metavar="URL",
+        help="Path or SQLAlchemy URL of the store (default: GENBENCH_STORE, or runs.db).",
+    ),
+]
+DataDirOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-dir",
+        help="Folder of data sets in torchvision's layout (default: GENBENCH_DATA, or data).",
+    ),
+]
+OfflineOption = Annotated[
+    bool, typer.Option("--offline", help="Download nothing (as GENBENCH_OFFLINE=1).")
+]
+DeviceOption = Annotated[
+    str | None, typer.Option("--device", help="Device: auto, cpu, cuda, cuda:N or mps.")
+]
+SetsOption = Annotated[
+    list[str] | None, typer.Option("--set", help="Value of a setting, name=value; repeatable.")
+]
+SamplersOption = Annotated[
+    list[str] | None, typer.Option("--sampler", help="Sampler to score with; repeatable.")
+]
+MetricsOption = Annotated[
+    list[str] | None, typer.Option("--metric", help="Metric to score with; repeatable.")
+]
+TagsOption = Annotated[
+    list[str] | None, typer.Option("--tag", help="Tag of the new run; repeatable.")
+]
+FormatOption = Annotated[Format, typer.Option("--format", help="Format of tables.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+ModelOption = Annotated[str | None, typer.Option("--model", help="Only runs of this model.")]
+DatasetOption = Annotated[str | None, typer.Option("--dataset", help="Only runs on this data set.")]
+TagOption = Annotated[str | None, typer.Option("--tag", help="Only runs with this tag.")]
+
+
+def run_options(*names: str) -> Callable[[Command], Command]:
+    """Add an option for each of the run's fields (all, or those named), passed as keywords.
+
+    They stand after the command's arguments, and are None where they are not given. Types are
+    checked by Typer, bounds by `genbench.planning`, which knows where each value comes from.
+    """
+
+    def extended(command: Command) -> Command:
+        signature = inspect.signature(command, eval_str=True)
+        own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+        arguments = [p for p in own if p.default is p.empty]
+        parameters = [*arguments, *_options(names), *(p for p in own if p not in arguments)]
+        keywords = [p.replace(kind=p.KEYWORD_ONLY) for p in parameters]
+        command.__signature__ = signature.replace(parameters=keywords)  # type: ignore[attr-defined]
+        return command
+
+    return extended
+
+
+def _options(names: tuple[str, ...]) -> Iterator[inspect.Parameter]:
+    """The fields of a run as parameters of a command; a choice of words is read as text."""
+    for name, annotated in get_type_hints(RunFields, include_extras=True).items():
+        kind, choice = get_args(annotated)
+        if not names or name in names:
+            typed = str if get_origin(kind) is Literal else kind
+            yield inspect.Parameter(
+                name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=None,
+                annotation=Annotated[typed | None, typer.Option(help=choice.help)],
+            )
