@@ -25,8 +25,8 @@ from torch import nn
 
 import genbench as genbench_face
 from genbench import Batch, Optimizer, Phase, Stage, __version__
-from genbench.compare.labels import contenders
-from genbench.compare.trials import read_trials
+from genbench.compare.read_results import read_results
+from genbench.compare.row_labels import group_runs
 from genbench.contracts import DataAccess
 from genbench.errors import GenbenchWarning, InterruptedRunError, PluginError
 from genbench.latent.traverse import Traversal, traverse_run
@@ -320,8 +320,8 @@ def test_runs_of_two_versions_are_two_experiments_not_seeds(
         spec = replace(SPEC, seed=seed, epochs=1)
         run(spec, registry=registry_with(version), store=store, access=access)
     numbers = [number for (number,) in store.rows("SELECT run FROM runs")]
-    rows = contenders(read_trials(store, numbers))
-    assert {(row.label, len(row.trials)) for row in rows} == {
+    rows = group_runs(read_results(store, numbers))
+    assert {(row.label, len(row.runs)) for row in rows} == {
         ("genbench-tinygen=0.1.0", 2),
         ("genbench-tinygen=0.2.0", 1),
     }

@@ -101,7 +101,7 @@ def compare(
             all_metrics=all_metrics,
             defaults=_defaults,
         )
-        times = reached(opened, selected.trials, target) if target is not None else {}
+        times = reached(opened, selected.runs, target) if target is not None else {}
         tables = tabulate(selected, question, times)
     if json:
         left_out = dict(selected.left_out)
@@ -218,7 +218,7 @@ def report(
     """Write one self-contained HTML page: the comparison, curves and pictures."""
     from genbench.compare import Question, Selection, baseline_of
     from genbench.files.writing import write_text
-    from genbench.report.gather import gather
+    from genbench.report.content import read_report
     from genbench.report.page import render
 
     out = file_for(out, (".html", ".htm"), store=SESSION.store_url(store))
@@ -228,7 +228,7 @@ def report(
             dataset=dataset, tag=tag, baseline=meant, runs=tuple(runs or ()), limit=limit
         )
         question = Question(baseline=meant, all_metrics=all_metrics, defaults=_defaults)
-        gathered = gather(opened, selection, question)
+        gathered = read_report(opened, selection, question)
         page = render(gathered)
     write_text(out, page)
     if json:

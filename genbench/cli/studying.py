@@ -177,7 +177,7 @@ def _print_results(
         )
         write_text(out, page)
     if as_json:
-        tables = [as_dict(sheet) for sheet in found.sheets]
+        tables = [as_dict(table) for table in found.tables]
         counts = {name: getattr(outcome, name) for name in ("trained", "reused", "failed")}
         print_json(
             {"study": plan.name, "title": plan.study.title, **counts, "tables": tables}
@@ -194,14 +194,14 @@ def _print_results(
 def _print_tables(plan: Plan, found: Results, format: Format) -> None:
     from genbench.study import rows_of, title_of
 
-    for i, sheet in enumerate(found.sheets):
+    for i, table in enumerate(found.tables):
         print("\n" * (i > 0), end="")
-        headings, rows = rows_of(sheet, plan)
+        headings, rows = rows_of(table, plan)
         cells = [[Best(v.text) if v.best else v.text for v in row] for row in rows]
         texts = 1 + (len(plan.study.samplers) > 1)
-        print_table(headings, cells, format=format, title=title_of(sheet), right=headings[texts:])
-        for remark in sheet.remarks:
-            say(f"note: {sheet.dataset}: {remark}")
+        print_table(headings, cells, format=format, title=title_of(table), right=headings[texts:])
+        for remark in table.remarks:
+            say(f"note: {table.dataset}: {remark}")
 
 
 # --- the plan -----------------------------------------------------------------------------------
@@ -215,11 +215,11 @@ def _print_forecast(plan: Plan, found: Sequence[Forecast], *, as_json: bool) -> 
         return
     rows = [
         [
-            forecast.cell.entry.row.title,
-            forecast.cell.entry.dataset,
-            forecast.cell.seed,
-            forecast.cell.epochs or "by a pilot",
-            forecast.cell.entry.spec.batch_size,
+            forecast.planned.entry.row.title,
+            forecast.planned.entry.dataset,
+            forecast.planned.seed,
+            forecast.planned.epochs or "by a pilot",
+            forecast.planned.entry.spec.batch_size,
             number(forecast.seconds, 3) or "not known",
             forecast.evaluations,
             f"{forecast.run.status} {forecast.run.id}" if forecast.run else "to be run",
@@ -248,12 +248,12 @@ def _print_forecast(plan: Plan, found: Sequence[Forecast], *, as_json: bool) -> 
 
 
 def _as_dict(forecast: Forecast) -> dict[str, Any]:
-    cell, run = forecast.cell, forecast.run
+    planned, run = forecast.planned, forecast.run
     return {
-        "row": cell.entry.row.title,
-        "dataset": cell.entry.dataset,
-        "seed": cell.seed,
-        "epochs": cell.epochs,
+        "row": planned.entry.row.title,
+        "dataset": planned.entry.dataset,
+        "seed": planned.seed,
+        "epochs": planned.epochs,
         "train_s": forecast.seconds,
         "evaluations": forecast.evaluations,
         "run": run.id if run else None,

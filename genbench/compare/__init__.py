@@ -1,19 +1,20 @@
-"""Comparing: which runs (`select`), grouped how (`Contender`), ranked how (`tabulate`).
+"""Compare finished runs: `select` them, group them into rows, and `tabulate` the rows.
 
-The face of the folder: the command line and the report take everything from here.
+This is the interface of the folder: the command line and the report import from here.
 """
 
 from __future__ import annotations
 
 from genbench.compare.certainty import ADJUSTMENT, FAMILY_LEVEL, MIN_SEEDS, TEST, Difference
-from genbench.compare.experiments import Contender, Scored, StageCost, Trial
 from genbench.compare.measure import Measure
+from genbench.compare.read_results import reached
 from genbench.compare.remarks import method
-from genbench.compare.rows import SORTS, Column, Question, Row, Table
-from genbench.compare.samplers import sampler_titles
+from genbench.compare.row import Row
+from genbench.compare.run_results import RunResult, Scored, StageCost
+from genbench.compare.sampler_labels import sampler_label, sampler_titles
 from genbench.compare.selection import Selected, Selection, baseline_of, select
-from genbench.compare.table import tabulate
-from genbench.compare.trials import reached, sampler_label
+from genbench.compare.table import SORTS, Column, Question, Table
+from genbench.compare.tabulate import tabulate
 
 __all__ = [
     "ADJUSTMENT",
@@ -22,17 +23,16 @@ __all__ = [
     "SORTS",
     "TEST",
     "Column",
-    "Contender",
     "Difference",
     "Measure",
     "Question",
     "Row",
+    "RunResult",
     "Scored",
     "Selected",
     "Selection",
     "StageCost",
     "Table",
-    "Trial",
     "baseline_of",
     "method",
     "reached",

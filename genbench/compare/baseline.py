@@ -1,94 +1,96 @@
-"""What a baseline's name means: one row of each table, or a question that names the candidates."""
+"""Find the experiment that the name of a baseline refers to, or report the candidates."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
 
-from genbench.compare.experiments import Contender, Trial, Variant
-from genbench.compare.labels import flat_settings, labels_of, short
+from genbench.compare.row import Row
+from genbench.compare.row_labels import flat_settings, labels_of, short
+from genbench.compare.run_results import RunResult, Variant
 from genbench.errors import UsageError
 
 SHORTEST = 4
-"""Characters of an experiment's hash that name it, at least."""
+"""The minimum length of a prefix of an experiment's hash."""
 
 
-def meant(rows: Sequence[Contender], name: str, dataset: str) -> list[Contender]:
-    """The rows that a baseline's name means: those of one experiment; [] where it names none.
+def rows_named(rows: Sequence[Row], name: str, dataset: str) -> list[Row]:
+    """The rows of the one experiment with this name; [] if there is none.
 
-    A name is a run's id or name, (the beginning of) an experiment, a model, a preset, a row's title
-    or some of the settings in it ("beta=4"). Raises UsageError where it fits several experiments.
+    A name is a run's id or name, a prefix of an experiment's hash, a model, a preset, the title of
+    a row, or settings from such a title ("beta=4"). Raises UsageError if it fits several
+    experiments.
     """
-    one = only(named([trial for row in rows for trial in row.trials], name), name, dataset)
+    one = only(named([run for row in rows for run in row.runs], name), name, dataset)
     return [row for row in rows if one and row.first.variant == one.variant]
 
 
-def named(trials: Sequence[Trial], name: str) -> list[Trial]:
-    """One trial of each experiment that a name means, by the first of its meanings that fits."""
-    tests: tuple[Callable[[Trial], bool], ...] = (
+def named(runs: Sequence[RunResult], name: str) -> list[RunResult]:
+    """One run of each experiment with this name; the first possible meaning that fits counts."""
+    tests: tuple[Callable[[RunResult], bool], ...] = (
         lambda t: name == t.model,
-        lambda t: name in (t.run, t.name),
+        lambda t: name in (t.id, t.name),
         lambda t: len(name) >= SHORTEST and t.experiment.startswith(name),
         lambda t: name == t.preset,
         lambda t: _is_called(t, name),
     )
     for test in tests:
-        found = _each(trial for trial in trials if test(trial))
+        found = _each(run for run in runs if test(run))
         if found:
-            # A model's name means its runs on the data themselves, where there are any.
-            return [trial for trial in found if not trial.sources] or found
+            # The name of a model means its runs on the data itself, if there are any.
+            return [run for run in found if not run.sources] or found
     return []
 
 
-def only(candidates: Sequence[Trial], name: str, dataset: str) -> Trial | None:
-    """The one candidate; None where there is none. Raises UsageError where there are several."""
+def only(candidates: Sequence[RunResult], name: str, dataset: str) -> RunResult | None:
+    """The one candidate; None if there is none. Raises UsageError if there are several."""
     if len(candidates) < 2:
         return next(iter(candidates), None)
     labels = labels_of(candidates)
-    listed = "; ".join(f"'{_title(t, labels[t.variant])}' (run {t.run})" for t in candidates[:6])
+    listed = "; ".join(f"'{_title(t, labels[t.variant])}' (run {t.id})" for t in candidates[:6])
     more = f"; and {len(candidates) - 6} more" if len(candidates) > 6 else ""
     raise UsageError(
-        f"--baseline {name} is {len(candidates)} experiments on {dataset}: {listed}{more}; give "
-        "one of these titles, a preset, a run (its id or name) or the beginning of an "
+        f"--baseline {name} matches {len(candidates)} experiments on {dataset}: {listed}{more}; "
+        "give one of these titles, a preset, a run (its id or name) or a prefix of an "
         "experiment's hash"
     )
 
 
-def _title(trial: Trial, label: str) -> str:
-    return f"{trial.kind} ({label})" if label else trial.kind
+def _title(run: RunResult, label: str) -> str:
+    return f"{run.kind} ({label})" if label else run.kind
 
 
-def _each(trials: Iterable[Trial]) -> list[Trial]:
-    """The newest trial of each variant."""
-    newest: dict[Variant, Trial] = {}
-    for trial in trials:
-        known = newest.get(trial.variant)
-        if known is None or trial.created_at > known.created_at:
-            newest[trial.variant] = trial
+def _each(runs: Iterable[RunResult]) -> list[RunResult]:
+    """The newest run of each variant."""
+    newest: dict[Variant, RunResult] = {}
+    for run in runs:
+        known = newest.get(run.variant)
+        if known is None or run.created_at > known.created_at:
+            newest[run.variant] = run
     return list(newest.values())
 
 
-def _is_called(trial: Trial, title: str) -> bool:
-    """Whether a title as a table shows it is that of a trial.
+def _is_called(run: RunResult, title: str) -> bool:
+    """Whether a title, as a table shows it, fits a run.
 
-    Its parts are looked up one by one: in which settings titles differ depends on who else is
-    shown, and a title that was copied from a table must mean the same in another one.
+    The parts of the title are checked one by one: the settings in a title depend on the other rows
+    of the table, and a title that was copied from one table must mean the same in another.
     """
     kind, parts = _parts(title)
-    if kind not in ("", trial.kind) or not parts:
+    if kind not in ("", run.kind) or not parts:
         return False
-    settings = {f"{key}={short(value)}" for key, value in flat_settings(trial).items()}
+    settings = {f"{key}={short(value)}" for key, value in flat_settings(run).items()}
     return all(
         part in settings
-        or part == trial.preset
-        or (len(part) >= SHORTEST and trial.experiment.startswith(part))
+        or part == run.preset
+        or (len(part) >= SHORTEST and run.experiment.startswith(part))
         or re.fullmatch(r"\+\d+ more", part)
         for part in parts
     )
 
 
 def _parts(title: str) -> tuple[str, list[str]]:
-    """('vae', ['lin2023', 'beta=4']) of 'vae (lin2023, beta=4)'; ('', ['beta=4']) of 'beta=4'."""
+    """('vae', ['lin2023', 'beta=4']) for 'vae (lin2023, beta=4)'; ('', ['beta=4']) for 'beta=4'."""
     found = re.fullmatch(r"(.*?) \((.*)\)", title)
     kind, inside = (found[1], found[2]) if found else ("", title)
     return kind, [part for part in inside.split(", ") if part]

@@ -1,16 +1,16 @@
-"""Whether a row differs from the best one: Welch's t interval of the difference, after Holm.
+"""Whether a row differs from the best one: Welch's t interval with Holm's correction.
 
-The best row is chosen by looking at the scores, so a test of it against each other row would be
-fooled by chance: the best of ten equal rows looks far better than the worst of them. Every claim is
-therefore one of the family of *all pairs* of rows, and Holm's correction (1979) over that family
-bounds the chance of any false order in a column, whichever row the data put first. Only the pairs
-with the best row are taken: of the p-values of all pairs, the r-th smallest of these is never a
-smaller one than the r-th smallest of all, so nothing is claimed that Holm's procedure over all
-pairs wouldn't claim.
+The best row is selected by its score, so testing it against each other row would ignore that
+selection: the best of ten equal rows looks far better than the worst of them. Every comparison is
+therefore treated as one of the family of *all pairs* of rows. Holm's correction (1979) over that
+family bounds the probability of any false order in a column, no matter which row comes first. Only
+the pairs with the best row are tested. The r-th smallest p-value of these pairs is never smaller
+than the r-th smallest of all pairs, so every order claimed here would also be claimed by Holm's
+procedure over all pairs.
 
-The level is 96 %, not 95 %: Welch's interval is an approximation, and at 96 % no more than 5 % of
-orders are false with 3 seeds or more of normal scores whatever the ratio of their spreads (4.9 %
-at worst; docs/compare.md has the simulated rates).
+The level is 96 %, not 95 %: Welch's interval is an approximation, and at 96 % at most 5 % of orders
+are false for normal scores with 3 seeds or more, at any ratio of their standard deviations (4.9 %
+in the worst case; docs/compare.md has the simulated rates).
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ from genbench.compare.measure import Measure
 from genbench.compare.student import critical, two_sided
 
 FAMILY_LEVEL = 0.96
-"""Chance, at least, that a column claims no false order."""
+"""The minimum probability that a column claims no false order."""
 
 MIN_SEEDS = 3
-"""With fewer seeds of either row no order is claimed."""
+"""If either row has fewer seeds, no order is claimed."""
 
 TEST = "Welch t interval of the difference to the best"
 ADJUSTMENT = "Holm over all pairs of rows"
 
 _ROUNDING = 1e-12
-"""Differences and spreads below so many times the values are those of rounding."""
+"""Differences and standard deviations below this fraction of the values are rounding errors."""
 
 Key = TypeVar("Key", bound=Hashable)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """A row's mean less that of the best row, and how sure it is.
+    """The mean of a row minus that of the best row, with the result of the test.
 
-    ``level`` is that of the interval after Holm's correction. ``level``, ``p`` and the interval are
-    None where one of the two has fewer than `MIN_SEEDS` seeds.
+    ``level`` is the confidence level of the interval after Holm's correction. ``level``, ``p`` and
+    the interval are None if either row has fewer than `MIN_SEEDS` seeds.
     """
 
     estimate: float
@@ -56,7 +56,7 @@ class Difference:
 
     @cached_property
     def interval(self) -> tuple[float, float] | None:
-        """The ends of the interval; 0 is within it exactly where nothing can be told apart."""
+        """The ends of the interval; it contains 0 exactly if the rows aren't distinguishable."""
         if self.level is None:
             return None
         half = self.error and self.error * critical(1.0 - self.level, self.df)
@@ -64,17 +64,17 @@ class Difference:
 
 
 def pairs(rows: int) -> int:
-    """The size of the family: the pairs of so many rows."""
+    """The size of the family: the number of pairs of ``rows`` rows."""
     return rows * (rows - 1) // 2
 
 
 def is_tested(measure: Measure) -> bool:
-    """Whether an order can be claimed of it at all: enough seeds, all of them finite."""
+    """Whether an order can be claimed at all: enough seeds, and all values finite."""
     return measure.n >= MIN_SEEDS and math.isfinite(measure.mean)
 
 
 def against_best(best: Measure, others: Mapping[Key, Measure], rows: int) -> dict[Key, Difference]:
-    """Each of the other rows against the best one; ``rows`` is the number of rows to choose from.
+    """Compare each of the other rows with the best of ``rows`` rows.
 
     Values that are not finite have no difference and are left out.
     """
@@ -101,7 +101,7 @@ def against_best(best: Measure, others: Mapping[Key, Measure], rows: int) -> dic
 
 
 def _difference(best: Measure, other: Measure) -> Difference:
-    """Welch's test, not yet corrected."""
+    """Welch's test, without correction."""
     scale = _ROUNDING * max(abs(best.mean), abs(other.mean))
     estimate = other.mean - best.mean
     estimate = 0.0 if abs(estimate) <= scale else estimate
@@ -111,7 +111,7 @@ def _difference(best: Measure, other: Measure) -> Difference:
     error = math.hypot(*errors)
     if error <= scale:
         return Difference(estimate=estimate, p=0.0 if estimate else 1.0)
-    # Welch and Satterthwaite's degrees of freedom, in shares so that no power overflows.
+    # The degrees of freedom of Welch and Satterthwaite, from shares so that no power overflows.
     shares = [
         (each / error) ** 4 / (m.n - 1) for each, m in zip(errors, (best, other), strict=True)
     ]

@@ -1,6 +1,6 @@
-"""The columns of a table: one protocol each, and each row's scores under it.
+"""The columns of a table, with one protocol each, and the scores of each row under it.
 
-Law: two values stand in one column only where they were taken under the same protocol.
+Law: two values share a column only if they were computed under the same protocol.
 """
 
 from __future__ import annotations
@@ -11,27 +11,29 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from genbench.compare.experiments import Contender, Scored, Trial, scores_of
 from genbench.compare.measure import Measure
-from genbench.compare.rows import Column, Question
+from genbench.compare.row import Row
+from genbench.compare.run_results import RunResult, Scored, scores_of
 from genbench.compare.standings import Standing
+from genbench.compare.table import Column, Question
 
 
 def columns_of(
-    rows: Sequence[Contender], question: Question, standing: Mapping[str, Standing]
+    rows: Sequence[Row], question: Question, standing: Mapping[str, Standing]
 ) -> tuple[Column, ...]:
-    """The metrics, those that most rows have first, each under the protocol that most rows have.
+    """The metrics, each under the protocol that most rows have; metrics of most rows come first.
 
-    One that a model on the data themselves was scored by goes before one of latents alone: nats of
-    codes must not stand for nats of pixels. ``standing`` knows of rows beyond a limit.
+    A protocol with a model trained on the data itself takes precedence over one with models of
+    latents only: nats of codes must not be shown as nats of pixels. ``standing`` includes rows that
+    a limit hides.
     """
     rows_with: Counter[str] = Counter()
     by_metric: dict[str, dict[str, list[_Found]]] = {}
     for row in rows:
         seen = {
-            (score.metric, score.protocol_hash): _Found(trial, score)
-            for trial in row.trials
-            for score in scores_of(trial, row)
+            (score.metric, score.protocol_hash): _Found(run, score)
+            for run in row.runs
+            for score in scores_of(run, row.sampler)
         }
         rows_with.update({metric for metric, _ in seen})
         for (metric, protocol), found in seen.items():
@@ -43,9 +45,9 @@ def columns_of(
             continue
         known = standing.get(metric)
         protocols = by_metric[metric]
-        taken = protocols.get(known.protocol_hash, []) if known else []
-        taken = taken or max(protocols.values(), key=_weight)
-        score = max(taken, key=lambda found: found.trial.created_at).score
+        scored = protocols.get(known.protocol_hash, []) if known else []
+        scored = scored or max(protocols.values(), key=_weight)
+        score = max(scored, key=lambda found: found.run.created_at).score
         wanted = bool(question.metrics) or question.all_metrics or metric == question.sort
         columns.append(
             Column(
@@ -56,57 +58,57 @@ def columns_of(
                 protocol=score.protocol,
                 n=score.n,
                 rows=known.rows if known else 0,
-                shown=wanted or not columns or 2 * len(taken) > len(rows),
+                shown=wanted or not columns or 2 * len(scored) > len(rows),
             )
         )
     return tuple(columns)
 
 
 class _Found(NamedTuple):
-    """A score and the run that it is of."""
+    """A score and its run."""
 
-    trial: Trial
+    run: RunResult
     score: Scored
 
 
 def _weight(found: Sequence[_Found]) -> tuple[bool, int, str]:
-    """A protocol that more rows have wins; among equals, that of the newest run."""
-    on_data = any(not one.trial.sources for one in found)
-    return on_data, len(found), max(one.trial.created_at for one in found)
+    """The protocol that more rows have wins; a tie goes to the protocol of the newest run."""
+    on_data = any(not one.run.sources for one in found)
+    return on_data, len(found), max(one.run.created_at for one in found)
 
 
-def with_scores(row: Contender, columns: Sequence[Column]) -> Contender:
-    """The row with its scores under each column's protocol: one value for each seed."""
+def with_scores(row: Row, columns: Sequence[Column]) -> Row:
+    """The row with its scores under each column's protocol, one value per seed."""
     scores, floors, distances = {}, {}, {}
     of_model = set()
     for column in columns:
-        taken = {
-            trial.run: score
-            for trial in row.trials
-            for score in scores_of(trial, row)
+        found = {
+            run.id: score
+            for run in row.runs
+            for score in scores_of(run, row.sampler)
             if (score.metric, score.protocol_hash) == (column.metric, column.protocol_hash)
         }
-        values = row.over_seeds(_taker(taken, _value))
+        values = row.over_seeds(_getter(found, _value))
         if values is None:
             continue
         scores[column.metric] = values
-        known = [s.floor for s in taken.values() if s.floor is not None]
+        known = [score.floor for score in found.values() if score.floor is not None]
         if known:
             floors[column.metric] = math.fsum(known) / len(known)
         if column.direction == "floor":
-            away = row.over_seeds(_taker(taken, _distance))
+            away = row.over_seeds(_getter(found, _distance))
             distances[column.metric] = away or Measure(values=(math.nan,))
-        if not any(score.sampler for score in taken.values()):
+        if not any(score.sampler for score in found.values()):
             of_model.add(column.metric)
     return replace(
         row, scores=scores, floors=floors, distances=distances, of_model=frozenset(of_model)
     )
 
 
-def _taker(
-    taken: Mapping[str, Scored], figure: Callable[[Scored], float]
-) -> Callable[[Trial], float | None]:
-    return lambda trial: figure(taken[trial.run]) if trial.run in taken else None
+def _getter(
+    found: Mapping[str, Scored], value: Callable[[Scored], float]
+) -> Callable[[RunResult], float | None]:
+    return lambda run: value(found[run.id]) if run.id in found else None
 
 
 def _value(score: Scored) -> float:

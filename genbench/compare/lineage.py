@@ -1,7 +1,7 @@
-"""What a run's data is made of: which runs lent it, and whose samples they encoded at first.
+"""The source runs of a run's data, and the data set that the first of them was trained on.
 
-A model trained on the latent space of another run makes samples of what that one was trained on,
-and stands in the same table as the models that were trained on it directly.
+A model trained on the latents of another run generates samples of that run's data set, so it
+belongs in the same table as the models that were trained on the data set directly.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ Spec = Mapping[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """The data set, with its settings, that the first source was trained on.
+    """The data set, with its settings, that the first source run was trained on.
 
-    ``source runs`` are the specs of the runs between, the nearest first.
+    ``sources`` are the specs of the source runs in between, the nearest first.
     """
 
     dataset: str
@@ -30,7 +30,7 @@ class Source:
 
 
 def sources(store: Store) -> dict[int, Source]:
-    """By their numbers: the runs whose data is made of other runs that are still there."""
+    """The number of each run with source runs that still exist -> its source."""
     rows = store.rows(
         "SELECT run, id, spec FROM runs WHERE run IN (SELECT run FROM run_parents) "
         "OR id IN (SELECT parent FROM run_parents)"
@@ -41,16 +41,16 @@ def sources(store: Store) -> dict[int, Source]:
 
 
 def _source(specs: Mapping[str, Spec], run: str) -> Source | None:
-    """A source's id stands in the data set's settings; other parents decide nothing of the data."""
+    """The source of a run: the parent named in the settings of its data set, followed upwards."""
     settings = specs[run].get("dataset_settings", {})
     for parent in specs[run].get("parents", ()):
         if parent in specs and parent in settings.values():
-            beneath = _source(specs, parent)
-            source = specs[parent]
+            earlier = _source(specs, parent)
+            spec = specs[parent]
             return Source(
-                dataset=beneath.dataset if beneath else source["dataset"],
-                settings=beneath.settings if beneath else source.get("dataset_settings", {}),
-                sources=(source, *(beneath.sources if beneath else ())),
+                dataset=earlier.dataset if earlier else spec["dataset"],
+                settings=earlier.settings if earlier else spec.get("dataset_settings", {}),
+                sources=(spec, *(earlier.sources if earlier else ())),
             )
     return None
 
@@ -59,10 +59,9 @@ Ancestry = tuple[tuple[str, int, "Ancestry"], ...]
 
 
 def lineages(store: Store) -> dict[int, Ancestry]:
-    """By their numbers: the runs that build upon others, each with the experiments and the seeds
-    of these, and what these build upon.
+    """The number of each run with parents -> experiment, seed and ancestry of each parent.
 
-    Ids don't count: a run upon a repeat of another run repeats what was made upon that one.
+    Ids are left out, so that a run on a repeat of its parent counts as a repeat itself.
     """
     parents: dict[int, list[str]] = defaultdict(list)
     for run, parent in store.rows("SELECT run, parent FROM run_parents ORDER BY run, position"):
@@ -78,7 +77,7 @@ def lineages(store: Store) -> dict[int, Ancestry]:
     }
 
     def line(run: int) -> Ancestry:
-        # A parent that was removed is known by its id alone.
+        # Only the id is known of a parent that was removed.
         found = ((parent, *known.get(parent, (0, parent, 0))) for parent in parents.get(run, ()))
         return tuple((experiment, seed, line(number)) for _, number, experiment, seed in found)
 

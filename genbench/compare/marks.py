@@ -1,4 +1,4 @@
-"""The best row of each column, and how far and how surely the others are from it."""
+"""The best row of each column, and the difference of every other row to it."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from genbench.compare.certainty import Difference, against_best, is_tested
-from genbench.compare.experiments import Contender
 from genbench.compare.measure import Measure
-from genbench.compare.rows import Column, Row
+from genbench.compare.row import Row
+from genbench.compare.table import Column
 
 
-def best_of(column: Column, rows: Sequence[Contender]) -> Contender | None:
-    """The row that no other one is better than; None where there is nothing to choose from."""
+def best_of(column: Column, rows: Sequence[Row]) -> Row | None:
+    """The best row of a column; None with fewer than two rows or without a finite score."""
     having = [row for row in rows if column.metric in row.scores]
     best = min(having, key=lambda row: column.better(row.ranked(column.metric)), default=None)
     if best is None or len(having) < 2:
@@ -22,9 +22,9 @@ def best_of(column: Column, rows: Sequence[Contender]) -> Contender | None:
 
 
 def with_certainty(
-    made: Sequence[Row], columns: Sequence[Column], bests: Mapping[str, Contender]
+    made: Sequence[Row], columns: Sequence[Column], bests: Mapping[str, Row]
 ) -> list[Row]:
-    """The rows with the best of each column marked, and every other one's difference to it."""
+    """The rows with the best of each column marked, and the difference of the others to it."""
     marks: dict[int, set[str]] = {i: set() for i in range(len(made))}
     differences: dict[int, dict[str, Difference]] = {i: {} for i in range(len(made))}
     for column in columns:
@@ -35,12 +35,12 @@ def with_certainty(
         assert least is not None
         others: dict[int, Measure] = {}
         for i, row in enumerate(made):
-            own = row.contender.ranked(column.metric)
+            own = row.ranked(column.metric)
             if own is None:
                 continue
             if column.better(own) <= column.better(least):
                 marks[i].add(column.metric)
-            if not _is_same(row.contender, best, column.metric):
+            if not _is_same(row, best, column.metric):
                 others[i] = own
         family = max(column.rows, _tested(made, column.metric))
         for i, difference in against_best(least, others, family).items():
@@ -51,18 +51,18 @@ def with_certainty(
     ]
 
 
-def _is_same(row: Contender, best: Contender, metric: str) -> bool:
-    """Whether two rows have one and the same score: a model's own stands beside each sampler."""
+def _is_same(row: Row, best: Row, metric: str) -> bool:
+    """Whether two rows show the same score: that of a model is in its rows of all samplers."""
     if row.first.variant != best.first.variant:
         return False
     return row.sampler == best.sampler or metric in best.of_model
 
 
 def _tested(made: Sequence[Row], metric: str) -> int:
-    """The rows between which an order could be claimed, each score counted once."""
+    """The number of rows between which an order could be claimed; each score counts once."""
     rows = {
-        (c.first.variant, "" if metric in c.of_model else c.sampler)
+        (row.first.variant, "" if metric in row.of_model else row.sampler)
         for row in made
-        if (measure := (c := row.contender).ranked(metric)) is not None and is_tested(measure)
+        if (measure := row.ranked(metric)) is not None and is_tested(measure)
     }
     return len(rows)

@@ -1,4 +1,4 @@
-"""One quantity over several observations: its mean and its spread."""
+"""One quantity over several observations: its mean and standard deviation."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Measure:
 
     @cached_property
     def sd(self) -> float | None:
-        """The standard deviation (n - 1 below); None for a single observation."""
+        """The standard deviation (with n - 1); None for a single observation."""
         if self.n < 2 or math.isnan(self.mean):
             return None
         # Not statistics.stdev: importing statistics takes 15 ms (decimal, fractions, random).

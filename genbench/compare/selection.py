@@ -1,4 +1,4 @@
-"""Which finished runs are compared, and which of them a limit leaves."""
+"""Select the finished runs to compare, and apply a limit."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from genbench.compare.baseline import SHORTEST, named, only
-from genbench.compare.experiments import Trial
 from genbench.compare.lineage import lineages, sources
+from genbench.compare.read_results import quoted, read_results
+from genbench.compare.run_results import RunResult
 from genbench.compare.standings import Head, Standings, TableKey, standings
-from genbench.compare.trials import quoted, read_trials
 from genbench.errors import GenbenchError, NoSuchRunError, UnknownNameError
 from genbench.store import Store
 
@@ -21,15 +21,15 @@ _MADE_OF = (
     "SELECT p.run FROM made JOIN runs m ON m.run = made.run "
     "JOIN run_parents p ON p.parent = m.id) SELECT run FROM made"
 )
-"""The runs on a data set, and those that build upon them: on their latents, say."""
+"""The runs on a data set, and those that build upon them, such as models of their latents."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """Which runs are compared. ``limit`` is of experiments for each table, None: all.
+    """Which runs to compare. ``limit`` is the number of experiments per table; None means all.
 
-    ``runs`` are references to runs whose experiments are wanted; empty means all. ``baseline``
-    stays whatever model or tag is asked for. ``metric`` decides who is within the limit.
+    ``runs`` are references to runs of the wanted experiments; empty means all. ``baseline`` is kept
+    even if it has another model or tag. ``metric`` ranks the experiments for the limit.
     """
 
     model: str | None = None
@@ -46,12 +46,12 @@ class Selection:
 class Selected:
     """The finished runs that were found; ``left_out`` counts the others by status.
 
-    ``hidden`` counts the experiments over the limit, by data set. Where there are any, ``shown``
-    has the experiments of that table within it, and ``standings`` how all of them stand;
-    ``trials`` then holds the best in each metric too, whether it is shown or not.
+    ``hidden`` counts the experiments over the limit, by data set. For a table over the limit,
+    ``shown`` has the experiments within it and ``standings`` the ranking of all; ``runs`` then also
+    has the best experiment in each metric, even if it isn't shown.
     """
 
-    trials: tuple[Trial, ...]
+    runs: tuple[RunResult, ...]
     left_out: Mapping[str, int]
     hidden: Mapping[str, int]
     shown: Mapping[TableKey, frozenset[str]] = field(default_factory=dict)
@@ -61,7 +61,7 @@ class Selected:
 def select(store: Store, selection: Selection) -> Selected:
     """The finished runs of a selection.
 
-    Raises NoSuchRunError where there are none, UsageError for a baseline that is several.
+    Raises NoSuchRunError if there are none, UsageError for a baseline with several meanings.
     """
     where, parameters = _where(store, selection)
     heads = _heads(store, where, parameters)
@@ -78,11 +78,11 @@ def select(store: Store, selection: Selection) -> Selected:
         heads += _heads(store, f"r.experiment IN ({quoted(baselines.values())})", {})
         heads = list({head.run: head for head in heads}.values())
     shown, hidden, found = _limited(store, heads, selection, baselines)
-    # The best in each metric is read too: a limit changes nothing that is said of it.
+    # The best in each metric is read too, so that a limit doesn't change the remarks about it.
     wanted = {table: kept.union(*found[table].bests) for table, kept in shown.items()}
     runs = [h.run for h in heads if h.table not in wanted or h.experiment in wanted[h.table]]
     return Selected(
-        trials=tuple(read_trials(store, runs)),
+        runs=tuple(read_results(store, runs)),
         left_out=left_out,
         hidden=hidden,
         shown=shown,
@@ -94,13 +94,13 @@ def select(store: Store, selection: Selection) -> Selected:
 
 
 def _where(store: Store, selection: Selection) -> tuple[str, dict[str, Any]]:
-    """The condition and its parameters."""
+    """The SQL condition of a selection, and its parameters."""
     wanted, parameters = ["1 = 1"], {}
     if selection.model:
         wanted.append("r.model = :model")
         parameters["model"] = selection.model
     if selection.tag:
-        wanted.append("EXISTS (SELECT 1 FROM run_tags t WHERE t.run = r.run AND t.tag = :tag)")
+        wanted.append("EXISTS (SELECT 1 FROM run_tags t WHERE t.id = r.run AND t.tag = :tag)")
         parameters["tag"] = selection.tag
     if selection.runs:
         experiments = {store.run(reference).experiment for reference in selection.runs}
@@ -112,8 +112,7 @@ def _where(store: Store, selection: Selection) -> tuple[str, dict[str, Any]]:
 
 
 def _heads(store: Store, where: str, parameters: Mapping[str, Any]) -> list[Head]:
-    """The finished runs, each with the table that it belongs to: that of the data whose samples it
-    is compared with."""
+    """The finished runs, each with the table of the data that its samples are compared with."""
     rows = store.rows(
         "SELECT r.run, r.experiment, r.dataset, r.seed FROM runs r "
         f"WHERE r.status = 'finished' AND {where} ORDER BY r.run",
@@ -137,7 +136,7 @@ def _heads(store: Store, where: str, parameters: Mapping[str, Any]) -> list[Head
 
 
 def _settings(store: Store) -> dict[str, str]:
-    """Experiment -> the settings of its data set, where it has any."""
+    """Experiment -> the settings of its data set, if it has any."""
     rows = store.rows(
         "SELECT r.experiment, r.spec FROM runs r WHERE r.run IN "
         "(SELECT max(n.run) FROM runs n WHERE n.status = 'finished' GROUP BY n.experiment) "
@@ -149,7 +148,7 @@ def _settings(store: Store) -> dict[str, str]:
 
 
 def settings_text(settings: Mapping[str, Any]) -> str:
-    """The settings of a data set as a part of a table's key."""
+    """The settings of a data set as part of a `TableKey`."""
     return repr(sorted(settings.items()))
 
 
@@ -169,7 +168,7 @@ def _limited(
     selection: Selection,
     baselines: Mapping[TableKey, str],
 ) -> tuple[dict[TableKey, frozenset[str]], dict[str, int], dict[TableKey, Standings]]:
-    """Of the tables over the limit: the experiments to show, and how all of them stand."""
+    """For tables over the limit: the experiments to show, the number hidden, and the standings."""
     experiments: dict[TableKey, dict[str, None]] = defaultdict(dict)
     for head in heads:
         experiments[head.table][head.experiment] = None
@@ -183,7 +182,7 @@ def _limited(
     hidden: Counter[str] = Counter()
     for table in over:
         standing = found.setdefault(table, Standings(order=(), metrics={}))
-        # Those without the score that ranks come last, the oldest first.
+        # Experiments without a score in the ranking metric come last, the oldest first.
         order = list(dict.fromkeys((*standing.order, *experiments[table])))
         baseline = {baselines[table]} if table in baselines else set()
         shown[table] = frozenset(order[:limit]) | baseline
@@ -195,9 +194,9 @@ def _limited(
 
 
 def baseline_of(store: Store, given: str) -> str:
-    """A baseline's name as a table knows it: that of a run by its id, others as they were given.
+    """The name of a baseline as `rows_named` takes it: a reference to a run becomes the run's id.
 
-    Raises UnknownNameError, with the models that have finished runs, for what names nothing.
+    Raises UnknownNameError, with the models that have finished runs, if nothing has that name.
     """
     if _named_plainly(store, given):
         of = "substr(experiment, 1, :length) = :name"
@@ -216,32 +215,32 @@ def baseline_of(store: Store, given: str) -> str:
 
 
 def _baselines(store: Store, heads: Sequence[Head], name: str) -> dict[TableKey, str]:
-    """The experiment that a baseline's name means in each table: of the selected ones, else of all.
+    """The baseline's experiment in each table, among the selected ones or else among all.
 
-    Raises UsageError where it means several.
+    Raises UsageError if the name has several meanings.
     """
     selected = {(head.table, head.experiment) for head in heads}
-    by_table: dict[TableKey, list[Trial]] = defaultdict(list)
-    for trial in _candidates(store, name):
-        by_table[trial.dataset, settings_text(trial.data_settings)].append(trial)
+    by_table: dict[TableKey, list[RunResult]] = defaultdict(list)
+    for run in _candidates(store, name):
+        by_table[run.dataset, settings_text(run.data_settings)].append(run)
     found = {}
     for table in {head.table for head in heads}:
-        there = by_table[table]
-        inside = [trial for trial in there if (table, trial.experiment) in selected]
-        one = only(named(inside or there, name), name, table[0])
+        runs = by_table[table]
+        inside = [run for run in runs if (table, run.experiment) in selected]
+        one = only(named(inside or runs, name), name, table[0])
         if one:
             found[table] = one.experiment
     return found
 
 
-def _candidates(store: Store, name: str) -> list[Trial]:
-    """The newest finished run of each experiment that a name may mean."""
+def _candidates(store: Store, name: str) -> list[RunResult]:
+    """The newest finished run of each experiment that a name may refer to."""
     runs = _named_plainly(store, name) or _newest(store, "1 = 1", {})
-    return named(list(read_trials(store, runs)), name) if runs else []
+    return named(list(read_results(store, runs)), name) if runs else []
 
 
 def _named_plainly(store: Store, name: str) -> list[int]:
-    """Those whose model, run, hash or preset has that name: no title of a row."""
+    """The runs with a model, id, name, hash or preset of that name; titles are not considered."""
     parameters = {"name": name, "length": max(len(name), SHORTEST)}
     for condition in (
         "model = :name",

@@ -1,4 +1,4 @@
-"""Seconds against a baseline: only where epochs see the same data on the same kind of machine."""
+"""Speed-ups over a baseline, if epochs see the same data on the same kind of machine."""
 
 from __future__ import annotations
 
@@ -7,44 +7,45 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from genbench.compare.experiments import Contender, Place, Trial
 from genbench.compare.measure import Measure
+from genbench.compare.row import Row
+from genbench.compare.run_results import Place, RunResult
 from genbench.formatting import counted, number
 
 IDLE_SHARE = 0.8
-"""CPU seconds over seconds below which a process had less than one core to itself."""
+"""A process with a smaller ratio of CPU seconds to seconds had less than one core to itself."""
 
 FULL_LOAD = 1.25
-"""Runnable processes for each core above which others were in the way."""
+"""With more runnable processes per core, a run had to wait for other processes."""
 
 
-# --- where seconds were spent
+# --- the place where seconds were measured
 
 
-def placed(rows: Sequence[Contender], baseline: Sequence[Contender]) -> list[Contender]:
-    """The rows with the place whose seconds each tells: one that most rows share.
+def with_place(rows: Sequence[Row], baseline: Sequence[Row]) -> list[Row]:
+    """The rows, each with the place whose seconds it shows: the one that most rows share.
 
-    Places where the baseline ran go first, since only there a speed-up is known.
+    Places where the baseline trained come first, since a speed-up is known there only.
     """
     with_it = Counter(place for row in rows for place in _places(row))
     of_baseline = {place for row in baseline for place in _places(row)}
-    trials = Counter(trial.place for row in rows for trial in row.trials)
-    order = sorted(with_it, key=lambda p: (p not in of_baseline, -with_it[p], -trials[p], p))
+    runs = Counter(run.place for row in rows for run in row.runs)
+    order = sorted(with_it, key=lambda p: (p not in of_baseline, -with_it[p], -runs[p], p))
     return [replace(row, place=next(p for p in order if p in _places(row))) for row in rows]
 
 
-def _places(row: Contender) -> set[Place]:
-    return {trial.place for trial in row.trials}
+def _places(row: Row) -> set[Place]:
+    return {run.place for run in row.runs}
 
 
-def busy(row: Contender) -> str | None:
-    """Why the seconds of a row are too many: 'seconds are 4.1 × CPU seconds'; None if they aren't.
+def busy(row: Row) -> str | None:
+    """Why a row's seconds are too high ('seconds are 4.1 × CPU seconds'); None if they aren't.
 
-    CPU seconds count on a CPU alone: on a GPU the process may rest while the device works.
+    CPU seconds count only on a CPU: on a GPU, the process may wait while the device works.
     """
-    for trial in row.timed:
-        effort = trial.effort
-        if trial.place.device == "cpu" and effort.cpu_share and effort.cpu_share < IDLE_SHARE:
+    for run in row.timed:
+        effort = run.effort
+        if run.place.device == "cpu" and effort.cpu_share and effort.cpu_share < IDLE_SHARE:
             return f"seconds are {number(1 / effort.cpu_share, 2)} × CPU seconds"
         if effort.load and effort.cpus and effort.load > FULL_LOAD * effort.cpus:
             return f"load {number(effort.load, 2)} on {counted(effort.cpus, 'core')}"
@@ -54,26 +55,26 @@ def busy(row: Contender) -> str | None:
 # --- over the baseline
 
 
-def against(row: Contender, baseline: Contender) -> Contender | None:
-    """The baseline by its seconds of the row's place, where epochs see as much of the same data."""
+def against(row: Row, baseline: Row) -> Row | None:
+    """The baseline with its seconds at the row's place; None if their epochs can't be compared."""
     place = row.timed[0].place
     if place not in _places(baseline) or not _same_images(baseline.first, row.first):
         return None
     return replace(baseline, place=place)
 
 
-def _same_images(a: Trial, b: Trial) -> bool:
+def _same_images(a: RunResult, b: RunResult) -> bool:
     if not (a.stages and b.stages):
         return False
-    mine, others = (trial.stages[trial.main_stage].images for trial in (a, b))
-    # Batches of another size leave out another rest of the data at an epoch's end.
+    mine, others = (run.stages[run.main_stage].images for run in (a, b))
+    # The last short batch of an epoch is dropped, and its size depends on the batch size.
     return math.isclose(mine, others, rel_tol=0.02)
 
 
 def quotient(baseline: Measure, own: Measure) -> tuple[float | None, float | None]:
-    """How many times as fast ``own`` is, with its standard deviation; None where not known.
+    """How many times as fast ``own`` is, with its standard deviation; None if not known.
 
-    The deviation is that of a quotient of two runs, to first order.
+    The standard deviation is that of a quotient, to first order.
     """
     if not own.mean > 0 or not math.isfinite(baseline.mean):
         return None, None

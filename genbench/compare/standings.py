@@ -1,8 +1,8 @@
-"""Who is best among all selected experiments, read from the final scores alone.
+"""The ranking of all selected experiments, from their final scores alone.
 
-With ten thousand runs in the store only the experiments that will be shown are read in full. Which
-those are, which is the best one in each metric and from how many rows it was chosen is told here,
-by one pass over the final scores, so that a limit changes no mark and no claim.
+With ten thousand runs in a store, only the experiments that will be shown are read in full. One
+pass over the final scores finds these, the best experiment in each metric, and the number of rows
+it was chosen from, so that a limit changes no mark and no claim.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from genbench.compare.certainty import MIN_SEEDS
 from genbench.store import Store
 
 TableKey = tuple[str, str]
-"""A data set and its settings: what one table is of."""
+"""A data set and its settings, which identify a table."""
 
 
 class Head(NamedTuple):
-    """What is read of every selected run. ``observation`` is equal for repeats of one seed."""
+    """The columns read for every selected run. ``observation`` is equal for repeats of one seed."""
 
     run: int
     experiment: str
@@ -31,7 +31,7 @@ class Head(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Standing:
-    """One metric over all selected rows: its protocol, its best experiments, its tested rows."""
+    """One metric over all selected rows: protocol, best experiments, number of tested rows."""
 
     protocol_hash: str
     best: frozenset[str]
@@ -40,7 +40,7 @@ class Standing:
 
 @dataclass(frozen=True, kw_only=True)
 class Standings:
-    """All metrics of one table: experiments in order, the best first in what ranks them."""
+    """All metrics of one table; ``order`` has its experiments, ranked by one metric."""
 
     order: tuple[str, ...]
     metrics: Mapping[str, Standing]
@@ -52,10 +52,11 @@ class Standings:
 
 
 @dataclass
-class _Pile:
+class _Scores:
     """The final scores of one table under one protocol of one metric.
 
-    ``rows``: (experiment, sampler) -> the mean over its seeds, lower is better, and their number.
+    ``rows`` maps (experiment, sampler) to the mean over seeds, where lower is better, and the
+    number of seeds.
     """
 
     rows: dict[tuple[str, str], tuple[float, int]] = field(default_factory=dict)
@@ -63,11 +64,11 @@ class _Pile:
     newest: int = 0
 
     def weight(self) -> tuple[bool, int, int]:
-        """As `genbench.compare.columns` weighs protocols: of the data, of many rows, new."""
+        """The same order of protocols as in `genbench.compare.columns`."""
         return self.on_data, len(self.rows), self.newest
 
 
-_Piles = dict[str, dict[str, _Pile]]
+_ByMetric = dict[str, dict[str, _Scores]]
 """Metric -> protocol -> the scores that may be ranked together."""
 
 
@@ -77,12 +78,14 @@ def standings(
     ranking: str | None = None,
     samplers: Sequence[str] = (),
 ) -> dict[TableKey, Standings]:
-    """Every table's standings; ``ranking`` orders, or the metric that most experiments have."""
-    piles = _piles(store, heads, samplers)
-    return {table: _standings(of_table, ranking) for table, of_table in piles.items()}
+    """The standings of every table, ranked by ``ranking`` or the metric most experiments have."""
+    tables = _scores(store, heads, samplers)
+    return {table: _standings(scores, ranking) for table, scores in tables.items()}
 
 
-def _piles(store: Store, heads: Sequence[Head], samplers: Sequence[str]) -> dict[TableKey, _Piles]:
+def _scores(
+    store: Store, heads: Sequence[Head], samplers: Sequence[str]
+) -> dict[TableKey, _ByMetric]:
     metrics = {
         key: (str(name), direction)
         for key, name, direction in store.rows("SELECT key, name, direction FROM metric_keys")
@@ -90,17 +93,18 @@ def _piles(store: Store, heads: Sequence[Head], samplers: Sequence[str]) -> dict
     first: dict[str, Head] = {}
     for head in heads:
         first.setdefault(head.experiment, head)
-    found: dict[TableKey, _Piles] = {}
+    found: dict[TableKey, _ByMetric] = {}
     for group, scored in _grouped(store, heads, metrics).items():
         experiment, key, protocol, sampler, settings = group
         if samplers and sampler and sampler not in samplers:
             continue
         metric, head = metrics[key][0], first[experiment]
-        pile = found.setdefault(head.table, {}).setdefault(metric, {}).setdefault(protocol, _Pile())
-        pile.on_data = pile.on_data or head.on_data
-        pile.newest = max(pile.newest, head.run)
+        by_protocol = found.setdefault(head.table, {}).setdefault(metric, {})
+        scores = by_protocol.setdefault(protocol, _Scores())
+        scores.on_data = scores.on_data or head.on_data
+        scores.newest = max(scores.newest, head.run)
         mean = sum(scored.values()) / len(scored)
-        pile.rows[experiment, sampler and sampler + settings] = mean, len(scored)
+        scores.rows[experiment, sampler and sampler + settings] = mean, len(scored)
     return found
 
 
@@ -111,9 +115,9 @@ _Group = tuple[str, int, str, str, str]
 def _grouped(
     store: Store, heads: Sequence[Head], metrics: Mapping[int, tuple[str, str | None]]
 ) -> dict[_Group, dict[Any, float]]:
-    """Observation -> merit of all final scores, by what may be averaged.
+    """Group -> observation -> merit, for all final scores; each group may be averaged.
 
-    Ten thousand runs have tens of thousands of scores, so this loop does the least it can.
+    Ten thousand runs have tens of thousands of scores, so the loop does as little as possible.
     """
     known = {head.run: (head.experiment, head.observation) for head in heads}
     floor = "floor" if any(way == "floor" for _, way in metrics.values()) else "NULL"
@@ -143,7 +147,7 @@ def _grouped(
 
 
 def _merit(value: float | None, floor: float | None, direction: str | None) -> float:
-    """A score so that lower is better; what is not finite is worst."""
+    """A score as a number of which lower is better; infinite if it is not finite."""
     if value is None or (direction == "floor" and floor is None):
         return math.inf
     if direction == "floor":
@@ -151,19 +155,19 @@ def _merit(value: float | None, floor: float | None, direction: str | None) -> f
     return -value if direction == "max" else value
 
 
-def _standings(piles: _Piles, ranking: str | None) -> Standings:
+def _standings(scores: _ByMetric, ranking: str | None) -> Standings:
     metrics, merits = {}, {}
-    for metric, protocols in piles.items():
-        protocol, pile = max(protocols.items(), key=lambda item: item[1].weight())
-        merits[metric] = found = pile.rows
+    for metric, protocols in scores.items():
+        protocol, chosen = max(protocols.items(), key=lambda item: item[1].weight())
+        merits[metric] = found = chosen.rows
         least = min(mean for mean, _ in found.values())
         best = (row[0] for row, (mean, _) in found.items() if mean <= least < math.inf)
         tested = sum(mean < math.inf and n >= MIN_SEEDS for mean, n in found.values())
         metrics[metric] = Standing(protocol_hash=protocol, best=frozenset(best), rows=tested)
-    if ranking is None or ranking not in piles:
+    if ranking is None or ranking not in scores:
         having = {
-            metric: len({row[0] for pile in protocols.values() for row in pile.rows})
-            for metric, protocols in piles.items()
+            metric: len({row[0] for each in protocols.values() for row in each.rows})
+            for metric, protocols in scores.items()
         }
         ranking = min(having, key=lambda metric: (-having[metric], metric))
     place: dict[str, float] = {}

@@ -1,8 +1,8 @@
-"""Student's t distribution: tails and critical values, without scipy.
+"""Student's t distribution: tail probabilities and critical values, without scipy.
 
-`genbench compare` has 350 ms in all; importing scipy takes more than that. A tail of t is a
-regularised incomplete beta function (DLMF 8.17), taken by Lentz's continued fraction; the tests
-compare both functions with scipy's, to 10 digits.
+`genbench compare` must finish within 350 ms, and importing scipy takes longer than that. A tail
+probability of t is a regularised incomplete beta function (DLMF 8.17), computed by Lentz's
+continued fraction. The tests compare both functions with scipy's, to 10 digits.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ def two_sided(t: float, df: float) -> float:
 
 
 def critical(probability: float, df: float) -> float:
-    """The t > 0 whose two-sided tail is ``probability``, of (0, 1).
+    """The t > 0 with two-sided tail ``probability`` in (0, 1).
 
-    Newton's method on the logarithms of both, along which a tail is nearly straight; bisection
-    wherever it would leave the bounds.
+    Uses Newton's method on the logarithms of both, in which a tail is nearly linear, and bisection
+    when a step would leave the bounds.
     """
     low, high, t = 0.0, math.inf, 2.0
     for _ in range(_MOST_STEPS):
@@ -49,7 +49,7 @@ def _density(t: float, df: float) -> float:
 
 
 def _incomplete_beta(x: float, a: float, rest: float) -> float:
-    """I_x(a, 1/2). ``rest`` is 1 - x, given so that no digit is lost where x is near 1."""
+    """I_x(a, 1/2). ``rest`` is 1 - x, passed in so that no digit is lost if x is near 1."""
     b = 0.5
     if x <= 0.0 or rest <= 0.0:
         return 0.0 if x <= 0.0 else 1.0

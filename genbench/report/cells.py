@@ -1,4 +1,4 @@
-"""A comparison as cells of text, for the terminal and the page alike; and as plain numbers."""
+"""A comparison as cells of text, for the terminal and the page, and as numbers for JSON and CSV."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from genbench.compare import (
     MIN_SEEDS,
     TEST,
     Column,
-    Contender,
     Difference,
     Measure,
     Row,
@@ -24,7 +23,7 @@ from genbench.formatting import ARROWS, counted, number, plus_minus
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One cell, of a line or several; ``best`` marks the best value of its column."""
+    """One cell, with one line or several; ``best`` marks the best value of its column."""
 
     text: str = ""
     best: bool = False
@@ -33,10 +32,10 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True)
 class Heading:
-    """The head of a column; ``about`` says what it means, ``numeric`` that it aligns right.
+    """The heading of a column; ``about`` explains it, ``numeric`` means that it is right-aligned.
 
-    ``metric`` is the one that the column shows. ``beneath`` says that on a page these cells may
-    stand beneath those of the column before.
+    ``metric`` is the metric that the column shows. If ``beneath`` is true, a page may show these
+    cells below those of the column before.
     """
 
     text: str
@@ -48,7 +47,7 @@ class Heading:
 
 @dataclass(frozen=True, kw_only=True)
 class Grid:
-    """A table as it is shown. Columns that would be empty or all alike are left out."""
+    """A table as text. Columns that would be empty or equal in all rows are left out."""
 
     headings: tuple[Heading, ...]
     rows: tuple[tuple[Cell, ...], ...]
@@ -65,118 +64,115 @@ def grid(table: Table) -> Grid:
 
 def _columns(table: Table) -> Iterator[tuple[Heading, list[Cell]]]:
     rows = table.rows
-    people = [row.contender for row in rows]
     yield (
         Heading(text="model", about="preset, or the settings that differ", numeric=False),
-        [Cell(text=contender.title) for contender in people],
+        [Cell(text=row.title) for row in rows],
     )
-    if len({contender.sampler for contender in people if contender.sampler}) > 1:
-        about = "how samples were drawn for the scores"
-        titles = sampler_titles(contender.sampler for contender in people)
-        cells = [Cell(text=titles[contender.sampler]) for contender in people]
+    if len({row.sampler for row in rows if row.sampler}) > 1:
+        about = "how the scored samples were drawn"
+        titles = sampler_titles(row.sampler for row in rows)
+        cells = [Cell(text=titles[row.sampler]) for row in rows]
         yield Heading(text="sampler", about=about, numeric=False), cells
-    about = "seeds of this experiment, and its runs where there are more: these count as repeats"
-    yield Heading(text="seeds", about=about), [Cell(text=_seeds(c)) for c in people]
+    about = "seeds of this experiment, and its runs if there are more; runs of a seed are repeats"
+    yield Heading(text="seeds", about=about), [Cell(text=_seeds(row)) for row in rows]
     for column in table.shown:
         yield from _metric(column, rows)
     yield from _seconds(table)
     if table.target is not None and table.ranking:
         score = f"{table.ranking.metric} {number(table.target)}"
         about = (
-            f"training seconds at the first evaluation with {score} or better: it was reached "
-            "between that one and the one before"
+            f"training seconds at the first evaluation with {score} or better; it was reached "
+            "between that evaluation and the one before"
         )
         yield Heading(text=f"time to {score}", about=about), [_target(row) for row in rows]
 
 
-def _seeds(contender: Contender) -> str:
+def _seeds(row: Row) -> str:
     """'3', or '1 (3 runs)'."""
-    seeds, runs = len(contender.seeds), len(contender.trials)
+    seeds, runs = len(row.seeds), len(row.runs)
     return str(seeds) if runs == seeds else f"{seeds} ({counted(runs, 'run')})"
 
 
 def _metric(column: Column, rows: tuple[Row, ...]) -> Iterator[tuple[Heading, list[Cell]]]:
     unit = f", {column.unit}" if column.unit else ""
-    better = {"min": "lower", "max": "higher"}.get(column.direction, "near its floor")
+    better = {"min": "lower", "max": "higher"}.get(column.direction, "closer to its floor")
     about = f"mean ± sd over seeds{unit}; {better} is better"
     text = f"{column.metric} {ARROWS.get(column.direction, '')}"
-    cells = [
-        Cell(text=_score(row.contender, column), best=column.metric in row.best) for row in rows
-    ]
+    cells = [Cell(text=_score(row, column), best=column.metric in row.best) for row in rows]
     yield Heading(text=text, about=about, metric=column.metric), cells
-    ratios = [row.contender.ratio(column.metric) for row in rows]
+    ratios = [row.ratio(column.metric) for row in rows]
     if any(ratio is not None for ratio in ratios):
-        about = f"{column.metric} over its floor: real against real at the same number of samples"
+        about = f"{column.metric} over its floor, the score of as many real samples"
         heading = Heading(text="× floor", about=about, beneath=True)
         yield heading, [Cell(text=number(ratio, 3)) for ratio in ratios]
 
 
-def _score(contender: Contender, column: Column) -> str:
-    measure = contender.scores.get(column.metric)
+def _score(row: Row, column: Column) -> str:
+    measure = row.scores.get(column.metric)
     if measure is None:
         return "–"
     text = plus_minus(measure.mean, measure.sd)
-    return text if measure.n == len(contender.seeds) else f"{text} (n {measure.n})"
+    return text if measure.n == len(row.seeds) else f"{text} (n {measure.n})"
 
 
 def _seconds(table: Table) -> Iterator[tuple[Heading, list[Cell]]]:
     rows = table.rows
-    about = "seconds of each stage, with preparing its data; its epochs × the median of one"
+    about = "seconds per stage, including preparation; number of epochs × median seconds per epoch"
     heading = Heading(text="stages s (epochs × s)", about=about, numeric=False)
-    yield heading, [_stages(row.contender) for row in rows]
-    places = [str(row.contender.timed[0].place) for row in rows]
+    yield heading, [_stages(row) for row in rows]
+    places = [str(row.timed[0].place) for row in rows]
     if len(set(places)) > 1:
-        about = "where the runs trained whose seconds stand in this row"
+        about = "device and machine on which the seconds in this row were measured"
         heading = Heading(text="seconds on", about=about, numeric=False)
         yield heading, [Cell(text=place) for place in places]
-    about = "training seconds in all, mean ± sd over runs, with those of the runs it builds upon"
-    cells = [Cell(text=_total(row.contender)) for row in rows]
+    about = "total training seconds, mean ± sd over runs, including the runs it builds upon"
+    cells = [Cell(text=_total(row)) for row in rows]
     yield Heading(text="total s", about=about), cells
     if table.baseline:
-        about = f"an epoch of {table.baseline} in epochs of the last stage"
+        about = f"seconds per epoch of {table.baseline} over those of the row, in the last stage"
         cells = [Cell(text=_speedup(row, row.epoch_speedup, row.epoch_speedup_sd)) for row in rows]
         yield Heading(text="epoch speed-up", about=about), cells
-        about = f"all training seconds of {table.baseline} over those of the row"
+        about = f"total training seconds of {table.baseline} over those of the row"
         cells = [Cell(text=_speedup(row, row.total_speedup, row.total_speedup_sd)) for row in rows]
         yield Heading(text="total speed-up", about=about), cells
 
 
-def _stages(contender: Contender) -> Cell:
-    """'vae 55.1 (15 × 3.6) · gan 75.8 (40 × 1.85)'; the name only where there are several."""
+def _stages(row: Row) -> Cell:
+    """'vae 55.1 (15 × 3.6) · gan 75.8 (40 × 1.85)'; a single stage has no name."""
     lines = []
-    for i, stage in enumerate(contender.first.stages):
-        total = seconds(contender.stage(i, "total_s"))
-        text = f"{total} ({stage.epochs} × {seconds(contender.stage(i, 'epoch_s'))})"
-        lines.append(text if len(contender.stages) < 2 else f"{stage.name} {text}")
+    for i, stage in enumerate(row.first.stages):
+        total = seconds(row.stage(i, "total_s"))
+        text = f"{total} ({stage.epochs} × {seconds(row.stage(i, 'epoch_s'))})"
+        lines.append(text if len(row.stages) < 2 else f"{stage.name} {text}")
     return Cell(text=" · ".join(lines), lines=tuple(lines))
 
 
-def _total(contender: Contender) -> str:
-    """'207 ± 3', or of a graft '131 (55.1 of vae)'."""
-    total, parents = seconds(contender.total_s), contender.parents_s
-    if not parents.mean or contender.parents_elsewhere:
+def _total(row: Row) -> str:
+    """'207 ± 3', or '131 (55.1 of vae)' for a row that builds upon other runs."""
+    total, parents = seconds(row.total_s), row.parents_s
+    if not parents.mean or row.parents_elsewhere:
         return total
-    return f"{total} ({number(parents.mean, 3)} of {lent(contender)})"
+    return f"{total} ({number(parents.mean, 3)} of {parent_models(row)})"
 
 
-def lent(contender: Contender) -> str:
+def parent_models(row: Row) -> str:
     """The models of the runs that it builds upon: 'vae', or 'vae and gan'."""
-    models = dict.fromkeys(p.model for trial in contender.timed for p in trial.parents)
+    models = dict.fromkeys(p.model for run in row.timed for p in run.parents)
     return " and ".join(models)
 
 
 def seconds(measure: Measure) -> str:
-    """A mean of seconds with its spread over runs."""
+    """Mean seconds with their standard deviation over runs."""
     return timed(measure.mean, measure.sd)
 
 
 def timed(mean: float, sd: float | None) -> str:
-    """A figure of time with three digits, and its spread with two.
+    """A duration with three digits, and its standard deviation with two.
 
     >>> [timed(207.35, None), timed(207.35, 3.21), timed(7.0, 0.0)]
     ['207', '207.3 ± 3.2', '7']
     """
-    # Equal to the last digit: seconds that were never measured apart, as those of one run.
+    # A standard deviation of exactly 0 comes from seconds that were measured once.
     return plus_minus(mean, sd) if sd else number(mean, 3)
 
 
@@ -193,7 +189,7 @@ def _target(row: Row) -> Cell:
         return Cell(text="–")
     text = f"≤ {timed(row.to_target.mean, row.to_target.sd)} s"
     text += f" (evaluated every {number(row.target_gap_s, 3)} s)"
-    of = len(row.contender.timed)
+    of = len(row.timed)
     return Cell(text=text if row.reached == of else f"{text} ({row.reached} of {of})")
 
 
@@ -223,45 +219,44 @@ def as_dict(table: Table) -> dict[str, Any]:
 
 
 def _row_as_dict(row: Row, table: Table) -> dict[str, Any]:
-    contender = row.contender
     return {
-        "model": contender.first.model,
-        "label": contender.label,
-        "experiment": contender.first.experiment,
-        "lenders": [source["model"] for source in contender.first.sources],
-        "sampler": contender.sampler,
-        "runs": [trial.run for trial in contender.trials],
-        "seeds": [repeats[0].seed for repeats in contender.seeds],
-        "repeats": [[trial.run for trial in repeats] for repeats in contender.seeds],
-        "versions": dict(contender.first.versions),
+        "model": row.first.model,
+        "label": row.label,
+        "experiment": row.first.experiment,
+        "lenders": [source["model"] for source in row.first.sources],
+        "sampler": row.sampler,
+        "runs": [run.id for run in row.runs],
+        "seeds": [repeats[0].seed for repeats in row.seeds],
+        "repeats": [[run.id for run in repeats] for repeats in row.seeds],
+        "versions": dict(row.first.versions),
         "scores": {
             column.metric: {
-                **_measure(contender.scores[column.metric]),
+                **_measure(row.scores[column.metric]),
                 "to_best": _difference(row.differences.get(column.metric)),
-                "floor": contender.floors.get(column.metric),
-                "ratio": contender.ratio(column.metric),
+                "floor": row.floors.get(column.metric),
+                "ratio": row.ratio(column.metric),
                 "best": column.metric in row.best,
             }
             for column in table.columns
-            if column.metric in contender.scores
+            if column.metric in row.scores
         },
         "stages": [
             {
                 "stage": stage.name,
                 "epochs": stage.epochs,
-                "epoch_s": _measure(contender.stage(i, "epoch_s")),
-                "prepare_s": _measure(contender.stage(i, "prepare_s")),
-                "total_s": _measure(contender.stage(i, "total_s")),
+                "epoch_s": _measure(row.stage(i, "epoch_s")),
+                "prepare_s": _measure(row.stage(i, "prepare_s")),
+                "total_s": _measure(row.stage(i, "total_s")),
             }
-            for i, stage in enumerate(contender.first.stages)
+            for i, stage in enumerate(row.first.stages)
         ],
-        "seconds_on": str(contender.timed[0].place),
-        "seconds_of": [trial.run for trial in contender.timed],
+        "seconds_on": str(row.timed[0].place),
+        "seconds_of": [run.id for run in row.timed],
         "busy": row.busy,
-        "epoch_s": _measure(contender.epoch_s),
-        "total_s": _measure(contender.total_s),
-        "parents_s": contender.parents_s.mean,
-        "parents_elsewhere": contender.parents_elsewhere,
+        "epoch_s": _measure(row.epoch_s),
+        "total_s": _measure(row.total_s),
+        "parents_s": row.parents_s.mean,
+        "parents_elsewhere": row.parents_elsewhere,
         "is_baseline": row.is_baseline,
         "epoch_speedup": row.epoch_speedup,
         "epoch_speedup_sd": row.epoch_speedup_sd,
@@ -273,17 +268,17 @@ def _row_as_dict(row: Row, table: Table) -> dict[str, Any]:
     }
 
 
-def _named(contender: Contender) -> dict[str, Any]:
-    first = contender.first
+def _named(row: Row) -> dict[str, Any]:
+    first = row.first
     return {
-        "title": contender.title,
+        "title": row.title,
         "experiment": first.experiment,
-        "sampler": contender.sampler,
+        "sampler": row.sampler,
     }
 
 
 def _difference(difference: Difference | None) -> dict[str, Any] | None:
-    """The difference to the best with its interval; None for the best itself."""
+    """The difference to the best row with its interval; None for the best row."""
     if difference is None:
         return None
     return {
@@ -301,37 +296,36 @@ def _measure(measure: Measure) -> dict[str, Any]:
 
 
 def flat(table: Table) -> Iterator[dict[str, Any]]:
-    """One mapping of plain numbers for each row, for CSV: all data sets fit into one sheet."""
+    """One dictionary of plain numbers per row, for CSV; all data sets fit into one file."""
     for row in table.rows:
-        contender = row.contender
         values: dict[str, Any] = {
             "dataset": table.dataset,
-            "model": contender.first.kind,
-            "label": contender.label,
-            "experiment": contender.first.experiment,
-            "sampler": contender.sampler,
-            "seeds": len(contender.seeds),
-            "runs": len(contender.trials),
+            "model": row.first.kind,
+            "label": row.label,
+            "experiment": row.first.experiment,
+            "sampler": row.sampler,
+            "seeds": len(row.seeds),
+            "runs": len(row.runs),
         }
         for column in table.columns:
-            measure = contender.scores.get(column.metric)
+            measure = row.scores.get(column.metric)
             if measure is not None:
                 values[column.metric] = measure.mean
                 values[f"{column.metric}_sd"] = measure.sd
                 values[f"{column.metric}_n"] = measure.n
-                values[f"{column.metric}_over_floor"] = contender.ratio(column.metric)
+                values[f"{column.metric}_over_floor"] = row.ratio(column.metric)
                 difference = row.differences.get(column.metric)
                 low, high = (difference and difference.interval) or (None, None)
                 values[f"{column.metric}_to_best_low"] = low
                 values[f"{column.metric}_to_best_high"] = high
-        for i, stage in enumerate(contender.first.stages):
+        for i, stage in enumerate(row.first.stages):
             values[f"stage{i + 1}"] = stage.name
             values[f"stage{i + 1}_epochs"] = stage.epochs
-            values[f"stage{i + 1}_epoch_s"] = contender.stage(i, "epoch_s").mean
-            values[f"stage{i + 1}_s"] = contender.stage(i, "total_s").mean
-        values["seconds_on"] = str(contender.timed[0].place)
-        values["total_s"] = contender.total_s.mean
-        values["total_s_sd"] = contender.total_s.sd
+            values[f"stage{i + 1}_epoch_s"] = row.stage(i, "epoch_s").mean
+            values[f"stage{i + 1}_s"] = row.stage(i, "total_s").mean
+        values["seconds_on"] = str(row.timed[0].place)
+        values["total_s"] = row.total_s.mean
+        values["total_s_sd"] = row.total_s.sd
         if table.baseline:
             values["epoch_speedup"] = 1.0 if row.is_baseline else row.epoch_speedup
             values["busy"] = row.busy

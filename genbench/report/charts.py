@@ -1,8 +1,8 @@
-"""Line charts as inline SVG: no plotting library, no script, a few hundred bytes a curve.
+"""Line charts as inline SVG without plotting library or script; a curve has a few hundred bytes.
 
-Colours are CSS variables of the page (``--c0`` ... ``--c6``), so that one drawing serves light and
-dark; every curve is named at its end, so that colour is never the only key. matplotlib would add a
-second to the command and 100 kB to the page for each figure, with fonts turned into paths.
+Colours are CSS variables of the page (``--c0`` ... ``--c6``), so that one chart fits light and dark
+mode. Every curve has its name at its end, so that colour is never the only key. matplotlib would
+add a second to the command and 100 kB per chart to the page, with fonts converted to paths.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from genbench.formatting import markup as escape
 COLOURS = 7
 LIMIT = 300
 LABEL = 22
-"""Letters of a curve's name, at most."""
+"""The maximum number of letters in the name of a curve."""
 
 LABEL_GAP, LETTER = 15.0, 7.6
-"""SVG units between the names of curves, and of a letter of them."""
+"""SVG units: the distance between names of curves, and the width of a letter."""
 
 LOG_RATIO = 12.0
 
@@ -29,9 +29,9 @@ Point = tuple[float, float | None]
 
 @dataclass(frozen=True, kw_only=True)
 class Curve:
-    """One line: points (x, y) in order of x; y None or not finite is a gap.
+    """One line: points (x, y) sorted by x; a y that is None or not finite is a gap.
 
-    ``spread`` is the ± of each point, drawn as a bar; ``marks`` draws the points themselves.
+    ``spread`` is the ± of each point, drawn as a bar; with ``marks``, the points are drawn too.
     """
 
     label: str
@@ -56,12 +56,12 @@ class Frame:
     bottom: float = 44.0
 
     def at_x(self, value: float) -> float:
-        """Where a value of x lies."""
+        """The position of a value of x."""
         low, high = self.x
         return self.left + (value - low) / (high - low) * (self.width - self.left - self.right)
 
     def at_y(self, value: float) -> float:
-        """Where a value of y lies; the axis points up."""
+        """The position of a value of y; the axis points up."""
         low, high = self.y
         if self.log_y:
             low, high, value = math.log10(low), math.log10(high), math.log10(max(value, low))
@@ -79,7 +79,7 @@ def line_chart(
     y_label: str,
     size: tuple[float, float] = (640.0, 320.0),
 ) -> str:
-    """One chart as an ``<svg>`` with title and description; "" where nothing can be drawn.
+    """One chart as an ``<svg>`` with title and description; "" if there is nothing to draw.
 
     ``identity`` makes the ids of title and description unique on the page.
     """
@@ -101,9 +101,9 @@ def line_chart(
 
 
 def downsample(points: Sequence[Point], limit: int = LIMIT) -> list[Point]:
-    """At most ``limit`` points: means over equal runs of points; the last one is kept as it is.
+    """At most ``limit`` points: means over groups of equal size; the last point is kept.
 
-    A run without any finite value stays a gap.
+    A group without finite values becomes a gap.
     """
     if len(points) <= limit:
         return list(points)
@@ -128,7 +128,7 @@ def ticks(low: float, high: float, count: int = 5) -> list[float]:
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """The numbers 1, 2 and 5 times powers of ten within the bounds, thinned over many decades."""
+    """1, 2 and 5 times powers of ten within the bounds; only powers of ten over many decades."""
     decades = math.log10(high / low)
     factors = (1, 2, 5) if decades < 2.5 else (1,)
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
@@ -136,7 +136,7 @@ def log_ticks(low: float, high: float) -> list[float]:
 
 
 def tick_texts(values: Sequence[float], *, even: bool) -> list[str]:
-    """Ticks as text; ``even`` gives all of them as many decimals as one of them needs.
+    """Ticks as text; with ``even``, all of them have the same number of decimals.
 
     >>> tick_texts([0.75, 1.0, 1.25], even=True)
     ['0.75', '1.00', '1.25']
@@ -178,7 +178,7 @@ def _frame(curves: Sequence[Curve], size: tuple[float, float]) -> Frame:
 
 
 def _extent(curve: Curve) -> list[float]:
-    """All that the y axis must hold of a curve: its finite values, and the ends of its bars."""
+    """The values of a curve that the y axis must include: finite values and the ends of bars."""
     values = []
     spread = list(curve.spread) or [None] * len(curve.points)
     for (_, y), bar in zip(curve.points, spread, strict=True):
@@ -228,7 +228,7 @@ def _curve(curve: Curve, frame: Frame) -> list[str]:
 
 
 def _end_labels(curves: Sequence[Curve], frame: Frame) -> list[str]:
-    """The name of each curve beside its end, moved apart where they would lie on each other."""
+    """The name of each curve next to its end; names that would overlap are moved apart."""
     names = dict(zip((c.label for c in curves), shortened([c.label for c in curves]), strict=True))
     ends = []
     for curve in curves:
@@ -251,7 +251,7 @@ def _end_labels(curves: Sequence[Curve], frame: Frame) -> list[str]:
 
 
 def spread_apart(places: Sequence[float], gap: float, floor: float) -> list[float]:
-    """Ascending places, moved down as little as needed to be ``gap`` apart, all above ``floor``."""
+    """Move ascending positions apart by at least ``gap``, and keep all of them above ``floor``."""
     moved: list[float] = []
     for place in places:
         moved.append(max(place, moved[-1] + gap) if moved else place)
@@ -274,7 +274,7 @@ def _text(x: float, y: float, text: str, kind: str, anchor: str) -> str:
 
 
 def shortened(labels: Sequence[str], limit: int = LABEL) -> list[str]:
-    """Labels of so many letters at most, cut where they are alike.
+    """Labels of at most ``limit`` letters, shortened where they are equal.
 
     >>> shortened(["vae (lin2023, beta=0.5)", "vae (lin2023, beta=4)", "gan"], 16)
     ['vae … beta=0.5)', 'vae … beta=4)', 'gan']
@@ -284,7 +284,7 @@ def shortened(labels: Sequence[str], limit: int = LABEL) -> list[str]:
         group = [i for i, shown in enumerate(cut) if shown == text]
         alike = _beginning([labels[i] for i in group])
         first, _, _ = alike.partition(" ")
-        # From the word in which they begin to differ.
+        # Keep the text from the first word in which they differ.
         start = max(alike.rfind(" "), alike.rfind("-"), alike.rfind("/")) + 1
         start = start if start else len(alike)
         for i in group:
@@ -294,7 +294,7 @@ def shortened(labels: Sequence[str], limit: int = LABEL) -> list[str]:
 
 
 def _beginning(texts: Sequence[str]) -> str:
-    """What all of them begin with."""
+    """The common prefix of all strings."""
     first, last = min(texts), max(texts)
     pairs = enumerate(zip(first, last, strict=False))
     return first[: next((i for i, (a, b) in pairs if a != b), len(first))]

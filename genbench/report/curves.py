@@ -1,4 +1,4 @@
-"""Scores and losses over training seconds, as curves."""
+"""Curves of scores and losses over training seconds."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
-from genbench.compare import Contender, Table, Trial, sampler_label
+from genbench.compare import Row, RunResult, Table, sampler_label
 from genbench.report.charts import Curve, Point, downsample
 from genbench.store import Store
 from genbench.store.records import Epoch
 
 LOSS_COLOURS = (6, 4, 5)
-"""Not the first ones, which stand for models."""
+"""The first colours are those of models."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Panel:
-    """A drawing of its own: the losses of one stage, or one metric."""
+    """One chart: the losses of one stage, or one metric."""
 
     title: str
     curves: tuple[Curve, ...]
@@ -30,13 +30,13 @@ class Panel:
 
 
 def score_panels(store: Store, table: Table, colours: Mapping[str, int]) -> list[Panel]:
-    """One panel for each metric; a curve for each row of the table."""
+    """One panel per metric, with a curve for each row of the table."""
     panels = []
     for column in table.shown:
         curves = []
         for row in table.rows:
-            points, spread = _history(store, row.contender, column.metric, column.protocol_hash)
-            label = row.contender.title
+            points, spread = _history(store, row, column.metric, column.protocol_hash)
+            label = row.title
             if points:
                 curves.append(
                     Curve(
@@ -47,7 +47,7 @@ def score_panels(store: Store, table: Table, colours: Mapping[str, int]) -> list
                         marks=True,
                     )
                 )
-        # One mark alone says no more than the table.
+        # A single point shows no more than the table.
         if sum(len(curve.points) for curve in curves) > 1:
             panels.append(
                 Panel(
@@ -61,30 +61,30 @@ def score_panels(store: Store, table: Table, colours: Mapping[str, int]) -> list
 
 
 def _history(
-    store: Store, contender: Contender, metric: str, protocol: str
+    store: Store, row: Row, metric: str, protocol: str
 ) -> tuple[list[Point], list[float | None]]:
-    """(mean seconds, mean score) and its sd over seeds at each epoch that all were scored at.
+    """(mean seconds, mean score) and the sd over seeds, for each epoch at which all were scored.
 
-    Seconds and scores are those of the runs of one machine and device.
+    Only the timed runs of the row count, which trained on one machine and device.
     """
     at: dict[int, dict[str, Point]] = {}
-    for trial in contender.timed:
-        taken: dict[int, Point] = {}
+    for run in row.timed:
+        scored: dict[int, Point] = {}
         for epoch, sampler, settings, seconds, value in store.rows(
             "SELECT epoch, sampler, sampler_settings, train_s_so_far, value FROM v_score_history "
             "WHERE id = :id AND metric = :metric AND protocol_hash = :protocol "
             "ORDER BY created_at",
-            {"id": trial.run, "metric": metric, "protocol": protocol},
+            {"id": run.id, "metric": metric, "protocol": protocol},
         ):
-            if sampler_label(sampler, settings) in ("", contender.sampler):
-                taken[epoch] = (float(seconds) + trial.parents_s, value)
-        for epoch, point in taken.items():
-            at.setdefault(epoch, {})[trial.run] = point
-    here = replace(contender, trials=contender.timed)
+            if sampler_label(sampler, settings) in ("", row.sampler):
+                scored[epoch] = (float(seconds) + run.parents_s, value)
+        for epoch, point in scored.items():
+            at.setdefault(epoch, {})[run.id] = point
+    here = replace(row, runs=row.timed)
     points: list[Point] = []
     spread: list[float | None] = []
     for _, found in sorted(at.items()):
-        if all(trial.run in found and found[trial.run][1] is not None for trial in here.trials):
+        if all(run.id in found and found[run.id][1] is not None for run in here.runs):
             seconds = here.over_seeds(_nth(found, 0))
             values = here.over_seeds(_nth(found, 1))
             assert seconds is not None
@@ -94,24 +94,24 @@ def _history(
     return points, spread
 
 
-def _nth(found: Mapping[str, Point], index: int) -> Callable[[Trial], float | None]:
-    return lambda trial: found[trial.run][index]
+def _nth(found: Mapping[str, Point], index: int) -> Callable[[RunResult], float | None]:
+    return lambda run: found[run.id][index]
 
 
 # --- losses over seconds
 
 
-def loss_panels(store: Store, contender: Contender, epochs: Sequence[Epoch]) -> list[Panel]:
-    """One panel for each stage of the first run: each optimizer's loss, and the test loss."""
+def loss_panels(store: Store, row: Row, epochs: Sequence[Epoch]) -> list[Panel]:
+    """One panel per stage of the first run, with the loss of each optimizer and the test loss."""
     if not epochs:
         return []
-    run = contender.first.run
-    prepare = {stage.name: stage.prepare_s for stage in contender.first.stages}
+    run = row.first.id
+    prepare = {stage.name: stage.prepare_s for stage in row.first.stages}
     clock = Clock(epochs, prepare)
     keys = [key for key in store.keys(run) if key.endswith("/loss") and not key.startswith("test/")]
     series = {key: store.series(run, key) for key in keys}
     panels = []
-    for stage in contender.stages:
+    for stage in row.stages:
         low, high = clock.steps(stage)
         curves = []
         for key, points in series.items():
@@ -125,7 +125,7 @@ def loss_panels(store: Store, contender: Contender, epochs: Sequence[Epoch]) -> 
         ]
         if test:
             curves.append(("test", downsample(test)))
-        title = contender.title + (f", stage {stage}" if len(contender.stages) > 1 else "")
+        title = row.title + (f", stage {stage}" if len(row.stages) > 1 else "")
         panels.append(
             Panel(
                 title=title,
@@ -141,7 +141,7 @@ def loss_panels(store: Store, contender: Contender, epochs: Sequence[Epoch]) -> 
 
 
 class Clock:
-    """Steps -> training seconds since the run began: exact at each epoch's end, linear between."""
+    """Converts steps to training seconds: exact at the end of each epoch, linear in between."""
 
     def __init__(self, epochs: Sequence[Epoch], prepare_s: Mapping[str, float]) -> None:
         self._epochs = epochs
@@ -153,7 +153,7 @@ class Clock:
         self._seconds = list(accumulate(spent))
 
     def steps(self, stage: str) -> tuple[int, int]:
-        """The step before the first of a stage, and its last one."""
+        """The step before the first step of a stage, and its last step."""
         within = [i for i, epoch in enumerate(self._epochs) if epoch.stage == stage]
         if not within:
             return 0, 0
@@ -161,7 +161,7 @@ class Clock:
         return (self._ends[first - 1] if first else 0), self._ends[within[-1]]
 
     def seconds(self, step: int) -> float:
-        """When a step was done."""
+        """The training seconds at the end of a step."""
         i = min(bisect_left(self._ends, step), len(self._ends) - 1)
         start = self._ends[i - 1] if i else 0
         share = (step - start) / max(1, self._ends[i] - start)

@@ -1,84 +1,87 @@
-"""What a comparison says, in sentences: the reader's first minute."""
+"""The main results of a comparison, in sentences."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from genbench.compare import Column, Contender, Row, Table
+from genbench.compare import Column, Row, Table
 from genbench.formatting import duration, number, plus_minus
-from genbench.report.cells import lent, timed
+from genbench.report.cells import parent_models, timed
 
 NUMBERS = ("No", "One", "Two")
 
 MOST_SPEEDUPS = 3
-"""Sentences about seconds: of the rows whose epochs are the fastest."""
+"""The maximum number of sentences about speed-ups, for the rows with the fastest epochs."""
 
 
 def findings(table: Table) -> list[str]:
-    """Sentences about one data set: the best in each metric, then what the seconds bought."""
+    """Sentences about one data set: the best row in each metric, then the speed-ups."""
     return [*_scores(table), *_seconds(table)]
 
 
 def _scores(table: Table) -> Iterator[str]:
-    told: Contender | None = None
+    first: Row | None = None
     also = []
     for column in table.shown:
         best = table.bests.get(column.metric)
-        if best is not None and best is told:
+        if best is not None and best is first:
             also.append(f"{column.metric} ({_value(best, column)}{_doubt(column, table)})")
         elif best is not None:
             yield _best(best, column, table)
-            told = told or best
-    if told is not None and also:
-        yield f"{told.title} is also the best in {' and '.join(also)}."
+            first = first or best
+    if first is not None and also:
+        yield f"{first.title} is also the best in {' and '.join(also)}."
 
 
-def _value(contender: Contender, column: Column) -> str:
-    measure = contender.scores[column.metric]
+def _value(row: Row, column: Column) -> str:
+    measure = row.scores[column.metric]
     return plus_minus(measure.mean, measure.sd)
 
 
-def _best(best: Contender, column: Column, table: Table) -> str:
-    words = {"min": "the lowest", "max": "the highest"}
-    text = f"{best.title} has {words.get(column.direction, 'the most floor-like')} {column.metric}"
-    text += f", {_value(best, column)}"
+def _best(best: Row, column: Column, table: Table) -> str:
+    kind = {"min": "lowest", "max": "highest"}.get(column.direction)
+    text = f"{best.title} has the {kind} {column.metric}, {_value(best, column)}"
+    if kind is None:
+        text = (
+            f"The {column.metric} of {best.title}, {_value(best, column)}, is closest to its floor"
+        )
     ratio = best.ratio(column.metric)
     if ratio is not None:
-        text += f": {number(ratio, 3)} times what real images get against real images"
-    if not any(row.contender is best for row in table.rows):
-        text += "; it is not among the rows shown here"
+        text += f": {number(ratio, 3)} times the score of real images against real images"
+    if not any(row.key == best.key for row in table.rows):
+        text += "; the table doesn't show this row"
     return f"{text}. {_runner_up(best, column, table)}".rstrip()
 
 
-def _runner_up(best: Contender, column: Column, table: Table) -> str:
+def _runner_up(best: Row, column: Column, table: Table) -> str:
     second = _second(column, table)
     if second is None:
         return ""
-    text = f"Next is {second.contender.title} with {_value(second.contender, column)}"
+    text = f"Next is {second.title} with {_value(second, column)}"
     difference = second.differences[column.metric]
     if difference.interval is None:
-        fewer = min(c.scores[column.metric].n for c in (best, second.contender))
+        fewer = min(c.scores[column.metric].n for c in (best, second))
         seeds = f"{NUMBERS[fewer]} seed{'s do' if fewer != 1 else ' does'}"
-        return f"{text}. {seeds} not say how sure that order is."
+        return f"{text}. {seeds} not show how certain this order is."
     low, high = (number(end, 3) for end in difference.interval)
     interval = f"the interval of the difference, {low} to {high},"
     if difference.distinguishable:
-        return f"{text}: {interval} is away from 0."
-    return f"{text}: not distinguishable, {interval} holds 0."
+        return f"{text}: {interval} does not contain 0."
+    return f"{text}: not distinguishable, {interval} contains 0."
 
 
 def _second(column: Column, table: Table) -> Row | None:
-    """The best of the rows that have a difference to the best one."""
+    """The best of the rows that have a difference to the best row."""
     others = [row for row in table.rows if column.metric in row.differences]
-    return min(others, key=lambda r: column.better(r.contender.ranked(column.metric)), default=None)
+    return min(others, key=lambda r: column.better(r.ranked(column.metric)), default=None)
 
 
 def _doubt(column: Column, table: Table) -> str:
-    """What is to be added where the next row can't be told from the best one."""
+    """An addition if the next row isn't distinguishable from the best one."""
     second = _second(column, table)
     if second is None or second.differences[column.metric].distinguishable:
         return ""
-    return f", not distinguishable from {second.contender.title}"
+    return f", not distinguishable from {second.title}"
 
 
 def _seconds(table: Table) -> Iterator[str]:
@@ -88,33 +91,32 @@ def _seconds(table: Table) -> Iterator[str]:
 
 
 def _speedup(row: Row, table: Table) -> str:
-    contender = row.contender
-    many = len(contender.stages) > 1
-    main = contender.first.main_stage
-    where = f" of its stage '{contender.stages[main]}'" if many else ""
-    own = duration(contender.epoch_s.mean)
+    many = len(row.stages) > 1
+    main = row.first.main_stage
+    where = f" of its stage '{row.stages[main]}'" if many else ""
+    own = duration(row.epoch_s.mean)
     assert row.epoch_speedup is not None
     times = _times(row.epoch_speedup, row.epoch_speedup_sd)
-    text = f"An epoch of {contender.title}{where} takes {own}, {times} one of {table.baseline}."
-    total = duration(contender.total_s.mean)
+    text = f"An epoch of {row.title}{where} takes {own}, {times} one of {table.baseline}."
+    total = duration(row.total_s.mean)
     parts = [
-        f"{duration(contender.stage(i, 'total_s').mean)} of stage '{name}'"
-        for i, name in enumerate(contender.stages)
+        f"{duration(row.stage(i, 'total_s').mean)} of stage '{name}'"
+        for i, name in enumerate(row.stages)
         if i != main
     ]
-    if contender.parents_s.mean and not contender.parents_elsewhere:
-        parts.append(f"{duration(contender.parents_s.mean)} of {lent(contender)}")
-    others = f" With {' and '.join(parts)}," if parts else " In all,"
+    if row.parents_s.mean and not row.parents_elsewhere:
+        parts.append(f"{duration(row.parents_s.mean)} of {parent_models(row)}")
+    others = f" With {' and '.join(parts)}," if parts else " In total,"
     text += f"{others} training takes {total}"
     if row.total_speedup is not None:
         text += f", {_times(row.total_speedup, row.total_speedup_sd)} {table.baseline}"
-    busy = f" Other work was on the machine ({row.busy}), so this says little." if row.busy else ""
-    return f"{text}.{busy}"
+    busy = f" Other processes used the machine ({row.busy}), so this is unreliable."
+    return f"{text}.{busy if row.busy else ''}"
 
 
 def _times(speedup: float, sd: float | None) -> str:
     """'8.1 ± 0.3 times as fast as', or '1.4 times as long as'."""
     word = "fast" if speedup >= 1 else "long"
     times = speedup if speedup >= 1 else 1 / speedup
-    # To first order the quotient turned over has the same spread, relative to itself.
+    # To first order, the inverse of a quotient has the same relative standard deviation.
     return f"{timed(times, sd and sd / speedup * times)} times as {word} as"

@@ -1,6 +1,6 @@
-"""The figures and pictures of the page, each with a caption and a text for those who can't see.
+"""The charts and pictures of the page, each with a caption and an alternative text.
 
-Pictures are embedded as they are, as data URIs.
+Pictures are embedded unchanged, as data URIs.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from collections.abc import Iterator, Sequence
 
 from genbench.formatting import markup as escape
 from genbench.report.charts import COLOURS, line_chart
+from genbench.report.content import EmbeddedPicture, Gallery
 from genbench.report.curves import Panel
-from genbench.report.gather import Gallery, Picture
 
 
 def figures(title: str, under: str, panels: Sequence[Panel], prefix: str) -> str:
-    """Drawings side by side; "" where there are none. ``prefix`` makes their ids unique."""
+    """Charts side by side; "" if there are none. ``prefix`` makes their ids unique."""
     drawn = list(_drawn(panels, prefix))
     if not drawn:
         return ""
@@ -26,7 +26,7 @@ def figures(title: str, under: str, panels: Sequence[Panel], prefix: str) -> str
 
 
 def folded(title: str, under: str, panels: Sequence[Panel], prefix: str) -> str:
-    """The same, shut until a reader opens it; "" where there are none."""
+    """The same charts, hidden until a reader opens them; "" if there are none."""
     drawn = list(_drawn(panels, prefix))
     if not drawn:
         return ""
@@ -53,7 +53,7 @@ def _drawn(panels: Sequence[Panel], prefix: str) -> Iterator[str]:
 
 
 def _described(panel: Panel) -> str:
-    """What a figure shows, for those who don't see it: where each curve begins and ends."""
+    """The alternative text of a chart: where each curve begins and ends."""
     ends = []
     for curve in panel.curves:
         finite = [(x, y) for x, y in curve.points if y is not None]
@@ -70,14 +70,14 @@ def samples(galleries: Sequence[Gallery]) -> str:
     if not figures:
         return ""
     return (
-        '<h3>Samples of the trained models</h3>\n<p class="under">From one fixed noise of each '
-        "model, not selected; the run with the lowest seed.</p>\n"
+        '<h3>Samples of the trained models</h3>\n<p class="under">Samples of each model from fixed '
+        "noise, not selected, by the run with the lowest seed.</p>\n"
         f'<div class="pictures">{figures}</div>'
     )
 
 
 def strips(galleries: Sequence[Gallery]) -> str:
-    """The same noise over the epochs: one row a model."""
+    """Samples from the same noise at several epochs, one row per model."""
     shown = [gallery for gallery in galleries if len(gallery.samples) > 1]
     if not shown:
         return ""
@@ -93,13 +93,14 @@ def strips(galleries: Sequence[Gallery]) -> str:
             f'<div class="strip"><h4>{_dot(gallery)}{escape(gallery.title)}</h4>{pictures}</div>'
         )
     return (
-        '<h3>How they came about</h3>\n<p class="under">The same noise at earlier epochs.</p>\n'
+        '<h3>Samples during training</h3>\n<p class="under">Samples from the same noise at earlier '
+        "epochs.</p>\n"
         f'<div class="strips">{"".join(rows)}</div>'
     )
 
 
 def reconstructions(galleries: Sequence[Gallery]) -> str:
-    """Test images beside what the models make of them."""
+    """Test images next to their reconstructions."""
     figures = "".join(
         _figure(gallery, gallery.reconstructions, "reconstructions")
         for gallery in galleries
@@ -108,12 +109,12 @@ def reconstructions(galleries: Sequence[Gallery]) -> str:
     if not figures:
         return ""
     return (
-        '<h3>Reconstructions</h3>\n<p class="under">Test images, each followed by the model\'s own '
-        f'rendering of it.</p>\n<div class="pictures">{figures}</div>'
+        '<h3>Reconstructions</h3>\n<p class="under">Test images, each followed by its '
+        f'reconstruction.</p>\n<div class="pictures">{figures}</div>'
     )
 
 
-def _figure(gallery: Gallery, picture: Picture, what: str) -> str:
+def _figure(gallery: Gallery, picture: EmbeddedPicture, what: str) -> str:
     alt = escape(f"{gallery.title}, {what}, ") + _when(picture)
     return (
         f"<figure><figcaption>{_dot(gallery)}{escape(gallery.title)} "
@@ -126,11 +127,11 @@ def _dot(gallery: Gallery) -> str:
     return f'<span class="key" style="--c:var(--c{gallery.colour % COLOURS})"></span>'
 
 
-def _when(picture: Picture) -> str:
+def _when(picture: EmbeddedPicture) -> str:
     if picture.epoch != picture.stage_epoch:
         return escape(f"epoch {picture.stage_epoch} of stage {picture.stage}")
     return f"epoch {picture.epoch}"
 
 
-def _uri(picture: Picture) -> str:
+def _uri(picture: EmbeddedPicture) -> str:
     return "data:image/png;base64," + b64encode(picture.png).decode("ascii")

@@ -1,6 +1,6 @@
-"""One self-contained HTML page: no script, no request to anywhere, light and dark.
+"""One self-contained HTML page for light and dark mode, without scripts or requests.
 
-Everything that a person typed in (names, tags, settings, paths) goes through `escape`.
+All user input (names, tags, settings, paths) goes through `escape`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ from genbench.compare import Column, Table, method
 from genbench.formatting import counted, markup as escape
 from genbench.report.cells import Cell, Grid, grid
 from genbench.report.charts import COLOURS
-from genbench.report.commands import command
+from genbench.report.content import Report, Section
 from genbench.report.findings import findings
-from genbench.report.gather import Report, Section
 from genbench.report.illustrations import (
     figures,
     folded,
@@ -25,10 +24,11 @@ from genbench.report.illustrations import (
     samples,
     strips,
 )
+from genbench.report.rerun_command import rerun_command
 
 
 def render(report: Report, *, now: datetime | None = None) -> str:
-    """The page. ``now`` (UTC) is printed as the moment it was made."""
+    """The page as HTML. ``now`` (UTC) is printed as the time at which it was made."""
     moment = (now or datetime.now(UTC)).strftime("%-d %B %Y, %H:%M UTC")
     title = headline(report)
     style = files("genbench.report").joinpath("style.css").read_text(encoding="utf-8")
@@ -59,7 +59,7 @@ def render(report: Report, *, now: datetime | None = None) -> str:
 def headline(report: Report) -> str:
     """'gan, vae and vaegan on mnist'."""
     tables = [section.table for section in report.sections]
-    models = sorted({row.contender.first.model for table in tables for row in table.rows})
+    models = sorted({row.first.model for table in tables for row in table.rows})
     return f"{listed(models)} on {listed(sorted({table.dataset for table in tables}))}"
 
 
@@ -70,22 +70,22 @@ def listed(words: Sequence[str]) -> str:
 
 def _masthead(report: Report, title: str) -> str:
     tables = [section.table for section in report.sections]
-    people = [row.contender for table in tables for row in table.rows]
-    runs = len({trial.run for contender in people for trial in contender.trials})
-    experiments = len({contender.first.experiment for contender in people})
+    rows = [row for table in tables for row in table.rows]
+    runs = len({run.id for row in rows for run in row.runs})
+    experiments = len({row.first.experiment for row in rows})
     devices = listed(sorted({device for table in tables for device in table.devices}))
     dek = (
         f"{counted(runs, 'finished run')} of {counted(experiments, 'experiment')}, trained on "
-        f"{escape(devices)}. Scores are means over seeds with their standard deviation; each says "
-        "how it was taken."
+        f"{escape(devices)}. Scores are means over seeds with their standard deviation; a footnote "
+        "explains how each metric was computed."
     )
     for dataset, count in report.hidden.items():
         dek += (
-            f" Of {escape(dataset)} {counted(count, 'more experiment')} are not shown here "
-            "(<code>--limit</code>)."
+            f" {counted(count, 'more experiment')} on {escape(dataset)} "
+            f"{'is' if count == 1 else 'are'} not shown (<code>--limit</code>)."
         )
     links = [(f"#{_anchor(i)}", escape(table.title)) for i, table in enumerate(tables)]
-    links += [("#protocols", "How scores were taken"), ("#environment", "Environment")]
+    links += [("#protocols", "How scores were computed"), ("#environment", "Environment")]
     links.append(("#commands", "Run it again"))
     items = "".join(f'<li><a href="{href}">{text}</a></li>' for href, text in links)
     return (
@@ -123,18 +123,19 @@ def _section(section: Section, index: int) -> str:
 
 
 _SCORES_UNDER = (
-    "Each mark is a score at one epoch: the mean over seeds, with a bar of one standard deviation. "
-    "Seconds are those of training alone, with what it took to prepare it."
+    "Each point is a score at one epoch: the mean over seeds, with a bar of one standard "
+    "deviation. Seconds are those of training and of preparing its data."
 )
 _LOSSES_UNDER = (
-    "Of the run with the lowest seed, each stage by itself. Losses of different models can't be "
-    "compared with each other."
+    "Losses of the run with the lowest seed, one chart per stage. Losses of different models can't "
+    "be compared."
 )
 
 
 _SIGNS_UNDER = (
-    "Of the run with the lowest seed: D's outputs on real and fake and how often it is right, the "
-    "norm of each player's gradient, and scores of some hundred samples between epochs."
+    "Signs of the run with the lowest seed: D's mean output on real and on generated samples and "
+    "its accuracy, the gradient norms of both networks, and scores of a few hundred samples "
+    "between epochs."
 )
 
 
@@ -145,11 +146,11 @@ def _colours(section: Section) -> Mapping[str, int]:
 
 
 PAGE_WIDTH, LETTER, PADDING, NAME_LETTERS = 1056.0, 8.2, 24.0, 20
-"""Pixels of the page, of a letter in a table, around a cell; letters in a line of a row's name."""
+"""Width of the page, of a letter and of a cell's padding (pixels); letters of a row's name."""
 
 
 def _table(table: Table, cells: Grid, index: int, colours: Mapping[str, int]) -> str:
-    """The comparison; as many tables beneath one another as it takes for all columns to fit."""
+    """The comparison, split into several tables if the columns don't fit the page."""
     marks = {column.metric: _footnote(table, column, index) for column in table.shown}
     first = f"Models on {table.title}. Mean ± sd over seeds; ● marks the best."
     captions = [first, *(f"{table.title}, more columns" for _ in range(len(cells.headings)))]
@@ -160,7 +161,7 @@ def _table(table: Table, cells: Grid, index: int, colours: Mapping[str, int]) ->
 
 
 def _parts(cells: Grid) -> list[Grid]:
-    """The columns in groups that fit the page, each with the names of the rows."""
+    """The columns in groups that fit the page, each group with the names of the rows."""
     name = min(NAME_LETTERS, max((len(row[0].text) for row in cells.rows), default=0))
     groups: list[list[int]] = []
     left = 0.0
@@ -228,15 +229,15 @@ def _cell(cell: Cell, *, numeric: bool) -> str:
 
 def _footnote(table: Table, column: Column, index: int) -> str:
     number = _number(table, column)
-    return f'<sup><a href="#p-{index}-{number}" aria-label="how it was taken">{number}</a></sup>'
+    return f'<sup><a href="#p-{index}-{number}" aria-label="how it was computed">{number}</a></sup>'
 
 
 def _number(table: Table, column: Column) -> int:
     return table.columns.index(column) + 1
 
 
-def _remarks(table: Table, told: Sequence[str]) -> str:
-    texts = [*table.warnings, *told]
+def _remarks(table: Table, health: Sequence[str]) -> str:
+    texts = [*table.warnings, *health]
     warnings = [f'<li class="warning">{escape(text)}</li>' for text in texts]
     how = method([table])
     notes = [f"<li>{escape(text)}</li>" for text in (*table.notes, *([how] if how else ()))]
@@ -244,7 +245,7 @@ def _remarks(table: Table, told: Sequence[str]) -> str:
     return f'<ul class="remarks">{items}</ul>' if items else ""
 
 
-# --- how, where, and again
+# --- protocols, environments and commands
 
 
 def _protocols(report: Report) -> str:
@@ -261,8 +262,8 @@ def _protocols(report: Report) -> str:
     if not items:
         return ""
     return (
-        '<section id="protocols"><h2>How scores were taken</h2>\n<p class="under">Values stand in '
-        "one column only where all of this is equal.</p>\n"
+        '<section id="protocols"><h2>How scores were computed</h2>\n<p class="under">Values share '
+        "a column only if all of this is equal.</p>\n"
         f'<ul class="protocols">{"".join(items)}</ul></section>'
     )
 
@@ -298,18 +299,17 @@ def _commands(report: Report) -> str:
     parts, seen = [], set()
     for section in report.sections:
         for row in section.table.rows:
-            contender = row.contender
-            if contender.first.experiment in seen:
+            if row.first.experiment in seen:
                 continue
-            seen.add(contender.first.experiment)
-            ids = ", ".join(trial.run for trial in contender.trials)
-            title = f"{contender.title} on {section.table.title}"
+            seen.add(row.first.experiment)
+            ids = ", ".join(run.id for run in row.runs)
+            title = f"{row.title} on {section.table.title}"
             parts.append(
-                f'<h3>{escape(title)}</h3><p class="under">Stored as {escape(ids)}; from the same '
-                f"store: <code>genbench rerun {escape(contender.first.run)}</code></p>"
-                f"<pre><code>{escape(command(contender))}</code></pre>"
+                f'<h3>{escape(title)}</h3><p class="under">Stored as {escape(ids)}; with the same '
+                f"store: <code>genbench rerun {escape(row.first.id)}</code></p>"
+                f"<pre><code>{escape(rerun_command(row))}</code></pre>"
             )
     if report.left_out:
         counts = listed([f"{n} {status}" for status, n in report.left_out.items()])
-        parts.append(f'<p class="under">Left out, not finished: {escape(counts)}.</p>')
+        parts.append(f'<p class="under">Left out, since not finished: {escape(counts)}.</p>')
     return f'<section id="commands"><h2>Run it again</h2>\n{"".join(parts)}</section>'

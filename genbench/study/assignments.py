@@ -1,4 +1,4 @@
-"""Settings of a study file as ``--set`` texts: what TOML holds, typed as a person would type it."""
+"""The settings of a study file as ``--set`` options."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from genbench.planning.sources import SECTIONS
 
 
 def assignments(*tables: Mapping[str, Any]) -> tuple[str, ...]:
-    """``k=v`` texts of tables laid over one another; sub-tables such as ``data`` become dots.
+    """``k=v`` for the settings in several tables; later tables override earlier ones.
+
+    A sub-table such as ``data`` becomes a prefix with a dot.
 
     >>> assignments({"z_dim": 2, "data": {"size": 8}}, {"z_dim": 3, "hidden": [8, 8]})
     ('z_dim=3', 'data.size=8', 'hidden=[8, 8]')
@@ -23,12 +25,12 @@ def assignments(*tables: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def for_sampler(name: str, settings: Mapping[str, Any]) -> tuple[str, ...]:
-    """The settings of one sampler: ``sampler.drs.percentile=95``."""
+    """The settings of one sampler, such as ``sampler.drs.percentile=95``."""
     return tuple(f"sampler.{name}.{key}={typed(value)}" for key, value in settings.items())
 
 
 def typed(value: Any) -> str:
-    """A value in TOML's own writing; texts are quoted, so that "none" stays a choice's name."""
+    """A value in TOML syntax; strings are quoted, so that "none" is not read as no value."""
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(map(typed, value)) + "]"
     if isinstance(value, Mapping):
@@ -40,7 +42,7 @@ def typed(value: Any) -> str:
 
 
 def _flat(key: str, value: Any) -> dict[str, Any]:
-    """``data.size`` of ``{data: {size: 8}}``; a sampler's or metric's settings one level deeper."""
+    """``data.size`` for ``{data: {size: 8}}``; sampler and metric settings are one level deeper."""
     prefix, *rest = key.split(".")
     depth = {"model": 2, "data": 2, "run": 2}.get(prefix, 3 if prefix in SECTIONS else 1)
     if isinstance(value, Mapping) and len(rest) + 1 < depth:

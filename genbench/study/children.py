@@ -1,7 +1,7 @@
-"""Commands of genbench as processes of their own, so many at a time.
+"""Run genbench commands as child processes, a limited number at a time.
 
-Each has its own session: a Ctrl-C at the terminal reaches the study alone, which asks its children
-once to stop, so that they finish a step and write a checkpoint.
+Each child has its own session: Ctrl-C at the terminal reaches only the study, which then asks its
+children once to stop, so that they finish a step and write a checkpoint.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from pathlib import Path
 from typing import IO, Any
 
 POLL_S = 0.05
-"""How often the children are looked at."""
+"""Seconds between two checks of the children."""
 
-WATCH_S = 0.25
-"""How often a watched child's store is read."""
+PROBE_S = 0.25
+"""Seconds between two calls of `Task.enough`."""
 
 PATIENCE_S = 5.0
-"""How long a child may take to die when its study is stopped for good."""
+"""Seconds that a child gets to end before it is killed."""
 
 _ERROR = "genbench: error: "
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """A command of genbench with its log. ``enough``: asked now and then, stops it when true."""
+    """A genbench command with its log file. It is stopped as soon as ``enough`` returns true."""
 
     title: str
     arguments: tuple[str, ...]
@@ -44,7 +44,7 @@ class Task:
 
 @dataclass(frozen=True, kw_only=True)
 class Ended:
-    """How a task ended: its code, the JSON object it printed, its last error and its seconds."""
+    """How a task ended: exit code, printed JSON object, last error message and seconds."""
 
     task: Task
     code: int
@@ -54,12 +54,14 @@ class Ended:
 
     @property
     def reason(self) -> str:
-        """Why it failed, in its own words, or where to look."""
-        return self.error or f"it ended with code {self.code} and no word; see {self.task.log}"
+        """Why it failed: its error message, or else where its log is."""
+        return (
+            self.error or f"it exited with code {self.code} without a message; see {self.task.log}"
+        )
 
 
 Follow = Callable[[Ended], Iterable[Task]]
-"""Told of each task that ended; what it returns is done next."""
+"""Called with each task that ended; the tasks that it returns run next."""
 
 
 def carry_out(
@@ -71,10 +73,10 @@ def carry_out(
     ended: Follow,
     started: Callable[[Task], None] = lambda task: None,
 ) -> bool:
-    """Do all tasks and those that follow from them; False where it was stopped before its end.
+    """Run all tasks and those that follow from them; return False if it was stopped before the end.
 
-    A stop is asked for once: the children end in their own time, and what follows from them is
-    left undone. Any exception, such as a second Ctrl-C, ends the children at once.
+    Children are asked once to stop and may finish what they do; the tasks that follow from them
+    don't run. Any exception, such as a second Ctrl-C, ends the children at once.
     """
     waiting, working = deque(tasks), list[_Child]()
     stopped = False
@@ -89,7 +91,7 @@ def carry_out(
                 started(working[-1].task)
             for child in [child for child in working if child.has_ended()]:
                 working.remove(child)
-                waiting.extendleft(reversed(list(ended(child.told()))))
+                waiting.extendleft(reversed(list(ended(child.result()))))
             if working:
                 time.sleep(POLL_S)
     finally:
@@ -99,11 +101,11 @@ def carry_out(
 
 
 class _Child:
-    """One process while it works."""
+    """One running process."""
 
     def __init__(self, task: Task, threads: int) -> None:
         self.task = task
-        self._began = self._watched = time.monotonic()
+        self._began = self._probed = time.monotonic()
         self._asked = False
         command = [sys.executable, "-m", "genbench", *task.arguments]
         task.log.parent.mkdir(parents=True, exist_ok=True)
@@ -126,24 +128,24 @@ class _Child:
             )
 
     def has_ended(self) -> bool:
-        """Whether the process is gone; one that has shown enough is asked to go."""
+        """Whether the process has ended; asks it to stop once `Task.enough` is true."""
         if self._process.poll() is not None:
             return True
         now = time.monotonic()
-        if self.task.enough and not self._asked and now - self._watched >= WATCH_S:
-            self._watched = now
+        if self.task.enough and not self._asked and now - self._probed >= PROBE_S:
+            self._probed = now
             if self.task.enough():
                 self.ask_to_stop()
         return False
 
     def ask_to_stop(self) -> None:
-        """Ctrl-C, once: a second one would cost the checkpoint."""
+        """Send one Ctrl-C; a second one would prevent the checkpoint."""
         if not self._asked:
             self._asked = True
             self._signal(signal.SIGINT)
 
     def end_now(self) -> None:
-        """A second Ctrl-C, and if that does not help in time, the end."""
+        """Send another Ctrl-C, and kill the process if it doesn't end in time."""
         self._signal(signal.SIGINT)
         try:
             self._process.wait(PATIENCE_S)
@@ -152,8 +154,8 @@ class _Child:
             self._process.wait()
         self._out.close()
 
-    def told(self) -> Ended:
-        """What it left on stdout and, of errors, in its log."""
+    def result(self) -> Ended:
+        """What it printed on stdout, and the last error in its log."""
         with self._out as out:
             out.seek(0)
             text = out.read().decode(errors="replace")

@@ -1,7 +1,8 @@
-"""What the store holds of a study already: runs of its cells, and scores that are still missing.
+"""The runs of a study that are already in the store, and the scores that they lack.
 
-A run counts for a cell if it was trained the same way (`training_key`), on the same kind of device
-and, on a CPU, with the same threads; whoever started it, and whatever else it was scored with.
+A stored run counts as a planned run if it was trained in the same way (`training_key`), on the same
+kind of device and, on a CPU, with the same number of threads. It does not matter who started it or
+which other scores it has.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 from genbench.spec import RunSpec, canonical_json
 from genbench.store import Store
 from genbench.store.records import Run, Status
-from genbench.study.plan import Cell, Entry, Plan, Sampling, training_key
+from genbench.study.plan import Entry, Plan, PlannedRun, Sampling, training_key
 
 _RANK = {
     Status.FINISHED: 0,
@@ -24,11 +25,11 @@ _RANK = {
     Status.FAILED: 3,
     Status.QUEUED: 4,
 }
-"""Which of several runs of one cell counts: the one that is furthest; the newest of these."""
+"""Of several stored runs, the one with the lowest rank counts, and the newest among equals."""
 
 
 class ExistingRuns:
-    """The runs of a store that could be those of a plan; read once, asked for each cell."""
+    """The runs of a store with the models and data sets of a plan, read once."""
 
     def __init__(self, store: Store, plan: Plan) -> None:
         self._store, self._plan = store, plan
@@ -38,16 +39,18 @@ class ExistingRuns:
                 try:
                     self._runs[training_key(RunSpec.from_json(run.spec))].append(run)
                 except ValueError:
-                    continue  # the spec of a newer genbench: no run of ours
+                    continue  # the spec was written by a newer genbench
 
-    def run(self, cell: Cell) -> Run | None:
-        """The run of a cell, however far it is; None where there is none or its pace is unknown."""
-        if cell.epochs is None:
+    def run(self, planned: PlannedRun) -> Run | None:
+        """The stored run, in any status; None if there is none or its epochs are unknown."""
+        if planned.epochs is None:
             return None
-        fitting = [run for run in self._runs[training_key(cell.spec)] if self._fits(run, cell)]
+        fitting = [
+            run for run in self._runs[training_key(planned.spec)] if self._fits(run, planned)
+        ]
         return min(fitting, key=lambda run: _RANK[run.status], default=None)
 
-    def _fits(self, run: Run, cell: Cell) -> bool:
+    def _fits(self, run: Run, planned: PlannedRun) -> bool:
         wanted = self._plan.device
         if wanted != "auto" and run.device != wanted.partition(":")[0]:
             return False
@@ -57,39 +60,40 @@ class ExistingRuns:
                 return False
         own = {part.name: dict(part.settings) for part in RunSpec.from_json(run.spec).metrics}
         return all(
-            own.get(part.name, part.settings) == part.settings for part in cell.entry.spec.metrics
+            own.get(part.name, part.settings) == part.settings
+            for part in planned.entry.spec.metrics
         )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Missing:
-    """Metrics that a finished run has not been scored with by one of the samplers."""
+    """Metrics that a finished run lacks for one of the samplers."""
 
     sampling: Sampling
     metrics: tuple[str, ...]
 
 
 def missing(store: Store, run: Run, entry: Entry, *, retry: bool = False) -> list[Missing]:
-    """What is to be evaluated yet. A metric that was skipped counts as tried, unless ``retry``."""
+    """What is left to evaluate. Without ``retry``, a metric that was skipped counts as done."""
     scores = [score for score in store.scores(run.id) if score.final]
     draws = store.draws(run.id)
     last = max((draw.epoch for draw in draws), default=0)
-    taken: defaultdict[str, set[str]] = defaultdict(set)
+    scored: defaultdict[str, set[str]] = defaultdict(set)
     for score in scores:
-        taken[_key(score.sampler, score.sampler_settings)].add(score.metric)
+        scored[_key(score.sampler, score.sampler_settings)].add(score.metric)
     drawn = {_key(draw.sampler, draw.sampler_settings) for draw in draws if draw.epoch == last}
     for draw in draws if not retry else ():
         if draw.epoch == last:
-            taken[_key(draw.sampler, draw.sampler_settings)] |= set(draw.skipped)
+            scored[_key(draw.sampler, draw.sampler_settings)] |= set(draw.skipped)
     named = {score.metric for score in scores}
-    # A metric may yield scores under other names than its own; that it was taken then shows only
-    # by the run's spec.
+    # A metric may have scores under other names than its own; only the spec of the run then shows
+    # that it was computed.
     unnamed = {part.name for part in RunSpec.from_json(run.spec).metrics} - named
-    of_model = taken[_key("", {})]
+    of_model = scored[_key("", {})]
     wanted = []
     for sampling in entry.samplings:
         key = _key(sampling.part.name, sampling.part.settings)
-        done = taken[key] | of_model | (unnamed if key in drawn and not retry else set())
+        done = scored[key] | of_model | (unnamed if key in drawn and not retry else set())
         lacking = tuple(p.name for p in entry.spec.metrics if p.name not in done)
         if lacking and not sampling.refused:
             wanted.append(Missing(sampling=sampling, metrics=lacking))

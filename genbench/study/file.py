@@ -1,6 +1,6 @@
-"""A study as a person writes it: one TOML file, checked before anything runs.
+"""The study file in TOML, checked before anything runs.
 
-Every complaint is one sentence that names the file, the table, the key and the fix.
+Every error message is one sentence that names the file, the table, the key and the fix.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ Seed = Annotated[int, Field(ge=0, le=MOST_SEED)]
 
 
 class SamplerEntry(Settings):
-    """One way of drawing samples; two entries of one sampler differ by their settings."""
+    """One sampler with its settings; two entries of one sampler differ by their settings."""
 
-    name: str = Field(description="see: genbench samplers")
-    label: str | None = Field(default=None, description="what the table calls it")
-    settings: dict[str, Any] = Field(default_factory=dict, description="of the sampler")
+    name: str = Field(description="name of the sampler; see: genbench samplers")
+    label: str | None = Field(default=None, description="label in the tables")
+    settings: dict[str, Any] = Field(default_factory=dict, description="settings of the sampler")
 
     @property
     def shown(self) -> str:
-        """'plain', 'DRS 95 %', or 'drs (percentile=95)' where there is no label."""
+        """The label, 'DRS 95 %', or else the name with the settings, 'drs (percentile=95)'."""
         text = ", ".join(f"{key}={value}" for key, value in self.settings.items())
         return self.label or (f"{self.name} ({text})" if text else self.name)
 
@@ -42,65 +42,73 @@ def _entry(value: Any) -> Any:
 
 
 class RowEntry(Settings):
-    """One row of the tables: a model with its settings; what it leaves out is the study's."""
+    """One row of the tables: a model with its settings; other values default to the study's."""
 
-    model: str = Field(description="see: genbench models")
-    name: str | None = Field(
-        default=None, description="what the table calls it; default: the model"
+    model: str = Field(description="name of the model; see: genbench models")
+    name: str | None = Field(default=None, description="title in the tables; default: the model")
+    preset: str | None = Field(default=None, description="preset of the model")
+    datasets: Names | None = Field(
+        default=None, min_length=1, description="data sets; default: the study's"
     )
-    preset: str | None = Field(default=None, description="a published setting of the model")
-    datasets: Names | None = Field(default=None, min_length=1, description="instead of the study's")
-    seconds: Seconds | None = Field(default=None, description="of training; instead of the study's")
+    seconds: Seconds | None = Field(
+        default=None, description="seconds of training; default: the study's"
+    )
     epochs: int | None = Field(
-        default=None, ge=1, le=MOST, description="of the last stage; instead of seconds"
+        default=None, ge=1, le=MOST, description="epochs of the last stage, instead of seconds"
     )
     batch_size: int | None = Field(
-        default=None, ge=1, le=MOST, description="images an optimizer step"
+        default=None, ge=1, le=MOST, description="images per optimizer step"
     )
     sets: dict[str, Any] = Field(
         default_factory=dict,
         validation_alias=AliasChoices("set"),
-        description="settings, as --set takes them",
+        description="settings of this row, as for --set",
     )
-    note: str = Field(default="", description="said beneath the table")
+    note: str = Field(default="", description="remark below the tables")
 
     @property
     def title(self) -> str:
-        """What the table calls the row."""
+        """The title of the row in the tables."""
         return self.name or self.model
 
 
 class TableEntry(Settings):
-    """What the tables show."""
+    """The columns and the order of the tables."""
 
     columns: Names | None = Field(
-        default=None, min_length=1, description="default: metrics, seconds"
+        default=None, min_length=1, description="columns; default: all metrics, and seconds"
     )
     sort_by: str | None = Field(
-        default=None, description="a metric, s/epoch or train_s; else file order"
+        default=None, description="a metric, s/epoch or train_s; default: the order of the file"
     )
     published: dict[str, str] = Field(
-        default_factory=dict, description='"row", "row, sampler" or "row on data set" -> published'
+        default_factory=dict,
+        description='published values, for "row", "row, sampler" or "row on data set"',
     )
-    published_title: str = Field(default="published", description="the heading of that column")
+    published_title: str = Field(
+        default="published", description="heading of the column with published values"
+    )
 
 
 class FigureEntry(Settings):
-    """One figure of the page: a picture of each of some rows, or one of all of them."""
+    """One figure of the page: a picture for each of its rows, or one picture of all of them."""
 
     title: str = Field(min_length=1)
-    about: str = Field(default="", description="a sentence or two beneath the title")
+    about: str = Field(default="", description="one or two sentences below the title")
     command: Literal["sample", "interpolate", "traverse", "latents", "reconstruct", "curves"]
-    rows: Names | None = Field(default=None, min_length=1, description="default: all rows")
+    rows: Names | None = Field(
+        default=None, min_length=1, description="rows to show; default: all rows"
+    )
     together: bool = Field(
-        default=False, description="one picture of all rows of a data set (curves)"
+        default=False, description="draw one picture of all rows per data set (curves only)"
     )
     options: dict[str, bool | int | float | str | list[int | float | str]] = Field(
-        default_factory=dict, description="flags of the command: true, a value, or a list of them"
+        default_factory=dict,
+        description="options of the command: true, a value, or a list of values",
     )
 
     def shows(self, row: str) -> bool:
-        """Whether a row is in this figure."""
+        """Whether the figure shows this row."""
         return self.rows is None or row in self.rows
 
     @property
@@ -116,12 +124,12 @@ class FigureEntry(Settings):
 
     @property
     def needs_weights(self) -> bool:
-        """Whether the command loads the model; curves come from the store alone."""
+        """Whether the command loads the model; curves only need the store."""
         return self.command != "curves"
 
     @property
     def suffix(self) -> str:
-        """Of its pictures' files."""
+        """The suffix of its picture files."""
         return ".svg" if self.command == "curves" else ".png"
 
 
@@ -129,27 +137,29 @@ class StudyFile(Settings):
     """The whole file."""
 
     title: str = Field(min_length=1)
-    about: str = Field(default="", description="a sentence or two above the tables")
+    about: str = Field(default="", description="one or two sentences above the tables")
     datasets: Names = Field(min_length=1)
     seeds: tuple[Seed, ...] = Field((0, 1, 2), min_length=1)
-    seconds: Seconds | None = Field(default=None, description="of training that each run gets")
+    seconds: Seconds | None = Field(default=None, description="seconds of training per run")
     epochs: int | None = Field(
-        default=None, ge=1, le=MOST, description="of the last stage, instead of seconds"
+        default=None, ge=1, le=MOST, description="epochs of the last stage, instead of seconds"
     )
     batch_size: int | None = Field(default=None, ge=1, le=MOST)
     epoch_images: int | None = Field(
         default=None,
         ge=1,
         le=2**53,
-        description="training images an epoch goes through; default: all",
+        description="training images per epoch; default: all",
     )
-    threads: int = Field(1, ge=1, le=1024, description="of torch in each run")
-    samples: int | None = Field(default=None, ge=2, le=MOST, description="samples scored")
+    threads: int = Field(1, ge=1, le=1024, description="torch threads per run")
+    samples: int | None = Field(
+        default=None, ge=2, le=MOST, description="number of samples that are scored"
+    )
     repeats: int | None = Field(
-        default=None, ge=1, le=MOST_REPEATS, description="draws that a score is the mean of"
+        default=None, ge=1, le=MOST_REPEATS, description="repeats that a score is averaged over"
     )
     metrics: Names | None = Field(
-        default=None, min_length=1, description="default: the model's own"
+        default=None, min_length=1, description="metrics; default: those of the model"
     )
     samplers: tuple[Annotated[SamplerEntry, BeforeValidator(_entry)], ...] = Field(
         (SamplerEntry(name="plain"),), min_length=1
@@ -157,14 +167,14 @@ class StudyFile(Settings):
     sets: dict[str, Any] = Field(
         default_factory=dict,
         validation_alias=AliasChoices("set"),
-        description="settings of all runs, as --set takes them",
+        description="settings of all runs, as for --set",
     )
     runs: tuple[RowEntry, ...] = Field(min_length=1)
     table: TableEntry = TableEntry()
     figures: tuple[FigureEntry, ...] = ()
 
     def length(self, row: RowEntry) -> tuple[Literal["seconds", "epochs"], float] | None:
-        """How long a row trains: its own word, else the study's, else None (the model's)."""
+        """The length of a row: its own, else the study's, else None (the model's default)."""
         for source in (row, self):
             if source.seconds is not None:
                 return "seconds", source.seconds
@@ -174,13 +184,13 @@ class StudyFile(Settings):
 
 
 def shortened(study: StudyFile, epochs: int) -> StudyFile:
-    """The study with so many epochs of the last stage for every row, whatever the file says."""
+    """The study with ``epochs`` epochs of the last stage for every row."""
     rows = tuple(row.model_copy(update={"epochs": None, "seconds": None}) for row in study.runs)
     return study.model_copy(update={"epochs": epochs, "seconds": None, "runs": rows})
 
 
 def read_study(path: Path) -> StudyFile:
-    """Read and check a file by itself. Raises UsageError or SettingError, one sentence each."""
+    """Read and check a study file. Raises UsageError or SettingError."""
     values = read_toml(path, "the study")
     try:
         study = StudyFile.model_validate(values)
@@ -192,13 +202,13 @@ def read_study(path: Path) -> StudyFile:
 
 
 def _check(study: StudyFile, path: Path) -> None:
-    """What holds between keys: one length, names that tell rows and samplers apart."""
+    """Check conditions between keys: a single length, and unique names of rows and samplers."""
     lengths: list[tuple[str, StudyFile | RowEntry]] = [("", study)]
     lengths += [(_row_words(index, row), row) for index, row in enumerate(study.runs)]
     for where, source in lengths:
         if source.seconds is not None and source.epochs is not None:
             raise SettingError(
-                f"{path}: {where}seconds and epochs are both given; a run has one length, so "
+                f"{path}: {where}seconds and epochs are both given, but a run has one length; "
                 "remove one of them"
             )
     titles = [row.title for row in study.runs]
@@ -232,7 +242,7 @@ def _check_figure(index: int, figure: FigureEntry, titles: Sequence[str], path: 
             raise SettingError(f"{where}no row is called '{name}'{suggest(name, titles)}")
     if figure.together and figure.command != "curves":
         raise SettingError(
-            f'{where}together is for command = "curves"; {figure.command} draws one run a picture'
+            f'{where}together needs command = "curves"; {figure.command} draws one run per picture'
         )
 
 
@@ -241,7 +251,7 @@ def _twice(values: Iterable[Any]) -> list[Any]:
 
 
 def _sentence(problem: ErrorDetails, values: Mapping[str, Any]) -> str:
-    """One complaint of pydantic in words, with the table in which its key stands."""
+    """One error of pydantic as a sentence that names the table of its key."""
     loc = [part for part in problem["loc"] if part != "set"]
     where, cls = _table_of(loc, values)
     key = ".".join(str(part) for part in problem["loc"] if not isinstance(part, int)) or "the file"
@@ -256,7 +266,7 @@ def _sentence(problem: ErrorDetails, values: Mapping[str, Any]) -> str:
 
 
 def _table_of(loc: Sequence[str | int], values: Mapping[str, Any]) -> tuple[str, type[Settings]]:
-    """The words for the table that a place is in, and the class that knows its keys."""
+    """The name of the table that a location is in, and the class with its keys."""
     match loc:
         case ["runs", int(index), *_]:
             return _row_words(index, values["runs"][index]), RowEntry
@@ -277,5 +287,5 @@ def _row_words(index: int, row: Mapping[str, Any] | RowEntry) -> str:
 
 
 def _key(field: str) -> str:
-    """A field's name in the file."""
+    """The name of a field in the file."""
     return "set" if field == "sets" else field

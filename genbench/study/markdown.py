@@ -1,7 +1,6 @@
-"""A study's results as a Markdown page, and as rows of text for the terminal.
+"""The results of a study as a Markdown page, and as rows of text for the terminal.
 
-The page is whole and dateless: the same store gives the same page, and nothing in it is written by
-hand.
+The page has no date: the same store always gives the same page. No part of it is written by hand.
 """
 
 from __future__ import annotations
@@ -13,10 +12,10 @@ from urllib.parse import quote
 
 from genbench.compare import ADJUSTMENT, FAMILY_LEVEL, MIN_SEEDS, TEST
 from genbench.formatting import counted, markdown as escaped, number
-from genbench.study.columns import FACTS
 from genbench.study.pictures import Figure
 from genbench.study.plan import Plan
-from genbench.study.table import FLOOR, NOTHING, Results, Sheet, Value
+from genbench.study.study_table import FLOOR, NOTHING, Results, StudyTable, Value
+from genbench.study.table_columns import FACTS
 
 
 def markdown(
@@ -27,99 +26,98 @@ def markdown(
     remarks: Sequence[str] = (),
     figures: Sequence[Figure] = (),
 ) -> str:
-    """The page: title, what it is, the command that made it, tables, figures, remarks."""
+    """The page: title, introduction, the command that made it, tables, figures and remarks."""
     study = plan.study
     parts = [f"# {escaped(study.title)}"]
     if study.about:
         parts.append(study.about.strip())
     parts.append("\n".join(_made_by(results, plan, jobs)))
-    for sheet in results.sheets:
+    for table in results.tables:
         parts += [
-            f"## {escaped(title_of(sheet))}",
-            _table(sheet, plan),
-            _bullets([*map(escaped, sheet.remarks)]),
+            f"## {escaped(title_of(table))}",
+            _table(table, plan),
+            _bullets([*map(escaped, table.remarks)]),
         ]
-    parts.append("## How to read it" if results.sheets else "No run is finished yet.")
-    parts.append(_bullets(list(_legend(results.sheets))))
+    parts.append("## How to read it" if results.tables else "No run is finished yet.")
+    parts.append(_bullets(list(_legend(results.tables))))
     parts += [text for figure in figures for text in _figure(figure)]
-    said = dict.fromkeys((*results.remarks, *remarks))
-    if said:
-        parts += ["## Remarks", _bullets([*map(escaped, said)])]
+    notes = dict.fromkeys((*results.remarks, *remarks))
+    if notes:
+        parts += ["## Remarks", _bullets([*map(escaped, notes)])]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def title_of(sheet: Sheet) -> str:
+def title_of(table: StudyTable) -> str:
     """'mnist', or 'celeba (size 64)'."""
-    settings = ", ".join(f"{key} {value}" for key, value in sheet.settings.items())
-    return f"{sheet.dataset} ({settings})" if settings else sheet.dataset
+    settings = ", ".join(f"{key} {value}" for key, value in table.settings.items())
+    return f"{table.dataset} ({settings})" if settings else table.dataset
 
 
-def rows_of(sheet: Sheet, plan: Plan) -> tuple[list[str], list[list[Value]]]:
-    """The headings of a table, and its rows as cells; the floors come last."""
+def rows_of(table: StudyTable, plan: Plan) -> tuple[list[str], list[list[Value]]]:
+    """The headings and the rows of a table; the row of floors comes last."""
     samplers = len(plan.study.samplers) > 1
     published = plan.study.table.published
-    headings = ["row", *(["sampler"] if samplers else []), *map(sheet.heading, sheet.names)]
+    headings = ["row", *(["sampler"] if samplers else []), *map(table.heading, table.names)]
     headings += [plan.study.table.published_title] if published else []
     rows = []
-    for line in sheet.lines:
-        row = [Value(text=line.title), *([Value(text=line.sampler)] if samplers else [])]
-        row += [line.values[name] for name in sheet.names]
-        names = (f"{line.title}, {line.sampler}", f"{line.title} on {sheet.dataset}", line.title)
-        said = next((published[name] for name in names if name in published), NOTHING)
-        row += [Value(text=said)] if published else []
-        rows.append(row)
-    if sheet.floors:
-        floors = [Value(text=number(sheet.floors.get(name))) for name in sheet.names]
+    for row in table.rows:
+        values = [Value(text=row.title), *([Value(text=row.sampler)] if samplers else [])]
+        values += [row.values[name] for name in table.names]
+        names = (f"{row.title}, {row.sampler}", f"{row.title} on {table.dataset}", row.title)
+        text = next((published[name] for name in names if name in published), NOTHING)
+        values += [Value(text=text)] if published else []
+        rows.append(values)
+    if table.floors:
+        floors = [Value(text=number(table.floors.get(name))) for name in table.names]
         blank = [Value(text="")]
-        row = [Value(text=FLOOR), *(blank * samplers), *floors, *(blank * bool(published))]
-        rows.append(row)
+        rows.append([Value(text=FLOOR), *(blank * samplers), *floors, *(blank * bool(published))])
     return headings, rows
 
 
-def as_dict(sheet: Sheet) -> dict[str, Any]:
-    """A table for JSON: of each cell its text and the figures behind it."""
+def as_dict(table: StudyTable) -> dict[str, Any]:
+    """A table for JSON, with the text and the measure of each value."""
     return {
-        "dataset": sheet.dataset,
-        "dataset_settings": dict(sheet.settings),
-        "columns": list(sheet.names),
-        "floors": dict(sheet.floors),
+        "dataset": table.dataset,
+        "dataset_settings": dict(table.settings),
+        "columns": list(table.names),
+        "floors": dict(table.floors),
         "rows": [
             {
-                "row": line.title,
-                "sampler": line.sampler,
-                "runs": list(line.runs),
-                "values": {name: _figures(value) for name, value in line.values.items()},
+                "row": row.title,
+                "sampler": row.sampler,
+                "runs": list(row.runs),
+                "values": {name: _value_as_dict(value) for name, value in row.values.items()},
             }
-            for line in sheet.lines
+            for row in table.rows
         ],
-        "remarks": list(sheet.remarks),
+        "remarks": list(table.remarks),
     }
 
 
-def _figures(value: Value) -> dict[str, Any]:
+def _value_as_dict(value: Value) -> dict[str, Any]:
     measure = value.measure
-    figures = {"mean": measure.mean, "sd": measure.sd, "n": measure.n} if measure else {}
-    return {"text": value.text, "best": value.best, **figures}
+    numbers = {"mean": measure.mean, "sd": measure.sd, "n": measure.n} if measure else {}
+    return {"text": value.text, "best": value.best, **numbers}
 
 
-# --- the parts of the page ----------------------------------------------------------------------
+# --- the parts of the page
 
 
 def _made_by(results: Results, plan: Plan, jobs: int) -> Iterator[str]:
     study = plan.study
     command = " ".join(["genbench study", plan.path.as_posix(), *plan.narrowed])
     yield f"Made by `{command}`; nothing here is written by hand."
-    length = "each at its model's default length"
+    length = "each with the default length of its model"
     if any(row.seconds or row.epochs for row in study.runs):
-        length = "each at its row's own length"
+        length = "each with the length of its row"
     if study.seconds is not None:
         length = f"{study.seconds:g} s of training each"
     elif study.epochs is not None:
         length = f"{counted(study.epochs, 'epoch')} each"
     seeds = ", ".join(map(str, plan.seeds))
     noun = "seed" if len(plan.seeds) == 1 else "seeds"
-    at_once = f", paced at {jobs} runs at a time" if jobs > 1 else ""
-    epoch = f", an epoch has {counted(study.epoch_images, 'image')}" if study.epoch_images else ""
+    at_once = f", timed with {jobs} runs at a time" if jobs > 1 else ""
+    epoch = f", {counted(study.epoch_images, 'image')} per epoch" if study.epoch_images else ""
     yield f"{counted(len(study.runs), 'row')}, {noun} {seeds}; {length}{at_once}{epoch}."
     for environment in results.environments:
         yield _machine(environment)
@@ -134,8 +132,8 @@ def _machine(environment: Mapping[str, Any]) -> str:
     return f"{versions}; {where}{cores}{threads}."
 
 
-def _table(sheet: Sheet, plan: Plan) -> str:
-    headings, rows = rows_of(sheet, plan)
+def _table(table: StudyTable, plan: Plan) -> str:
+    headings, rows = rows_of(table, plan)
     texts = 1 + (len(plan.study.samplers) > 1)
     rules = [" --- "] * texts + [" ---: "] * (len(headings) - texts)
     lines = ["| " + " | ".join(map(escaped, headings)) + " |", "|" + "|".join(rules) + "|"]
@@ -146,7 +144,7 @@ def _table(sheet: Sheet, plan: Plan) -> str:
 
 
 def _figure(figure: Figure) -> Iterator[str]:
-    """Title, what it is, the command, and each picture under its caption."""
+    """The title, the description, the command, and each picture below its caption."""
     yield f"## {escaped(figure.title)}"
     yield figure.about.strip()
     yield f"Drawn by `{figure.command}`." if figure.pictures else "Not drawn yet."
@@ -159,14 +157,14 @@ def _link(path: Path) -> str:
     return quote(path.as_posix())
 
 
-def _legend(sheets: Sequence[Sheet]) -> Iterator[str]:
+def _legend(tables: Sequence[StudyTable]) -> Iterator[str]:
     yield (
-        "Values are mean ± standard deviation (n - 1) over the seeds; ↓ lower is better, ↑ higher; "
-        "the best is bold. Only scores of one protocol stand in a column. "
-        f"An order is certain by a {TEST}, {FAMILY_LEVEL:.0%} for each column, {ADJUSTMENT}; with "
-        f"fewer than {MIN_SEEDS} seeds none is."
+        "Values are mean ± standard deviation (n - 1) over seeds. ↓ means that lower is better, ↑ "
+        "that higher is better; the best value is bold. A column has scores of one protocol only. "
+        f"An order is called certain by a {TEST}, {FAMILY_LEVEL:.0%} for each column, "
+        f"{ADJUSTMENT}; with fewer than {MIN_SEEDS} seeds, no order is certain."
     )
-    names = dict.fromkeys(name for sheet in sheets for name in sheet.names)
+    names = dict.fromkeys(name for table in tables for name in table.names)
     for name in names:
         if name in FACTS:
             yield f"`{name}`: {FACTS[name]}."

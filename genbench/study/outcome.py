@@ -1,4 +1,4 @@
-"""Where a study works, and what there was to say of its work that the store doesn't hold."""
+"""The store, data and device of a study, and the outcome of executing it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 
 @dataclass(frozen=True, kw_only=True)
 class Places:
-    """The store, the data and the device, as the runs' own commands take them.
+    """The store, the data and the device, as options of the commands.
 
-    ``folder`` holds what a study keeps beside the store: its pace and the logs of its runs.
+    ``folder`` contains the study's measured paces and the logs of its runs.
     """
 
     store: str
@@ -21,7 +21,7 @@ class Places:
 
     @property
     def data_flags(self) -> tuple[str, ...]:
-        """--data-dir, --offline and --device, where given."""
+        """--data-dir, --offline and --device, if they are set."""
         flags: list[str] = []
         if self.data_dir is not None:
             flags += ["--data-dir", str(self.data_dir)]
@@ -33,13 +33,13 @@ class Places:
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """All of them, the store included."""
+        """All options, including --store."""
         return ("--store", self.store, *self.data_flags)
 
 
 @dataclass
 class Outcome:
-    """What came of the work. ``remarks`` go beneath the tables; ``failed`` counts lost runs."""
+    """The outcome of a study. ``remarks`` go below the tables; the numbers count runs."""
 
     remarks: list[str] = field(default_factory=list)
     failed: int = 0
@@ -47,6 +47,6 @@ class Outcome:
     reused: int = 0
 
     def remark(self, text: str) -> None:
-        """Say it once."""
+        """Add a remark, unless it is there already."""
         if text not in self.remarks:
             self.remarks.append(text)

@@ -1,7 +1,7 @@
-"""Equal seconds: how many epochs a row gets, from the pace that a pilot of it was measured at.
+"""Equal training time: the number of epochs of a row, from its pace, which a pilot run measures.
 
-A pilot is a run of its own in a store that is thrown away, stopped as soon as its pace is known.
-What it measured is kept beside the store, so that a study that is started again chooses the same
+A pilot is a separate run in a temporary store; it is stopped as soon as its pace is known. The pace
+is saved next to the study's store, so that a study that is started again chooses the same number of
 epochs and finds its runs.
 """
 
@@ -19,23 +19,25 @@ from genbench.files.writing import write_text
 from genbench.store import Store
 
 PILOT_EPOCHS = 100_000
-"""A pilot is stopped long before; so many that no end and no schedule comes into it."""
+"""A pilot is stopped long before; the number is so large that no schedule affects its pace."""
 
 LONG_EPOCH_S = 20.0
-"""One epoch that takes so long is measure enough, warming up or not."""
+"""One epoch that takes longer than this is enough to know the pace, despite the warm-up."""
 
 MEASURED_S = 5.0
-"""Shorter epochs are watched for so long, two of them after the first at the least."""
+"""Shorter epochs are measured for at least this time, and at least two after the first."""
 
 SHARE = 0.25
-"""Of a short budget no more than this share is spent on measuring."""
+"""The maximum share of a short budget that is spent on measuring."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pace:
-    """What a row costs: ``earlier_s`` for the stages before its own and for preparing its data,
-    ``warm_s`` by which its first epoch takes longer, ``epoch_s`` for each, and ``later_s`` for the
-    stages after it. Its own is the stage whose epochs are chosen.
+    """The cost of a row, in seconds. Its own stage is the one for which the epochs are chosen.
+
+    ``earlier_s`` are the seconds of the stages before its own and of preparing its data, ``warm_s``
+    the additional seconds of the first epoch, ``epoch_s`` those of each epoch, and ``later_s``
+    those of the stages after it.
     """
 
     earlier_s: float
@@ -45,23 +47,23 @@ class Pace:
 
     @property
     def fixed_s(self) -> float:
-        """What doesn't depend on the number of epochs."""
+        """Seconds that don't depend on the number of epochs."""
         return self.earlier_s + self.warm_s + self.later_s
 
     def epochs(self, seconds: float) -> int:
-        """The epochs of its stage that come nearest to so many seconds in all, at least 1."""
+        """The number of epochs that comes closest to ``seconds`` in total, at least 1."""
         return max(1, round((seconds - self.fixed_s) / self.epoch_s))
 
     def seconds(self, epochs: int) -> float:
-        """What so many epochs of its stage take in all."""
+        """The total seconds with this number of epochs."""
         return self.fixed_s + epochs * self.epoch_s
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """What a pilot has shown so far: seconds before its own stage, of its epochs, and after it.
+    """What a pilot has measured so far: seconds before its own stage, of its epochs, and after it.
 
-    ``unseen``: there are stages after it, which the pilot did not come to; ``stage`` is its name.
+    ``unseen`` is true if the pilot did not reach the later stages; ``stage`` names its own.
     """
 
     earlier_s: float
@@ -71,7 +73,7 @@ class Reading:
     stage: str = ""
 
     def is_enough(self, seconds: float) -> bool:
-        """Whether the pace is known, or that the earlier stages leave nothing of the budget."""
+        """Whether the pace is known, or the earlier stages have used up the budget."""
         if not self.epochs:
             return self.earlier_s >= seconds
         if self.epochs[0] >= LONG_EPOCH_S:
@@ -80,10 +82,7 @@ class Reading:
         return len(self.epochs) > 2 and sum(self.epochs[1:]) >= wanted
 
     def pace(self) -> Pace | None:
-        """The pace; the median is what a run meets, where the fastest epoch would be too hopeful.
-
-        None where no epoch of its stage is done.
-        """
+        """The pace, from the median epoch; None if no epoch of its stage is done."""
         if not self.epochs:
             return None
         usual = median(self.epochs[1:] or self.epochs)
@@ -97,9 +96,9 @@ class Reading:
 
 
 def read_pilot(path: Path, stage: str | None = None) -> Reading | None:
-    """What the pilot in this store has shown; None before its run begins.
+    """What the pilot in this store has measured; None before its run begins.
 
-    Its own stage is the one that was given the epochs of a pilot, or is called ``stage``.
+    Its own stage is called ``stage``, or else is the one with `PILOT_EPOCHS` epochs.
     """
     try:
         with Store.open(path, mode="read") as store:
@@ -128,29 +127,29 @@ def read_pilot(path: Path, stage: str | None = None) -> Reading | None:
 
 
 def check_budget(title: str, earlier_s: float, seconds: float) -> None:
-    """Raise UsageError where the other stages leave a row's own stage nothing of its seconds."""
+    """Raise UsageError if the other stages take all seconds of a row."""
     if earlier_s >= seconds:
         raise UsageError(
-            f"{title}: its other stages alone take {earlier_s:.3g} s of the {seconds:g} s that it "
-            "may train; give the row more seconds, or set those stages fewer epochs"
+            f"{title}: its other stages take {earlier_s:.3g} s of its {seconds:g} s of training; "
+            "give the row more seconds, or set fewer epochs for those stages"
         )
 
 
-# --- kept beside the store ----------------------------------------------------------------------
+# --- the file of paces
 
 
 @dataclass(frozen=True, kw_only=True)
 class PaceBook:
-    """A JSON file: pace key -> pace, with the threads and the runs at a time it was taken at.
+    """A JSON file: pace key -> pace, with the number of threads and of simultaneous runs.
 
-    Deleting the file makes a study measure anew, and so perhaps choose other epochs.
+    Deleting the file makes a study measure again, and possibly choose other epochs.
     """
 
     path: Path
     threads: int
 
     def read(self) -> dict[str, Pace]:
-        """The paces that were taken at this number of threads. Raises StoreError."""
+        """The paces that were measured with this number of threads. Raises StoreError."""
         return {
             key.partition("/")[0]: Pace(**{n: entry[n] for n in _FIGURES if n in entry})
             for key, entry in self._entries().items()
@@ -158,13 +157,13 @@ class PaceBook:
         }
 
     def add(self, key: str, pace: Pace, *, title: str, jobs: int) -> None:
-        """Keep a pace; the file is replaced whole."""
+        """Save a pace; the file is replaced as a whole."""
         entry = {**asdict(pace), "row": title, "threads": self.threads, "jobs": jobs}
         entries = {**self._entries(), f"{key}/{self.threads}": entry}
         write_text(self.path, json.dumps(entries, indent=2, sort_keys=True) + "\n")
 
     def jobs(self) -> int:
-        """The most runs at a time that a pace was taken at; 1 where none was."""
+        """The maximum number of simultaneous runs when a pace was measured; 1 without any."""
         return max((int(entry["jobs"]) for entry in self._entries().values()), default=1)
 
     def _entries(self) -> Mapping[str, Any]:
@@ -177,8 +176,8 @@ class PaceBook:
             valid = False
         if not valid:
             raise StoreError(
-                f"{self.path} can't be read as the paces of a study; remove it, and they are "
-                "measured anew"
+                f"{self.path} can't be read as the paces of a study; remove it, and the study "
+                "measures them again"
             )
         return entries
 

@@ -1,6 +1,6 @@
-"""The figures of a study: pictures of its runs, each drawn by a command of genbench.
+"""The figures of a study: pictures of its runs, each drawn by a genbench command.
 
-They lie in a folder named after the page, beside it, and the page links them.
+The files are in a folder next to the page, with the name of the page, and the page links to them.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from genbench.errors import InterruptedRunError
 from genbench.store import Store
 from genbench.store.records import Run, Status
 from genbench.study.children import Ended, Task, carry_out
-from genbench.study.commands import log_of
 from genbench.study.existing_runs import ExistingRuns
 from genbench.study.file import FigureEntry
 from genbench.study.outcome import Outcome, Places
-from genbench.study.plan import Cell, Entry, Plan
-from genbench.study.work import book_of, cells
+from genbench.study.plan import Entry, Plan
+from genbench.study.tasks import log_of
+from genbench.study.work import book_of, planned_runs
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shown:
-    """One picture of a figure: ``path`` as the page links it, from the page's own folder."""
+class FigurePicture:
+    """One picture of a figure; ``path`` is relative to the folder of the page."""
 
     caption: str
     path: Path
@@ -32,17 +32,17 @@ class Shown:
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """One figure of the page, with the pictures of it that are there."""
+    """One figure of the page, with the pictures that exist."""
 
     title: str
     about: str
     command: str
-    pictures: tuple[Shown, ...]
+    pictures: tuple[FigurePicture, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Drawing:
-    """One picture that a study asks for, and the runs that it is of."""
+    """One picture that a study asks for, and the runs that it shows."""
 
     number: int
     entry: FigureEntry
@@ -66,9 +66,9 @@ def draw(
     should_stop: Callable[[], bool],
     say: Callable[[str], None],
 ) -> None:
-    """Draw all figures of a page anew, ``jobs`` at a time; what can't be drawn is a remark.
+    """Draw all figures of a page again, ``jobs`` at a time; a failure becomes a remark.
 
-    Of each row and data set it is the run of the first seed. Raises InterruptedRunError on a stop.
+    A row is shown by the run of its first seed. Raises InterruptedRunError on a stop.
     """
     folder = folder_of(page)
     drawings = list(_drawings(plan, places))
@@ -77,7 +77,7 @@ def draw(
         return
     folder.mkdir(parents=True, exist_ok=True)
     for name in {drawing.name for drawing in drawings}:
-        (folder / name).unlink(missing_ok=True)  # what can't be drawn now must not seem current
+        (folder / name).unlink(missing_ok=True)  # no old picture if drawing fails
     say(f"{len(tasks)} pictures")
 
     def ended(end: Ended) -> list[Task]:
@@ -94,13 +94,13 @@ def draw(
 
 
 def figures(plan: Plan, places: Places, page: Path) -> tuple[Figure, ...]:
-    """The figures of a page with those of their pictures that are there."""
+    """The figures of a page, with the pictures that exist."""
     folder = folder_of(page)
     drawings = list(_drawings(plan, places))
     found = []
     for number, entry in enumerate(plan.study.figures, 1):
         pictures = tuple(
-            Shown(caption=drawing.caption, path=Path(folder.name) / drawing.name)
+            FigurePicture(caption=drawing.caption, path=Path(folder.name) / drawing.name)
             for drawing in drawings
             if drawing.number == number and (folder / drawing.name).exists()
         )
@@ -113,7 +113,7 @@ def figures(plan: Plan, places: Places, page: Path) -> tuple[Figure, ...]:
 
 
 def folder_of(page: Path) -> Path:
-    """Where the pictures of a page lie."""
+    """The folder with the pictures of a page."""
     return page.with_suffix("")
 
 
@@ -141,17 +141,13 @@ def _groups(
 
 
 def _runs(plan: Plan, places: Places, store: Store) -> dict[str, Run]:
-    """The finished runs of the first seed, by the titles of their entries."""
+    """The finished runs of the first seed, by the title of their entry."""
     existing, found = ExistingRuns(store, plan), {}
-    for cell in cells(plan, book_of(plan, places).read()):
-        run = existing.run(cell) if cell.seed == plan.seeds[0] else None
+    for planned in planned_runs(plan, book_of(plan, places).read()):
+        run = existing.run(planned) if planned.seed == plan.seeds[0] else None
         if run is not None and run.status is Status.FINISHED:
-            found[_title(cell)] = run
+            found[planned.entry.title] = run
     return found
-
-
-def _title(cell: Cell) -> str:
-    return cell.entry.title
 
 
 def _task(drawing: _Drawing, places: Places, folder: Path) -> Task:

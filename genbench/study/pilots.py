@@ -1,7 +1,7 @@
-"""Pilots: runs in stores that are thrown away, from which the pace of each row is read.
+"""Pilots: runs in temporary stores, which measure the pace of each row.
 
-One is stopped as soon as the epochs of its own stage have been seen. Where stages come after that
-one, a second pilot, of one epoch, goes on to the end to see what those take.
+A pilot is stopped as soon as enough epochs of its own stage have run. If there are later stages, a
+second pilot with one epoch runs to the end, to measure those.
 """
 
 from __future__ import annotations
@@ -11,22 +11,22 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from genbench.study.children import Ended, Task
-from genbench.study.commands import pilot_task
 from genbench.study.outcome import Places
 from genbench.study.pace import Reading, read_pilot
 from genbench.study.plan import Entry, Plan
+from genbench.study.tasks import pilot_task
 
 STORE = "runs.db"
 
 
 @dataclass
 class Pilots:
-    """The pilots of one call. ``told(entry, reading, ended)`` gets what was read of each row."""
+    """The pilots of a study; ``measured(entry, reading, ended)`` is called with each result."""
 
     plan: Plan
     places: Places
     scratch: Path
-    told: Callable[[Entry, Reading | None, Ended], None]
+    measured: Callable[[Entry, Reading | None, Ended], None]
     first: dict[Task, Entry] = field(default_factory=dict)
     second: dict[Task, tuple[Entry, Reading]] = field(default_factory=dict)
 
@@ -37,16 +37,16 @@ class Pilots:
         return list(self.first)
 
     def ended(self, end: Ended) -> list[Task]:
-        """Read a pilot that has ended; return the one that is to follow it, if any."""
+        """Read a pilot that has ended; return the second pilot of its row, if it needs one."""
         if end.task in self.second:
             entry, before = self.second[end.task]
             rest = read_pilot(self._store(entry, True), before.stage)
-            self.told(entry, _joined(before, rest), end)
+            self.measured(entry, _joined(before, rest), end)
             return []
         entry = self.first[end.task]
         reading = read_pilot(self._store(entry, False))
         if reading is None or not reading.epochs or not reading.unseen:
-            self.told(entry, reading, end)
+            self.measured(entry, reading, end)
             return []
         task = self._pilot(entry, to_the_end=True)
         self.second[task] = (entry, reading)

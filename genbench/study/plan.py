@@ -1,7 +1,7 @@
-"""A study laid out: every row on every data set resolved, before the first run starts.
+"""The plan of a study: every row is resolved on every data set before the first run starts.
 
-So an unknown name, a setting out of bounds or a model that can't take the data is refused at once,
-with the file and the row. No torch here.
+An unknown name, a setting out of bounds or a model that doesn't fit the data is thus an error at
+once, with the file and the row. torch is not imported here.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from genbench.planning.resolve import Request, resolve, resolve_parts
 from genbench.registry import Registry
 from genbench.spec import Part, RunSpec
 from genbench.study.assignments import assignments, for_sampler
-from genbench.study.columns import check_columns
 from genbench.study.file import RowEntry, SamplerEntry, StudyFile, shortened
+from genbench.study.table_columns import check_columns
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
-    """One sampler as a row uses it. ``refused``: why it doesn't fit that row's model."""
+    """One sampler of a row; ``refused`` says why it doesn't fit the model, if it doesn't."""
 
     label: str
     part: Part
@@ -34,8 +34,8 @@ class Sampling:
 class Entry:
     """One row on one data set.
 
-    ``spec`` is that of seed 0; where ``seconds`` are given its epochs stand for nothing yet.
-    ``samplings`` are all samplers; the first is the run's own, the others come after it.
+    ``spec`` has seed 0; if ``seconds`` are given, its epochs are not meaningful yet. ``samplings``
+    are all samplers: the first one is used by the run itself, the others after it.
     """
 
     row: RowEntry
@@ -54,13 +54,13 @@ class Entry:
 
     @property
     def pace_key(self) -> str:
-        """Names what decides how long an epoch takes: all but the epochs, seed and scoring."""
+        """A hash of the settings that an epoch's duration depends on."""
         return training_key(replace(self.spec, epochs=1, seed=0, samples=None, repeats=1))
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One run of the grid: an entry and a seed; ``epochs`` None until its pace is known."""
+class PlannedRun:
+    """One run of the grid: an entry and a seed; ``epochs`` is None until its pace is known."""
 
     entry: Entry
     seed: int
@@ -73,7 +73,7 @@ class Cell:
 
     @property
     def spec(self) -> RunSpec:
-        """The spec of this run. Its epochs must be known."""
+        """The spec of this run; its epochs must be known."""
         assert self.epochs is not None
         return replace(self.entry.spec, epochs=self.epochs, seed=self.seed)
 
@@ -91,7 +91,7 @@ class Plan:
 
     @property
     def name(self) -> str:
-        """The file's stem; tags and folders carry it."""
+        """The name of the file without suffix; it is part of tags and folder names."""
         return self.path.stem
 
     @property
@@ -113,11 +113,10 @@ def make_plan(
     epochs: int | None = None,
     device: str | None = None,
 ) -> Plan:
-    """Resolve every row on every data set. ``seeds`` and ``only`` (row names) narrow the file.
+    """Resolve every row on every data set.
 
-    ``epochs`` take the place of all lengths in it.
-
-    Raises a UsageError that names file and row, or PluginError.
+    ``seeds`` and ``only`` (titles of rows) restrict the grid of the file; ``epochs`` replaces all
+    lengths in it. Raises a UsageError that names file and row, or PluginError.
     """
     study = study if epochs is None else shortened(study, epochs)
     for name in study.datasets:
@@ -151,7 +150,7 @@ def make_plan(
 
 
 def training_key(spec: RunSpec) -> str:
-    """Names what was trained and how many samples are scored: the device and the scores apart."""
+    """A hash of what is trained and how many samples are scored, without device and scores."""
     bare = replace(
         spec, samplers=(), metrics=(), device="", evaluate_every=0, sample_every=0, preset=None
     )
@@ -205,7 +204,7 @@ def _entry(
 
 
 def _sampling(sampler: SamplerEntry, registry: Registry, spec: RunSpec) -> Sampling:
-    """A further sampler; one that a model can't serve is a remark, for other rows may use it."""
+    """A further sampler; if it doesn't fit the model, it is refused with a remark."""
     sets = for_sampler(sampler.name, sampler.settings)
     try:
         [part] = resolve_parts("sampler", [sampler.name], sets, registry, spec)
@@ -217,7 +216,7 @@ def _sampling(sampler: SamplerEntry, registry: Registry, spec: RunSpec) -> Sampl
 
 @contextmanager
 def _within(path: Path, where: str) -> Iterator[None]:
-    """An error within names the file and the place."""
+    """Add the file and the place to the message of a UsageError."""
     try:
         yield
     except UsageError as error:
@@ -225,12 +224,12 @@ def _within(path: Path, where: str) -> Iterator[None]:
 
 
 def _check_apart(path: Path, entries: Sequence[Entry]) -> None:
-    """Two rows that train the same thing would share their runs and be one row twice."""
+    """Raise SettingError for two rows that train the same thing: they would share their runs."""
     seen: dict[tuple[str, float | None], Entry] = {}
     for entry in entries:
         other = seen.setdefault((training_key(entry.spec), entry.seconds), entry)
         if other is not entry:
             raise SettingError(
                 f"{path}: rows '{other.row.title}' and '{entry.row.title}' train the same thing "
-                f"on {entry.dataset}; remove one, or set in what they differ"
+                f"on {entry.dataset}; remove one of them, or change its settings"
             )

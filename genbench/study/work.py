@@ -1,6 +1,6 @@
-"""Doing a study: pilots, then runs, then what is to be evaluated of the finished ones.
+"""Execute a study: pilots first, then runs, then the evaluations that finished runs lack.
 
-What is done is found in the store, so the same call goes on where one before it was stopped.
+All results are in the store, so the same call continues a study that was stopped.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from genbench.formatting import duration, number
 from genbench.store import Store
 from genbench.store.records import Run, Status
 from genbench.study.children import Ended, Task, carry_out
-from genbench.study.commands import evaluate_task, resume_task, run_task
 from genbench.study.existing_runs import ExistingRuns, missing
 from genbench.study.outcome import Outcome, Places
 from genbench.study.pace import Pace, PaceBook, Reading, check_budget
 from genbench.study.pilots import Pilots
-from genbench.study.plan import Cell, Entry, Plan
+from genbench.study.plan import Entry, Plan, PlannedRun
+from genbench.study.tasks import evaluate_task, resume_task, run_task
 
 PACE_FILE = "pace.json"
 
@@ -35,10 +35,11 @@ def execute(
     should_stop: Callable[[], bool],
     say: Callable[[str], None],
 ) -> Outcome:
-    """Do all that is missing of a plan, ``jobs`` commands at a time; one line each to ``say``.
+    """Execute what is missing of a plan, ``jobs`` commands at a time; ``say`` gets progress lines.
 
-    ``retry`` takes up failed runs and evaluations too. Raises InterruptedRunError where
-    ``should_stop`` said so, UsageError where a budget can't be kept or a run is alive elsewhere.
+    With ``retry``, failed runs and evaluations are started again. Raises InterruptedRunError if
+    ``should_stop`` returned true, and UsageError if a budget is too small or another process
+    executes one of the runs.
     """
     Store.open(places.store, mode="create").close()
     work = _Work(plan, places, jobs, retry, should_stop, say)
@@ -49,49 +50,52 @@ def execute(
 
 @dataclass(frozen=True, kw_only=True)
 class Forecast:
-    """What is known of a cell before the work: its run, if there is one, and what it will cost."""
+    """A planned run with its stored run, if any, the expected seconds and number of evaluations."""
 
-    cell: Cell
+    planned: PlannedRun
     run: Run | None
     seconds: float | None
     evaluations: int
 
 
 def forecast(plan: Plan, places: Places) -> list[Forecast]:
-    """What a study will do, from the plan and the store alone; nothing is made."""
+    """What a study will execute, from the plan and the store; nothing is written."""
     paces = book_of(plan, places).read()
     found = []
     try:
         store = Store.open(places.store, mode="read")
     except StoreError:
         return [
-            _prospect(cell, None, paces, len(_later(cell.entry))) for cell in cells(plan, paces)
+            _forecast(planned, None, paces, len(_later(planned.entry)))
+            for planned in planned_runs(plan, paces)
         ]
     with store:
         existing = ExistingRuns(store, plan)
-        for cell in cells(plan, paces):
-            run = existing.run(cell)
+        for planned in planned_runs(plan, paces):
+            run = existing.run(planned)
             done = run is not None and run.status is Status.FINISHED
-            left = missing(store, run, cell.entry) if done and run else _later(cell.entry)
-            found.append(_prospect(cell, run, paces, len(left)))
+            left = missing(store, run, planned.entry) if done and run else _later(planned.entry)
+            found.append(_forecast(planned, run, paces, len(left)))
     return found
 
 
-def cells(plan: Plan, paces: Mapping[str, Pace]) -> list[Cell]:
-    """The grid, seed by seed, so that every row is seen once before any is seen twice."""
+def planned_runs(plan: Plan, paces: Mapping[str, Pace]) -> list[PlannedRun]:
+    """The grid, ordered by seed, so that every row runs once before any row runs twice."""
     return [
-        Cell(entry, seed, _epochs(entry, paces)) for seed in plan.seeds for entry in plan.entries
+        PlannedRun(entry, seed, _epochs(entry, paces))
+        for seed in plan.seeds
+        for entry in plan.entries
     ]
 
 
 def book_of(plan: Plan, places: Places) -> PaceBook:
-    """The paces that were measured for a study."""
+    """The file with the paces of a study."""
     return PaceBook(path=places.folder / PACE_FILE, threads=plan.study.threads)
 
 
 @dataclass
 class _Work:
-    """One call of `execute`."""
+    """The state of one call of `execute`."""
 
     plan: Plan
     places: Places
@@ -110,7 +114,7 @@ class _Work:
     # --- pilots
 
     def measure(self) -> None:
-        """Take the pace of every row whose epochs are to be chosen by seconds."""
+        """Measure the pace of every row that has seconds instead of epochs."""
         paces = self.book.read()
         for entry in self.plan.entries:
             if entry.seconds is not None and entry.pace_key in paces:
@@ -123,7 +127,7 @@ class _Work:
         }
         if not wanted:
             return
-        self.say(f"{len(wanted)} pilots: how long an epoch takes")
+        self.say(f"{len(wanted)} pilots, to measure how long an epoch takes")
         with tempfile.TemporaryDirectory(prefix="genbench-pilot-") as scratch:
             pilots = Pilots(self.plan, self.places, Path(scratch), self._measured)
             self._carry_out(pilots.tasks(wanted.values()), pilots.ended)
@@ -142,63 +146,63 @@ class _Work:
                 f"{pace.epochs(entry.seconds)} epochs in {entry.seconds:g} s"
             )
         elif not self.should_stop():
-            self.outcome.remark(f"{entry.title}: no pace could be measured: {ended.reason}")
+            self.outcome.remark(f"{entry.title}: its pace could not be measured: {ended.reason}")
             self.say(f"{entry.title}: the pilot failed: {ended.reason}")
 
     # --- runs
 
     def train(self) -> None:
-        """Train what isn't there, go on with what was interrupted, evaluate what lacks scores."""
-        tasks: dict[Task, Cell] = {}
+        """Start missing runs, resume interrupted ones, and evaluate runs that lack scores."""
+        tasks: dict[Task, PlannedRun] = {}
         with Store.open(self.places.store) as store:
             existing = ExistingRuns(store, self.plan)
-            for cell in cells(self.plan, self.book.read()):
-                if cell.epochs is None:
+            for planned in planned_runs(self.plan, self.book.read()):
+                if planned.epochs is None:
                     self.outcome.failed += 1
                     continue
-                for task in self._tasks_of(cell, existing.run(cell), store):
-                    tasks[task] = cell
+                for task in self._tasks_of(planned, existing.run(planned), store):
+                    tasks[task] = planned
         self.total = sum(map(self._count, tasks, tasks.values()))
         if self.outcome.reused:
-            self.say(f"{self.outcome.reused} runs are in the store already")
+            self.say(f"{self.outcome.reused} runs are already in the store")
 
         def ended(end: Ended) -> list[Task]:
-            cell = tasks[end.task]
-            follow = self._ended(cell, end)
-            tasks.update(dict.fromkeys(follow, cell))
+            planned = tasks[end.task]
+            follow = self._ended(planned, end)
+            tasks.update(dict.fromkeys(follow, planned))
             return follow
 
         self._carry_out(tasks, ended)
 
-    def _tasks_of(self, cell: Cell, run: Run | None, store: Store) -> list[Task]:
+    def _tasks_of(self, planned: PlannedRun, run: Run | None, store: Store) -> list[Task]:
         if run is None:
-            return [run_task(self.plan, cell, self.places)]
+            return [run_task(self.plan, planned, self.places)]
         if run.status is Status.RUNNING:
             raise UsageError(
-                f"{cell.title}: run {run.id} is running already, in another process; wait for its "
-                "end or stop it, then start the study again"
+                f"{planned.title}: run {run.id} is already running in another process; wait until "
+                "it has ended or stop it, then start the study again"
             )
-        row_tag = f"row:{cell.entry.row.title}"
+        row_tag = f"row:{planned.entry.row.title}"
         if new := [tag for tag in (self.plan.tag, row_tag) if tag not in run.tags]:
             store.tag(run.id, new)
         if run.status is Status.FINISHED:
             self.outcome.reused += 1
-            return self._evaluations(cell, run, store)
+            return self._evaluations(planned, run, store)
         if run.status is Status.FAILED and not self.retry:
             self.outcome.failed += 1
             return []
-        return [resume_task(run.id, cell, self.places)]
+        return [resume_task(run.id, planned, self.places)]
 
-    def _evaluations(self, cell: Cell, run: Run, store: Store) -> list[Task]:
+    def _evaluations(self, planned: PlannedRun, run: Run, store: Store) -> list[Task]:
         tasks = []
-        for lacking in missing(store, run, cell.entry, retry=self.retry):
+        for lacking in missing(store, run, planned.entry, retry=self.retry):
             tried = (run.id, lacking.sampling.label, lacking.metrics)
             if tried not in self.tried:
                 self.tried.add(tried)
-                tasks.append(evaluate_task(run.id, cell, lacking, self.places))
+                tasks.append(evaluate_task(run.id, planned, lacking, self.places))
         return tasks
 
-    def _ended(self, cell: Cell, end: Ended) -> list[Task]:
+    def _ended(self, planned: PlannedRun, end: Ended) -> list[Task]:
         if self.should_stop():
             return []
         self.done += 1
@@ -208,7 +212,7 @@ class _Work:
             self._tell(f"{end.task.title}: failed: {end.reason}")
             if trains:
                 self.outcome.failed += 1
-                self.done += len(_later(cell.entry))
+                self.done += len(_later(planned.entry))
             if "run" not in end.answer:  # else the store has the run and its error
                 self.outcome.remark(f"{end.task.title}: {end.reason}")
             return []
@@ -217,9 +221,9 @@ class _Work:
             return []
         self.outcome.trained += 1
         with Store.open(self.places.store, mode="read") as store:
-            return self._evaluations(cell, store.run(str(end.answer["run"])), store)
+            return self._evaluations(planned, store.run(str(end.answer["run"])), store)
 
-    # --- what is common
+    # --- shared
 
     def _carry_out(self, tasks: Iterable[Task], ended: Callable[[Ended], Iterable[Task]]) -> None:
         whole = carry_out(
@@ -232,12 +236,12 @@ class _Work:
         )
         if not whole:
             raise InterruptedRunError(
-                "the study is interrupted; what was done is in the store, and the same command "
-                "goes on from there"
+                "the study was interrupted; its results so far are in the store, and the same "
+                "command continues from there"
             )
 
-    def _count(self, task: Task, cell: Cell) -> int:
-        return 1 + (len(_later(cell.entry)) if task.arguments[0] != "evaluate" else 0)
+    def _count(self, task: Task, planned: PlannedRun) -> int:
+        return 1 + (len(_later(planned.entry)) if task.arguments[0] != "evaluate" else 0)
 
     def _tell(self, text: str) -> None:
         gone = time.monotonic() - self.began
@@ -254,25 +258,27 @@ def _epochs(entry: Entry, paces: Mapping[str, Pace]) -> int | None:
     return pace.epochs(entry.seconds) if pace else None
 
 
-def _prospect(cell: Cell, run: Run | None, paces: Mapping[str, Pace], evaluations: int) -> Forecast:
-    pace = paces.get(cell.entry.pace_key)
-    seconds = cell.entry.seconds
-    if pace and cell.epochs:
-        seconds = pace.seconds(cell.epochs)
+def _forecast(
+    planned: PlannedRun, run: Run | None, paces: Mapping[str, Pace], evaluations: int
+) -> Forecast:
+    pace = paces.get(planned.entry.pace_key)
+    seconds = planned.entry.seconds
+    if pace and planned.epochs:
+        seconds = pace.seconds(planned.epochs)
     if run and run.status is Status.FINISHED:
         seconds = 0.0
-    return Forecast(cell=cell, run=run, seconds=seconds, evaluations=evaluations)
+    return Forecast(planned=planned, run=run, seconds=seconds, evaluations=evaluations)
 
 
 def _later(entry: Entry) -> list[str]:
-    """The samplers that come after the run."""
+    """The samplers that are evaluated after the run."""
     return [sampling.label for sampling in entry.samplings[1:] if not sampling.refused]
 
 
 def _in_words(end: Ended) -> str:
-    """'fd_clf 33.1, 44.8 s of training' of what a run printed at its end."""
+    """'fd_clf 33.1, 44.8 s of training', from the JSON that a run printed."""
     if "train_s" not in end.answer:
-        # Evaluations of one run may overlap, and each prints all that was stored meanwhile.
+        # Evaluations of one run may overlap, and each prints all scores stored until then.
         return "evaluated"
     words: Iterator[str] = (
         f"{score['metric']} {number(score['value'])}" for score in end.answer["scores"]

@@ -279,15 +279,15 @@ def test_seeds_of_parent_and_child_are_one_row(bench, parent, child):
 
     other = bench.carry_out(replace(RunSpec.from_json(parent.spec), seed=1))
     bench.train("gan", f"latents:{other.id}", *FEW, seed=1)
-    tables = tabulate(select(bench.store, Selection()).trials, Question())
+    tables = tabulate(select(bench.store, Selection()).runs, Question())
     [row] = [
-        row.contender
+        row
         for table in tables
         for row in table.rows
-        if row.contender.first.experiment == child.experiment and row.contender.sampler == "plain"
+        if row.first.experiment == child.experiment and row.sampler == "plain"
     ]
-    assert {trial.spec["dataset"] for trial in row.trials} == {"latents"}
-    assert {parent.id, other.id} == {p for t in row.trials for p in bench.store.run(t.run).parents}
+    assert {run.spec["dataset"] for run in row.runs} == {"latents"}
+    assert {parent.id, other.id} == {p for t in row.runs for p in bench.store.run(t.id).parents}
 
 
 def test_the_report_has_the_graft_and_its_command(bench, genbench, child, tmp_path):
@@ -332,7 +332,7 @@ def test_what_is_measured_of_codes_never_displaces_what_is_measured_of_images(be
             device="cpu",
         )
     found = select(bench.store, Selection(runs=(parent.id, child.id)))
-    [table] = tabulate(found.trials, Question(metrics=("active_units",)))
+    [table] = tabulate(found.runs, Question(metrics=("active_units",)))
     digest = bench.load(parent.id).data.test.digest
     assert [column.protocol["reference_digest"] for column in table.columns] == [digest]
     assert any("it is of other data" in warning for warning in table.warnings)

@@ -26,25 +26,25 @@ def compared(bench, selection=None, **question) -> list[Table]:
     selected = select(bench.store, selection or Selection(baseline=question.get("baseline")))
     times = {}
     if question.get("target") is not None:
-        times = reached(bench.store, selected.trials, question["target"])
+        times = reached(bench.store, selected.runs, question["target"])
     return tabulate(selected, Question(**question), times)
 
 
 def row(table: Table, model: str) -> Row:
-    (found,) = [r for r in table.rows if r.contender.first.model == model]
+    (found,) = [r for r in table.rows if r.first.model == model]
     return found
 
 
 def test_an_experiment_is_the_mean_and_spread_of_its_seeds(filled):
     (table,) = compared(filled)
-    gan = row(table, "gan").contender.scores["fd_clf"]
+    gan = row(table, "gan").scores["fd_clf"]
     assert (gan.mean, gan.sd, gan.n) == (41.0, 1.0, 3)
-    assert row(table, "gan").contender.ratio("fd_clf") == pytest.approx(20.5)
+    assert row(table, "gan").ratio("fd_clf") == pytest.approx(20.5)
 
 
 def test_the_best_row_is_first_and_marked(filled):
     (table,) = compared(filled)
-    assert [r.contender.first.model for r in table.rows] == ["vaegan", "gan"]
+    assert [r.first.model for r in table.rows] == ["vaegan", "gan"]
     assert [r.best for r in table.rows] == [{"fd_clf"}, frozenset()]
 
 
@@ -54,15 +54,15 @@ def test_the_speed_up_is_of_an_epoch_of_the_last_stage_and_of_all_seconds(filled
     assert gan.is_baseline
     assert gan.epoch_speedup is None
     assert vaegan.epoch_speedup == pytest.approx(10.0)
-    assert vaegan.contender.stage(0, "total_s").mean == pytest.approx(16.0)
-    assert vaegan.contender.total_s.mean == pytest.approx(16.0 + 2.0 + 6.0)
-    assert gan.contender.total_s.mean == pytest.approx(50.0)
+    assert vaegan.stage(0, "total_s").mean == pytest.approx(16.0)
+    assert vaegan.total_s.mean == pytest.approx(16.0 + 2.0 + 6.0)
+    assert gan.total_s.mean == pytest.approx(50.0)
     assert vaegan.total_speedup == pytest.approx(50.0 / 24.0)
 
 
 def test_the_first_epoch_of_a_stage_is_left_out_of_its_epoch_seconds(filled):
     (table,) = compared(filled)
-    assert row(table, "gan").contender.epoch_s.mean == pytest.approx(10.0)
+    assert row(table, "gan").epoch_s.mean == pytest.approx(10.0)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_a_score_of_another_protocol_is_a_warning_and_no_number(filled):
     filled.add("vae", score=1.0, protocol=other)
     (table,) = compared(filled)
     vae = row(table, "vae")
-    assert "fd_clf" not in vae.contender.scores
+    assert "fd_clf" not in vae.scores
     assert vae is table.rows[-1]
     (warning,) = table.warnings
     assert "weights 90bc, not 3fa1" in warning
@@ -111,7 +111,7 @@ def test_values_that_are_not_finite_rank_last_and_are_never_best(bench):
     bench.add("vae", score=math.inf)
     bench.add("dcgan", score=1e6)
     (table,) = compared(bench)
-    assert table.rows[0].contender.first.model == "dcgan"
+    assert table.rows[0].first.model == "dcgan"
     assert [bool(r.best) for r in table.rows] == [True, False, False]
 
 
@@ -119,7 +119,7 @@ def test_a_seed_that_is_not_finite_is_not_averaged_away(bench):
     for seed, score in enumerate((1.0, math.nan)):
         bench.add("gan", seed=seed, score=score)
     (table,) = compared(bench)
-    assert math.isnan(row(table, "gan").contender.scores["fd_clf"].mean)
+    assert math.isnan(row(table, "gan").scores["fd_clf"].mean)
 
 
 def test_unfinished_runs_are_left_out_and_counted(filled):
@@ -127,13 +127,13 @@ def test_unfinished_runs_are_left_out_and_counted(filled):
     filled.add("gan", seed=8, score=0.1, end=None)
     selected = select(filled.store, Selection())
     assert selected.left_out == {"failed": 1, "running": 1}
-    assert len(selected.trials) == 6
+    assert len(selected.runs) == 6
 
 
 def test_one_run_has_no_spread_and_the_table_says_so(bench):
     bench.add("gan", score=40.0)
     (table,) = compared(bench)
-    assert row(table, "gan").contender.scores["fd_clf"].sd is None
+    assert row(table, "gan").scores["fd_clf"].sd is None
     bench.add("vae", score=30.0)
     (table,) = compared(bench)
     (note,) = [note for note in table.notes if "seeds" in note]
@@ -177,7 +177,7 @@ def test_the_seconds_of_the_runs_it_builds_upon_are_counted_once(bench, vaegan_s
     parent = bench.add("gan", score=30.0, parents=(grand,))
     bench.add("dcgan", score=30.0, parents=(parent, grand))
     (table,) = compared(bench)
-    assert row(table, "dcgan").contender.total_s.mean == pytest.approx(150.0)
+    assert row(table, "dcgan").total_s.mean == pytest.approx(150.0)
 
 
 def test_experiments_of_one_model_are_told_apart_by_what_differs(bench):
@@ -185,7 +185,7 @@ def test_experiments_of_one_model_are_told_apart_by_what_differs(bench):
     bench.add("gan", score=30.0, settings={"lr": 1e-4, "width": 64})
     bench.add("vae", score=30.0, preset="guo2023")
     (table,) = compared(bench)
-    titles = {r.contender.title for r in table.rows}
+    titles = {r.title for r in table.rows}
     assert titles == {"gan (lr=0.001)", "gan (lr=0.0001)", "vae (guo2023)"}
 
 
@@ -193,9 +193,9 @@ def test_samplers_of_one_experiment_are_rows_of_their_own(bench):
     run = bench.add("gan", score=40.0)
     bench.store.add_evaluation(run, bench._evaluated(4, "train", {"fd_clf": 30.0}, "drs"))
     (table,) = compared(bench)
-    assert [r.contender.sampler for r in table.rows] == ["drs", "plain"]
+    assert [r.sampler for r in table.rows] == ["drs", "plain"]
     (table,) = compared(bench, samplers=("plain",))
-    assert [r.contender.sampler for r in table.rows] == ["plain"]
+    assert [r.sampler for r in table.rows] == ["plain"]
 
 
 def test_a_remark_names_the_sampler_where_one_model_has_several(bench):
@@ -212,8 +212,8 @@ def test_a_score_of_the_model_itself_stands_in_every_row(bench):
     bench.store.add_evaluation(run, bench._evaluated(4, "train", {"reconstruction": 3.0}, ""))
     (table,) = compared(bench)
     (only,) = table.rows
-    assert only.contender.sampler == "plain"
-    assert set(only.contender.scores) == {"fd_clf", "reconstruction"}
+    assert only.sampler == "plain"
+    assert set(only.scores) == {"fd_clf", "reconstruction"}
 
 
 def test_each_data_set_and_each_of_its_settings_is_a_table_of_its_own(bench):
@@ -228,7 +228,7 @@ def test_the_limit_keeps_the_best_and_the_baseline(bench):
         bench.add("vae", score=10.0 + i, settings={"z_dim": i})
     bench.add("gan", score=99.0)
     selected = select(bench.store, Selection(limit=2, baseline="gan"))
-    kept = sorted((t.model, t.spec["model_settings"].get("z_dim")) for t in selected.trials)
+    kept = sorted((t.model, t.spec["model_settings"].get("z_dim")) for t in selected.runs)
     assert kept == [("gan", None), ("vae", 0), ("vae", 1)]
     assert selected.hidden == {"mnist": 5}
 
@@ -264,7 +264,7 @@ def test_unknown_metrics_and_sorts_are_errors_with_the_nearest_name(filled):
 )
 def test_rows_are_sorted_by_what_is_asked(filled, sort, first):
     (table,) = compared(filled, sort=sort)
-    assert table.rows[0].contender.first.model == first
+    assert table.rows[0].first.model == first
 
 
 def test_samplers_are_told_apart_by_the_settings_in_which_they_differ_and_no_others():

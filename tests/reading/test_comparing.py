@@ -68,7 +68,7 @@ def test_warnings_and_notes_go_to_stderr(filled, genbench):
     filled.add("vae", score=1.0, protocol={"weights": "90bc"})
     filled.add("dcgan", end="fail")
     said = genbench("compare")
-    assert "warning: mnist: vae: fd_clf was taken under another protocol" in said.err
+    assert "warning: mnist: vae: fd_clf was computed under another protocol" in said.err
     assert "left out: 1 failed" in said.err
     assert "warning" not in said.out
 

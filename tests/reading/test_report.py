@@ -20,7 +20,7 @@ from genbench.report.charts import (
     tick_texts,
     ticks,
 )
-from genbench.report.gather import gather
+from genbench.report.content import read_report
 from genbench.report.page import render
 
 VOID = {"meta", "img", "br"}
@@ -48,7 +48,7 @@ class Nesting(HTMLParser):
 
 def page_of(bench, **question) -> str:
     asked = Question(**question)
-    return render(gather(bench.store, Selection(baseline=asked.baseline), asked))
+    return render(read_report(bench.store, Selection(baseline=asked.baseline), asked))
 
 
 def parsed(page: str) -> Nesting:
@@ -130,12 +130,12 @@ def test_the_other_protocol_is_told_on_the_page(filled):
     filled.add("vae", score=1.0, protocol={"weights": "90bc"})
     page = page_of(filled)
     assert 'class="warning"' in page
-    assert "taken under another protocol" in page
+    assert "computed under another protocol" in page
     assert "lenet" in page
 
 
 def test_pictures_are_of_the_last_stage_and_early_and_late(filled):
-    report = gather(filled.store, Selection(), Question())
+    report = read_report(filled.store, Selection(), Question())
     galleries = {gallery.title: gallery for gallery in report.sections[0].galleries}
     vaegan = galleries["vaegan"].samples
     assert {picture.stage for picture in vaegan} == {"gan"}
@@ -152,7 +152,7 @@ def test_a_picture_that_is_gone_is_left_out(filled):
 
 
 def test_losses_stand_over_the_seconds_of_training_with_preparation(filled):
-    report = gather(filled.store, Selection(model="vaegan"), Question())
+    report = read_report(filled.store, Selection(model="vaegan"), Question())
     first, second = report.sections[0].losses
     assert (first.title, second.title) == ("vaegan, stage vae", "vaegan, stage gan")
     # 16 s of the first stage; 2 s of preparation; 20 steps of the first epoch's 2 s.

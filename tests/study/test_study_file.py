@@ -61,7 +61,7 @@ def plan(text: str, folder: Path, registry: Registry, **narrowed):
         (HEAD + 'samplers = ["plain", "dsr"]\n' + ROW, ["sampler", "'dsr'", "drs"]),
         (HEAD + ROW + FIGURE + 'command = "smaple"', ["[[figures]] 1", "'sample'"]),
         (HEAD + ROW + FIGURE + 'command = "sample"\nrows = ["VEA"]', ["'F'", "mean 'VAE'"]),
-        (HEAD + ROW + FIGURE + 'command = "sample"\ntogether = true', ["'F'", "one run a pic"]),
+        (HEAD + ROW + FIGURE + 'command = "sample"\ntogether = true', ["'F'", "one run per pic"]),
         (HEAD + ROW + FIGURE + 'command = "sample"\noption = {}', ["did you mean 'options'"]),
         (HEAD + ROW + ROW.replace("VAE", "B"), ["'VAE' and 'B' train the same thing on digits"]),
     ],

@@ -58,7 +58,7 @@ def test_short_epochs_are_watched_for_longer_than_long_ones(epochs, enough):
 
 def test_a_budget_that_earlier_stages_use_up_is_refused_in_one_sentence():
     assert Reading(earlier_s=50.0, epochs=()).is_enough(45.0)
-    with pytest.raises(UsageError, match=r"VAE/GAN on mnist.*50 s of the 45 s.*fewer epochs"):
+    with pytest.raises(UsageError, match=r"VAE/GAN on mnist.*50 s of its 45 s.*fewer epochs"):
         check_budget("VAE/GAN on mnist", 50.0, 45.0)
     check_budget("VAE/GAN on mnist", 44.0, 45.0)
 

@@ -28,7 +28,7 @@ from genbench.store import Store
 from genbench.store.records import Run
 from genbench.study import Places, Plan, book_of, execute, make_plan, read_study
 from genbench.study.children import Ended, Task, carry_out
-from genbench.study.work import cells
+from genbench.study.work import planned_runs
 
 STUDY = """
 title = "A study of two"
@@ -186,8 +186,8 @@ def test_a_study_that_is_done_is_reused_as_a_whole(story, genbench):
 def test_the_runs_are_exactly_those_of_the_plan(story):
     with Store.open("runs.db", mode="read") as store:
         stored = {RunSpec.from_json(run.spec).digest for run in store.runs()}
-        planned = cells(story.plan, book_of(story.plan, story.places).read())
-    assert stored == {replace(cell.spec, device="cpu").digest for cell in planned}
+        planned = planned_runs(story.plan, book_of(story.plan, story.places).read())
+    assert stored == {replace(run.spec, device="cpu").digest for run in planned}
 
 
 def test_seconds_become_the_epochs_of_the_kept_pace(story):

@@ -1,13 +1,23 @@
-"""What samplers are called in a table: by name, with the settings in which those there differ."""
+"""The labels of samplers in a table: the name, with the settings in which samplers differ."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
+
+
+@lru_cache
+def sampler_label(name: str, settings: str) -> str:
+    """'plain', or 'drs (gamma=80)'; '' for a score of the model itself. ``settings`` is JSON."""
+    given = json.loads(settings) if settings else {}
+    text = ", ".join(f"{key}={value}" for key, value in given.items())
+    return f"{name} ({text})" if text else name
 
 
 def sampler_titles(labels: Iterable[str]) -> Mapping[str, str]:
-    """Whole labels (see `sampler_label`) -> shorter ones that still tell them apart.
+    """Map full labels (see `sampler_label`) to shorter ones that are still distinct.
 
     >>> list(sampler_titles(["drs (p=80, eps=1)", "drs (p=95, eps=1)", "mh (n=640)"]).values())
     ['drs (p=80)', 'drs (p=95)', 'mh']
@@ -26,6 +36,6 @@ def sampler_titles(labels: Iterable[str]) -> Mapping[str, str]:
 
 
 def _settings(label: str) -> list[str]:
-    """['gamma=80', 'eps=1'] of 'drs (gamma=80, eps=1)'; a comma within a value parts nothing."""
+    """['gamma=80', 'eps=1'] for 'drs (gamma=80, eps=1)'; a comma may be part of a value."""
     inside = label.partition(" (")[2].removesuffix(")")
     return re.split(r", (?=\w+=)", inside) if inside else []

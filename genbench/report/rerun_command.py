@@ -1,4 +1,4 @@
-"""The exact command that makes a run again, with every setting spelled out."""
+"""The command that repeats an experiment, with every setting spelled out."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from genbench.compare import Contender
+from genbench.compare import Row
 
 _FLAGS = (
     "epochs",
@@ -24,15 +24,15 @@ _FLAGS = (
 _IMPLIED = {"accumulate": 1, "evaluate_every": 0, "sample_every": 0}
 
 
-def command(contender: Contender) -> str:
-    """A shell command; one loop where an experiment has several seeds.
+def rerun_command(row: Row) -> str:
+    """A shell command, in a loop if there are several seeds.
 
-    Every setting is given, so that a later default changes nothing.
+    Every setting is given, so that the result doesn't depend on future defaults.
     """
-    first = contender.first
+    first = row.first
     words = ["genbench", "run", first.model, first.spec["dataset"], *_words(first.spec)]
     lines = _wrapped([shlex.quote(word) for word in words])
-    seeds = sorted({trial.seed for trial in contender.trials})
+    seeds = sorted({run.seed for run in row.runs})
     if len(seeds) == 1:
         return f"{lines} --seed {seeds[0]}"
     each = " ".join(map(str, seeds))
@@ -63,7 +63,7 @@ def _sets(prefix: str, settings: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _wrapped(words: list[str], width: int = 88) -> str:
-    """Words in lines of a shell command; an option stays beside its value."""
+    """Wrap the words of a shell command; an option stays on the line of its value."""
     lines, line = [], ""
     pairs: list[str] = []
     for word in words:

@@ -1,4 +1,4 @@
-"""Trials as rows: grouped by experiment and sampler, and told apart by what differs."""
+"""Runs grouped into rows by experiment and sampler, with labels that say in what rows differ."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from genbench.compare.experiments import Contender, Trial, Variant, samplers_of
+from genbench.compare.row import Row
+from genbench.compare.run_results import RunResult, Variant, samplers_of
 
 SHOWN_SETTINGS = 4
-"""Settings in a contender's label, at most."""
+"""The maximum number of settings in the label of a row."""
 
 _NO_DIFFERENCE = (
     "evaluate_every",
@@ -21,24 +22,24 @@ _NO_DIFFERENCE = (
     "parents",
     "parent_experiments",
 )
-"""Fields of a spec that don't change what is trained."""
+"""Fields of a spec that don't affect the training."""
 
 
-def contenders(trials: Iterable[Trial]) -> list[Contender]:
-    """Group trials: one contender for each variant of an experiment and each of its samplers."""
-    groups: dict[tuple[Variant, str], list[Trial]] = {}
-    for trial in trials:
-        for sampler in samplers_of(trial):
-            groups.setdefault((trial.variant, sampler), []).append(trial)
+def group_runs(runs: Iterable[RunResult]) -> list[Row]:
+    """One row for each variant of an experiment and each of its samplers."""
+    groups: dict[tuple[Variant, str], list[RunResult]] = {}
+    for run in runs:
+        for sampler in samplers_of(run):
+            groups.setdefault((run.variant, sampler), []).append(run)
     made = [
-        Contender(trials=tuple(sorted(g, key=lambda t: (t.seed, t.created_at))), sampler=sampler)
+        Row(runs=tuple(sorted(g, key=lambda t: (t.seed, t.created_at))), sampler=sampler)
         for (_, sampler), g in groups.items()
     ]
     return _labelled(made)
 
 
-def _labelled(rows: Sequence[Contender]) -> list[Contender]:
-    by_kind: dict[str, list[Contender]] = {}
+def _labelled(rows: Sequence[Row]) -> list[Row]:
+    by_kind: dict[str, list[Row]] = {}
     for row in rows:
         by_kind.setdefault(row.first.kind, []).append(row)
     labels: dict[Variant, str] = {}
@@ -47,44 +48,44 @@ def _labelled(rows: Sequence[Contender]) -> list[Contender]:
     return [replace(row, label=labels[row.first.variant]) for row in rows]
 
 
-def labels_of(trials: Sequence[Trial]) -> dict[Variant, str]:
-    """Variant -> preset, and the settings in which these experiments of one model differ."""
-    alone = len({trial.variant for trial in trials}) == 1
-    flat = {trial.variant: flat_settings(trial) for trial in trials}
+def labels_of(runs: Sequence[RunResult]) -> dict[Variant, str]:
+    """Variant -> preset and the settings in which these experiments of one model differ."""
+    alone = len({run.variant for run in runs}) == 1
+    flat = {run.variant: flat_settings(run) for run in runs}
     keys = list(dict.fromkeys(key for settings in flat.values() for key in settings))
     differ = [k for k in keys if len({repr(settings.get(k)) for settings in flat.values()}) > 1]
     labels = {}
-    for trial in trials:
-        parts = [trial.preset] if trial.preset else []
+    for run in runs:
+        parts = [run.preset] if run.preset else []
         if not alone:
-            settings = flat[trial.variant]
+            settings = flat[run.variant]
             shown = [key for key in differ if key in settings][:SHOWN_SETTINGS]
             parts += [f"{key}={short(settings[key])}" for key in shown]
             if len(differ) > SHOWN_SETTINGS:
                 parts.append(f"+{len(differ) - SHOWN_SETTINGS} more")
-        labels[trial.variant] = ", ".join(parts)
+        labels[run.variant] = ", ".join(parts)
     if len(set(labels.values())) < len(labels):
         return {v: ", ".join(filter(None, (label, v[0][:6]))) for v, label in labels.items()}
     return labels
 
 
-def flat_settings(trial: Trial) -> dict[str, Any]:
-    """What decides a trial's training; of a run that lent its latents, under its model's name.
+def flat_settings(run: RunResult) -> dict[str, Any]:
+    """All settings that the training of a run depends on; a source run's have its model as prefix.
 
-    The versions of the plugins that it used count as settings, under their distributions' names.
+    The versions of the plugins count as settings, under the names of their distributions.
     """
-    flat = {**flatten(trial.spec), **trial.versions}
-    if not trial.sources:
+    flat = {**flatten(run.spec), **run.versions}
+    if not run.sources:
         return flat
-    lent = trial.spec.get("parents", ())
-    flat = {key: value for key, value in flat.items() if value not in lent}
-    for source in trial.sources:
+    parents = run.spec.get("parents", ())
+    flat = {key: value for key, value in flat.items() if value not in parents}
+    for source in run.sources:
         flat |= {f"{source['model']}.{key}": value for key, value in flatten(source).items()}
     return flat
 
 
 def flatten(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """What decides the training in a spec, under short names: 'z_dim', 'epochs', 'data.size'."""
+    """The settings of a spec that affect training, by short names: 'z_dim', 'data.size'."""
     flat: dict[str, Any] = dict(spec.get("model_settings", {}))
     for key, value in spec.items():
         if key == "dataset_settings":
@@ -97,7 +98,7 @@ def flatten(spec: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def short(value: Any) -> str:
-    """A setting's value in a label."""
+    """The value of a setting as text in a label."""
     if isinstance(value, float):
         return f"{value:g}"
     if isinstance(value, (list, tuple)):

@@ -1,4 +1,4 @@
-"""The commands of genbench that a study consists of."""
+"""The genbench commands that a study runs."""
 
 from __future__ import annotations
 
@@ -12,38 +12,40 @@ from genbench.study.existing_runs import Missing
 from genbench.study.file import StudyFile
 from genbench.study.outcome import Places
 from genbench.study.pace import PILOT_EPOCHS, read_pilot
-from genbench.study.plan import Cell, Entry, Plan
+from genbench.study.plan import Entry, Plan, PlannedRun
 
 
-def run_task(plan: Plan, cell: Cell, places: Places) -> Task:
-    """``genbench run`` of a cell, tagged with its study and row."""
+def run_task(plan: Plan, planned: PlannedRun, places: Places) -> Task:
+    """``genbench run`` for a planned run, tagged with its study and row."""
     first = plan.study.samplers[0]
-    sets = (*cell.entry.sets, *for_sampler(first.name, first.settings))
+    sets = (*planned.entry.sets, *for_sampler(first.name, first.settings))
     arguments = [
-        *_training(plan.study, cell.entry, cell.epochs or cell.entry.spec.epochs, cell.seed),
+        *_training(
+            plan.study, planned.entry, planned.epochs or planned.entry.spec.epochs, planned.seed
+        ),
         *_each("--set", sets),
         *_each("--sampler", [first.name]),
         *_each("--metric", plan.study.metrics or ()),
         *_scoring(plan.study),
-        *_each("--tag", (plan.tag, f"row:{cell.entry.row.title}")),
+        *_each("--tag", (plan.tag, f"row:{planned.entry.row.title}")),
         *places.flags,
         "--json",
     ]
-    return Task(title=cell.title, arguments=tuple(arguments), log=log_of(places, cell.title))
+    return Task(title=planned.title, arguments=tuple(arguments), log=log_of(places, planned.title))
 
 
-def resume_task(run_id: str, cell: Cell, places: Places) -> Task:
-    """``genbench resume`` of a cell's run."""
+def resume_task(run_id: str, planned: PlannedRun, places: Places) -> Task:
+    """``genbench resume`` for a planned run that was interrupted or failed."""
     arguments = ("resume", run_id, *places.flags, "--json")
-    return Task(title=cell.title, arguments=arguments, log=log_of(places, cell.title))
+    return Task(title=planned.title, arguments=arguments, log=log_of(places, planned.title))
 
 
-def evaluate_task(run_id: str, cell: Cell, lacking: Missing, places: Places) -> Task:
-    """``genbench evaluate`` of a finished run by one sampler, for the metrics that it lacks."""
+def evaluate_task(run_id: str, planned: PlannedRun, lacking: Missing, places: Places) -> Task:
+    """``genbench evaluate`` for a finished run with one sampler and the metrics that it lacks."""
     sampler = lacking.sampling.part
     of_metrics = [
         text
-        for text in cell.entry.sets
+        for text in planned.entry.sets
         if text.startswith(tuple(f"metric.{name}." for name in lacking.metrics))
     ]
     arguments = [
@@ -55,16 +57,16 @@ def evaluate_task(run_id: str, cell: Cell, lacking: Missing, places: Places) -> 
         *places.flags,
         "--json",
     ]
-    title = f"{cell.title}, by {lacking.sampling.label}"
+    title = f"{planned.title}, by {lacking.sampling.label}"
     return Task(title=title, arguments=tuple(arguments), log=log_of(places, title))
 
 
 def pilot_task(
     plan: Plan, entry: Entry, folder: Path, places: Places, *, to_the_end: bool = False
 ) -> Task:
-    """A run without scores in a store of its own, stopped once its pace is known.
+    """A run without scores in a temporary store, stopped as soon as its pace is known.
 
-    ``to_the_end``: of one epoch, for the stages that come after it.
+    With ``to_the_end``, its own stage has one epoch, and the later stages run to their end.
     """
     store = folder / "runs.db"
     seconds = entry.seconds or 0.0
@@ -90,7 +92,7 @@ def pilot_task(
 
 
 def log_of(places: Places, title: str) -> Path:
-    """The log of a run: its title as the name of a file."""
+    """The log file of a command, named by its title."""
     name = re.sub(r"[^\w.+-]+", "-", title).strip("-").lower()
     return places.folder / "logs" / f"{name}.log"
 

@@ -1,4 +1,4 @@
-"""All that the page shows, read from the store: tables, curves, pictures, environments."""
+"""The content of the page, read from the store: tables, curves, pictures and environments."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from pathlib import Path
 from typing import Any
 
 from genbench.compare import (
-    Contender,
     Question,
+    Row,
     Selection,
     Table,
     select,
     tabulate,
 )
 from genbench.report.curves import Panel, loss_panels, score_panels
-from genbench.report.signs import sign_panels, told
+from genbench.report.health_curves import health_panels, warnings_of
 from genbench.store import Store
 from genbench.store.records import Artifact, Epoch
 
 EARLY = 3
-"""Pictures of a model before its final one, at most."""
+"""The maximum number of earlier pictures of a model, besides its final one."""
 
 PICTURE_BUDGET = 1_700_000
-"""Bytes of PNG on a page; early epochs are left out beyond it (base64 adds a third)."""
+"""Maximum bytes of PNG on a page (base64 adds a third); early epochs are left out first."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Picture:
-    """A PNG of a run at an epoch; ``stage_epoch`` counts within its stage."""
+class EmbeddedPicture:
+    """A PNG of a run at an epoch; ``stage_epoch`` is the epoch within its stage."""
 
     png: bytes
     epoch: int
@@ -39,17 +39,17 @@ class Picture:
 
 @dataclass(frozen=True, kw_only=True)
 class Gallery:
-    """The pictures of one contender's first run, the last one final."""
+    """The pictures of the first run of a row; the last one is the final one."""
 
     title: str
     colour: int
-    samples: tuple[Picture, ...]
-    reconstructions: Picture | None
+    samples: tuple[EmbeddedPicture, ...]
+    reconstructions: EmbeddedPicture | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """All about one data set."""
+    """The content for one data set."""
 
     table: Table
     scores: tuple[Panel, ...]
@@ -61,7 +61,7 @@ class Section:
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """The page's content. ``environments`` are the distinct ones, with the runs they hold for."""
+    """The content of the page; ``environments`` has distinct ones with their number of runs."""
 
     sections: tuple[Section, ...]
     environments: tuple[tuple[Mapping[str, Any], int], ...]
@@ -69,18 +69,18 @@ class Report:
     hidden: Mapping[str, int]
 
 
-def gather(store: Store, selection: Selection, question: Question) -> Report:
-    """Read everything. Raises NoSuchRunError where nothing matched."""
+def read_report(store: Store, selection: Selection, question: Question) -> Report:
+    """Read the content of a page. Raises NoSuchRunError if no run matches."""
     selected = select(store, selection)
     tables = tabulate(selected, question)
     colours: dict[str, int] = {}
     for table in tables:
         for row in table.rows:
-            colours.setdefault(row.contender.title, len(colours))
+            colours.setdefault(row.title, len(colours))
     pictures = _Pictures(store)
     return Report(
         sections=tuple(_section(store, table, colours, pictures) for table in tables),
-        environments=_environments(store, [trial.run for trial in selected.trials]),
+        environments=_environments(store, [run.id for run in selected.runs]),
         left_out=selected.left_out,
         hidden=selected.hidden,
     )
@@ -89,22 +89,22 @@ def gather(store: Store, selection: Selection, question: Question) -> Report:
 def _section(
     store: Store, table: Table, colours: Mapping[str, int], pictures: _Pictures
 ) -> Section:
-    people = list({row.contender.first.experiment: row.contender for row in table.rows}.values())
-    histories = {run: store.epochs(run) for c in people for run in (c.first.run,)}
+    people = list({row.first.experiment: row for row in table.rows}.values())
+    histories = {run: store.epochs(run) for c in people for run in (c.first.id,)}
     losses: list[Panel] = []
     signs: list[Panel] = []
     galleries = []
-    for contender in people:
-        epochs = histories[contender.first.run]
-        losses += loss_panels(store, contender, epochs)
-        signs += sign_panels(store, contender, epochs)
-        galleries.append(pictures.gallery(contender, epochs, colours[contender.title]))
+    for row in people:
+        epochs = histories[row.first.id]
+        losses += loss_panels(store, row, epochs)
+        signs += health_panels(store, row, epochs)
+        galleries.append(pictures.gallery(row, epochs, colours[row.title]))
     return Section(
         table=table,
         scores=tuple(score_panels(store, table, colours)),
         losses=tuple(losses),
         signs=tuple(signs),
-        warnings=tuple(text for contender in people for text in told(store, contender)),
+        warnings=tuple(text for row in people for text in warnings_of(store, row)),
         galleries=tuple(g for g in galleries if g.samples or g.reconstructions),
     )
 
@@ -113,15 +113,15 @@ def _section(
 
 
 class _Pictures:
-    """Reads PNGs until the page's budget is spent; final ones are always read."""
+    """Reads PNG files within the budget of the page; final pictures are always read."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._spent = 0
 
-    def gallery(self, contender: Contender, epochs: Sequence[Epoch], colour: int) -> Gallery:
-        """The pictures of a contender's first run; those of its last stage where it has any."""
-        run = contender.first.run
+    def gallery(self, row: Row, epochs: Sequence[Epoch], colour: int) -> Gallery:
+        """The pictures of a row's first run, from its last stage if that has any."""
+        run = row.first.id
         found = self._store.artifacts(run)
         stages = {epoch.epoch: epoch for epoch in epochs}
         samples = list(
@@ -131,14 +131,14 @@ class _Pictures:
                 if artifact.kind == "samples" and artifact.epoch is not None
             }.values()
         )
-        last = contender.stages[-1] if contender.stages else ""
+        last = row.stages[-1] if row.stages else ""
         own = [a for a in samples if a.epoch in stages and stages[a.epoch].stage == last]
         samples = own or samples
         pairs = [a for a in found if a.kind == "reconstructions"]
         final = self._read(run, samples[-1:] + pairs[-1:], stages, always=True)
         early = self._read(run, spaced(samples[:-1], EARLY), stages, always=False)
         return Gallery(
-            title=contender.title,
+            title=row.title,
             colour=colour,
             samples=(*early, *final[: len(samples[-1:])]),
             reconstructions=final[-1] if pairs and len(final) > len(samples[-1:]) else None,
@@ -146,7 +146,7 @@ class _Pictures:
 
     def _read(
         self, run: str, artifacts: Sequence[Artifact], epochs: Mapping[int, Epoch], *, always: bool
-    ) -> list[Picture]:
+    ) -> list[EmbeddedPicture]:
         pictures = []
         for artifact in artifacts:
             path = self._store.folder(run) / artifact.path
@@ -158,7 +158,7 @@ class _Pictures:
             self._spent += len(png)
             epoch = epochs.get(artifact.epoch or 0)
             pictures.append(
-                Picture(
+                EmbeddedPicture(
                     png=png,
                     epoch=artifact.epoch or 0,
                     stage=epoch.stage if epoch else "",
@@ -169,7 +169,7 @@ class _Pictures:
 
 
 def _png(path: Path) -> bytes | None:
-    """The file's bytes; None where it is gone or no PNG."""
+    """The bytes of a file; None if it doesn't exist or isn't a PNG."""
     try:
         png = path.read_bytes()
     except OSError:
@@ -178,7 +178,7 @@ def _png(path: Path) -> bytes | None:
 
 
 def spaced(artifacts: Sequence[Artifact], count: int) -> list[Artifact]:
-    """The first and others at about equal distances, ``count`` in all."""
+    """The first and others at about equal distances, ``count`` in total."""
     if len(artifacts) <= count:
         return list(artifacts)
     return [artifacts[round(i * (len(artifacts) - 1) / count)] for i in range(count)]
@@ -188,7 +188,7 @@ def spaced(artifacts: Sequence[Artifact], count: int) -> list[Artifact]:
 
 
 def _environments(store: Store, runs: Sequence[str]) -> tuple[tuple[Mapping[str, Any], int], ...]:
-    """The distinct environments, that of most runs first; the git state is not part of it."""
+    """The distinct environments with their number of runs, the most frequent first."""
     found: list[tuple[Mapping[str, Any], int]] = []
     for run in runs:
         here = store.environment(run)

@@ -1,21 +1,21 @@
-"""Runs out of the store as trials: a few statements for all of them, whatever their number."""
+"""Finished runs from the store, with costs and scores, in a few SQL statements for all of them."""
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
-from genbench.compare.experiments import Effort, Parent, Place, Scored, StageCost, Trial
 from genbench.compare.lineage import Source, lineages, sources
+from genbench.compare.run_results import Effort, Parent, Place, RunResult, Scored, StageCost
+from genbench.compare.sampler_labels import sampler_label
 from genbench.formatting import counted
 from genbench.store import Store
 
 
-def read_trials(store: Store, runs: Sequence[int]) -> Iterator[Trial]:
-    """Runs, by their numbers in the store, with their costs and final scores."""
+def read_results(store: Store, runs: Sequence[int]) -> Iterator[RunResult]:
+    """The runs with these numbers in the store, with their costs and final scores."""
     keys = ",".join(str(int(run)) for run in runs)
     stages, scores = _stages(store, keys), _scores(store, keys)
     machines, parents, efforts = Machines(store), _parents(store, keys), _efforts(store, keys)
@@ -34,8 +34,8 @@ def read_trials(store: Store, runs: Sequence[int]) -> Iterator[Trial]:
         own = Source(dataset=dataset, settings=settings, sources=())
         source = made_of.get(run, own)
         share, load = efforts.get(run, (None, None))
-        yield Trial(
-            run=identity,
+        yield RunResult(
+            id=identity,
             name=name,
             seed=seed,
             created_at=created_at,
@@ -60,13 +60,13 @@ def read_trials(store: Store, runs: Sequence[int]) -> Iterator[Trial]:
 
 
 Reached = Mapping[tuple[str, str, str, str], tuple[float, float]]
-"""(run, metric, sampler, protocol) -> seconds at the evaluation before, and at the first one that
-was at the target or better."""
+"""(run, metric, sampler, protocol) -> seconds at the first evaluation at the target or better, and
+at the one before it (this one first)."""
 
 
-def reached(store: Store, trials: Iterable[Trial], target: float) -> Reached:
-    """Training seconds at which scores were first seen at the target or better."""
-    ids = quoted(trial.run for trial in trials)
+def reached(store: Store, runs: Iterable[RunResult], target: float) -> Reached:
+    """The training seconds after which scores first reached the target."""
+    ids = quoted(run.id for run in runs)
     found: dict[tuple[str, str, str, str], tuple[float, float]] = {}
     before: dict[tuple[str, str, str, str], list[float]] = {}
     for run, metric, direction, sampler, settings, protocol, seconds, value, floor in store.rows(
@@ -85,20 +85,12 @@ def reached(store: Store, trials: Iterable[Trial], target: float) -> Reached:
 def _is_reached(
     value: float | None, target: float, direction: str | None, floor: float | None
 ) -> bool:
-    """Whether a value is at the target or better: as near its floor where that is the best."""
+    """Whether a value is at the target or better; closer to the floor if that is the best."""
     if value is None:
         return False
     if direction == "floor":
         return floor is not None and abs(value - floor) <= abs(target - floor)
     return value >= target if direction == "max" else value <= target
-
-
-@lru_cache
-def sampler_label(name: str, settings: str) -> str:
-    """'plain', or 'drs (gamma=80)'; '' for a score of the model itself."""
-    given = json.loads(settings) if settings else {}
-    text = ", ".join(f"{key}={value}" for key, value in given.items())
-    return f"{name} ({text})" if text else name
 
 
 def _stages(store: Store, keys: str) -> dict[int, list[StageCost]]:
@@ -120,7 +112,7 @@ def _stages(store: Store, keys: str) -> dict[int, list[StageCost]]:
                 epochs=done,
                 prepare_s=prepare_s,
                 train_s=train_s,
-                # A stage of one epoch has only the one that warms up.
+                # A stage of one epoch has no epoch without warm-up.
                 epoch_s=medians.get((run, stage)) or train_s,
                 images=images.get((run, stage), 0),
             )
@@ -129,10 +121,10 @@ def _stages(store: Store, keys: str) -> dict[int, list[StageCost]]:
 
 
 def _epoch_medians(store: Store, keys: str) -> dict[tuple[int, str], float]:
-    """(run, stage) -> the median of its epochs' seconds, of the second one and all after it.
+    """(run, stage) -> the median seconds of its epochs without the first one.
 
-    The first epoch warms up (kernels, caches, compiling); a stage of one epoch has no median. In
-    SQL, since a run may have thousands of epochs.
+    The first epoch includes the warm-up (kernels, caches, compiling); a stage of one epoch has no
+    median. The database computes it, since a run may have thousands of epochs.
     """
     return {
         (run, stage): seconds
@@ -147,7 +139,7 @@ def _epoch_medians(store: Store, keys: str) -> dict[tuple[int, str], float]:
 
 
 def _efforts(store: Store, keys: str) -> dict[int, tuple[float | None, float | None]]:
-    """Run -> CPU seconds over training seconds, and the mean load, where they are known."""
+    """Run -> CPU seconds over training seconds, and the mean load, if they are known."""
     return {
         run: (cpu_s / train_s if cpu_s is not None and train_s else None, load)
         for run, cpu_s, train_s, load in store.rows(
@@ -189,9 +181,9 @@ def _scores(store: Store, keys: str) -> dict[int, list[Scored]]:
 
 
 def _versions(store: Store, keys: str) -> dict[int, dict[str, str]]:
-    """Run -> the distributions whose code decided its numbers, and their versions.
+    """Run -> the distributions of its model, data set and samplers, with their versions.
 
-    Metrics are left out: a score carries its protocol.
+    Metrics are left out: a score is stored with its protocol.
     """
     found: dict[int, dict[str, str]] = defaultdict(dict)
     for run, distribution, version in store.rows(
@@ -204,7 +196,7 @@ def _versions(store: Store, keys: str) -> dict[int, dict[str, str]]:
 
 
 def _environments(store: Store, keys: str) -> dict[int, list[int | None]]:
-    """Run -> its environments in order, of runs that were taken up in another one."""
+    """Run -> its environments in order, for runs that were resumed in another environment."""
     found: dict[int, list[int | None]] = defaultdict(list)
     for run, environment in store.rows(
         f"SELECT run, environment FROM run_environments WHERE run IN ({keys}) ORDER BY run, step"
@@ -214,16 +206,16 @@ def _environments(store: Store, keys: str) -> dict[int, list[int | None]]:
 
 
 class Machines:
-    """The hardware that decides seconds in each environment of a store."""
+    """The hardware of each environment in a store."""
 
     def __init__(self, store: Store) -> None:
         rows = store.rows("SELECT environment, body FROM environments")
         self._known = {environment: json.loads(body) for environment, body in rows}
 
     def place(self, environment: int | None, device: str) -> Place:
-        """Where a run with such an environment and device spent its seconds."""
+        """Where a run with this environment and device trained."""
         known = self._known.get(environment, {})
-        # A run may be resumed on another device than it began on: its environment knows which.
+        # A run may be resumed on another device; its environment then has the new one.
         kind = str(known.get("device") or device).partition(":")[0]
         if kind == "cuda":
             return Place(kind, known.get("gpu") or "")
@@ -233,18 +225,18 @@ class Machines:
         return Place(kind, f"{cpu}, {counted(threads, 'thread')}")
 
     def places(self, environments: Sequence[int | None], device: str) -> Place:
-        """The place of a run that was in several environments: one of its own if they differ."""
+        """The place of a run with several environments, which names all that differ."""
         found = dict.fromkeys(self.place(environment, device) for environment in environments)
         return Place(next(iter(found)).device, ", then ".join(place.machine for place in found))
 
     def cpus(self, environment: int | None) -> int | None:
-        """The cores of the machine."""
+        """The number of cores of the machine, if it is known."""
         found = self._known.get(environment, {}).get("cpus")
         return int(found) if found else None
 
 
 def _parents(store: Store, keys: str) -> dict[int, list[tuple[str, int | None, str, float]]]:
-    """Run -> model, environment, device and seconds of each run that it builds upon, once each."""
+    """Run -> model, environment, device and seconds of each run that it builds upon."""
     found: dict[int, list[tuple[str, int | None, str, float]]] = defaultdict(list)
     for run, model, environment, device, seconds in store.rows(
         "WITH RECURSIVE line(run, parent) AS ("
@@ -260,5 +252,5 @@ def _parents(store: Store, keys: str) -> dict[int, list[tuple[str, int | None, s
 
 
 def quoted(texts: Iterable[str]) -> str:
-    """Texts as a list of SQL literals."""
+    """Strings as a list of SQL literals."""
     return ", ".join("'" + text.replace("'", "''") + "'" for text in texts)

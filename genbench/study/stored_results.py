@@ -1,7 +1,7 @@
-"""The finished runs of a study out of the store, under the names that the study gives them.
+"""The finished runs of a study, read from the store under the names that the study gives them.
 
-Each is handed on as a trial of `genbench.compare`, named by its row and with its samplers under
-their labels, and only with the scores that the study asks for.
+`genbench.compare` gets each of them with its row's title as model and the study's labels as
+samplers, and only with the scores that the study asks for.
 """
 
 from __future__ import annotations
@@ -10,29 +10,29 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from genbench.compare import Trial, sampler_label
-from genbench.compare.trials import quoted, read_trials
+from genbench.compare import RunResult, sampler_label
+from genbench.compare.read_results import quoted, read_results
 from genbench.formatting import number
 from genbench.spec import canonical_json
 from genbench.store import Store
 from genbench.store.records import Draw, Run, Status
 from genbench.study.existing_runs import ExistingRuns
 from genbench.study.pace import Pace
-from genbench.study.plan import Cell, Entry, Plan
-from genbench.study.work import cells
+from genbench.study.plan import Entry, Plan, PlannedRun
+from genbench.study.work import planned_runs
 
 _SHOWN = ("genbench", "torch", "cpu", "cpus", "threads", "gpu")
-"""What is said of the environment."""
+"""The parts of an environment that the page shows."""
 
 _TOO_LONG = 1.5
-"""A run over so many times its seconds is remarked upon."""
+"""A run that trained for more than this multiple of its seconds gets a remark."""
 
 
 @dataclass
-class Gathered:
-    """Finished runs by id; draws and their sample counts by (id, label of the sampler)."""
+class StoredResults:
+    """Finished runs by id; draws and numbers of samples by (id, label of the sampler)."""
 
-    trials: list[Trial] = field(default_factory=list)
+    results: list[RunResult] = field(default_factory=list)
     runs: dict[str, Run] = field(default_factory=dict)
     draws: dict[tuple[str, str], Draw] = field(default_factory=dict)
     samples: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -40,20 +40,20 @@ class Gathered:
     remarks: list[str] = field(default_factory=list)
 
 
-def gather(store: Store, plan: Plan, paces: Mapping[str, Pace]) -> Gathered:
-    """Read all that the store holds of a plan; what isn't finished becomes a remark."""
-    found, existing = Gathered(), ExistingRuns(store, plan)
+def read_stored(store: Store, plan: Plan, paces: Mapping[str, Pace]) -> StoredResults:
+    """Read all finished runs of a plan; a run that isn't finished becomes a remark."""
+    found, existing = StoredResults(), ExistingRuns(store, plan)
     entries: dict[str, Entry] = {}
-    for cell in cells(plan, paces):
-        run = existing.run(cell)
+    for planned in planned_runs(plan, paces):
+        run = existing.run(planned)
         if run is not None and run.status is Status.FINISHED:
-            entries[run.id] = cell.entry
+            entries[run.id] = planned.entry
             found.runs[run.id] = run
-            _add(store, run, cell.entry, found)
-        found.remarks += _of_length(run, cell)
+            _add(store, run, planned.entry, found)
+        found.remarks += _of_length(run, planned)
     numbers = store.rows(f"SELECT run FROM runs WHERE id IN ({quoted(entries)})")
-    for trial in read_trials(store, [row[0] for row in numbers]) if numbers else ():
-        found.trials.append(_renamed(trial, entries[trial.run]))
+    for result in read_results(store, [row[0] for row in numbers]) if numbers else ():
+        found.results.append(_renamed(result, entries[result.id]))
     for entry in plan.entries:
         found.remarks += [f"{entry.title}: {s.refused}" for s in entry.samplings if s.refused]
     notes = (f"{entry.row.title}: {entry.row.note}" for entry in plan.entries if entry.row.note)
@@ -61,8 +61,8 @@ def gather(store: Store, plan: Plan, paces: Mapping[str, Pace]) -> Gathered:
     return found
 
 
-def _add(store: Store, run: Run, entry: Entry, found: Gathered) -> None:
-    """The environment, the newest draw of each sampler, and what it could not be scored by."""
+def _add(store: Store, run: Run, entry: Entry, found: StoredResults) -> None:
+    """Add the environment, the newest draw of each sampler, and remarks on skipped metrics."""
     environment = {k: v for k, v in store.environment(run.id).items() if k in _SHOWN}
     if environment not in found.environments:
         found.environments.append(environment)
@@ -92,33 +92,33 @@ def _text(sampler: str, settings: Mapping[str, Any]) -> str:
 
 
 def _labels(entry: Entry) -> dict[str, str]:
-    """What compare calls a sampler -> what the study calls it; scores of the model have none."""
+    """compare's label of a sampler -> the study's label; scores of the model have an empty one."""
     named = {_text(s.part.name, s.part.settings): s.label for s in entry.samplings}
     return {"": "", **named}
 
 
-def _renamed(trial: Trial, entry: Entry) -> Trial:
+def _renamed(run: RunResult, entry: Entry) -> RunResult:
     labels = _labels(entry)
     scores = tuple(
         replace(score, sampler=labels[score.sampler])
-        for score in trial.scores
+        for score in run.scores
         if score.sampler in labels
     )
     title = entry.row.title
-    return replace(trial, model=title, experiment=title, preset=None, scores=scores)
+    return replace(run, model=title, experiment=title, preset=None, scores=scores)
 
 
-def _of_length(run: Run | None, cell: Cell) -> Iterator[str]:
-    """Runs that are not there or not finished, and those that trained for longer than they may."""
-    seconds = cell.entry.seconds
+def _of_length(run: Run | None, planned: PlannedRun) -> Iterator[str]:
+    """Remarks on a run that is missing, not finished, or trained for much longer than planned."""
+    seconds = planned.entry.seconds
     if run is None:
-        yield f"{cell.title}: not run yet"
+        yield f"{planned.title}: not run yet"
     elif run.status is not Status.FINISHED:
         why = f": {run.error}" if run.error else ""
-        yield f"{cell.title}: run {run.id} is {run.status}{why}"
+        yield f"{planned.title}: run {run.id} is {run.status}{why}"
     elif seconds is not None and run.train_s > _TOO_LONG * seconds:
         yield (
-            f"{cell.title}: trained for {number(run.train_s, 3)} s, not {seconds:g} s, in "
+            f"{planned.title}: trained for {number(run.train_s, 3)} s, not {seconds:g} s, in "
             f"{run.epochs_done} epochs: the machine was busier than at the pilot, or an epoch "
             "is longer than that"
         )

@@ -1,0 +1,143 @@
+"""One row of a comparison: the finished runs of one experiment, with one sampler."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from genbench.compare.certainty import Difference
+from genbench.compare.measure import Measure
+from genbench.compare.run_results import Place, RunResult, Variant
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """The finished runs of one experiment, scored with one sampler; ``runs`` by ascending seed.
+
+    ``label`` is the preset, or the settings in which experiments with the same model differ.
+    ``place`` is the device and machine whose seconds the row shows (None: where most of its runs
+    trained).
+
+    ``scores``, ``floors`` and ``distances`` (from the floor, for metrics whose best value is their
+    floor) have one value per seed. ``of_model`` names the metrics that score the model itself,
+    independent of the sampler. ``best`` names the metrics in which no selected row is better;
+    ``differences`` has the difference to the best row in each metric.
+
+    ``epoch_speedup`` is the baseline's seconds per epoch, in its last stage, over those of this
+    row; ``total_speedup`` is the same for all training seconds. Both are None if the seconds can't
+    be compared, and their ``_sd`` is None if either row has a single run. ``busy`` says why the
+    seconds of this row can't be trusted.
+
+    ``to_target`` has the seconds until the first evaluation at the target or better, for the
+    ``reached`` runs that got there; ``target_gap_s`` is the mean time since the evaluation before.
+    """
+
+    runs: tuple[RunResult, ...]
+    sampler: str
+    label: str = ""
+    place: Place | None = None
+    scores: Mapping[str, Measure] = field(default_factory=dict)
+    floors: Mapping[str, float] = field(default_factory=dict)
+    distances: Mapping[str, Measure] = field(default_factory=dict)
+    of_model: frozenset[str] = frozenset()
+    best: frozenset[str] = frozenset()
+    differences: Mapping[str, Difference] = field(default_factory=dict)
+    is_baseline: bool = False
+    epoch_speedup: float | None = None
+    epoch_speedup_sd: float | None = None
+    total_speedup: float | None = None
+    total_speedup_sd: float | None = None
+    busy: str | None = None
+    to_target: Measure | None = None
+    target_gap_s: float | None = None
+    reached: int = 0
+
+    @property
+    def key(self) -> tuple[Variant, str]:
+        """What identifies the row in its table."""
+        return self.first.variant, self.sampler
+
+    @property
+    def first(self) -> RunResult:
+        """The run with the lowest seed, which represents the others in what they share."""
+        return self.runs[0]
+
+    @property
+    def title(self) -> str:
+        """'vaegan', or 'vaegan (lin2023)'."""
+        return f"{self.first.kind} ({self.label})" if self.label else self.first.kind
+
+    @cached_property
+    def seeds(self) -> tuple[tuple[RunResult, ...], ...]:
+        """The runs grouped by seed: runs with one seed are repeats of one observation."""
+        found: dict[Any, list[RunResult]] = {}
+        for run in self.runs:
+            found.setdefault((run.seed, run.lineage), []).append(run)
+        return tuple(tuple(repeats) for repeats in found.values())
+
+    def over_seeds(self, value: Callable[[RunResult], float | None]) -> Measure | None:
+        """A quantity with one value per seed, the mean over its repeats.
+
+        Runs for which ``value`` is None are left out. Returns None if no run is left.
+        """
+        values = []
+        for repeats in self.seeds:
+            known = [found for run in repeats if (found := value(run)) is not None]
+            if known:
+                values.append(Measure(values=tuple(known)).mean)
+        return Measure(values=tuple(values)) if values else None
+
+    # --- seconds on one machine
+
+    @cached_property
+    def timed(self) -> tuple[RunResult, ...]:
+        """The runs whose seconds the row shows: those that trained on one device and machine."""
+        there = [run.place for run in self.runs]
+        place = self.place if self.place in there else max(there, key=there.count)
+        return tuple(run for run in self.runs if run.place == place)
+
+    @cached_property
+    def stages(self) -> tuple[str, ...]:
+        """The names of the stages, in order."""
+        return tuple(stage.name for stage in self.first.stages)
+
+    def stage(self, index: int, what: str) -> Measure:
+        """A quantity of a stage over the timed runs: 'epoch_s', 'prepare_s' or 'total_s'."""
+        runs = [t for t in self.timed if len(t.stages) == len(self.stages)]
+        return Measure(values=tuple(float(getattr(t.stages[index], what)) for t in runs))
+
+    @cached_property
+    def total_s(self) -> Measure:
+        """Total training seconds, see `RunResult.total_s`."""
+        return Measure(values=tuple(run.total_s for run in self.timed))
+
+    @cached_property
+    def parents_s(self) -> Measure:
+        """Training seconds of the runs that these build upon."""
+        return Measure(values=tuple(run.parents_s for run in self.timed))
+
+    @property
+    def parents_elsewhere(self) -> bool:
+        """Whether a run that one of these builds upon was trained on another machine or device."""
+        return any(run.parents_elsewhere for run in self.timed)
+
+    @cached_property
+    def epoch_s(self) -> Measure:
+        """Seconds per epoch in the main stage, see `RunResult.main_stage`."""
+        if not self.stages:
+            return Measure(values=(math.nan,))
+        return self.stage(self.first.main_stage, "epoch_s")
+
+    # --- scores, with one value per seed
+
+    def ranked(self, metric: str) -> Measure | None:
+        """What a metric ranks by: its values, or their distances from the floor."""
+        return self.distances.get(metric) or self.scores.get(metric)
+
+    def ratio(self, metric: str) -> float | None:
+        """The mean score over its floor, which is the score of real data against real data."""
+        floor = self.floors.get(metric)
+        return self.scores[metric].mean / floor if metric in self.scores and floor else None

@@ -1,0 +1,52 @@
+"""The columns of a study's tables: scores, facts about the runs, and diagnostics of samplers."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+
+from genbench.errors import SettingError, suggest
+from genbench.registry import Registry
+from genbench.study.file import StudyFile
+
+FACTS: Mapping[str, str] = {
+    "seeds": "number of seeds in the mean; runs with one seed count once",
+    "epochs": "epochs of each stage",
+    "parameters": "trainable parameters of all networks",
+    "s/epoch": "median seconds per epoch in the last stage with steps, without the first epoch",
+    "train_s": "total training seconds, including the preparation of data for stages",
+    "s/sample": "seconds of sampling per sample, including calibration",
+    "cost": "s/sample relative to the first sampler",
+}
+"""Columns that don't need a metric, with their meaning."""
+
+OF_SAMPLERS = ("s/sample", "cost")
+"""Facts about the draw of a sampler rather than about the run."""
+
+SORTS: Mapping[str, str] = {"s/epoch": "epoch", "train_s": "total"}
+"""Sort keys besides metrics -> their names in compare."""
+
+NEAR = 0.8
+"""The similarity (difflib) from which a name is treated as a misspelling of another."""
+
+
+def check_columns(path: Path, study: StudyFile, registry: Registry) -> None:
+    """Check the columns: raise SettingError for a metric that isn't computed or a misspelt name.
+
+    Other unknown names are accepted: the scores of a metric and the diagnostics of a sampler are
+    known only after the first run.
+    """
+    registered = {registration.name for registration in registry.of("metric")}
+    computed = set(study.metrics or registered)
+    names = [("columns", name) for name in study.table.columns or ()]
+    if study.table.sort_by:
+        names.append(("sort_by", study.table.sort_by))
+    for key, name in names:
+        if name in registered - computed:
+            raise SettingError(
+                f"{path}: [table]: {key} has '{name}', which no run computes; add it to metrics"
+            )
+        known = [*computed, *FACTS]
+        if name not in known and difflib.get_close_matches(name, known, n=1, cutoff=NEAR):
+            raise SettingError(f"{path}: [table]: {key} has '{name}'{suggest(name, known)}")
