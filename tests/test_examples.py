@@ -14,6 +14,7 @@ def test_the_first_run_from_python_prints_scores_and_draws(tmp_path):
     done = subprocess.run(
         [sys.executable, str(EXAMPLES / "first_run.py"), "vae", "digits"],
         cwd=tmp_path,
+        env={**os.environ, "GENBENCH_EPOCHS": "3"},
         capture_output=True,
         text=True,
     )

@@ -67,19 +67,25 @@ def test_every_models_default_length_on_digits_is_bounded(model):
 
 
 @pytest.mark.parametrize(
-    ("model", "settings"),
+    ("model", "epochs", "settings"),
     [
-        ("vae", ()),
-        ("vae", ("--set", "network=conv")),
-        ("gan", ("--set", "g_hidden=[256]", "--set", "d_hidden=[256]", "--set", "g_lr=1e-3")),
-        ("dcgan", ("--set", "g_channels=8", "--set", "d_channels=8")),
+        ("vae", 15, ()),
+        ("vae", 10, ("--set", "network=conv", "--set", "channels=[8,16]")),
+        ("gan", 20, ("--set", "g_hidden=[256]", "--set", "d_hidden=[256]", "--set", "g_lr=1e-3")),
+        pytest.param(
+            "dcgan",
+            40,
+            ("--set", "g_channels=8", "--set", "d_channels=8"),
+            marks=pytest.mark.slow,
+        ),
     ],
 )
-def test_every_model_learns_on_digits(tmp_path, model, settings):
-    common = ("--metric", "fd_clf", "--json", "--store", str(tmp_path / "runs.db"), *settings)
+def test_every_model_learns_on_digits(command_line, tmp_path, model, epochs, settings):
+    common = ("--metric", "fd_clf", "--no-watch", "--json", *settings)
     values = []
-    for epochs in ("1", "40"):
-        done = genbench(tmp_path, "run", model, "digits", "--epochs", epochs, *common)
-        assert done.returncode == 0, done.stderr
-        values.append(json.loads(done.stdout)["scores"][0]["value"])
+    for count in (1, epochs):
+        arguments = ("run", model, "digits", "--epochs", str(count), *common)
+        answer = command_line(*arguments, folder=tmp_path, limit=600)
+        assert answer.code == 0, answer.err
+        values.append(json.loads(answer.out)["scores"][0]["value"])
     assert values[1] < 0.7 * values[0]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -80,22 +78,18 @@ def test_after_training_its_samples_are_of_the_class_that_was_asked_for(make, tm
     assert (nearest == y).float().mean() > 0.95
 
 
-def genbench(*arguments: str, store) -> str:
-    command = [sys.executable, "-m", "genbench", *arguments, "--store", str(store)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+def test_the_command_line_samples_one_class_of_a_stored_run(command_line, tmp_path):
+    def genbench(*arguments: str) -> str:
+        answer = command_line(*arguments, folder=tmp_path)
+        assert answer.code == 0, answer.err
+        return answer.out
 
-
-def test_the_command_line_samples_one_class_of_a_stored_run(tmp_path):
-    store = tmp_path / "runs.db"
     sets = [f"--set={name}={value}" for name, value in (("g_hidden", "[16]"), ("d_hidden", "[16]"))]
-    genbench("run", "cgan", "digits", "--epochs", "1", "--metric", "fd_pixel", *sets, store=store)
+    genbench("run", "cgan", "digits", "--epochs", "1", "--metric", "fd_pixel", *sets)
     for label, expected in ((["--label", "3"], [3] * 12), ([], [*range(10), 0, 1])):
-        out = tmp_path / f"samples{len(label)}.npz"
-        written = genbench("sample", "@1", "-n", "12", *label, "--out", str(out), store=store)
-        assert written.strip() == str(out)
-        with np.load(out) as arrays:
+        out = f"samples{len(label)}.npz"
+        assert genbench("sample", "@1", "-n", "12", *label, "--out", out).strip() == out
+        with np.load(tmp_path / out) as arrays:
             assert arrays["images"].shape == (12, 28, 28, 1)
             assert arrays["labels"].tolist() == expected
-    assert json.loads(genbench("show", "@1", "--json", store=store))["status"] == "finished"
+    assert json.loads(genbench("show", "@1", "--json"))["status"] == "finished"
