@@ -22,20 +22,34 @@
     │   └── TakenOverError         5   another process works on the run by now, or removed it
     └── InterruptedRunError      130   Ctrl-C; the run can be resumed
 
-A message says what was given, what was expected and what to do next. Only the command line
-turns an error into text and an exit code.
+A message says what was given, what was expected and what to do next; a ``hint`` after it names
+the command that helps. Only the command line turns an error into an exit code.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 
 class GenbenchError(Exception):
-    """The root of all errors that carry a message for the user."""
+    """The root of all errors that carry a message for the user.
+
+    ``hint`` is a phrase with the command that helps ("See: genbench models"), printed after the
+    message. ``RUN`` in it stands for the id of a run (see `hints_for`).
+    """
 
     exit_code = 1
+
+    def __init__(self, message: str = "", *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+    def __str__(self) -> str:
+        message = super().__str__()
+        end = "" if message[-1:] in ".?" else "."
+        return f"{message}{end} {self.hint}" if self.hint else message
 
 
 class DivergedError(GenbenchError):
@@ -65,9 +79,11 @@ class SamplingError(GenbenchError):
     the first ones.
     """
 
-    def __init__(self, message: str, *, places: Sequence[int] | None = None) -> None:
+    def __init__(
+        self, message: str, *, hint: str = "", places: Sequence[int] | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
         self.places = places
-        super().__init__(message)
 
 
 class UsageError(GenbenchError):
@@ -81,7 +97,8 @@ class UnknownNameError(UsageError):
 
     def __init__(self, kind: str, given: str, known: Iterable[str], *, see: str = "") -> None:
         self.kind, self.given = kind, given
-        super().__init__(f"unknown {kind} '{given}'{suggest(given, known)}{see and f' See: {see}'}")
+        hint = see and f"See: {see}"
+        super().__init__(f"unknown {kind} '{given}'{suggest(given, known)}", hint=hint)
 
 
 class SettingError(UsageError):
@@ -153,6 +170,16 @@ class GenbenchWarning(UserWarning):
 
     From Python it is a warning like any other; the command line makes it a line on stderr.
     """
+
+
+@contextmanager
+def hints_for(run_id: str) -> Iterator[None]:
+    """Put a run's id into the hints of errors that are raised within, by code that knows no ids."""
+    try:
+        yield
+    except GenbenchError as error:
+        error.hint = error.hint.replace("RUN", run_id)
+        raise
 
 
 def is_out_of_memory(error: BaseException) -> bool:

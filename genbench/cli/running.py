@@ -203,8 +203,9 @@ def _builders_first(store: Store, ids: Sequence[str]) -> list[str]:
     staying = [run_id for run_id in order if run_id not in ids]
     if staying:
         raise UsageError(
-            f"{_described(store, staying)} can't do without {' '.join(ids)}, which lent the latent "
-            f"space; to delete all of them: genbench rm {' '.join((*ids, *staying))}"
+            f"{_described(store, staying)} can't be used without {' '.join(ids)}: its data is made "
+            "of that latent space",
+            hint=f"To delete all of them: genbench rm {' '.join((*ids, *staying))}",
         )
     return order
 

@@ -72,6 +72,6 @@ def _interrupted(store: Store, made: Sequence[Run], stop: BaseException) -> Inte
         if store.run(run_id).status == "finished":
             return InterruptedRunError(f"interrupted, but run {run_id} is finished and stored")
         return InterruptedRunError(
-            f"run {run_id} is interrupted; to go on: genbench resume {run_id}"
+            f"run {run_id} is interrupted", hint=f"To go on: genbench resume {run_id}"
         )
     return InterruptedRunError("interrupted before the training began; nothing was stored")

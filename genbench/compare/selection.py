@@ -72,7 +72,7 @@ def select(store: Store, selection: Selection) -> Selected:
     )
     left_out = {str(status): int(count) for status, count in counted}
     if not heads:
-        raise NoSuchRunError(_nothing(store, left_out))
+        raise NoSuchRunError(_nothing(store, left_out), hint="See: genbench runs")
     baselines = _baselines(store, heads, selection.baseline) if selection.baseline else {}
     if baselines:
         heads += _heads(store, f"r.experiment IN ({quoted(baselines.values())})", {})
@@ -158,8 +158,8 @@ _NONE = settings_text({})
 def _nothing(store: Store, left_out: Mapping[str, int]) -> str:
     if left_out:
         counts = ", ".join(f"{count} {status}" for status, count in left_out.items())
-        return f"no finished run matches ({counts}); see: genbench runs"
-    return f"no finished run in {store.url} matches; see: genbench runs"
+        return f"no finished run matches ({counts})"
+    return f"no finished run in {store.url} matches"
 
 
 def _limited(

@@ -39,7 +39,7 @@ WEIGHTS, EMA, STATE, MANIFEST = (
     "manifest.json",
 )
 TEMPORARY = ".writing-"
-AGAIN = "Start it again with: genbench rerun"
+AGAIN = "To start it again: genbench rerun RUN"
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -157,7 +157,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
 
 def damaged(file: Path) -> CheckpointError:
     """The error for a manifest that can't be used."""
-    return CheckpointError(f"{file} is missing or damaged. {AGAIN}")
+    return CheckpointError(f"{file} is missing or damaged", hint=AGAIN)
 
 
 # --- writing
@@ -224,7 +224,7 @@ def _writing(home: Path, temporary: Path) -> Iterator[None]:
         if error.errno in _NO_SPACE:
             kept = "; the last one is kept" if any(home.glob("step-*")) else ""
             raise DiskFullError(
-                f"no space left to write a checkpoint in {home}{kept}. "
-                f"Free some space, then: genbench resume"
+                f"no space left to write a checkpoint in {home}{kept}. Free some space",
+                hint="To go on: genbench resume RUN",
             ) from error
         raise CheckpointError(f"can't write a checkpoint in {home}: {error.strerror}") from error

@@ -192,8 +192,8 @@ class Trainer:
             if should_stop():
                 self._pause(run)
                 raise InterruptedRunError(
-                    f"interrupted at step {at.step}; a checkpoint is written. "
-                    f"Go on with: genbench resume"
+                    f"interrupted at step {at.step}; a checkpoint is written",
+                    hint="To go on: genbench resume RUN",
                 )
             if self.recovery.age > self.checkpoint_s:
                 self._pause(run)

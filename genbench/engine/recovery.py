@@ -140,7 +140,8 @@ class Recovery:
             return _position(snapshot.state["position"]), snapshot.state["sums"]
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(
-                f"{path} holds another training state than this model has ({error}). {AGAIN}"
+                f"{path} holds another training state than this model has ({error})",
+                hint=AGAIN,
             ) from error
 
     @torch.no_grad()

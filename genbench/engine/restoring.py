@@ -54,7 +54,9 @@ def read_checkpoint(folder: Path, identity: RunIdentity | None = None) -> Snapsh
     """
     with _opened(folder, (WEIGHTS, EMA, STATE), identity) as found:
         if STATE not in found.files:
-            raise CheckpointError(f"{found.path} holds weights only: the run is finished. {AGAIN}")
+            raise CheckpointError(
+                f"{found.path} holds weights only: the run is finished", hint=AGAIN
+            )
         return Snapshot(
             position=found.position,
             weights=_tensors(found, WEIGHTS),
@@ -91,7 +93,8 @@ def restore_weights(model: Model, weights: Mapping[str, Tensor], path: Path) -> 
         reason = " ".join(str(error).split())
         raise CheckpointError(
             f"the weights in {path} don't fit the model; its settings or its plugin's version "
-            f"are not those that wrote them ({reason}). {AGAIN}"
+            f"are not those that wrote them ({reason})",
+            hint=AGAIN,
         ) from error
 
 
@@ -120,7 +123,7 @@ def _opened(
     while True:
         path = latest_checkpoint(folder)
         if path is None:
-            raise CheckpointError(f"no checkpoint in {folder / 'checkpoints'}. {AGAIN}")
+            raise CheckpointError(f"no checkpoint in {folder / 'checkpoints'}", hint=AGAIN)
         with contextlib.ExitStack() as stack:
             try:
                 found = _open(path, wanted, stack)
@@ -149,20 +152,21 @@ def _check_identity(found: _Opened, identity: RunIdentity) -> None:
     if run not in (None, identity.run):
         raise CheckpointError(
             f"{found.path} is a checkpoint of run {run}, not of run {identity.run}; put the "
-            f"checkpoints of {identity.run} back there. {AGAIN} {identity.run}"
+            f"checkpoints of {identity.run} back there",
+            hint=AGAIN,
         )
     if digest not in (None, identity.digest):
         raise CheckpointError(
             f"{found.path} was written for other settings than those of run {identity.run} (digest "
-            f"{digest}, expected {identity.digest}); put its own checkpoints back there. "
-            f"{AGAIN} {identity.run}"
+            f"{digest}, expected {identity.digest}); put its own checkpoints back there",
+            hint=AGAIN,
         )
 
 
 def _unreadable(file: Path, error: OSError) -> CheckpointError:
     if file.name == MANIFEST:
         return damaged(file)
-    return CheckpointError(f"{file} can't be read: {error.strerror}. {AGAIN}")
+    return CheckpointError(f"{file} can't be read: {error.strerror}", hint=AGAIN)
 
 
 # --- its files
@@ -177,10 +181,13 @@ def _verified(found: _Opened, name: str) -> bytes:
     expected = found.manifest["files"][name]
     if len(data) != expected["bytes"]:
         raise CheckpointError(
-            f"{file} is cut short: {len(data)} bytes, {expected['bytes']} were written. {AGAIN}"
+            f"{file} is cut short: {len(data)} bytes, {expected['bytes']} were written",
+            hint=AGAIN,
         )
     if hashlib.sha256(data).hexdigest() != expected["sha256"]:
-        raise CheckpointError(f"{file} was changed: its SHA-256 is not the recorded one. {AGAIN}")
+        raise CheckpointError(
+            f"{file} was changed: its SHA-256 is not the recorded one", hint=AGAIN
+        )
     return data
 
 
@@ -190,7 +197,8 @@ def _tensors(found: _Opened, name: str) -> dict[str, Tensor]:
         return load_tensors(data)
     except SafetensorError as error:
         raise CheckpointError(
-            f"{found.path / name} is no safetensors file: {error}. {AGAIN}"
+            f"{found.path / name} is no safetensors file: {error}",
+            hint=AGAIN,
         ) from error
 
 
@@ -199,5 +207,5 @@ def _state(found: _Opened) -> dict[str, Any]:
     try:
         state: dict[str, Any] = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise CheckpointError(f"{found.path / STATE} can't be read: {error}. {AGAIN}") from error
+        raise CheckpointError(f"{found.path / STATE} can't be read: {error}", hint=AGAIN) from error
     return state

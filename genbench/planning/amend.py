@@ -79,7 +79,8 @@ def _only_plain_fields(changes: Mapping[str, Any]) -> None:
     for name in ("samplers", "metrics", "preset"):
         if name in changes:
             raise UsageError(
-                f"rerun keeps the {name} of the run; to change them start a new one: genbench run"
+                f"rerun keeps the {name} of the run",
+                hint="To change them, start a new run: genbench run MODEL DATASET",
             )
 
 

@@ -105,8 +105,8 @@ def _no_idle_settings(
                 prefix = "data." if kind == "dataset" else ""
                 raise UsageError(
                     f"--set {prefix}{key}: run {run_id} is trained with its own; "
-                    f"{_what_may_change(scope.model, of_drawing)}. To train with another: genbench "
-                    f"rerun {run_id} --set {prefix}{key}=..."
+                    f"{_what_may_change(scope.model, of_drawing)}",
+                    hint=f"To train with another: genbench rerun {run_id} --set {prefix}{key}=...",
                 )
 
 

@@ -139,7 +139,8 @@ def check_capabilities(model: Registration, part: Registration) -> None:
         lacking = " and ".join(_quoted(c) for c in missing)
         raise IncompatibleError(
             f"{part.kind} '{part.name}' needs a model with {lacking}; "
-            f"'{model.name}' has only: {', '.join(possible)}. See: genbench models"
+            f"'{model.name}' has only: {', '.join(possible)}",
+            hint="See: genbench models",
         )
 
 

@@ -46,8 +46,8 @@ class ScoredDraw:
             raise UsageError(
                 f"the final scores of run {loaded.id} are those after "
                 f"{_weights(self.epoch, self.step)}, and its checkpoint has the weights after "
-                f"{_weights(loaded.epoch, loaded.step)}; genbench evaluate {loaded.id} scores "
-                "these"
+                f"{_weights(loaded.epoch, loaded.step)}",
+                hint=f"To score these: genbench evaluate {loaded.id}",
             )
 
 
@@ -63,14 +63,15 @@ def scored_draw(store: Store, run_id: str, sampler: str | None = None) -> Scored
         there = ", ".join(dict.fromkeys(score.sampler for score in final)) or "none"
         by = f" by '{sampler}'" if sampler else ""
         raise UsageError(
-            f"--as-scored: run {run_id} has no final scores of samples{by} (there are: {there}); "
-            f"genbench evaluate {run_id} takes them"
+            f"--as-scored: run {run_id} has no final scores of samples{by} (there are: {there})",
+            hint=f"To compute them: genbench evaluate {run_id}",
         )
     chosen = min(wanted, key=lambda score: score.origin != "run")
     if chosen.seed is None:
         raise UsageError(
             f"--as-scored: the seed of these scores of run {run_id} was not kept by the genbench "
-            f"that stored them; genbench evaluate {run_id} --final takes them again"
+            "that stored them",
+            hint=f"To compute them again: genbench evaluate {run_id} --final",
         )
     together = [score for score in wanted if score.draw == chosen.draw]
     return _as_draw(together, chosen.seed)

@@ -17,7 +17,6 @@ from genbench.errors import (
     GenbenchError,
     InterruptedRunError,
     LockedError,
-    StoreError,
     TakenOverError,
     is_out_of_memory,
 )
@@ -27,7 +26,6 @@ from genbench.spec import RunSpec
 from genbench.store import Store
 
 ERROR_FILE = "error.txt"
-_MENDS = ("genbench resume", "genbench rerun")
 
 
 @contextlib.contextmanager
@@ -44,13 +42,14 @@ def ending(
         except LockedError:
             fate = "is stopped at its last checkpoint (and shown as lost: its store is locked)"
         raise InterruptedRunError(
-            f"run {run_id} {fate}; to go on: genbench resume {run_id}"
+            f"run {run_id} {fate}", hint=f"To go on: genbench resume {run_id}"
         ) from None
     except TakenOverError:
         raise  # nothing of the run is this process's any more
     except Exception as error:
         file = store.folder(run_id) / ERROR_FILE
-        failure = _with_id(in_words(error, spec, file), run_id)
+        failure = in_words(error, spec, file)
+        failure.hint = failure.hint.replace("RUN", run_id)
         # On a full disk neither may succeed, and the first error is the one to tell.
         with contextlib.suppress(OSError):
             _write_trace(file, error)
@@ -70,21 +69,14 @@ def in_words(error: Exception, spec: RunSpec, file: Path) -> GenbenchError:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DiskFullError(
             f"no space is left on the disk (writing {error.filename or 'into the run'}); "
-            "make room, then go on with genbench resume"
+            "make room first",
+            hint="To go on: genbench resume RUN",
         )
     if is_out_of_memory(error):
         return out_of_memory(error, device=spec.device, file=file)
     text = " ".join(str(error).split())
     reason = f"{type(error).__name__}: {text}" if text else type(error).__name__
     return GenbenchError(f"the run failed: {reason} (traceback: {file})")
-
-
-def _with_id(error: GenbenchError, run_id: str) -> GenbenchError:
-    """The engine knows no ids: complete a hint that ends with one of these commands."""
-    text = str(error)
-    if isinstance(error, StoreError) and text.endswith(_MENDS):
-        return type(error)(f"{text} {run_id}").with_traceback(error.__traceback__)
-    return error
 
 
 def _write_trace(file: Path, error: Exception) -> None:

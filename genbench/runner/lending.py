@@ -130,17 +130,19 @@ def weights_digest(nets: nn.Module) -> str:
 
 def _check_finished(run: Run) -> None:
     if run.status is not Status.FINISHED:
-        hint = "wait for its end" if run.status is Status.RUNNING else f"genbench resume {run.id}"
+        going = run.status is Status.RUNNING
         raise UsageError(
-            f"run {run.id} ({run.model}) is {run.status}, and only a finished run lends its latent "
-            f"space: {hint}, or name another one. See: genbench runs"
+            f"run {run.id} ({run.model}) is {run.status}, and only the latent space of a finished "
+            f"run can be used{'; wait until it ends' if going else ''}, or name another run",
+            hint="See: genbench runs" if going else f"To finish it: genbench resume {run.id}",
         )
 
 
 def _no_latent_space(run: Run, reason: str) -> IncompatibleError:
     return IncompatibleError(
-        f"run {run.id} ({run.model}) has no latent space to lend: {reason}; name a run of a model "
-        "that encodes and decodes. See: genbench models"
+        f"run {run.id} ({run.model}) has no latent space to use: {reason}; name a run of a model "
+        "that encodes and decodes",
+        hint="See: genbench models",
     )
 
 

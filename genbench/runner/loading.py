@@ -15,7 +15,7 @@ from genbench.engine import (
     planned_epochs,
     resolve_device,
 )
-from genbench.errors import CheckpointError, UsageError
+from genbench.errors import CheckpointError, UsageError, hints_for
 from genbench.evaluation.loaded_run import LoadedRun
 from genbench.registry import Registry
 from genbench.runner.parts import build_model, load_data
@@ -46,15 +46,16 @@ def load(
     differing = check_versions(store, run.id, registry, parts)
     if not check_checkpoint(run, store):
         raise UsageError(
-            f"run {run.id} ({run.status}) has no checkpoint yet, so there are no weights "
-            f"to work with; genbench resume {run.id} or genbench rerun {run.id} makes them"
+            f"run {run.id} ({run.status}) has no checkpoint yet, so there are no weights to use",
+            hint=f"To train it: genbench resume {run.id}, or genbench rerun {run.id}",
         )
     spec = RunSpec.from_json(run.spec)
     spec = replace(spec, model_settings={**spec.model_settings, **(drawing or {})})
     chosen = resolve_device(device)
     data = load_data(spec, registry, access)
     model = build_model(spec, data.spec, registry)
-    at = load_weights(model, store.folder(run.id), chosen, identity(run))
+    with hints_for(run.id):
+        at = load_weights(model, store.folder(run.id), chosen, identity(run))
     model.nets.eval()
     return LoadedRun(
         id=run.id,
@@ -83,7 +84,8 @@ def check_checkpoint(run: Run, store: Store) -> bool:
     folder = store.folder(run.id)
     store.restore_folder(run.id)
     if has_checkpoint(folder):
-        checkpoint_position(folder, identity(run))
+        with hints_for(run.id):
+            checkpoint_position(folder, identity(run))
         return True
     if run.checkpoint_step is None:
         return False
@@ -91,6 +93,6 @@ def check_checkpoint(run: Run, store: Store) -> bool:
     again = f"rerun {run.id}" if finished else f"resume {run.id} --from-scratch"
     raise CheckpointError(
         f"the checkpoint of run {run.id} (step {run.checkpoint_step}, epoch "
-        f"{run.checkpoint_epoch}) is not in {folder / 'checkpoints'}; put that folder back, or "
-        f"train from the first step: genbench {again}"
+        f"{run.checkpoint_epoch}) is not in {folder / 'checkpoints'}; put that folder back",
+        hint=f"To train from the first step: genbench {again}",
     )

@@ -141,7 +141,7 @@ def resume(
     """
     found = store.run(run_id)
     if found.status is Status.FINISHED:
-        raise UsageError(_nothing_to_resume(found, store))
+        raise _nothing_to_resume(found, store)
     if not from_scratch:
         check_checkpoint(found, store)
     check_versions(store, found.id, registry)
@@ -313,15 +313,18 @@ def _scored(store: Store, made: Run, epoch: int) -> set[tuple[str, str]]:
     }
 
 
-def _nothing_to_resume(run: Run, store: Store) -> str:
+def _nothing_to_resume(run: Run, store: Store) -> UsageError:
     rounds = skipped_parts(store, run.id, RunSpec.from_json(run.spec))
     names = dict.fromkeys(part.name for _, metrics in rounds for part in metrics or ())
     if names:
         told = f"{' and '.join(names)} {'were' if len(names) > 1 else 'was'} skipped"
-        return f"run {run.id} is finished, but {told}; to take that: genbench evaluate {run.id}"
-    return (
-        f"run {run.id} is finished: there is nothing to resume. "
-        f"To train it again: genbench rerun {run.id}"
+        return UsageError(
+            f"run {run.id} is finished, but {told}",
+            hint=f"To compute that: genbench evaluate {run.id}",
+        )
+    return UsageError(
+        f"run {run.id} is finished: there is nothing to resume",
+        hint=f"To train it again: genbench rerun {run.id}",
     )
 
 

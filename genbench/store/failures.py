@@ -75,8 +75,8 @@ def _of_sqlite(error: sqlite3.Error, address: Address) -> StoreError:
 
 def _disk_full(address: Address) -> DiskFullError:
     return DiskFullError(
-        f"no space is left for the store {address}; what was written is safe. Free some space, "
-        "then genbench resume the run"
+        f"no space is left for the store {address}; what was written is safe. Free some space",
+        hint="To go on with a run: genbench resume RUN",
     )
 
 

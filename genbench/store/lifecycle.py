@@ -95,7 +95,7 @@ def number_of(connection: Connection, run_id: str) -> int:
     """The run's number in the other tables. Raises NoSuchRunError."""
     number = connection.execute(select(runs.c.run).where(runs.c.id == run_id)).scalar()
     if number is None:
-        raise NoSuchRunError(f"no run '{run_id}' in this store. See: genbench runs")
+        raise NoSuchRunError(f"no run '{run_id}' in this store", hint="See: genbench runs")
     return int(number)
 
 
@@ -112,7 +112,9 @@ def take_over(
     """
     row = _locked(connection, run_id)
     if row.status == Status.FINISHED:
-        raise UsageError(f"run {run_id} is finished; genbench rerun {run_id} starts it anew")
+        raise UsageError(
+            f"run {run_id} is finished", hint=f"To train it again: genbench rerun {run_id}"
+        )
     if _is_alive(row):
         raise UsageError(
             f"run {run_id} is still running (process {row.pid} on {str(row.host).split('#')[0]}); "
@@ -177,8 +179,8 @@ def remove(connection: Connection, run_id: str) -> None:
     children = connection.execute(needed.order_by(runs.c.run)).scalars().all()
     if children:
         raise UsageError(
-            f"run {run_id} is needed by {', '.join(children)}, which builds upon it; delete that "
-            f"first: genbench rm {' '.join(children)}"
+            f"run {run_id} is needed by {', '.join(children)}, which builds upon it",
+            hint=f"Delete that first: genbench rm {' '.join(children)}",
         )
     connection.execute(delete(runs).where(runs.c.run == row.run))
 
@@ -203,7 +205,7 @@ def add_plugins(connection: Connection, number: int, parts: Sequence[PartVersion
 def _locked(connection: Connection, run_id: str) -> Row[Any]:
     row = connection.execute(select(runs).where(runs.c.id == run_id).with_for_update()).first()
     if row is None:
-        raise NoSuchRunError(f"no run '{run_id}' in this store. See: genbench runs")
+        raise NoSuchRunError(f"no run '{run_id}' in this store", hint="See: genbench runs")
     return row
 
 
@@ -234,8 +236,8 @@ def _check_text(text: str, what: str) -> None:
 
 def _name_taken(name: str) -> UsageError:
     return UsageError(
-        f"the name '{name}' is taken by another run; give another --name, or remove that run: "
-        f"genbench rm {name}"
+        f"the name '{name}' is taken by another run; give another --name",
+        hint=f"To delete that run: genbench rm {name}",
     )
 
 

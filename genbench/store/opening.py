@@ -78,13 +78,15 @@ def _check_place(address: Address, mode: Mode) -> None:
     if mode != "create":
         raise _absent(address)
     if not folder.is_dir():
-        raise StoreError(f"no folder {folder} for the store; make it first: mkdir -p {folder}")
+        raise StoreError(
+            f"no folder {folder} for the store", hint=f"Make it first: mkdir -p {folder}"
+        )
     if not os.access(folder, os.W_OK):
         raise StoreError(f"no store can be made in {folder}: the folder is read-only")
 
 
 def _absent(address: Address) -> StoreError:
-    return StoreError(f"no store at {address}; genbench run makes one")
+    return StoreError(f"no store at {address}", hint="To make one: genbench run MODEL DATASET")
 
 
 def _inspect_tables(
@@ -102,7 +104,10 @@ def _inspect_tables(
     if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
         raise StoreError(f"{address} is a database, but not a genbench store; give another --store")
     if mode != "create":
-        raise StoreError(f"the store {address} is empty; delete it, genbench run makes a new one")
+        raise StoreError(
+            f"the store {address} is empty; delete it",
+            hint="To make a new one: genbench run MODEL DATASET",
+        )
     return None
 
 

@@ -200,8 +200,8 @@ class Recorder:
             nonlocal told
             if self._should_stop():
                 raise InterruptedRunError(
-                    f"stopped while the store {self.store} was locked by another process; go on "
-                    "from the last checkpoint with: genbench resume"
+                    f"stopped while the store {self.store} was locked by another process",
+                    hint="To go on from the last checkpoint: genbench resume RUN",
                 )
             if waited >= max(NOTICE_S, 2 * told):
                 told = waited

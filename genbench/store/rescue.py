@@ -57,8 +57,8 @@ def rescue(path: Path, database: Database, *, file_is_there: bool = False) -> St
     place = f"rm -f {path}-wal {path}-shm; mv {copy} {path}"
     return StoreError(
         f"{lost}. All that it held, what was recorded just now included, is in {copy}; checkpoints "
-        f"are where they were. Give --store {copy} from now on, or put it in its place ({place}); "
-        "then go on with: genbench resume"
+        f"are where they were. Give --store {copy} from now on, or put it in its place ({place})",
+        hint="To go on: genbench resume RUN",
     )
 
 

@@ -50,7 +50,7 @@ def resolve(reader: RowSource, ref: str) -> str:
     names = [row[0] for row in reader.rows("SELECT name FROM runs WHERE name IS NOT NULL")]
     hint = suggest(ref, names) if names else ""
     near = hint if hint.startswith("; did") else ""
-    raise NoSuchRunError(f"no run '{ref}' in this store{near}. See: genbench runs")
+    raise NoSuchRunError(f"no run '{ref}' in this store{near}", hint="See: genbench runs")
 
 
 def _newest(reader: RowSource, ref: str) -> str:
@@ -58,7 +58,8 @@ def _newest(reader: RowSource, ref: str) -> str:
     count = reader.rows("SELECT count(*) FROM runs")[0][0]
     if not 1 <= place <= count:
         raise NoSuchRunError(
-            f"no run '{ref}' in this store: @1 is the newest of its {count}. See: genbench runs"
+            f"no run '{ref}' in this store: @1 is the newest of its {count}",
+            hint="See: genbench runs",
         )
     statement = "SELECT id FROM runs ORDER BY run DESC LIMIT 1 OFFSET :skip"
     return str(reader.rows(statement, {"skip": place - 1})[0][0])
@@ -154,5 +155,5 @@ def number_of(reader: RowSource, run_id: str) -> int:
     """The run's number in the other tables. Raises NoSuchRunError."""
     rows = reader.rows("SELECT run FROM runs WHERE id = :id", {"id": run_id})
     if not rows:
-        raise NoSuchRunError(f"no run '{run_id}' in this store. See: genbench runs")
+        raise NoSuchRunError(f"no run '{run_id}' in this store", hint="See: genbench runs")
     return int(rows[0][0])

@@ -320,7 +320,8 @@ class Store:
         except OSError as error:
             raise StoreError(
                 f"the run is deleted, but not all of its files: {error.filename or folder}: "
-                f"{error.strerror}. Once that is set right: genbench doctor --clean"
+                f"{error.strerror}",
+                hint="To delete the rest: genbench doctor --clean",
             ) from error
 
     def tag(self, run_id: str, tags: Sequence[str]) -> None:

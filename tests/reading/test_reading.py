@@ -28,7 +28,7 @@ def test_without_a_store_there_is_one_sentence_and_none_is_made(genbench, tmp_pa
     said = genbench(*command)
     assert said.code == 5
     assert said.out == ""
-    assert said.err.startswith(f"genbench: error: no store at {tmp_path}/runs.db; ")
+    assert said.err.startswith(f"genbench: error: no store at {tmp_path}/runs.db. ")
     assert "genbench run" in said.err
     assert list(tmp_path.iterdir()) == []
 

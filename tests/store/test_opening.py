@@ -45,7 +45,7 @@ BAD = {
     "another database": (foreign_database, "not a genbench store"),
     "newer": (newer_store, r"schema 99, written by genbench 7\.8\.9.*genbench>=7\.8\.9"),
     "damaged": (damaged_store, "is damaged"),
-    "absent": (lambda p: None, "no store at .*; genbench run makes one"),
+    "absent": (lambda p: None, "no store at .*. To make one: genbench run MODEL DATASET"),
     "absent folder": (lambda p: None, "no store at"),
 }
 
@@ -59,7 +59,7 @@ def test_what_is_no_store_is_refused_in_one_sentence(tmp_path, case, mode):
     spoil, sentence = BAD[case]
     path = tmp_path / ("no/runs.db" if case == "absent folder" else "runs.db")
     if mode == "create" and case == "absent folder":
-        sentence = "no folder .*; make it first: mkdir -p"
+        sentence = "no folder .*. Make it first: mkdir -p"
     spoil(path)
     with pytest.raises(StoreError, match=sentence) as caught:
         Store.open(path, mode=mode).runs()
