@@ -551,10 +551,26 @@ class MetricContext:
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """A grid that a metric shows beside its score: uint8 (N, C, H, W) on the CPU, row by row."""
+    """A grid of images, uint8 (N, C, H, W) on the CPU, row by row; the last row may be short.
+
+    ``about`` is the beginning of its caption. ``row_names`` stand at the left and ``column_names``
+    beneath; "" is no name. ``groups`` are headings over columns, from the left, each with the
+    number of its columns; ``rows_together`` is the number of rows that belong together. There is a
+    gap between groups of columns or rows.
+    """
 
     images: Tensor
     columns: int = 8
+    about: str = ""
+    row_names: Sequence[str] = ()
+    column_names: Sequence[str] = ()
+    groups: Sequence[tuple[str, int]] = ()
+    rows_together: int = 0
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are."""
+        return -(-len(self.images) // self.columns)
 
 
 class Metric(Protocol):

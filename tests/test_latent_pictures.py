@@ -7,9 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from genbench.contracts import DataSpec
+from genbench.contracts import DataSpec, Picture
 from genbench.errors import UsageError
-from genbench.latent.classes import class_of, pair_of
 from genbench.latent.codes import view_of
 from genbench.latent.paths import path
 from genbench.latent.spaces import LatentSpace
@@ -23,10 +22,8 @@ from genbench.latent.walks import (
     unit_of,
     walks,
 )
-from genbench.pictures.class_scatter import Classes, class_scatter
-from genbench.pictures.colours import class_colours
-from genbench.pictures.ridgeline import class_ridgelines
-from genbench.pictures.sheet import GAP, SPACE, Sheet, drawn, save_sheet
+from genbench.pictures.classes import class_of, pair_of
+from genbench.pictures.sheet import CELL, GAP, SPACE, drawn, save_sheet
 from genbench.testing import small_data
 
 KINDS = ("linear", "spherical")
@@ -170,29 +167,6 @@ def test_wider_codes_are_shown_by_the_two_directions_they_vary_most_in() -> None
     assert f"({share}% of the variance of 6 dimensions)" in view.axes[0]
 
 
-@pytest.mark.parametrize("count", [2, 10, 40])
-def test_every_class_has_a_colour_of_its_own(count) -> None:
-    assert len(set(class_colours(count))) == count
-
-
-@pytest.mark.parametrize("count", [0, 1, 10, 40])
-def test_codes_of_any_number_of_classes_make_figures_of_one_height(count) -> None:
-    points = noise(200, 2).numpy()
-    labels = np.arange(200) % max(1, count)
-    classes = Classes(labels=labels, names=[f"c{i}" for i in range(count)]) if count else None
-    scatter = class_scatter(points, ("z0", "z1"), classes)
-    ridges = class_ridgelines(points[:, 0], "z0", classes)
-    assert scatter.shape == ridges.shape
-    assert scatter.dtype == ridges.dtype == np.uint8
-    colour = np.array(class_colours(count)[-1] if count else (150, 154, 160))
-    assert (np.abs(scatter.astype(int) - colour).sum(axis=2) < 60).any()
-
-
-def test_codes_that_all_lie_in_one_place_are_a_figure_too() -> None:
-    assert class_scatter(np.zeros((9, 2)), ("z0", "z1"), None).any()
-    assert class_ridgelines(np.zeros(9), "z0", None).any()
-
-
 # --- classes by name
 
 
@@ -219,24 +193,39 @@ def test_a_pair_is_two_different_classes(text) -> None:
 # --- sheets
 
 
-def test_a_sheet_has_every_image_enlarged_and_exact_and_its_gaps_are_wider(tmp_path) -> None:
+def test_a_sheet_has_every_image_enlarged_and_exact_and_gaps_between_groups(tmp_path) -> None:
     images = torch.randint(0, 255, (4, 1, 28, 28), dtype=torch.uint8)
-    save_sheet(Sheet(images=images, columns=2, gaps=(0,)), tmp_path / "sheet.png")
-    with Image.open(tmp_path / "sheet.png") as picture:
-        pixels = np.asarray(picture)
-    step = 56 + SPACE
-    assert pixels.shape == (2 * step + SPACE, 2 * step + SPACE + GAP)
+    picture = Picture(images=images, columns=2, groups=(("", 1), ("", 1)), rows_together=1)
+    save_sheet(picture, tmp_path / "sheet.png")
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        pixels = np.asarray(sheet)
+    step = 56 + SPACE + GAP
+    assert pixels.shape == (step + 56 + 2 * SPACE,) * 2
     for place, image in enumerate(images[:, 0]):
-        top, left = SPACE + step * (place // 2), SPACE + (step + GAP) * (place % 2)
+        top, left = SPACE + step * (place // 2), SPACE + step * (place % 2)
         assert np.array_equal(pixels[top : top + 56 : 2, left : left + 56 : 2], image.numpy())
 
 
-def test_names_stand_beside_the_images_and_never_on_them() -> None:
+def test_texts_stand_beside_the_images_and_never_on_them_and_none_is_cut() -> None:
     images = torch.full((6, 3, 28, 28), 7, dtype=torch.uint8)
-    bare = drawn(Sheet(images=images, columns=3))
-    named = drawn(
-        Sheet(images=images, columns=3, row_names=("one", "two"), column_names=("a", "b", "c"))
-    )
-    assert named.shape[1] > bare.shape[1]
-    assert named.shape[2] > bare.shape[2]
-    assert int((named == 7).all(0).sum()) == int((bare == 7).all(0).sum()) == 6 * 56 * 56
+    texts = {
+        "row_names": ("one", "a class with a very long name, longer than all of the images"),
+        "column_names": ("a", "b", "c"),
+        "groups": (("a heading that is longer than its column", 1), ("", 2)),
+        "about": "Words of a caption that are many more than there is room for in one line",
+    }
+    bare = np.asarray(drawn(Picture(images=images, columns=3)))
+    cells = 6 * 56 * 56
+    assert int((bare == 7).all(2).sum()) == cells
+    for name, text in texts.items():
+        sheet = np.asarray(drawn(Picture(images=images, columns=3, **{name: text}), "of a run"))
+        assert sheet.size > bare.size, name
+        assert int((sheet == 7).all(2).sum()) == cells, name
+        for border in (sheet[:3], sheet[-3:], sheet[:, :3], sheet[:, -3:]):
+            assert (border == 255).all(), name
+
+
+@pytest.mark.parametrize("side", [8, 14, 28, 32])
+def test_small_images_are_enlarged_to_a_readable_size_on_wide_sheets_too(side) -> None:
+    images = torch.zeros(21 * 21, 1, side, side, dtype=torch.uint8)
+    assert drawn(Picture(images=images, columns=21)).width >= 21 * CELL

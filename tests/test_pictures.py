@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from genbench.contracts import DataSpec, Picture
+from genbench.pictures.figure import drawing, key_of
+from genbench.pictures.plots import Classes, draw_classes, draw_ridgelines, draw_samples
 from genbench.pictures.samples import (
+    by_class,
     has_pictures,
     is_picture_epoch,
-    save_grid,
     save_image,
     save_samples,
 )
-from genbench.pictures.scatter import DATA_INK, PAPER, SAMPLE_INK, SIDE, plane_of, scatter, ticks
 from genbench.testing import small_data
 
 CORNERS = np.array([[-1.0, -1.0], [1.0, -1.0], [-1.0, 1.0], [1.0, 1.0]])
@@ -47,12 +56,17 @@ def test_a_stage_of_any_length_takes_no_memory_to_ask(every) -> None:
 
 def test_small_images_are_drawn_at_a_whole_multiple_of_their_size(tmp_path) -> None:
     images = torch.randint(0, 256, (8, 1, 28, 28), dtype=torch.uint8)
-    save_grid(images, tmp_path / "a" / "grid.png")
-    with Image.open(tmp_path / "a" / "grid.png") as grid:
-        pixels = np.asarray(grid)
-    first = pixels[2:58:2, 2:58:2, 0]
-    assert np.array_equal(first, images[0, 0].numpy())
+    data = small_data((1, 28, 28))
+    save_samples(images, None, data, tmp_path / "a" / "grid.png", "a run")
+    pixels = opened(tmp_path / "a" / "grid.png")
+    cells = pixels[-8 - 56 : -8 : 2, 8 : 8 + 56 : 2]
+    assert np.array_equal(cells, images[0, 0].numpy())
     assert [p.name for p in (tmp_path / "a").iterdir()] == ["grid.png"]
+
+
+def opened(path: Path) -> np.ndarray:
+    with Image.open(path) as picture:
+        return np.asarray(picture)
 
 
 @pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (3, "RGB")])
@@ -65,68 +79,208 @@ def test_an_image_comes_back_from_its_file_bit_by_bit(tmp_path, channels, mode) 
     assert np.array_equal(pixels, image.permute(1, 2, 0).numpy())
 
 
-def nearest_ink(pixel: np.ndarray) -> str:
-    inks = {"data": DATA_INK.colour, "samples": SAMPLE_INK.colour, "paper": PAPER}
-    return min(inks, key=lambda name: np.abs(np.subtract(inks[name], pixel, dtype=float)).sum())
+# --- grids by class
+
+CLOTHES = DataSpec(name="clothes", shape=(1, 8, 8), classes=3, class_names=("Shirt", "Bag", "Coat"))
 
 
-def at(picture: np.ndarray, point: tuple[float, float], data: np.ndarray) -> np.ndarray:
-    column, row = plane_of(data).pixels(np.array([point], dtype=float))[0]
-    return picture[int(row), int(column)]
+def test_every_class_has_a_row_with_its_name_and_all_its_images() -> None:
+    labels = torch.tensor([2, 0, 2, 0, 2])
+    images = torch.arange(5, dtype=torch.uint8).view(5, 1, 1, 1).expand(5, 1, 8, 8)
+    grid = by_class(Picture(images=images, about="Samples"), labels, CLOTHES)
+    assert (grid.row_names, grid.columns, grid.rows) == (["Coat", "Shirt"], 3, 2)
+    assert grid.images[:, 0, 0, 0].tolist() == [0, 2, 4, 1, 3, 255]
 
 
-def test_a_scatter_has_samples_over_the_data_at_their_places() -> None:
+def test_a_class_of_many_images_has_several_rows_with_one_name() -> None:
+    labels = torch.arange(60) % 3
+    grid = by_class(Picture(images=torch.zeros(60, 1, 8, 8).byte()), labels, CLOTHES)
+    assert (grid.columns, grid.rows, grid.rows_together) == (10, 6, 2)
+    assert grid.row_names == ["Shirt", "", "Bag", "", "Coat", ""]
+
+
+def test_many_classes_of_few_images_stay_one_grid() -> None:
+    grid = Picture(images=torch.zeros(64, 1, 8, 8).byte())
+    assert by_class(grid, torch.arange(64) % 40, CLOTHES) is grid
+
+
+# --- points
+
+
+def rendered(figure: Any, axes: Any) -> tuple[np.ndarray, Any]:
+    """The pixels of a figure, and a function from a point to its pixel."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    pixels = np.asarray(canvas.buffer_rgba())[..., :3].astype(int)
+
+    def at(x: float, y: float) -> np.ndarray:
+        column, row = axes.transData.transform((x, y))
+        return pixels[round(pixels.shape[0] - row), round(column)]
+
+    return pixels, at
+
+
+def scatter(samples: np.ndarray, data: np.ndarray, folder: Path) -> tuple[np.ndarray, Any]:
+    with drawing(folder / "points.png") as figure:
+        return rendered(figure, draw_samples(figure, samples, data, "points"))
+
+
+def redness(pixel: np.ndarray) -> int:
+    return int(pixel[0] - pixel[2])
+
+
+def test_a_scatter_has_samples_over_the_data_at_their_places(tmp_path) -> None:
     samples = np.repeat([[1.0, 1.0], [0.5, -0.25]], 20, axis=0)
-    data = np.repeat(CORNERS, 20, axis=0)
-    picture = scatter(samples, data)
-    assert (picture.shape, picture.dtype) == ((SIDE, SIDE, 3), np.uint8)
-    assert nearest_ink(at(picture, (1, 1), data)) == "samples"
-    assert nearest_ink(at(picture, (0.5, -0.25), data)) == "samples"
-    assert nearest_ink(at(picture, (-1, -1), data)) == "data"
-    assert nearest_ink(at(picture, (0.25, 0.3), data)) == "paper"
+    _, at = scatter(samples, np.repeat(CORNERS, 20, axis=0), tmp_path)
+    assert redness(at(1, 1)) > 100
+    assert redness(at(0.5, -0.25)) > 100
+    assert redness(at(-1, -1)) == 0
+    assert 100 < at(-1, -1)[0] < 200
+    assert at(0.25, 0.3).min() > 250
 
 
-def test_both_axes_of_a_scatter_have_one_scale_and_y_points_up() -> None:
-    plane = plane_of(np.array([[0.0, 0.0], [4.0, 1.0]]))
-    (x0, y0), (x1, y1), (x2, y2) = plane.pixels(np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]))
-    assert x1 - x0 == pytest.approx(y0 - y2)
-    assert (y0, x0) == pytest.approx((y1, x2))
-    assert y2 < y0
+def test_both_axes_of_a_scatter_have_one_scale_and_y_points_up(tmp_path) -> None:
+    with drawing(tmp_path / "points.png") as figure:
+        data = np.array([[0.0, 0.0], [4.0, 1.0]])
+        axes = draw_samples(figure, data, data, "points")
+        origin, right, up = axes.transData.transform([(0, 0), (1, 0), (0, 1)])
+    assert right[0] - origin[0] == pytest.approx(up[1] - origin[1])
+    assert up[1] > origin[1]
 
 
-def test_a_crowd_of_points_is_darker_than_a_stray_whatever_their_order() -> None:
-    data = np.repeat(CORNERS, [1, 2, 5, 50], axis=0)
+def test_a_crowd_of_points_is_darker_than_a_stray_whatever_their_order(tmp_path) -> None:
+    data = np.repeat(CORNERS, [1, 2, 3, 5], axis=0)
     nobody = np.empty((0, 2))
-    picture = scatter(nobody, data)
-    light = [int(at(picture, tuple(corner), data).sum()) for corner in CORNERS]
+    pixels, at = scatter(nobody, data, tmp_path)
+    light = [int(at(*corner).sum()) for corner in CORNERS]
     assert light == sorted(light, reverse=True)
     assert len(set(light)) == 4
-    assert np.array_equal(picture, scatter(nobody, data[::-1]))
+    assert np.array_equal(pixels, scatter(nobody, data[::-1], tmp_path)[0])
 
 
-def test_samples_beyond_the_frame_or_not_finite_leave_the_plane_as_it_is() -> None:
+def test_samples_beyond_the_frame_or_not_finite_leave_the_plane_as_it_is(tmp_path) -> None:
     stray = np.array([[99.0, 0.0], [0.0, -99.0], [np.nan, 0.0], [0.0, np.inf]])
-    top = SIDE // 4
-    picture, bare = scatter(stray, CORNERS), scatter(np.empty((0, 2)), CORNERS)
-    assert np.array_equal(picture[top:], bare[top:])
-    assert not np.array_equal(picture[:top], bare[:top])
+    with drawing(tmp_path / "stray.png") as figure:
+        axes = draw_samples(figure, stray, CORNERS, "points")
+        texts = [text.get_text() for text in axes.get_legend().get_texts()]
+        axes.get_legend().remove()
+        picture, _ = rendered(figure, axes)
+    with drawing(tmp_path / "bare.png") as figure:
+        axes = draw_samples(figure, np.empty((0, 2)), CORNERS, "points")
+        axes.get_legend().remove()
+        bare, _ = rendered(figure, axes)
+    assert texts == ["data", "4 samples; 4 beyond the frame"]
+    assert np.array_equal(picture, bare)
 
 
-def test_one_single_point_of_data_is_a_picture_too() -> None:
-    assert scatter(CORNERS, np.zeros((1, 2))).shape == (SIDE, SIDE, 3)
-
-
-@pytest.mark.parametrize(("low", "high"), [(-2.55, 2.55), (0, 1), (-1e-3, 4e-3), (1e6, 9e6)])
-def test_ticks_are_round_numbers_within_the_axis_three_to_eight_of_them(low, high) -> None:
-    numbers = ticks(low, high)
-    assert 3 <= len(numbers) <= 8
-    assert low <= numbers[0] < numbers[-1] <= high
-    assert len({f"{number:g}" for number in numbers}) == len(numbers)
+def test_one_single_point_of_data_is_a_picture_too(tmp_path) -> None:
+    scatter(CORNERS, np.zeros((1, 2)), tmp_path)
+    assert opened(tmp_path / "points.png").size
 
 
 def test_points_in_the_plane_have_pictures_and_others_have_none(tmp_path) -> None:
     plane, space, images = (small_data(shape) for shape in ((2,), (3,), (1, 8, 8)))
     assert [has_pictures(data) for data in (plane, space, images)] == [True, False, True]
-    save_samples(torch.from_numpy(plane.train.x), plane, tmp_path / "points.png")
-    with Image.open(tmp_path / "points.png") as picture:
-        assert (picture.size, picture.mode) == ((SIDE, SIDE), "RGB")
+    save_samples(torch.from_numpy(plane.train.x), None, plane, tmp_path / "points.png", "a run")
+    assert opened(tmp_path / "points.png").shape[0] > 500
+
+
+# --- classes
+
+
+@pytest.mark.parametrize("count", [2, 10, 40])
+def test_every_class_has_a_colour_and_marker_and_line_of_its_own(count) -> None:
+    keys = [key_of(number) for number in range(count)]
+    assert len({(colour, marker) for colour, marker, _ in keys}) == count
+    assert len({(colour, line) for colour, _, line in keys}) == count
+
+
+def classes_of(count: int) -> Classes | None:
+    names = [f"_class {i} of $x_{i}$ \x1b with a name of many letters" for i in range(count)]
+    return Classes(labels=np.arange(200) % max(1, count), names=names) if count else None
+
+
+@pytest.mark.parametrize("kind", ["scatter", "ridgelines"])
+@pytest.mark.parametrize("count", [0, 1, 10, 40])
+def test_all_names_of_classes_are_written_plainly_and_none_is_cut_or_overlaps(
+    count, kind, tmp_path
+) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    points = np.random.default_rng(0).normal(size=(200, 2))
+    path, classes = tmp_path / "p.png", classes_of(count)
+    with drawing(path) as figure:
+        if kind == "scatter":
+            axes = draw_classes(figure, points, ("z0", "z1"), classes, "codes")
+            names = axes.get_legend().get_texts() if count else []
+        else:
+            axes = draw_ridgelines(figure, points[:, 0], "z0", classes, "codes")
+            names = axes.get_yticklabels() if count else []
+        FigureCanvasAgg(figure).draw()
+        texts = [*names, *axes.texts, axes.title, axes.xaxis.label, axes.yaxis.label]
+        texts = [text for text in texts if text.get_text()]
+        boxes = [text.get_window_extent() for text in texts]
+    shown = [text.get_text().replace("\n", " ") for text in texts]
+    for i in range(count):
+        assert f"_class {i} of $x_{i}$ \\x1b with a name of many letters" in shown
+    for i, box in enumerate(boxes):
+        assert not any(box.overlaps(other) for other in boxes[:i]), shown[i]
+    pixels = opened(path)
+    for border in (pixels[:3], pixels[-3:], pixels[:, :3], pixels[:, -3:]):
+        assert (border == 255).all()
+
+
+def test_codes_that_all_lie_in_one_place_are_a_figure_too(tmp_path) -> None:
+    with drawing(tmp_path / "scatter.png") as figure:
+        draw_classes(figure, np.zeros((9, 2)), ("z0", "z1"), None, "codes")
+    with drawing(tmp_path / "ridge.png") as figure:
+        draw_ridgelines(figure, np.zeros(9), "z0", None, "codes")
+    assert len(np.unique(opened(tmp_path / "scatter.png"))) > 3
+    assert len(np.unique(opened(tmp_path / "ridge.png"))) > 3
+
+
+# --- the library
+
+
+@pytest.fixture
+def strange(tmp_path: Path) -> dict[str, str]:
+    """A folder with a matplotlibrc of its own, and a home that can't be written."""
+    (tmp_path / "matplotlibrc").write_text("text.usetex: True\nsavefig.dpi: 7\n")
+    home = tmp_path / "file"
+    home.write_text("")
+    return {**os.environ, "HOME": str(home), "MPLCONFIGDIR": str(home / "config")}
+
+
+@pytest.mark.parametrize("kind", ["png", "svg"])
+def test_a_figure_has_the_same_bytes_whatever_settings_and_home_a_person_has(
+    kind, strange, tmp_path
+) -> None:
+    script = """
+import sys
+from pathlib import Path
+from genbench.pictures.figure import drawing
+with drawing(Path(sys.argv[1])) as figure:
+    figure.add_axes((0, 0, 1, 1)).set_title("$x_1$ 日")
+assert "matplotlib.pyplot" not in sys.modules
+"""
+    for name, env in (("a", None), ("b", strange)):
+        command = [sys.executable, "-c", script, f"{name}.{kind}"]
+        done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / f"a.{kind}").read_bytes() == (tmp_path / f"b.{kind}").read_bytes()
+
+
+def test_figures_of_several_threads_are_those_of_one(tmp_path) -> None:
+    def draw(name: str) -> None:
+        with drawing(tmp_path / f"{name}.png") as figure:
+            draw_samples(figure, CORNERS, CORNERS, "points")
+
+    threads = [Thread(target=draw, args=(str(i),)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
+    assert len(list(tmp_path.iterdir())) == 4

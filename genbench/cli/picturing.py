@@ -246,15 +246,13 @@ def curves(
     """Draw the training and validation losses of stored runs over their epochs, as SVG."""
     from genbench.cli.opening import open_store
     from genbench.cli.output import print_json
-    from genbench.files.writing import write_text
-    from genbench.report.loss_curves import curves_together, loss_curves
+    from genbench.report.loss_curves import save_curves_together, save_loss_curves
 
     with open_store(store) as opened:
         ids = list(dict.fromkeys(opened.resolve(reference) for reference in references))
         path = file_for(out or f"curves-{ids[0]}.svg", (".svg",), store=SESSION.store_url(store))
-        draw = curves_together if together else loss_curves
-        svg = draw(opened, ids, tuple(term or ()))
-    write_text(path, svg)
+        save = save_curves_together if together else save_loss_curves
+        save(opened, ids, path, tuple(term or ()))
     if as_json:
         print_json({"runs": ids, "path": str(path)})
     else:

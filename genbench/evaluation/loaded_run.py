@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from genbench.contracts import Data, Model
+from genbench.pictures.samples import described
 from genbench.spec import RunSpec
 
 
@@ -29,3 +30,8 @@ class LoadedRun:
     stage: str = ""
     step: int | None = None
     differing: tuple[str, ...] = ()
+
+    @property
+    def described(self) -> str:
+        """What captions say of it."""
+        return described(self.spec, self.id, self.epoch, self.step)

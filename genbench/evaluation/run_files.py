@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from genbench.evaluation import CAUGHT, fault
 from genbench.events import Evaluated
-from genbench.pictures.samples import picture_path, save_grid
-from genbench.spec import Part, content_hash
+from genbench.pictures.samples import described, picture_path
+from genbench.pictures.sheet import save_sheet
+from genbench.spec import Part, RunSpec, content_hash
 
 
 def save_beside(
-    evaluated: Evaluated, folder: Path, samplers: Sequence[Part] = (), *, keep: bool = False
+    evaluated: Evaluated,
+    folder: Path,
+    spec: RunSpec,
+    samplers: Sequence[Part] = (),
+    *,
+    keep: bool = False,
 ) -> Iterator[tuple[str, Path]]:
     """Write pictures and tracebacks of a record; yield kind and path of each.
 
@@ -21,11 +28,13 @@ def save_beside(
     files apart. ``keep`` leaves a file that is there, and takes another name.
     """
     sampler = _told_apart(evaluated, samplers)
+    run = described(spec, folder.name, evaluated.epoch, evaluated.step)
+    run += f", sampler {sampler}" if sampler else ""
     for name, picture in evaluated.pictures.items():
         path = picture_path(folder, name, sampler, evaluated.epoch)
         path = _free(path) if keep else path
         try:
-            save_grid(picture.images, path, columns=picture.columns)
+            save_sheet(replace(picture, about=picture.about or name), path, run)
         except CAUGHT as error:
             trace = fault(error, f"the picture '{name}'").trace
             yield "traceback", write_trace(folder, f"picture-{name}", evaluated.epoch, trace)

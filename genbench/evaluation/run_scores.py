@@ -100,5 +100,5 @@ class RunScores:
             ):
                 self.emit(evaluated)
                 named = [part for part, _ in self.samplers]
-                for kind, path in save_beside(evaluated, self.folder, named):
+                for kind, path in save_beside(evaluated, self.folder, self.spec, named):
                     self.emit(ArtifactMade(kind=kind, path=path, epoch=epoch))

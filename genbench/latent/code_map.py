@@ -6,11 +6,10 @@ from typing import Any
 
 import torch
 
-from genbench.contracts import Conditional, Data, Decodes, Encodes
+from genbench.contracts import Conditional, Data, Decodes, Encodes, Picture
 from genbench.latent import walks
 from genbench.latent.spaces import at_random, code_space, encoded
 from genbench.latent.walks import PLANE_RANGE, RANGE, UNIFORM_RANGE
-from genbench.pictures.sheet import Sheet
 
 MEASURED = 500
 """Test samples that say how far codes lie apart where no prior does."""
@@ -18,7 +17,7 @@ MEASURED = 500
 STEPS = 21
 
 
-def code_map(model: Any, data: Data, device: torch.device) -> Sheet | None:
+def code_map(model: Any, data: Data, device: torch.device) -> Picture | None:
     """What codes of one or two dimensions decode to: a line, or a grid.
 
     As `genbench traverse` has it. None for a model without codes to decode, or with larger ones.

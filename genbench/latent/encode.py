@@ -9,20 +9,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from genbench.contracts import Conditional, DataSpec
+from genbench.contracts import Conditional, Data, DataSpec, Picture
 from genbench.errors import SamplingError
 from genbench.evaluation.loaded_run import LoadedRun
-from genbench.latent.classes import class_names
 from genbench.latent.codes import Array, view_of
 from genbench.latent.needs import need, need_images
-from genbench.latent.spaces import at_random, encoded, held_out, originals
-from genbench.pictures.class_scatter import Classes, class_scatter
-from genbench.pictures.ridgeline import class_ridgelines
-from genbench.pictures.samples import as_images, save_image, write_arrays
-from genbench.pictures.sheet import Sheet, save_sheet
-
-PAIRS = 4
-"""Images and their reconstructions in one row."""
+from genbench.latent.spaces import Rows, at_random, encoded, held_out, originals
+from genbench.pictures.classes import class_names
+from genbench.pictures.figure import drawing
+from genbench.pictures.plots import Classes, draw_classes, draw_ridgelines
+from genbench.pictures.samples import COLUMNS, as_images, write_arrays
+from genbench.pictures.sheet import save_sheet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,19 +58,20 @@ def encode(loaded: LoadedRun, out: Path, *, n: int | None = None, seed: int = 0)
     if out.suffix == ".npz":
         _save_arrays(codes, rows, out)
     else:
-        save_image(torch.from_numpy(drawn(codes)).permute(2, 0, 1), out)
+        _draw(codes, out, f"Codes of {len(rows):,} test samples: {loaded.described}")
 
 
-def drawn(codes: Codes) -> Array:
-    """Codes as a picture, RGB uint8: ridges along one dimension, a scatter in two."""
-    view = view_of(codes.mean)
-    classes = None
+def _draw(codes: Codes, out: Path, about: str) -> None:
+    """Codes as a picture: ridgelines along one dimension, a scatter in two."""
+    view, classes = view_of(codes.mean), None
     if codes.labels is not None:
         count = codes.data.classes or int(codes.labels.max()) + 1
         classes = Classes(labels=codes.labels, names=class_names(range(count), codes.data))
-    if len(view.axes) == 1:
-        return class_ridgelines(view.places[:, 0], view.axes[0], classes)
-    return class_scatter(view.places, (view.axes[0], view.axes[1]), classes)
+    with drawing(out) as figure:
+        if len(view.axes) == 1:
+            draw_ridgelines(figure, view.places[:, 0], view.axes[0], classes, about)
+        else:
+            draw_classes(figure, view.places, (view.axes[0], view.axes[1]), classes, about)
 
 
 def _save_arrays(codes: Codes, rows: Array, out: Path) -> None:
@@ -84,24 +82,32 @@ def _save_arrays(codes: Codes, rows: Array, out: Path) -> None:
 
 
 def reconstruct(loaded: LoadedRun, out: Path, *, n: int = 32, seed: int = 0) -> None:
-    """Draw ``n`` random test images, each with its reconstruction at its right, into ``out``."""
+    """Draw ``n`` random test images and their reconstructions into ``out``."""
     need_images(loaded)
     need(loaded, "reconstructs", hint="genbench models says which ones do")
-    data, device = loaded.data, loaded.device
-    model: Any = loaded.model
-    rows = at_random(data, n, seed)
+    rows = at_random(loaded.data, n, seed)
+    picture = reconstructions(loaded.model, loaded.data, loaded.device, rows)
+    save_sheet(picture, out, loaded.described)
+
+
+def reconstructions(model: Any, data: Data, device: torch.device, rows: Rows) -> Picture:
+    """These test images in rows, each row with the model's reconstructions beneath it.
+
+    Of a latent space the originals are the images that were encoded.
+    """
     x, y = held_out(data, rows)
     told = y.to(device) if y is not None and isinstance(model, Conditional) else None
     with torch.no_grad():
-        again = model.reconstruct(x.to(device), told)
-        pairs = torch.stack((originals(data, rows, device), as_images(again, data)), dim=1)
-    columns = 2 * min(PAIRS, len(pairs))
-    save_sheet(
-        Sheet(
-            images=pairs.flatten(0, 1),
-            columns=columns,
-            column_names=("original", "rebuilt") * (columns // 2),
-            gaps=range(1, columns, 2),
-        ),
-        out,
+        rebuilt = as_images(model.reconstruct(x.to(device), told), data)
+    pairs = torch.stack((originals(data, rows, device), rebuilt))
+    columns = min(COLUMNS, len(rows))
+    missing = torch.full((2, -len(rows) % columns, *pairs.shape[2:]), 255, dtype=torch.uint8)
+    images = torch.cat((pairs, missing), dim=1)
+    images = images.view(2, -1, columns, *pairs.shape[2:]).transpose(0, 1)
+    return Picture(
+        images=images.flatten(0, 2),
+        columns=columns,
+        about="Test images and reconstructions",
+        row_names=("original", "reconstruction") * len(images),
+        rows_together=2,
     )

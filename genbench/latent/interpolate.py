@@ -1,4 +1,4 @@
-"""What lies between two samples, test images or classes of a stored run, as a picture."""
+"""Interpolations between samples, test images or classes of a stored run, as a picture."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from genbench.contracts import Conditional, Decodes, Encodes, prior_kind
+from genbench.contracts import Conditional, Decodes, Encodes, Picture, prior_kind
 from genbench.errors import IncompatibleError, UsageError
 from genbench.evaluation.loaded_run import LoadedRun
 from genbench.latent import rows as drawn
-from genbench.latent.classes import pair_of
 from genbench.latent.needs import (
     need,
     need_images,
@@ -23,12 +22,13 @@ from genbench.latent.needs import (
 )
 from genbench.latent.paths import Path as PathKind
 from genbench.latent.spaces import Rows, at_random, code_space, codes_of_samples, prior_space
-from genbench.pictures.sheet import Sheet, save_sheet
+from genbench.pictures.classes import pair_of
+from genbench.pictures.sheet import save_sheet
 
 
 @dataclass(frozen=True, kw_only=True)
 class Interpolation:
-    """What lies between what: classes as people type them in, None for what is customary."""
+    """What is interpolated: classes as people type them in, None for the default."""
 
     between: Literal["samples", "images", "classes"] = "samples"
     path: PathKind | None = None
@@ -40,7 +40,7 @@ class Interpolation:
 
 
 def interpolate(loaded: LoadedRun, options: Interpolation, out: Path) -> None:
-    """Draw what lies between samples, test images or classes of a run into ``out``."""
+    """Draw interpolations between samples, test images or classes of a run into ``out``."""
     need_images(loaded)
     if options.label is not None and options.between != "samples":
         raise UsageError(f"--label {options.label} goes with --between samples; leave it out")
@@ -51,10 +51,10 @@ def interpolate(loaded: LoadedRun, options: Interpolation, out: Path) -> None:
         "images": _between_images,
         "classes": _between_classes,
     }[options.between]
-    save_sheet(draw(loaded, options), out)
+    save_sheet(draw(loaded, options), out, loaded.described)
 
 
-def _between_samples(loaded: LoadedRun, options: Interpolation) -> Sheet:
+def _between_samples(loaded: LoadedRun, options: Interpolation) -> Picture:
     need(loaded, "generates", hint="use --between images")
     space, model = prior_space(loaded.model, loaded.data, loaded.device), loaded.model
     rows = options.rows or 8
@@ -70,13 +70,13 @@ def _between_samples(loaded: LoadedRun, options: Interpolation) -> Sheet:
     return drawn.between_samples(space, z[::2], z[1::2], y, kind=kind, steps=options.steps)
 
 
-def _between_images(loaded: LoadedRun, options: Interpolation) -> Sheet:
+def _between_images(loaded: LoadedRun, options: Interpolation) -> Picture:
     rows = min(options.rows or 8, len(loaded.data.test.x) // 2)
     chosen = at_random(loaded.data, 2 * rows, options.seed)
     return _between_these(loaded, options, chosen[::2], chosen[1::2])
 
 
-def _between_classes(loaded: LoadedRun, options: Interpolation) -> Sheet:
+def _between_classes(loaded: LoadedRun, options: Interpolation) -> Picture:
     model, data = loaded.model, loaded.data
     if data.spec.classes is None:
         raise IncompatibleError(f"--between classes: '{data.spec.name}' has no classes")
@@ -102,8 +102,8 @@ def _between_classes(loaded: LoadedRun, options: Interpolation) -> Sheet:
 
 def _between_images_of_classes(
     loaded: LoadedRun, options: Interpolation, pair: tuple[int, int] | None
-) -> Sheet:
-    """Without labels to turn, from a test image of the one class to one of the other."""
+) -> Picture:
+    """Without labels to interpolate, from a test image of one class to one of the other."""
     model, data = loaded.model, loaded.data
     if not (isinstance(model, Encodes) and isinstance(model, Decodes)):
         raise IncompatibleError(
@@ -129,7 +129,7 @@ def _between_images_of_classes(
     return _between_these(loaded, options, a, b)
 
 
-def _between_these(loaded: LoadedRun, options: Interpolation, a: Rows, b: Rows) -> Sheet:
+def _between_these(loaded: LoadedRun, options: Interpolation, a: Rows, b: Rows) -> Picture:
     need(loaded, "encodes", "decodes", hint="use --between samples")
     space = code_space(loaded.model, loaded.data, loaded.device)
     kind = _path_of(options, loaded.model, spherical=False)

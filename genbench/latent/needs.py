@@ -10,7 +10,7 @@ from torch import Tensor
 from genbench.contracts import CAPABILITIES, Conditional
 from genbench.errors import IncompatibleError
 from genbench.evaluation.loaded_run import LoadedRun
-from genbench.latent.classes import class_of
+from genbench.pictures.classes import class_of
 from genbench.pictures.samples import has_images
 
 LACKS = {

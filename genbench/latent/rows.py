@@ -1,4 +1,4 @@
-"""What lies between two samples, two images or two classes: one row for each pair."""
+"""Interpolations between samples, images or classes: one row for each pair."""
 
 from __future__ import annotations
 
@@ -7,26 +7,30 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genbench.contracts import Conditional
-from genbench.latent.classes import class_name
+from genbench.contracts import Conditional, Picture
 from genbench.latent.paths import Path, path
 from genbench.latent.spaces import LatentSpace, Rows, encoded, originals
-from genbench.pictures.sheet import Sheet
+from genbench.pictures.classes import class_name
 
 
 def between_samples(
     space: LatentSpace, a: Tensor, b: Tensor, y: Tensor | None, *, kind: Path, steps: int
-) -> Sheet:
+) -> Picture:
     """From each latent a to its b, (rows, *shape); ``y`` (rows,) are the classes of the rows."""
     latents = path(kind, a, b, steps).flatten(0, 1)
     labels = None if y is None else y.repeat_interleave(steps)
     names = [] if y is None else [class_name(int(label), space.data.spec) for label in y]
-    return Sheet(images=space.images(latents, labels), columns=steps, row_names=names)
+    return Picture(
+        images=space.images(latents, labels),
+        columns=steps,
+        about=f"{kind.capitalize()} interpolations between samples",
+        row_names=names,
+    )
 
 
 def between_images(
     space: LatentSpace, model: Any, a: Rows, b: Rows, *, kind: Path, steps: int
-) -> Sheet:
+) -> Picture:
     """From each test image a to its b, by their codes; the originals frame the rows.
 
     The first decoded image is the reconstruction of the first original, the last of the last.
@@ -41,25 +45,26 @@ def between_images(
     decoded = space.images(latents, weights)
     decoded = decoded.view(len(a), steps, *decoded.shape[1:])
     frame = [originals(data, rows, device)[:, None] for rows in (a, b)]
-    return Sheet(
+    return Picture(
         images=torch.cat((frame[0], decoded, frame[1]), dim=1).flatten(0, 1),
         columns=steps + 2,
-        column_names=("original", *[""] * steps, "original"),
-        gaps=(0, steps),
+        about=f"{kind.capitalize()} interpolations between the codes of test images",
+        groups=(("original", 1), ("decoded", steps), ("original", 1)),
     )
 
 
 def between_classes(
     space: LatentSpace, model: Conditional, z: Tensor, a: Tensor, b: Tensor, *, steps: int
-) -> Sheet:
-    """From class a to class b, each (rows,), with the noise z (rows, *shape) held fast."""
+) -> Picture:
+    """From class a to class b, each (rows,), with the noise z (rows, *shape) fixed."""
     images = space.images(z.repeat_interleave(steps, dim=0), _turning(a, b, model.classes, steps))
     spec = space.data.spec
     names = [
         f"{class_name(int(first), spec)} to {class_name(int(second), spec)}"
         for first, second in zip(a, b, strict=True)
     ]
-    return Sheet(images=images, columns=steps, row_names=names)
+    about = "Interpolations between classes, each row from one noise"
+    return Picture(images=images, columns=steps, about=about, row_names=names)
 
 
 def _turning(a: Tensor, b: Tensor, classes: int, steps: int) -> Tensor:

@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from genbench.contracts import Conditional, Decodes, Encodes
+from genbench.contracts import Conditional, Decodes, Encodes, Picture
 from genbench.errors import UsageError
 from genbench.evaluation.loaded_run import LoadedRun
 from genbench.latent import walks
@@ -22,7 +22,7 @@ from genbench.latent.needs import (
 )
 from genbench.latent.spaces import LatentSpace, at_random, code_space, encoded, prior_space
 from genbench.latent.walks import Unit
-from genbench.pictures.sheet import Sheet, save_sheet
+from genbench.pictures.sheet import save_sheet
 
 MEASURED = 2_000
 """Test samples whose codes say which dimensions are active, and how far codes lie apart."""
@@ -38,7 +38,7 @@ Scale = Literal["linear", "quantiles", "codes"]
 
 @dataclass(frozen=True, kw_only=True)
 class Traversal:
-    """Where to walk; None is what is customary for such a model (see docs/latents.md)."""
+    """Where to go; None is the default for such a model (see docs/latents.md)."""
 
     scale: Scale | None = None
     reach: float | None = None
@@ -55,10 +55,10 @@ def traverse(loaded: LoadedRun, options: Traversal, out: Path) -> None:
     That of the codes where the model encodes and decodes, else that of its noise.
     """
     need_images(loaded)
-    save_sheet(_traversal(loaded, options), out)
+    save_sheet(_traversal(loaded, options), out, loaded.described)
 
 
-def _traversal(loaded: LoadedRun, options: Traversal) -> Sheet:
+def _traversal(loaded: LoadedRun, options: Traversal) -> Picture:
     space, codes = _space(loaded)
     scale = options.scale or ("linear" if space.law else "codes")
     unit = _unit(loaded, scale, space, codes)

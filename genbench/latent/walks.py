@@ -10,9 +10,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from genbench.latent.classes import class_name
+from genbench.contracts import Picture
 from genbench.latent.spaces import LatentSpace, Law
-from genbench.pictures.sheet import Sheet
+from genbench.pictures.classes import class_name
 
 Scale = Literal["linear", "quantiles"]
 
@@ -22,10 +22,14 @@ PLANE_RANGE, RANGE, UNIFORM_RANGE = 5.0, 3.0, 1.0
 
 @dataclass(frozen=True, kw_only=True)
 class Unit:
-    """What 1 on a walk's scale stands for: ``std`` away from ``mean``, each (*shape)."""
+    """What 1 on a walk's scale stands for: ``std`` away from ``mean``, each (*shape).
+
+    ``name`` is what a caption adds for it.
+    """
 
     mean: Tensor
     std: Tensor
+    name: str = ""
 
     def latents(self, values: Tensor) -> Tensor:
         """Values (B, *shape) on the walk's scale as latents."""
@@ -43,7 +47,8 @@ def plain_unit(shape: tuple[int, ...]) -> Unit:
 
 def unit_of(codes: Tensor) -> Unit:
     """That of these codes (N, *shape): their mean and standard deviation in each dimension."""
-    return Unit(mean=codes.mean(0), std=codes.std(0, correction=0))
+    name = " in standard deviations of the codes"
+    return Unit(mean=codes.mean(0), std=codes.std(0, correction=0), name=name)
 
 
 def stops(scale: Scale, reach: float, steps: int, law: Law | None = None) -> list[float]:
@@ -61,7 +66,7 @@ def stops(scale: Scale, reach: float, steps: int, law: Law | None = None) -> lis
     return [NormalDist().inv_cdf(share) for share in shares]
 
 
-def grid(space: LatentSpace, values: Sequence[float], unit: Unit, y: Tensor | None) -> Sheet:
+def grid(space: LatentSpace, values: Sequence[float], unit: Unit, y: Tensor | None) -> Picture:
     """All pairs of values over a space of two dimensions; ``y`` (1,) is the class, or None.
 
     As on a map: the first dimension runs to the right and the second upwards, so that the lower
@@ -71,23 +76,25 @@ def grid(space: LatentSpace, values: Sequence[float], unit: Unit, y: Tensor | No
     up, right = torch.meshgrid(ticks.flip(0), ticks, indexing="ij")
     places = torch.stack((right, up), dim=-1).reshape(-1, *space.shape)
     labels = None if y is None else y.expand(len(places))
-    return Sheet(
+    return Picture(
         images=space.images(unit.latents(places), labels),
         columns=len(values),
-        row_names=_thinned(values)[::-1],
+        about=f"Traversal of the latent space, z0 to the right and z1 upwards{unit.name}",
+        row_names=_told(values)[::-1],
         column_names=_told(values),
     )
 
 
-def line(space: LatentSpace, values: Sequence[float], unit: Unit, y: Tensor | None) -> Sheet:
+def line(space: LatentSpace, values: Sequence[float], unit: Unit, y: Tensor | None) -> Picture:
     """All values of the one dimension; a row for each class in ``y`` (rows,)."""
     rows = 1 if y is None else len(y)
     places = torch.tensor(values, dtype=torch.float32).repeat(rows).view(-1, *space.shape)
     labels = None if y is None else y.repeat_interleave(len(values))
     named = () if y is None else [class_name(int(label), space.data.spec) for label in y]
-    return Sheet(
+    return Picture(
         images=space.images(unit.latents(places), labels),
         columns=len(values),
+        about=f"Traversal of the latent space along z0{unit.name}",
         row_names=named if len(named) > 1 else (),
         column_names=_told(values),
     )
@@ -101,16 +108,17 @@ def walks(
     *,
     start: Tensor,
     dims: Sequence[int],
-) -> Sheet:
+) -> Picture:
     """One row for each of ``dims``: it takes the values, all others stay as in ``start`` (*shape).
 
     Dimensions are counted from 0 through the flattened latent.
     """
     places = moved(unit.values(start), values, dims)
     labels = None if y is None else y.expand(len(places))
-    return Sheet(
+    return Picture(
         images=space.images(unit.latents(places), labels),
         columns=len(values),
+        about=f"Traversals of the latent space, one dimension in each row{unit.name}",
         row_names=[f"z{dim}" for dim in dims],
         column_names=_told(values),
     )
@@ -152,10 +160,3 @@ def most_telling(
 
 def _told(values: Sequence[float]) -> list[str]:
     return [f"{round(value, 2) + 0.0:g}" for value in values]
-
-
-def _thinned(values: Sequence[float]) -> list[str]:
-    """The names of rows, those of about every second one where there are many."""
-    every = 1 if len(values) <= 12 else 2
-    middle = len(values) // 2 % every
-    return [name if i % every == middle else "" for i, name in enumerate(_told(values))]

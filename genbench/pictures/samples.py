@@ -1,26 +1,28 @@
 """Pictures of samples as PNG: from one fixed noise, so that they can be compared across epochs.
 
-Images are float (N, C, H, W) in [-1, 1] or uint8, shown in a grid; small ones are drawn at a whole
-multiple of their size. Points in the plane, float (N, 2), are a scatter over the data. Latents are
-shown as what they are rendered to.
+Images are float (N, C, H, W) in [-1, 1] or uint8, shown in a grid. Points in the plane, float
+(N, 2), are a scatter over the data. Latents are shown as what they are rendered to.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
-from torchvision.utils import make_grid
 
-from genbench.contracts import Conditional, Data, Generates, samples_data
+from genbench.contracts import Conditional, Data, DataSpec, Generates, Picture, samples_data
 from genbench.files.writing import replacing
-from genbench.pictures.scatter import scatter
-from genbench.pixels import stored_as_float, to_uint8
+from genbench.pictures.classes import class_name
+from genbench.pictures.figure import drawing
+from genbench.pictures.plots import draw_samples
+from genbench.pictures.sheet import as_pillow, save_sheet, write_png
+from genbench.pixels import to_uint8
+from genbench.spec import RunSpec
 
 COUNT, COLUMNS = 64, 8
 """Samples of a grid, and how many stand in a row."""
@@ -28,10 +30,8 @@ COUNT, COLUMNS = 64, 8
 POINTS, BENEATH = 2_000, 5_000
 """Samples of a scatter, and the held-out points that lie beneath them."""
 
-SMALLEST_SIDE = 56
-"""Pixels that an image's longer side is drawn with at least."""
-
-_BACKGROUND = 255
+WIDEST, FEW = 16, 12
+"""Images of a class in one row, and classes that have rows however few their images, at most."""
 
 
 def is_picture_epoch(epoch: int, stages: Sequence[tuple[str, int]], every: int) -> bool:
@@ -63,31 +63,19 @@ def fixed_samples(model: Generates, data: Data, *, seed: int, n: int | None = No
     n = default_count(data) if n is None else n
     with torch.no_grad():
         z = model.prior(n, torch.Generator().manual_seed(seed))
-        y = None
-        if isinstance(model, Conditional):
-            y = torch.arange(n, device=z.device) % model.classes
+        y = labels_in_turn(model, n)
+        y = None if y is None else y.to(z.device)
         return as_shown(model.render(model.generate(z, y)), data)
+
+
+def labels_in_turn(model: Any, n: int) -> Tensor | None:
+    """The classes (n,) that a conditional model is asked for, one after the other; else None."""
+    return torch.arange(n) % model.classes if isinstance(model, Conditional) else None
 
 
 def default_count(data: Data) -> int:
     """How many samples make a picture of such data."""
     return COUNT if has_images(data) else POINTS
-
-
-def reconstruction_pairs(model: Any, data: Data, device: torch.device, n: int = 32) -> Tensor:
-    """The first ``n`` test images, each followed by its reconstruction: (2n, C, H, W) uint8.
-
-    Of a latent space they are the images that were encoded.
-    """
-    x, shown = stored_as_float(data.test.x[:n]).to(device), samples_data(data)
-    y = None
-    if isinstance(model, Conditional) and data.test.y is not None:
-        y = torch.from_numpy(np.array(data.test.y[:n])).to(device)
-    with torch.no_grad():
-        again = model.reconstruct(x, y)
-        original = x if shown is data else stored_as_float(shown.test.x[:n]).to(device)
-        pairs = torch.stack([as_images(original, shown), as_images(again, data)], dim=1)
-    return pairs.flatten(0, 1)
 
 
 def has_pictures(data: Data) -> bool:
@@ -122,29 +110,56 @@ def picture_path(folder: Path, name: str, sampler: str, epoch: int) -> Path:
     return folder / "pictures" / f"{name}-{sampler or 'model'}-{epoch:04d}.png"
 
 
-def save_samples(samples: Tensor, data: Data, path: Path, *, columns: int = COLUMNS) -> None:
-    """Write samples, as `as_shown` gives them, as one PNG: a grid, or a scatter over the data."""
+def described(spec: RunSpec, run: str, epoch: int, step: int | None = None) -> str:
+    """What a caption says of a run: "vae on digits, run 3f8k, epoch 20"."""
+    after = f"epoch {epoch}" if step is None else f"step {step:,} after epoch {epoch}"
+    return f"{spec.model} on {spec.dataset}, run {run}, {after}"
+
+
+def save_samples(
+    samples: Tensor, labels: Tensor | None, data: Data, path: Path, run: str, columns: int = COLUMNS
+) -> None:
+    """Write samples, as `as_shown` gives them, as one PNG: a grid, or a scatter over the data.
+
+    ``run`` is what `described` says. A grid has a row for each class in ``labels`` (N,) where there
+    are a few samples of each, else so many ``columns``.
+    """
     if has_images(data):
-        save_grid(samples, path, columns=columns)
+        grid = Picture(images=samples, columns=columns, about="Samples")
+        save_sheet(grid if labels is None else by_class(grid, labels, data.spec), path, run)
         return
-    picture = scatter(samples.numpy(), np.array(samples_data(data).test.x[:BENEATH]))
-    save_image(torch.from_numpy(picture).permute(2, 0, 1), path)
+    held_out = np.array(samples_data(data).test.x[:BENEATH])
+    with drawing(path) as figure:
+        draw_samples(figure, samples.numpy(), held_out, f"Samples: {run}")
 
 
-def save_grid(images: Tensor, path: Path, *, columns: int = COLUMNS) -> None:
-    """Write uint8 images (N, C, H, W) as one PNG; a reader never sees half a file."""
-    scale = max(1, -(-SMALLEST_SIDE // max(images.shape[-2:])))
-    enlarged = images.repeat_interleave(scale, dim=-2).repeat_interleave(scale, dim=-1)
-    grid = make_grid(enlarged, nrow=columns, padding=2, pad_value=_BACKGROUND)
-    save_image(grid, path)
+def by_class(grid: Picture, labels: Tensor, data: DataSpec) -> Picture:
+    """The grid with a row, or several, for each class in ``labels`` (N,), in the order they come.
+
+    It stays as it is where there are many classes with few images each.
+    """
+    classes = list(dict.fromkeys(labels.tolist()))
+    most = int(labels.bincount().max())
+    if len(classes) > max(FEW, 2 * most):
+        return grid
+    rows = -(-most // max(WIDEST, round(len(labels) ** 0.5)))
+    columns = -(-most // rows)
+    images = torch.full((len(classes), rows * columns, *grid.images.shape[1:]), 255).byte()
+    for row, label in zip(images, classes, strict=True):
+        own = grid.images[labels == label]
+        row[: len(own)] = own
+    return replace(
+        grid,
+        images=images.flatten(0, 1),
+        columns=columns,
+        row_names=[name for c in classes for name in (class_name(c, data), *[""] * (rows - 1))],
+        rows_together=rows if rows > 1 else 0,
+    )
 
 
 def save_image(image: Tensor, path: Path) -> None:
-    """Write one uint8 image (C, H, W), C of 1, 3 or 4, as PNG."""
-    pixels = image.permute(1, 2, 0).contiguous().numpy()
-    picture = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
-    with replacing(path) as part:
-        picture.save(part, format="PNG")
+    """Write one uint8 image (C, H, W), C of 1, 3 or 4, as PNG, as it is."""
+    write_png(as_pillow(image.permute(1, 2, 0).contiguous().numpy()), path)
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:

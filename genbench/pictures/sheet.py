@@ -1,130 +1,155 @@
-"""A sheet of images as a figure: rows and columns with their names, some columns set apart."""
+"""Sheets of images: rows and columns with their names, headings and a caption.
+
+Every image is enlarged by a whole factor, so that its pixels stay exact.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from functools import cache
+from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image, ImageDraw, ImageFont
-from torch import Tensor
 
-from genbench.pictures.samples import save_image
-
-WIDEST, TALLEST = 1_260, 900
-"""Pixels up to which images are enlarged; images that need more room than that get it."""
+from genbench.contracts import Picture
+from genbench.files.writing import replacing
+from genbench.pictures.figure import broken
 
 CELL = 56
-"""Pixels that an image's longer side is enlarged to at least, where there is room."""
+"""Pixels that an image's longer side is enlarged to at least."""
 
-SPACE, GAP, EDGE = 2, 10, 8
-"""Pixels between images, at a gap, and around a sheet that has names."""
+LARGEST = 4_000
+"""Pixels of a sheet's side up to which images are enlarged."""
 
-LETTERS = 13
-"""Pixels of a name's height."""
+SPACE, GAP, EDGE = 2, 12, 8
+"""Pixels between images, between groups, and around a sheet."""
 
-PAPER, WORDS = 255, 85
+LETTERS, LETTER = 12, 7
+"""Pixels of a letter's height, and of its width on average."""
 
-Font = ImageFont.ImageFont | ImageFont.FreeTypeFont
+NARROWEST = 420
+"""Pixels that a caption may be wide where the images take less."""
+
+PAPER, INK = 255, 70
+
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
+Text = tuple[tuple[float, float], str, str]
+"""A place (x, y) from the corner of the first image, what stands there, Pillow's anchor of it."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Sheet:
-    """Images (N, C, H, W) uint8, row by row; the last row may be short.
+def save_sheet(picture: Picture, path: Path, run: str = "") -> None:
+    """Write a picture as one PNG; a reader never sees half a file.
 
-    ``row_names`` stand at the left, ``column_names`` beneath; "" is no name. A wider gap follows
-    the columns in ``gaps`` (from 0).
+    ``run`` are the words of its caption for the run, see `genbench.pictures.samples.described`.
     """
-
-    images: Tensor
-    columns: int
-    row_names: Sequence[str] = ()
-    column_names: Sequence[str] = ()
-    gaps: Sequence[int] = ()
-
-    @property
-    def rows(self) -> int:
-        """How many rows there are."""
-        return -(-len(self.images) // self.columns)
+    write_png(drawn(picture, run), path)
 
 
-def save_sheet(sheet: Sheet, path: Path) -> None:
-    """Write it as one PNG; a reader never sees half a file."""
-    save_image(drawn(sheet), path)
+def write_png(image: Image.Image, path: Path) -> None:
+    """Write an image as PNG; a reader never sees half a file."""
+    with replacing(path) as part:
+        image.save(part, format="PNG")
 
 
-def drawn(sheet: Sheet) -> Tensor:
-    """The sheet as one uint8 image (C, H, W): grey where its images are."""
-    images = sheet.images.repeat_interleave(scale := _scale(sheet), dim=-2)
-    images = images.repeat_interleave(scale, dim=-1)
-    height, width = images.shape[-2:]
-    font = ImageFont.load_default(LETTERS)
-    named = any(sheet.row_names) or any(sheet.column_names)
-    edge = EDGE if named else SPACE
-    left = edge + _widest(sheet.row_names, font)
-    lefts = [
-        left + column * (width + SPACE) + GAP * sum(gap < column for gap in sheet.gaps)
-        for column in range(sheet.columns)
-    ]
-    tops = [edge + row * (height + SPACE) for row in range(sheet.rows)]
-    foot = (LETTERS + 8 if any(sheet.column_names) else 0) + edge
-    size = (tops[-1] + height + foot, lefts[-1] + width + edge)
-    paper: Pixels = np.full((*size, images.shape[1]), PAPER, np.uint8)
-    for place, image in enumerate(images.permute(0, 2, 3, 1).numpy()):
-        top, at = tops[place // sheet.columns], lefts[place % sheet.columns]
-        paper[top : top + height, at : at + width] = image
-    if named:
-        paper = _named(paper, sheet, [x + width / 2 for x in lefts], [y + height / 2 for y in tops])
-    return torch.from_numpy(paper).permute(2, 0, 1)
+def as_pillow(pixels: Pixels) -> Image.Image:
+    """Pixels (H, W, C), C of 1, 3 or 4, as an image."""
+    return Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
 
 
-def _scale(sheet: Sheet) -> int:
-    """By how much images are enlarged: a whole number, so that pixels stay pixels."""
-    width, longer = sheet.images.shape[-1], max(sheet.images.shape[-2:])
-    height = sheet.images.shape[-2]
-    room = min(
-        WIDEST // (sheet.columns * (width + SPACE)), TALLEST // (sheet.rows * (height + SPACE))
-    )
-    return max(1, min(-(-CELL // longer), room))
+def drawn(picture: Picture, run: str = "") -> Image.Image:
+    """The sheet, grey where its images are, as large as its images and texts need."""
+    grid, columns, rows = _grid(picture)
+    draw = ImageDraw.Draw(Image.new("L", (1, 1)))
+    texts = [*_headings(picture, columns), *_names(picture, columns, rows)]
+    left, top, right, bottom = _bounds(draw, texts, grid.size)
+    if caption := ": ".join(filter(None, (picture.about, run))):
+        wide = max(right - left, NARROWEST)
+        texts.append(((left, top - EDGE), broken(caption, round(wide / LETTER)), "ld"))
+        left, top, right, bottom = _bounds(draw, texts, grid.size)
+    edge = EDGE if texts else SPACE
+    size = (round(right - left) + 2 * edge, round(bottom - top) + 2 * edge)
+    sheet = Image.new(grid.mode, size, "white")
+    x, y = edge - round(left), edge - round(top)
+    sheet.paste(grid, (x, y))
+    draw = ImageDraw.Draw(sheet)
+    ink = (INK,) * len(grid.getbands()[:3])
+    for (column, row), text, anchor in texts:
+        align = "left" if anchor == "ld" else "center"
+        draw.text((x + column, y + row), text, ink, _font(), anchor, align=align)
+    return sheet
 
 
-def _named(
-    paper: Pixels,
-    sheet: Sheet,
-    columns: Sequence[float],
-    rows: Sequence[float],
-) -> Pixels:
-    """The paper with the names set; ``columns`` and ``rows`` are the centres of the images."""
-    channels = paper.shape[2]
-    picture = Image.fromarray(paper[..., 0] if channels == 1 else paper)
-    draw = ImageDraw.Draw(picture)
-    ink: int | tuple[int, ...] = WORDS if channels == 1 else (WORDS,) * channels
-    font = ImageFont.load_default(LETTERS)
-    for name, y in zip(sheet.row_names, rows, strict=True) if sheet.row_names else ():
-        draw.text((EDGE + _widest(sheet.row_names, font) - 8, y), name, ink, font, "rm")
-    names = sheet.column_names
-    for place in _with_room(names, columns, font):
-        draw.text((columns[place], picture.height - EDGE), names[place], ink, font, "mb")
-    return np.array(picture).reshape(paper.shape)
+def _grid(picture: Picture) -> tuple[Image.Image, list[tuple[int, int]], list[tuple[int, int]]]:
+    """The images beside one another, and where each column and row begins and ends."""
+    pixels: Pixels = picture.images.permute(0, 2, 3, 1).numpy()
+    height, width, channels = pixels.shape[1:]
+    room = LARGEST // max(picture.columns * (width + SPACE), picture.rows * (height + SPACE))
+    scale = max(1, min(-(-CELL // max(height, width)), room))
+    pixels = pixels.repeat(scale, axis=1).repeat(scale, axis=2)
+    ends = {sum(count for _, count in picture.groups[: k + 1]) for k in range(len(picture.groups))}
+    columns = _placed(picture.columns, width * scale, ends)
+    together = picture.rows_together or picture.rows
+    rows = _placed(picture.rows, height * scale, range(together, picture.rows, together))
+    paper: Pixels = np.full((rows[-1][1], columns[-1][1], channels), PAPER, np.uint8)
+    for place, image in enumerate(pixels):
+        (top, bottom), (left, right) = rows[place // len(columns)], columns[place % len(columns)]
+        paper[top:bottom, left:right] = image
+    return as_pillow(paper), columns, rows
 
 
-def _with_room(names: Sequence[str], columns: Sequence[float], font: Font) -> range:
-    """The columns whose names are set: every one, or each n-th where they would touch."""
-    if not any(names):
-        return range(0)
-    step = columns[1] - columns[0] if len(columns) > 1 else 1e9
-    widest = max(map(font.getlength, names))
-    neighbours = any(a and b for a, b in pairwise(names))
-    apart = int(-(-(widest + 6) // step)) if neighbours else 1
+def _placed(count: int, size: int, gaps: Collection[int]) -> list[tuple[int, int]]:
+    """Beginning and end of each of so many images in a line; ``gaps`` lie before some of them."""
+    starts = [i * (size + SPACE) + GAP * sum(gap <= i for gap in gaps) for i in range(count)]
+    return [(start, start + size) for start in starts]
+
+
+def _headings(picture: Picture, columns: Sequence[tuple[int, int]]) -> Iterator[Text]:
+    first = 0
+    for heading, count in picture.groups:
+        left, right = columns[first][0], columns[first + count - 1][1]
+        first += count
+        if heading:
+            text = broken(heading, max(LETTER, (right - left) // LETTER))
+            yield ((left + right) / 2, -EDGE), text, "md"
+
+
+def _names(
+    picture: Picture, columns: Sequence[tuple[int, int]], rows: Sequence[tuple[int, int]]
+) -> Iterator[Text]:
+    """The names of rows and columns, those of every n-th where they would touch."""
+    for name, (top, bottom) in zip(picture.row_names, rows, strict=bool(picture.row_names)):
+        if name:
+            yield (-EDGE, (top + bottom) / 2), broken(name), "rm"
+    names = picture.column_names
+    widest = max(map(_font().getlength, names), default=0) + LETTER
+    step = columns[1][0] - columns[0][0] if len(columns) > 1 else widest
+    apart = int(-(-widest // step)) if any(a and b for a, b in pairwise(names)) else 1
     # From the middle, so that a range about 0 has its 0.
-    return range(len(names) // 2 % apart, len(names), apart)
+    for place in range(len(names) // 2 % apart, len(names), apart):
+        left, right = columns[place]
+        yield ((left + right) / 2, rows[-1][1] + EDGE / 2), names[place], "ma"
 
 
-def _widest(names: Sequence[str], font: Font) -> int:
-    """Pixels that the names of rows take, with the space after them."""
-    return round(max(map(font.getlength, names), default=0)) + 8 if any(names) else 0
+def _bounds(
+    draw: ImageDraw.ImageDraw, texts: Sequence[Text], size: tuple[int, int]
+) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom of the images and all texts."""
+    boxes = [(0.0, 0.0, *map(float, size))]
+    boxes += [draw.textbbox(place, text, _font(), anchor) for place, text, anchor in texts]
+    left, top, right, bottom = zip(*boxes, strict=True)
+    return min(left), min(top), max(right), max(bottom)
+
+
+@cache
+def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """matplotlib's own font, which has more letters than Pillow's; matplotlib isn't imported."""
+    found = find_spec("matplotlib")
+    if found is not None and found.origin:
+        path = Path(found.origin).parent / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf"
+        if path.is_file():
+            return ImageFont.truetype(path, LETTERS)
+    return ImageFont.load_default(LETTERS)

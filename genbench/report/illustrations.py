@@ -109,8 +109,8 @@ def reconstructions(galleries: Sequence[Gallery]) -> str:
     if not figures:
         return ""
     return (
-        '<h3>Reconstructions</h3>\n<p class="under">Test images, each followed by its '
-        f'reconstruction.</p>\n<div class="pictures">{figures}</div>'
+        '<h3>Reconstructions</h3>\n<p class="under">Test images and their '
+        f'reconstructions.</p>\n<div class="pictures">{figures}</div>'
     )
 
 

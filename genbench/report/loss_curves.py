@@ -1,80 +1,96 @@
-"""Training and validation losses of runs over their epochs, as one SVG that stands alone.
-
-For documents: its colours and fonts are written out, since converters to PDF and PNG know neither
-CSS variables nor dark mode.
-"""
+"""Training and validation losses of runs over their epochs, as one SVG for documents."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from importlib.resources import files
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from genbench.errors import UsageError, suggest
-from genbench.formatting import markup as escape
-from genbench.report.charts import Curve, Point, downsample, line_chart
-from genbench.report.curves import LOSS_COLOURS, Panel
+from genbench.pictures.figure import broken, drawing, key_of, legend_beside
 from genbench.store import Store
 from genbench.store.records import Epoch, Run
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 TOTAL, HELD_OUT, MONITOR = "loss", "test", "monitor"
 """How the store names a sum of terms, losses on the test split, and what is no loss."""
 
-WIDTH, HEIGHT, TITLE, MARGIN = 460.0, 280.0, 26.0, 24.0
-"""SVG units of a panel, of its title above it, and around it."""
+WIDTH, HEIGHT, MARGIN, LINE = 4.4, 2.6, 0.8, 0.17
+"""Inches of a panel, between two of a row, and of a line of text."""
 
-PALETTE = 7
-"""Colours of the report's style, for runs beside one another."""
+LETTERS = 60
+"""Letters of a caption over the width of a panel."""
 
-STROKED = ("line", "bar", "lead")
-"""Classes of the report's drawings whose colour is that of a stroke; the others' is a fill."""
+LOG_RATIO = 12.0
+"""The largest value over the smallest from which an axis is logarithmic."""
+
+MARKED = 20
+"""Epochs up to which each is marked."""
+
+Series = tuple[list[float], list[float]]
+"""Epochs, and the values at them."""
 
 
-def loss_curves(store: Store, runs: Sequence[str], terms: Sequence[str] = ()) -> str:
-    """One row of panels for each stage of each run, one panel for each term.
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """Panels under one caption: for each term, what its curves are called and their points.
+
+    ``beside``: one legend, at the right of the row, is that of all its panels.
+    """
+
+    caption: str
+    panels: Mapping[str, Mapping[str, Series]]
+    beside: bool = False
+
+
+def save_loss_curves(store: Store, runs: Sequence[str], path: Path, terms: Sequence[str]) -> None:
+    """Draw a row of panels for each stage of each run, one panel for each term.
 
     Without ``terms``: the loss, and each of its terms that was taken on the test split too.
     Raises UsageError where a run has no epoch yet, or no such term.
     """
-    rows = []
+    rows: list[Row] = []
     for run_id in runs:
-        run, epochs = _told(store, run_id)
+        run, epochs = _stored(store, run_id)
         stages = list(dict.fromkeys(epoch.stage for epoch in epochs))
-        found = [
-            list(_panels(run, [e for e in epochs if e.stage == stage], stages, terms))
-            for stage in stages
-        ]
-        if not any(found):
+        found = [_row(run, [e for e in epochs if e.stage == s], stages, terms) for s in stages]
+        if not any(row.panels for row in found):
             raise _no_such(run_id, terms, epochs)
-        rows += [row for row in found if row]
-    return _sheet(rows)
+        rows += [row for row in found if row.panels]
+    _save(rows, path)
 
 
-def curves_together(store: Store, runs: Sequence[str], terms: Sequence[str] = ()) -> str:
-    """One panel for each term, in which each run has one curve: of its main stage, held out.
+def save_curves_together(
+    store: Store, runs: Sequence[str], path: Path, terms: Sequence[str]
+) -> None:
+    """Draw one panel for each term, in which each run has one curve: of its main stage, held out.
 
     Without ``terms``: the loss. Raises UsageError where a run has no epoch yet, or no such term.
     """
-    curves: dict[str, list[Curve]] = {term: [] for term in terms or (TOTAL,)}
-    for place, run_id in enumerate(runs):
-        run, epochs = _told(store, run_id)
+    panels: dict[str, dict[str, Series]] = {term: {} for term in terms or (TOTAL,)}
+    made, longest = dict[str, None](), 0
+    for run_id in runs:
+        run, epochs = _stored(store, run_id)
         last = next((e.stage for e in reversed(epochs) if e.images), epochs[-1].stage)
         main = [epoch for epoch in epochs if epoch.stage == last]
-        for term, drawn in curves.items():
+        made[f"{run.model} on {run.dataset}"] = None
+        longest = max(longest, main[-1].stage_epoch)
+        for term, curves in panels.items():
             keys = [key for key in _keys(main) if _term(key) == term]
             if not keys:
                 raise _no_such(run_id, [term], epochs)
             key = next((key for key in keys if key.startswith(f"{HELD_OUT}/")), keys[0])
-            points = downsample(_series(main, key))
-            drawn.append(Curve(label=_called(run), points=points, colour=place % PALETTE))
-    panels = [
-        Panel(title=term, curves=tuple(drawn), x_label="epoch", y_label=term)
-        for term, drawn in curves.items()
-    ]
-    return _sheet([panels])
+            name = _called(run)
+            curves[f"{name} ({run.id})" if name in curves else name] = _series(main, key)
+    caption = f"{', '.join(made)}: {len(runs)} runs, up to epoch {longest}"
+    _save([Row(caption=caption, panels=panels, beside=True)], path)
 
 
-def _told(store: Store, run_id: str) -> tuple[Run, Sequence[Epoch]]:
+def _stored(store: Store, run_id: str) -> tuple[Run, Sequence[Epoch]]:
     run, epochs = store.run(run_id), store.epochs(run_id)
     if not epochs:
         raise UsageError(f"run {run_id} ({run.status}) has no epoch yet, so it has no curve")
@@ -105,30 +121,19 @@ def _keys(epochs: Sequence[Epoch]) -> list[str]:
     ]
 
 
-def _panels(
-    run: Run, epochs: Sequence[Epoch], stages: Sequence[str], terms: Sequence[str]
-) -> Iterator[Panel]:
-    keys = _keys(epochs)
-    name = run.name or f"{run.model} on {run.dataset}, {run.id}"
-    stage = f", stage {epochs[0].stage}" if len(stages) > 1 else ""
-    for term in terms or _customary(keys):
-        own = [key for key in keys if _term(key) == term]
-        series = {key: _series(epochs, key) for key in own}
-        drawn = {key: points for key, points in series.items() if points}
-        if not drawn:
-            continue
-        curves = tuple(
-            Curve(label=label, points=downsample(drawn[key]), colour=colour, marks=len(epochs) == 1)
-            for (key, label), colour in zip(_labels(list(drawn)).items(), _colours(), strict=False)
-        )
-        title = f"{name}{stage}: {term}"
-        yield Panel(title=title, curves=curves, x_label="epoch", y_label=term)
-
-
-def _customary(keys: Sequence[str]) -> list[str]:
-    """The loss first, then what the test split knows of it."""
+def _row(run: Run, epochs: Sequence[Epoch], stages: Sequence[str], terms: Sequence[str]) -> Row:
+    """The panels of one stage; none for terms that it has no values of."""
+    keys, panels = _keys(epochs), dict[str, Mapping[str, Series]]()
     held_out = [_term(key) for key in keys if key.startswith(f"{HELD_OUT}/")]
-    return list(dict.fromkeys([TOTAL, *held_out]))
+    for term in terms or dict.fromkeys([TOTAL, *held_out]):
+        own = [key for key in keys if _term(key) == term]
+        if own:
+            panels[term] = {name: _series(epochs, key) for key, name in _labels(own).items()}
+    name = f"{run.name}: " if run.name else ""
+    stage = f", stage {epochs[0].stage}" if len(stages) > 1 else ""
+    last = f"epochs 1 to {epochs[-1].stage_epoch}" if len(epochs) > 1 else "epoch 1"
+    caption = f"{name}{run.model} on {run.dataset}, run {run.id}{stage}, {last}"
+    return Row(caption=caption, panels=panels)
 
 
 def _labels(keys: Sequence[str]) -> Mapping[str, str]:
@@ -138,82 +143,59 @@ def _labels(keys: Sequence[str]) -> Mapping[str, str]:
     return labels | {key: "validation" for key in keys if key not in labels}
 
 
-def _series(epochs: Sequence[Epoch], key: str) -> list[Point]:
-    return [(float(e.stage_epoch), e.losses[key]) for e in epochs if key in e.losses]
+def _series(epochs: Sequence[Epoch], key: str) -> Series:
+    taken = [(e.stage_epoch, e.losses[key]) for e in epochs if key in e.losses]
+    return [float(x) for x, _ in taken], [float("nan") if y is None else y for _, y in taken]
 
 
 def _term(key: str) -> str:
     return key.split("/", 1)[1]
 
 
-def _colours() -> Iterator[int]:
-    while True:
-        yield from LOSS_COLOURS
+# --- drawing
 
 
-# --- the sheet
+def _save(rows: Sequence[Row], path: Path) -> None:
+    columns = max(len(row.panels) for row in rows)
+    captions = [broken(row.caption, LETTERS * len(row.panels)) for row in rows]
+    gap = LINE * (5 + max(text.count("\n") for text in captions))
+    with drawing(path) as figure:
+        height = len(rows) * (HEIGHT + gap) - gap
+        figure.set_size_inches(columns * (WIDTH + MARGIN) - MARGIN, height)
+        grid = figure.add_gridspec(
+            len(rows),
+            columns,
+            left=0,
+            right=1,
+            bottom=0,
+            top=1,
+            wspace=MARGIN / WIDTH,
+            hspace=gap / HEIGHT,
+        )
+        for place, (row, caption) in enumerate(zip(rows, captions, strict=True)):
+            panels = [figure.add_subplot(grid[place, i]) for i in range(len(row.panels))]
+            for axes, (term, curves) in zip(panels, row.panels.items(), strict=True):
+                _draw(axes, term, curves)
+                if not row.beside:
+                    axes.legend(frameon=True, framealpha=0.8, edgecolor="white")
+            panels[0].set_title(caption, pad=8)
+            if row.beside:
+                legend_beside(panels[-1], panels[-1].lines)
 
 
-def _sheet(rows: Sequence[Sequence[Panel]]) -> str:
-    columns = max(map(len, rows))
-    width = MARGIN + columns * (WIDTH + MARGIN)
-    height = MARGIN + len(rows) * (TITLE + HEIGHT + MARGIN)
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" '
-        f'width="{width:g}" height="{height:g}">',
-        f"<style>{_style()}</style>",
-        f'<rect width="{width:g}" height="{height:g}" fill="#ffffff"/>',
-    ]
-    for i, row in enumerate(rows):
-        for j, panel in enumerate(row):
-            x, y = MARGIN + j * (WIDTH + MARGIN), MARGIN + i * (TITLE + HEIGHT + MARGIN)
-            title = escape(panel.title)
-            parts.append(f'<text class="title" x="{x:g}" y="{y + 10:g}">{title}</text>')
-            parts.append(_placed(panel, x, y + TITLE, f"p{i}-{j}"))
-    return "".join([*parts, "</svg>"]) + "\n"
+def _draw(axes: Axes, term: str, curves: Mapping[str, Series]) -> None:
+    """One panel; its axis is logarithmic where values span more than a decade."""
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
-
-def _placed(panel: Panel, x: float, y: float, identity: str) -> str:
-    """The report's drawing of a panel, at a place and with its colours written out."""
-    svg = line_chart(
-        panel.curves,
-        identity=identity,
-        title=panel.title,
-        desc=f"{panel.y_label} over {panel.x_label}s",
-        x_label=panel.x_label,
-        y_label=panel.y_label,
-        size=(WIDTH, HEIGHT),
-    )
-    where = f'<svg x="{x:g}" y="{y:g}" width="{WIDTH:g}" height="{HEIGHT:g}" '
-    values = _variables()
-
-    def coloured(match: re.Match[str]) -> str:
-        attribute = "stroke" if match[1] in STROKED else "fill"
-        return f'class="{match[1]}" {attribute}="{values[match[2]]}"'
-
-    svg = re.sub(r'class="(\w+)" style="--c:var\(--(c\d)\)"', coloured, svg)
-    return svg.replace("<svg ", where, 1)
-
-
-def _style() -> str:
-    """The report's rules for drawings, with the values of its variables in their place."""
-    values = _variables()
-    rules = re.findall(r"^svg \.\w+ \{.*?\}$", _report_style(), re.MULTILINE)
-    kept = [re.sub(r"(fill|stroke): var\(--c\);", "", rule.removeprefix("svg ")) for rule in rules]
-    resolved = [re.sub(r"var\(--(\w+)\)", lambda found: values[found[1]], rule) for rule in kept]
-    fonts = f"text {{ font-family: {values['sans']}; }}"
-    return "\n".join([fonts, ".title { font-size: 13.5px; font-weight: 600; }", *resolved])
-
-
-def _variables() -> Mapping[str, str]:
-    """The report's colours and fonts by light."""
-    root = re.search(r":root \{(.*?)\n\}", _report_style(), re.DOTALL)
-    assert root is not None
-    return {
-        name: " ".join(value.split())
-        for name, value in re.findall(r"--(\w+):(.*?);", root[1], re.DOTALL)
-    }
-
-
-def _report_style() -> str:
-    return files("genbench.report").joinpath("style.css").read_text(encoding="utf-8")
+    for place, (name, (epochs, values)) in enumerate(curves.items()):
+        colour, _, line = key_of(place)
+        marker = "." if len(epochs) <= MARKED else ""
+        axes.plot(epochs, values, color=colour, ls=line, marker=marker, label=broken(name))
+    values = [y for _, ys in curves.values() for y in ys if math.isfinite(y)]
+    axes.set(xlabel="epoch", ylabel=broken(term))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if values and min(values) > 0 and max(values) > LOG_RATIO * min(values):
+        axes.set(yscale="log", ylabel=f"{broken(term)} (log scale)")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())

@@ -123,5 +123,5 @@ class StoredScoring:
         run_id = self.loaded.id
         self.store.add_evaluation(run_id, record, preferred=self.final)
         folder, named = self.store.folder(run_id), [part for part, _ in self.samplers]
-        for kind, path in save_beside(record, folder, named, keep=True):
+        for kind, path in save_beside(record, folder, self.loaded.spec, named, keep=True):
             self.store.add_artifact(run_id, kind, path, record.epoch)

@@ -7,26 +7,32 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from genbench.contracts import Conditional, Data, Generates, Model, Reconstructs, Sampler
+from genbench.contracts import Data, Generates, Model, Picture, Reconstructs, Sampler
 from genbench.evaluation import CAUGHT, Owner, checked, fault, sample_context, who
 from genbench.evaluation.run_files import write_trace
 from genbench.events import ArtifactMade, EpochDone, Listener, Warned
 from genbench.latent.code_map import code_map
+from genbench.latent.encode import reconstructions
 from genbench.pictures.samples import (
     as_shown,
     default_count,
+    described,
     fixed_samples,
     has_images,
     has_pictures,
     is_picture_epoch,
-    reconstruction_pairs,
+    labels_in_turn,
     save_samples,
 )
 from genbench.pictures.sheet import save_sheet
 from genbench.spec import Part, RunSpec
+
+PAIRS = 32
+"""Test images that are kept with their reconstructions."""
 
 
 class RunPictures:
@@ -102,24 +108,29 @@ class RunPictures:
             samples = fixed_samples(self.model, self.data, seed=self.spec.seed)
         else:
             return
-        self._keep("samples", name, samples, epoch)
+        path = self.folder / name
+        labels = labels_in_turn(self.model, len(samples))
+        save_samples(samples, labels, self.data, path, self._described(epoch))
+        self.emit(ArtifactMade(kind="samples", path=path, epoch=epoch))
 
     def _draw_reconstructions(self) -> None:
         if has_images(self.data) and isinstance(self.model, Reconstructs):
-            images = reconstruction_pairs(self.model, self.data, self.device)
-            self._keep("reconstructions", "reconstructions.png", images, self.last_epoch)
+            rows = np.arange(min(PAIRS, len(self.data.test.x)))
+            self._keep("reconstructions", reconstructions(self.model, self.data, self.device, rows))
 
     def _draw_traversal(self) -> None:
-        sheet = code_map(self.model, self.data, self.device) if has_images(self.data) else None
-        if sheet is not None:
-            path = self.folder / "traversal.png"
-            save_sheet(sheet, path)
-            self.emit(ArtifactMade(kind="traversal", path=path, epoch=self.last_epoch))
+        if has_images(self.data):
+            self._keep("traversal", code_map(self.model, self.data, self.device))
 
-    def _keep(self, kind: str, name: str, samples: torch.Tensor, epoch: int) -> None:
-        path = self.folder / name
-        save_samples(samples, self.data, path)
-        self.emit(ArtifactMade(kind=kind, path=path, epoch=epoch))
+    def _keep(self, kind: str, picture: Picture | None) -> None:
+        """Write a picture of the final weights, where there is one."""
+        if picture is not None:
+            path = self.folder / f"{kind}.png"
+            save_sheet(picture, path, self._described(self.last_epoch))
+            self.emit(ArtifactMade(kind=kind, path=path, epoch=self.last_epoch))
+
+    def _described(self, epoch: int) -> str:
+        return described(self.spec, self.folder.name, epoch)
 
 
 def sampled(
@@ -130,7 +141,7 @@ def sampled(
     Raises what `genbench.evaluation.checked` raises.
     """
     n = default_count(data)
-    labels = torch.arange(n) % model.classes if isinstance(model, Conditional) else None
+    labels = labels_in_turn(model, n)
     torch.manual_seed(seed)
     context = sample_context(model, data, device=device, seed=seed, labels=labels)
     drawn = checked(sampler.draw(model, n, context), data, n, name)

@@ -34,12 +34,13 @@ from genbench.evaluation import (
 from genbench.evaluation.loaded_run import LoadedRun
 from genbench.evaluation.stopping import StoppableSampler, stoppable
 from genbench.events import Evaluated, ShouldStop, never
-from genbench.latent.classes import class_of
+from genbench.pictures.classes import class_of
 from genbench.pictures.samples import (
     COLUMNS,
     as_shown,
     has_images,
     has_pictures,
+    labels_in_turn,
     save_image,
     save_samples,
     write_arrays,
@@ -63,8 +64,6 @@ BATCH = 500
 """Samples that are drawn at a time."""
 SAMPLES = 64
 """Samples that are drawn where nobody says how many."""
-WIDEST = 16
-"""Columns of a grid of several classes, at most."""
 
 
 def load_run(
@@ -182,7 +181,6 @@ def sample_run(
     n = scored.n if scored else kept
     wanted = [label] if isinstance(label, int | str) else label
     labels = _labels(loaded, n, wanted)
-    columns = _columns(n, len(wanted or ()))
     if scored is not None:
         scored.check_weights(loaded)
         seed = evaluation_seed(scored.seed)
@@ -199,13 +197,13 @@ def sample_run(
         samples, failure = _draw(loaded, stoppable_sampler, n, seed or 0, labels, name)
     if failure is None:
         labels = None if labels is None else labels[:kept]
-        write_samples(samples[:kept], labels, loaded.data, out, columns=columns)
+        write_samples(samples[:kept], labels, loaded.data, out, loaded.described)
         return out
     if not len(samples):
         raise failure
     places = range(len(samples)) if failure.places is None else failure.places
     labels = None if labels is None else labels[torch.tensor(places)]
-    write_samples(samples, labels, loaded.data, out)
+    write_samples(samples, labels, loaded.data, out, loaded.described)
     raise SamplingError(f"{failure}; the {len(samples):,} of {n:,} drawn by then are in {out}")
 
 
@@ -218,12 +216,10 @@ def _kept(n: int | None, scored: ScoredDraw | None) -> int:
     return scored.n if n is None else n
 
 
-def write_samples(
-    samples: Tensor, labels: Tensor | None, data: Data, out: Path, *, columns: int | None = None
-) -> None:
+def write_samples(samples: Tensor, labels: Tensor | None, data: Data, out: Path, run: str) -> None:
     """Write uint8 images (n, C, H, W) or float points (n, D) as `sample_run` says.
 
-    ``columns`` are those of a grid; by default it is about square.
+    ``run`` is what the caption of a picture says of the run.
     """
     if out.suffix == ".npz":
         is_image = samples.dim() == 4
@@ -234,7 +230,7 @@ def write_samples(
         write_arrays(out, arrays)
     elif out.suffix == ".png":
         square = max(COLUMNS, round(len(samples) ** 0.5))
-        save_samples(samples, data, out, columns=columns or square)
+        save_samples(samples, labels, data, out, run, square)
     else:
         digits = len(str(len(samples) - 1))
         for index, image in enumerate(samples):
@@ -300,14 +296,8 @@ def _labels(loaded: LoadedRun, n: int, wanted: Sequence[int | str] | None) -> Te
             "conditional, so it can't be asked for a class; leave --label out"
         )
     if not wanted:
-        return torch.arange(n) % loaded.model.classes
+        return labels_in_turn(loaded.model, n)
     if n < len(wanted):
         raise UsageError(f"--samples {n}: there are {len(wanted)} classes to draw; take more")
     classes = [class_of(str(label), "--label", loaded.data.spec) for label in wanted]
     return torch.tensor(classes)[torch.arange(n) * len(classes) // n]
-
-
-def _columns(n: int, classes: int) -> int | None:
-    """Of a grid: a row for each of several classes, where that makes no very wide one."""
-    each = n // classes if classes > 1 and n % classes == 0 else 0
-    return each if 0 < each <= WIDEST else None

@@ -76,17 +76,22 @@ class Nearest:
         return [space.score() for space in self._spaces]
 
     def pictures(self) -> Mapping[str, Picture]:
-        """Each row a sample, its nearest training images by pixels, a gap, those by features."""
+        """In each row a sample, its nearest training images by pixels, and those by features."""
         if not self._shown:
             return {}
         samples = torch.cat(self._shown)
-        gap = torch.full_like(samples[:, None], 255)
-        parts = [samples[:, None]]
-        for index, space in enumerate(self._spaces):
-            parts += [gap] if index else []
+        parts, groups = [samples[:, None]], [("sample", 1)]
+        for space in self._spaces:
             parts.append(self._training(space.found.places[: len(samples)]))
+            groups.append((f"nearest by {space.name}", parts[-1].shape[1]))
         rows = torch.cat(parts, 1)
-        return {"nearest": Picture(images=rows.flatten(0, 1), columns=rows.shape[1])}
+        picture = Picture(
+            images=rows.flatten(0, 1),
+            columns=rows.shape[1],
+            about="Samples and the training images nearest to them",
+            groups=groups,
+        )
+        return {"nearest": picture}
 
     def _training(self, places: Tensor) -> Tensor:
         """The training images (n, k, C, H, W) at these places (n, k)."""
@@ -106,6 +111,7 @@ class _Space:
     """Samples, training images and the first test images in one space of features."""
 
     def __init__(self, name: str, context: MetricContext, chosen: Chosen, *, n: int | None) -> None:
+        self.name = "pixels" if name == "pixels" else f"{name} ({chosen.extractor.name})"
         self.collected = Collected(f"nearest_{name}", context, chosen, n=n)
         self._train = context.data.train
         self._held_out = min(self.collected.n, len(context.data.test.x))
