@@ -6,6 +6,8 @@ import re
 import shlex
 import shutil
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,16 +16,30 @@ from command_line import CommandLine
 from PIL import Image
 from sklearn.datasets import load_digits
 
+import genbench
+import genbench.testing
+
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-BLOCK = re.compile(r"```(?:bash|console|sh)\n(.*?)```", re.DOTALL)
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+BLOCK = re.compile(r"^( *)```(\w*)[^\n]*\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
+SHELL = ("bash", "console", "sh", "shell")
+INSTALL = "pip install -e ./"
+LONG = ("imagenette", "celeba", "--preset burda2016")
+"""Parts of commands that need hours or data that isn't here: `--dry-run` is added to these."""
+TINY = """
+[model.vaegan]
+vae_epochs = 2
+[model.vq-vae]
+code_epochs = 2
+"""
 
 
 def commands(page: Path) -> list[str]:
-    """The genbench commands of a page's shell blocks, prompts taken off, lines joined."""
-    lines = "\n".join(BLOCK.findall(page.read_text())).replace("\\\n", " ").splitlines()
+    """The genbench and pip commands of a page's shell blocks, without prompts and comments."""
+    shown = "".join(block[3] for block in BLOCK.finditer(page.read_text()) if block[2] in SHELL)
+    lines = [line.strip() for line in shown.replace("\\\n", " ").splitlines()]
     lines = [line.removeprefix("$ ").split("  #")[0].strip() for line in lines]
-    return [line for line in lines if line.startswith("genbench ")]
+    return [line for line in lines if re.match(rf"((\w+=\S+ )*genbench|{INSTALL})", line)]
 
 
 def small_mnist(root: Path, folder: str) -> None:
@@ -58,23 +74,68 @@ def workplace(command_line: CommandLine, tmp_path_factory: pytest.TempPathFactor
     small_mnist(folder / "data", "FashionMNIST")
     small_pictures(folder / "pictures")
     shutil.copytree(ROOT / "studies", folder / "studies")
-    run(command_line, "genbench run vaegan digits --set vae_epochs=2", folder)
+    (folder / "genbench.toml").write_text(TINY)
+    run(command_line, "genbench run vaegan digits", folder)
     return folder
 
 
 def run(command_line: CommandLine, command: str, folder: Path) -> None:
-    answer = command_line(
-        *shlex.split(command)[1:], folder=folder, limit=600, env={"GENBENCH_EPOCHS": "2"}
-    )
+    words = shlex.split(command)
+    environ = {"GENBENCH_EPOCHS": "2", "PYTHONPATH": str(folder / "site")}
+    while "=" in words[0]:
+        name, _, environ[name] = words.pop(0).partition("=")
+    if words[1] == "run" and any(part in command for part in LONG):
+        words.append("--dry-run")
+    answer = command_line(*words[1:], folder=folder, limit=600, env=environ)
     assert answer.code == 0, f"{command}\n{answer.out}\n{answer.err}"
     assert "Traceback" not in answer.err, f"{command}\n{answer.err}"
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=lambda p: p.name)
+def install(command: str, folder: Path) -> None:
+    """Install a plugin that a page has made, into a folder that the commands after it see."""
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    how = ["--no-deps", "--no-build-isolation", "--no-index", "--target", str(folder / "site")]
+    source = command.removeprefix("pip install -e ")
+    subprocess.run([*pip, *how, source], cwd=folder, check=True)
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if commands(page)], ids=lambda p: str(p.relative_to(ROOT))
+)
 def test_every_command_of_the_documentation_runs(page, command_line, workplace, tmp_path):
     shutil.copytree(workplace, tmp_path / "here")
     for command in commands(page):
-        run(command_line, command, tmp_path / "here")
+        if command.startswith(INSTALL):
+            install(command, tmp_path / "here")
+        else:
+            run(command_line, command, tmp_path / "here")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_a_command_stands_in_a_block_that_is_tested(page):
+    text = page.read_text()
+    unnamed = "".join(block[3] for block in BLOCK.finditer(text) if not block[2])
+    indented = "\n".join(re.findall(r"^(?: {4}|\t).*", BLOCK.sub("", text), re.MULTILINE))
+    for untested in (unnamed, indented):
+        found = re.search(r"^.*(?<![`\w])genbench [a-z].*", untested, re.MULTILINE)
+        assert found is None, f"{page.name}: put this into a ```bash block: {found and found[0]}"
+
+
+def test_every_script_of_a_shell_block_is_there():
+    for page in PAGES:
+        for block in BLOCK.finditer(page.read_text()):
+            if block[2] in SHELL:
+                for path in re.findall(
+                    r"\b(?:scripts|benchmarks|tests|examples)/[\w/.]+", block[3]
+                ):
+                    assert (ROOT / path).exists(), f"{page.name} runs {path}"
+
+
+def test_the_api_page_has_every_public_name():
+    listed = re.findall(r"^::: (\S+)$", (ROOT / "docs" / "api.md").read_text(), re.MULTILINE)
+    face = [f"genbench.{name}" for name in genbench.__all__ if name != "__version__"]
+    kit = [f"genbench.testing.{name}" for name in genbench.testing.__all__]
+    assert sorted(listed) == sorted(face + kit)
 
 
 def test_the_readme_sets_up_with_exactly_two_commands():

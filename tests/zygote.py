@@ -111,6 +111,7 @@ def child(request: dict[str, Any], out: int, err: int, log: int) -> int:
     os.chdir(request["folder"])
     os.environ.clear()
     os.environ.update(request["env"])
+    sys.path[:0] = filter(None, request["env"].get("PYTHONPATH", "").split(os.pathsep))
     source = os.open(os.devnull, os.O_RDONLY)
     for descriptor, number in ((source, 0), (out, 1), (err, 2)):
         os.dup2(descriptor, number)
