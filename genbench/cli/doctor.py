@@ -60,7 +60,7 @@ def doctor(
 
 def _clean(url: str, access: DataAccess) -> list[str]:
     """Remove the leftovers, say so, and return their paths."""
-    from genbench import leftovers
+    from genbench.doctor import leftovers
     from genbench.doctor.machine import size
 
     removed = leftovers.clean(url, access)
