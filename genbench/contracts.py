@@ -319,7 +319,7 @@ class Model(Protocol):
 
 @runtime_checkable
 class Generates(Protocol):
-    """z ~ prior, h = generate(z), x = render(h).
+    """z ~ prior, h = generate(z), x = render(h), or h itself if the model has no ``render``.
 
     The prior is N(0, I); a model whose prior is U(-1, 1) in each dimension says so by an attribute
     ``prior_kind = "uniform"`` (see `prior_kind`). A model whose ``generate`` jumps as z moves (z
@@ -333,8 +333,13 @@ class Generates(Protocol):
     def generate(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """Map latents to ``h``, differentiably."""
 
+
+@runtime_checkable
+class Renders(Protocol):
+    """h -> x, for a model that generates something else than samples, such as latent codes."""
+
     def render(self, h: Tensor) -> Tensor:
-        """Map ``h`` to samples (B, *shape) in [-1, 1]; the identity where h is the image."""
+        """Map ``h`` to samples (B, *shape) in [-1, 1], differentiably."""
 
 
 @runtime_checkable
@@ -454,6 +459,11 @@ CAPABILITIES: Mapping[str, type] = {
 def samples_data(data: Data) -> Data:
     """The data that rendered samples are compared with: the source of a latent space, or itself."""
     return data if data.source is None else samples_data(data.source)
+
+
+def rendered(model: Any, h: Tensor) -> Tensor:
+    """The samples (B, *shape) of ``h`` as ``generate`` gives it: render(h), or h itself."""
+    return model.render(h) if isinstance(model, Renders) else h
 
 
 def prior_kind(model: Any) -> Literal["normal", "uniform"]:

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from genbench.contracts import Data, Metric, MetricContext, Sampler
+from genbench.engine.randomness import forked_rng
 from genbench.errors import IncompatibleError, PluginError
 from genbench.evaluation.faults import CAUGHT, Owner, fault, no_owner
 from genbench.evaluation.repeats import mean_of_repeats, repeat_seeds
@@ -132,8 +133,7 @@ def check_fit(
 @contextmanager
 def _own_randomness(context: MetricContext) -> Iterator[None]:
     """Seed the global generators for a model that draws from them, and give them back after."""
-    cuda = [context.device] if context.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=cuda):
+    with forked_rng(context.device):
         torch.manual_seed(context.seed)
         yield
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from genbench import SampleContext
+from genbench import SampleContext, rendered
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,7 +31,7 @@ class Plain:
             y = None if y is None else y[start : start + size].to(context.device)
             with torch.no_grad():
                 z = model.prior(size, context.generator)
-                x: Tensor = model.render(model.generate(z, y))
+                x: Tensor = rendered(model, model.generate(z, y))
             yield x
 
     def diagnostics(self) -> Mapping[str, float]:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from genbench import SampleContext, SamplingError
+from genbench import SampleContext, SamplingError, forked_rng
 from genbench_samplers.streams import labelled, propose
 
 
@@ -86,8 +86,7 @@ def _owners(nets: nn.ModuleDict, weights: list[nn.Parameter]) -> list[nn.Module]
 @contextmanager
 def _own_randomness(context: SampleContext) -> Iterator[None]:
     """Dropout draws from the global generators: seed them from the draw's, give them back after."""
-    cuda = [context.device] if context.device.type == "cuda" else []
     seed = int(torch.randint(2**62, (), generator=context.generator))
-    with torch.random.fork_rng(devices=cuda):
+    with forked_rng(context.device):
         torch.manual_seed(seed)
         yield

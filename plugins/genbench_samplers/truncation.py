@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from genbench import SampleContext
+from genbench import SampleContext, rendered
 from genbench_samplers.latents import law_of_prior
 from genbench_samplers.sampling_cost import SamplingCost
 from genbench_samplers.settings import TruncationSettings
@@ -41,7 +41,7 @@ class Truncation:
             size = min(context.batch_size, n - start)
             with cost.drawing(), torch.no_grad():
                 z = self._truncated(model, size, context)
-                x: Tensor = model.render(model.generate(z, asked_labels(context, start, size)))
+                x: Tensor = rendered(model, model.generate(z, asked_labels(context, start, size)))
             cost.samples += size
             yield x
 
