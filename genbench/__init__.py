@@ -21,9 +21,6 @@ if TYPE_CHECKING:
         calibration_z as calibration_z,
         fit_calibration as fit_calibration,
     )
-    from genbench.features.cache import (
-        cached_tensors as cached_tensors,
-    )
     from genbench.features.classifier import (
         ClassifierLogits as ClassifierLogits,
         classifier_for as classifier_for,
@@ -37,6 +34,9 @@ if TYPE_CHECKING:
     )
     from genbench.features.sharing import (
         shared_network as shared_network,
+    )
+    from genbench.features.tensor_cache import (
+        cached_tensors as cached_tensors,
     )
 
 __version__ = "0.1.0"
@@ -77,7 +77,6 @@ _FACE = {
         "Terms",
         "Translates",
         "prior_kind",
-        "rendered",
         "samples_data",
     ),
     "genbench.evaluation.calibration": (
@@ -88,7 +87,7 @@ _FACE = {
     ),
     "genbench.engine.device": ("synchronize",),
     "genbench.engine.randomness": ("forked_rng",),
-    "genbench.features.cache": ("cached_tensors",),
+    "genbench.features.tensor_cache": ("cached_tensors",),
     "genbench.features.classifier": (
         "ClassifierLogits",
         "classifier_for",
@@ -118,7 +117,7 @@ _FACE = {
         "SettingError",
         "UsageError",
     ),
-    "genbench.engine.machine": ("cpu_name",),
+    "genbench.engine.cpu": ("cpu_name",),
     "genbench.hookspecs": ("CONTRACT_VERSION", "Register", "RegisterCapability", "hookimpl"),
     "genbench.engine.batch_norm": ("statistics_held",),
     "genbench.pixels": ("dequantized", "stored_as_float", "to_float", "to_uint8"),
@@ -176,11 +175,10 @@ if TYPE_CHECKING:
         Terms as Terms,
         Translates as Translates,
         prior_kind as prior_kind,
-        rendered as rendered,
         samples_data as samples_data,
     )
     from genbench.engine.batch_norm import statistics_held as statistics_held
-    from genbench.engine.machine import cpu_name as cpu_name
+    from genbench.engine.cpu import cpu_name as cpu_name
     from genbench.errors import (
         DataError as DataError,
         GenbenchError as GenbenchError,

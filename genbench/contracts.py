@@ -2,13 +2,13 @@
 
 A model declares *what* is optimised (stages, phases, losses, optimizers); the engine owns *how*
 (precision, accumulation, clipping, EMA, compile, checkpoint, resume). Nothing here imports torch,
-so that listings stay fast; the tensor types are names for the reader and the type checker.
+so that listings stay fast; the tensor types are for the reader and the type checker only.
 
 Conventions: ``x`` is float in [-1, 1], shaped (B, C, H, W), or (B, D) for point data; ``y`` holds
 int64 labels (B,) or is None; ``z`` is a latent sample from the prior; ``h`` is what a
 discriminator sees: the image for a GAN, the latent code for a latent GAN; a logit is (B,).
 
-One use of it, a VAE in full::
+For example, a VAE::
 
     class VAE:
         def __init__(self, settings, data):
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 MONITOR = "monitor"
-"""A key of a phase's loss beside the optimizers' names: values to record, never differentiated."""
+"""A key of a phase's loss besides the optimizers' names: values to record, not to differentiate."""
 
 
 # --- data -----------------------------------------------------------------------------------
@@ -47,12 +47,12 @@ MONITOR = "monitor"
 
 @dataclass(frozen=True, kw_only=True)
 class DataSpec:
-    """What is known of a data set before it is read.
+    """The description of a data set before it is read.
 
-    ``shape`` is (C, H, W) for images or (D,) for point data, without the batch. ``train`` and
-    ``test`` are the sizes of the splits, 0 where they are not known before reading. ``latent``:
-    samples are codes of a trained model, of about unit scale, which `Data.render` decodes to
-    samples of ``source``, the data that were encoded.
+    ``shape`` is (C, H, W) for images or (D,) for point data, without the batch dimension. ``train``
+    and ``test`` are the sizes of the splits, or 0 if they are not known before reading. If
+    ``latent`` is true, samples are codes of a trained model, of about unit scale, which
+    `Data.render` decodes to samples of ``source``, the encoded data.
     """
 
     name: str
@@ -66,17 +66,17 @@ class DataSpec:
 
     @property
     def shown(self) -> DataSpec:
-        """What samples are once they are rendered: the source of a latent space, or this."""
+        """The description of rendered samples: the source of a latent space, or this."""
         return self if self.source is None else self.source.shown
 
     @property
     def is_image(self) -> bool:
-        """Whether a sample has the shape of an image, (C, H, W); spatial latents have it too."""
+        """Whether a sample has the shape of an image, (C, H, W), which spatial latents have too."""
         return len(self.shape) == 3
 
     @property
     def bounded(self) -> bool:
-        """Whether values lie in [-1, 1], as pixels do; points and latents lie anywhere."""
+        """Whether values are in [-1, 1], as for pixels; points and latents are not bounded."""
         return self.is_image and not self.latent
 
 
@@ -85,8 +85,8 @@ class Split:
     """One part of a data set, decoded.
 
     ``x`` is uint8 (N, C, H, W), possibly a memory map, or float32 (N, *shape) for points and
-    latents; ``y`` is int64 (N,) or None; ``digest`` names the content (hex), for caches and
-    protocols: after loading it is or contains a hash of it (`genbench.engine.data_check`).
+    latents; ``y`` is int64 (N,) or None; ``digest`` (hex) identifies the content for caches and
+    protocols: after loading, it includes a hash of the content (`genbench.engine.data_check`).
     """
 
     x: np.ndarray[Any, Any]
@@ -96,14 +96,14 @@ class Split:
 
 @dataclass(frozen=True, kw_only=True)
 class Data:
-    """A data set, ready for training: its splits, and how a sample becomes an image.
+    """A data set that is ready for training: its splits, and how a sample becomes an image.
 
-    ``render`` is None where a sample is an image already. A data set that is the latent space of
-    a finished run sets it to that run's decoder: (B, *shape) -> (B, C, H, W) in [-1, 1], and
-    ``source`` to the data whose samples were encoded: with those, what is rendered is compared.
-    ``augment`` is applied to each training minibatch (B, *shape) in [-1, 1], on its device, and
-    may draw from the global generators (which a resume puts back): dynamic binarisation, random
-    flips. It keeps shape and type. What a `Stage.prepare` encodes once is not augmented.
+    ``render`` is None if a sample is an image. For the latent space of a finished run, ``render``
+    is the decoder of that run, (B, *shape) -> (B, C, H, W) in [-1, 1], and ``source`` is the
+    encoded data, with which rendered samples are compared. ``augment`` is applied to each training
+    minibatch (B, *shape) in [-1, 1], on its device; it may draw from the global generators (which a
+    resume restores), as for dynamic binarisation or random flips, and must keep shape and type.
+    Samples that `Stage.prepare` encodes once are not augmented.
     """
 
     spec: DataSpec
@@ -116,11 +116,11 @@ class Data:
 
 @dataclass(frozen=True, kw_only=True)
 class SourceRunHead:
-    """What is known of a finished run before torch is there: enough to describe its latents.
+    """The description of the latents of a finished run, which is read without importing torch.
 
-    ``data`` describes the data set that it was trained on; ``latent_shape`` is that of its codes
-    (see `genbench.ModelSettings.latent_shape`), and ``classes`` the number of classes where they
-    are decoded with a label; ``experiment`` names it whatever its seed.
+    ``data`` describes the data set that it was trained on, and ``latent_shape`` is the shape of its
+    codes (see `genbench.ModelSettings.latent_shape`). ``classes`` is the number of classes if codes
+    are decoded with a label; ``experiment`` identifies the run up to its seed.
     """
 
     run: str
@@ -133,9 +133,9 @@ class SourceRunHead:
 
 @dataclass(frozen=True, kw_only=True)
 class SourceRun:
-    """A finished run's model, frozen in eval mode on the CPU, with the data it was trained on.
+    """The model of a finished run, frozen in eval mode on the CPU, with its training data.
 
-    ``model`` encodes and decodes (`Encodes`, `Decodes`); ``digest`` names its weights (hex).
+    ``model`` encodes and decodes (`Encodes`, `Decodes`); ``digest`` (hex) identifies its weights.
     """
 
     head: SourceRunHead
@@ -145,24 +145,24 @@ class SourceRun:
 
 
 class FinishedRuns(Protocol):
-    """The finished runs of the store in use, for data that is made of them."""
+    """The finished runs of the store in use, for data sets that are built from runs."""
 
     def head(self, reference: str) -> SourceRunHead:
-        """Find a run by id, prefix, name or @1. No torch is imported.
+        """Find a run by id, prefix, name or @1, without importing torch.
 
-        Raises UsageError where it isn't finished, IncompatibleError where it has no latent space.
+        Raises UsageError if it isn't finished, IncompatibleError if it has no latent space.
         """
 
     def lend(self, run: str) -> SourceRun:
-        """Build the model of a run, by its id, and put its last weights in."""
+        """Build the model of a run, by its id, with its last weights."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataAccess:
-    """Where data may come from: the torchvision root, the cache, and whether to download.
+    """The sources of data: the torchvision root, the cache, and whether downloads are allowed.
 
-    ``progress(what, done, total)`` is told of downloads (bytes) and decoding (images). ``runs``
-    are the finished runs that may lend their latent space (None: no store is at hand).
+    ``progress(what, done, total)`` is called during downloads (bytes) and decoding (images).
+    ``runs`` are the finished runs for data sets of latents (None: there is no store).
     """
 
     root: Path
@@ -187,7 +187,7 @@ class Dataset(Protocol):
 class Batch:
     """One minibatch on the run's device.
 
-    ``step`` counts the iterations of the stage from 0 and ``steps`` is their number, for warm-ups.
+    ``step`` counts the iterations of the stage from 0, and ``steps`` is their number, for warm-ups.
     """
 
     x: Tensor
@@ -209,9 +209,9 @@ Terms = Mapping[str, Mapping[str, "Tensor"]]
 class Schedule:
     """The learning rate over the steps of a stage, as a factor on the base rate.
 
-    ``warmup`` is the share of the steps (0 to 1) in which the rate rises linearly from 0. After
-    it: constant; linear or cosine from 1 to ``final``; or step: times ``gamma`` every ``every``
-    share of the stage.
+    ``warmup`` is the share of the steps (0 to 1) in which the rate increases linearly from 0. After
+    that, "constant" keeps the rate, "linear" and "cosine" decrease the factor from 1 to ``final``,
+    and "step" multiplies it by ``gamma`` after each share ``every`` of the stage.
     """
 
     kind: Literal["constant", "linear", "cosine", "step"] = "constant"
@@ -223,10 +223,10 @@ class Schedule:
 
 @dataclass(frozen=True, kw_only=True)
 class Optimizer:
-    """The settings of one optimizer and the names of the ``nets`` whose parameters it owns.
+    """The settings of one optimizer, and the names of the ``nets`` that it updates.
 
-    A parameter belongs to one optimizer at most. ``clip_norm`` bounds the gradient norm of all
-    its parameters together (None: the run's setting).
+    A parameter belongs to at most one optimizer. ``clip_norm`` bounds the gradient norm over all
+    its parameters (None: the setting of the run).
     """
 
     nets: tuple[str, ...]
@@ -242,14 +242,15 @@ class Optimizer:
 
 @dataclass(frozen=True, kw_only=True)
 class Phase:
-    """One player's move: a loss and the optimizers that step on it.
+    """A loss, and the optimizers that take a step on it.
 
-    Law: no gradient of this loss reaches a weight that ``updates`` doesn't own.
+    Law: no gradient of this loss reaches a weight that the optimizers in ``updates`` don't own.
 
-    ``loss(batch)`` returns terms for each optimizer in ``updates``, and perhaps ``MONITOR``
-    values. ``every``: only each n-th iteration (lazy regularisation). ``repeat``: so many moves
-    an iteration, each on a fresh batch (n_critic). ``compile``: False for double backward.
-    ``after(terms)`` runs without gradients after the step (BEGAN's k, WGAN's clipping).
+    ``loss(batch)`` returns terms for each optimizer in ``updates``, and optional ``MONITOR``
+    values. With ``every``, the phase runs in every n-th iteration only (lazy regularisation);
+    ``repeat`` is the number of updates per iteration, each on a new batch (n_critic). ``compile``
+    must be False for double backward. ``after(terms)`` is called without gradients after the step
+    (BEGAN's k, WGAN's clipping).
     """
 
     name: str
@@ -263,25 +264,26 @@ class Phase:
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """A part of the training with its own phases, run to its end before the next.
+    """A part of the training with its own phases, which ends before the next stage begins.
 
-    ``epochs`` None means the run's own ``--epochs``. ``prepare(x, generator)`` gets all training
-    samples (in order, minibatch by minibatch, in [-1, 1]) before the stage starts and returns for
-    each a tensor (B, ...) that the stage sees as ``batch.x`` in their place: data encoded once.
-    It must be a function of the weights and the generator alone, for a resumed stage calls it
-    again. ``fit(x)``, if given, then sees the whole of it once, to set statistics in buffers.
-    ``fit_buffers(chunks)``, if given, sees all training samples as they are, minibatch by
-    minibatch, before anything else, to set buffers that depend on the data alone (a mean image).
-    A stage without phases takes one epoch of no steps: what its ``fit`` fits to the whole of
-    the data by other means than gradients (a mixture on the latents) is its result, to be kept in
-    buffers; its seconds count as the stage's preparation.
-    ``validate(batch)`` returns named 0-dim means over a batch of the test split, recorded each
-    epoch.
-    ``epoch_ended(epoch)``, if given, is called after the stage's epoch of that number (from 1),
-    before validation, scores and checkpoint: without gradients, in eval mode, with generators
-    seeded for that epoch alone. It may change parameters and buffers of ``nets`` and nothing else
-    (unused codes are placed again, a temperature falls), so that a resumed run ends bitwise equal.
-    Its seconds are training.
+    ``epochs`` None means the run's ``--epochs``. All functions are optional:
+
+    - ``prepare(x, generator)`` gets all training samples (in order, one minibatch at a time, in
+      [-1, 1]) before the stage starts, and returns a tensor (B, ...) for each, which the stage uses
+      as ``batch.x``: data that is encoded once. It must depend on the weights and the generator
+      only, since a resumed stage calls it again.
+    - ``fit(x)`` then gets all prepared samples at once, to set statistics in buffers. A stage
+      without phases has one epoch without steps, and its result is what ``fit`` stores in buffers,
+      such as a mixture on the latents; the seconds count as preparation.
+    - ``fit_buffers(chunks)`` gets all original training samples, one minibatch at a time, before
+      anything else, to set buffers that depend on the data only (a mean image).
+    - ``validate(batch)`` returns named 0-dim means over a batch of the test split, which are
+      recorded each epoch.
+    - ``epoch_ended(epoch)`` is called after each epoch of the stage (counted from 1), before
+      validation, scores and checkpoint, without gradients, in eval mode, with generators seeded for
+      that epoch. It may only change parameters and buffers of ``nets`` (to reset unused codes, or
+      to lower a temperature), so that a resumed run ends bitwise equal. Its seconds count as
+      training.
     """
 
     name: str
@@ -298,10 +300,10 @@ class Stage:
 class Model(Protocol):
     """A model plugin: ``Model(settings, data: DataSpec)`` builds its networks on the CPU.
 
-    All that it remembers lives in parameters and buffers of ``nets``, so that a checkpoint is
-    whole by construction. ``averaged`` names the nets that an EMA follows when a run asks for one.
-    A model or a module whose loss compares the samples of a batch, as batch normalisation does,
-    may say so by ``mixes_samples = True``: advice on memory then tells what chunks change.
+    Its whole state must be in parameters and buffers of ``nets``, so that checkpoints are complete.
+    ``averaged`` names the nets for the EMA of a run. If a loss depends on which samples share a
+    batch, as with batch normalisation, the model or module should set ``mixes_samples = True``;
+    hints on memory then mention the effect of microbatches.
     """
 
     nets: nn.ModuleDict
@@ -314,40 +316,35 @@ class Model(Protocol):
         """The stages in order."""
 
 
-# --- capabilities: what a model can do, asked for by samplers, metrics and pictures -----------
+# --- capabilities of models, required by samplers, metrics and pictures ------------------------
 
 
 @runtime_checkable
 class Generates(Protocol):
-    """z ~ prior, h = generate(z), x = render(h), or h itself if the model has no ``render``.
+    """z ~ prior, h = generate(z), x = render(h).
 
-    The prior is N(0, I); a model whose prior is U(-1, 1) in each dimension says so by an attribute
-    ``prior_kind = "uniform"`` (see `prior_kind`). A model whose ``generate`` jumps as z moves (z
-    picks a component of a mixture, or discrete codes) says so by ``piecewise = True``: the way
-    between two of its samples then goes through their codes.
+    The prior is N(0, I), unless the model sets ``prior_kind = "uniform"`` for U(-1, 1) in each
+    dimension (see `prior_kind`). If ``generate`` is not continuous in z (z selects a component of a
+    mixture, or discrete codes), the model sets ``piecewise = True``; samples are then interpolated
+    through their codes.
     """
 
     def prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """Draw (n, ...) latents on the model's device; the generator, if given, is a CPU one."""
+        """Draw (n, ...) latents on the model's device; ``generator`` is a CPU generator."""
 
     def generate(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """Map latents to ``h``, differentiably."""
 
-
-@runtime_checkable
-class Renders(Protocol):
-    """h -> x, for a model that generates something else than samples, such as latent codes."""
-
     def render(self, h: Tensor) -> Tensor:
-        """Map ``h`` to samples (B, *shape) in [-1, 1], differentiably."""
+        """Map ``h`` to samples (B, *shape) in [-1, 1]; the identity if h is the image."""
 
 
 @runtime_checkable
 class Discriminates(Protocol):
     """h -> logit of 'real': an estimate of log p_data(h) - log p_model(h).
 
-    A critic, or minus an energy, is a score that rises with realness and no logit as it stands;
-    a sampler's calibration makes one of it.
+    A critic, or minus an energy, is higher for real samples but is not a logit; samplers calibrate
+    it.
     """
 
     def discriminate(self, h: Tensor, y: Tensor | None = None) -> Tensor:
@@ -356,41 +353,41 @@ class Discriminates(Protocol):
 
 @runtime_checkable
 class Embeds(Protocol):
-    """x -> h of a real sample, for a model whose discriminator judges something else than x.
+    """x -> h of a real sample, for a model with a discriminator of something other than x.
 
-    Where a model lacks it, h is x itself.
+    For models without it, h is x itself.
     """
 
     def embed(self, x: Tensor) -> Tensor:
-        """What the discriminator sees of real samples (B, *shape): ``h``, as in training."""
+        """The input ``h`` of the discriminator for real samples (B, *shape), as in training."""
 
 
 @runtime_checkable
 class Encodes(Protocol):
     """x -> the parameters of the posterior over the codes of x.
 
-    A code is the VAE's z; a model that generates from something else than its codes (a latent
-    GAN, a mixture fitted to them) has both, and `Decodes` goes from codes to samples.
+    For a VAE, the code is z. A model that generates from something other than its codes (a latent
+    GAN, or a mixture fitted to the codes) has both; `Decodes` maps codes to samples.
     """
 
     def encode(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Mean and log-variance, each (B, *code): (B, z_dim), or (B, C, H, W) for spatial codes.
 
-        Log-variance -inf where the code is certain (a plain autoencoder).
+        The log-variance is -inf for a deterministic code (a plain autoencoder).
         """
 
 
 @runtime_checkable
 class Decodes(Protocol):
-    """code -> x, for the codes that ``encode`` gives."""
+    """code -> x, for the codes of ``encode``."""
 
     def decode(self, code: Tensor, y: Tensor | None = None) -> Tensor:
-        """Samples (B, *shape) in [-1, 1] of codes (B, *code), differentiable in them."""
+        """Samples (B, *shape) in [-1, 1] for codes (B, *code), differentiable in the codes."""
 
 
 @runtime_checkable
 class Reconstructs(Protocol):
-    """x -> the model's own rendering of it, without noise."""
+    """x -> its reconstruction, without noise."""
 
     def reconstruct(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Reconstructions (B, *shape) in [-1, 1]."""
@@ -400,8 +397,8 @@ class Reconstructs(Protocol):
 class Conditional(Protocol):
     """The model takes labels ``y``: int64 (B,) in 0 .. classes - 1.
 
-    ``generate`` and ``decode`` also take float (B, classes), the weights of a mixture of classes
-    (rows sum to 1), so that one class can be turned into another.
+    ``generate`` and ``decode`` also accept float (B, classes), the weights of a mixture of classes
+    (rows sum to 1), to interpolate between classes.
     """
 
     classes: int
@@ -412,25 +409,25 @@ class HasLikelihood(Protocol):
     """p(x|z) is a density or a mass.
 
     An attribute ``likelihood`` names it for the protocols of scores; ``"bernoulli"`` is a mass on
-    black and white pixels, and no score takes it for a likelihood of grey ones.
+    black and white pixels, which scores don't accept as a likelihood of grey pixels.
     """
 
     def log_likelihood(self, x: Tensor, z: Tensor, y: Tensor | None = None) -> Tensor:
-        """log p(x|z) in nats, (B,). Raises UsageError where the settings leave none."""
+        """log p(x|z) in nats, (B,). Raises UsageError if the settings leave none."""
 
 
 @runtime_checkable
 class HasDensity(Protocol):
-    """The model knows p(x) exactly: a flow, an autoregressive model, a product of known laws.
+    """The model computes p(x) exactly: a flow, or an autoregressive model.
 
-    It is a density with respect to the volume of ``x`` as the model gets it, all values of a sample
-    together: pixels in [-1, 1], points in the unit of their data. Images of 256 grey levels have
-    none; they are asked for as `genbench.dequantized` spreads them, and so should a model be
-    trained. A conditional model gives p(x|y).
+    It is the joint density of all values of a sample ``x`` as the model gets it: pixels in [-1, 1],
+    points in the unit of their data. Images with 256 grey levels have no density; they are
+    evaluated after `genbench.dequantized`, and a model should be trained in the same way. A
+    conditional model returns p(x|y).
     """
 
     def log_density(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """log p(x) in nats, (B,), of samples (B, *shape); -inf where the density is 0."""
+        """log p(x) in nats, (B,), for samples (B, *shape); -inf if the density is 0."""
 
 
 @runtime_checkable
@@ -461,11 +458,6 @@ def samples_data(data: Data) -> Data:
     return data if data.source is None else samples_data(data.source)
 
 
-def rendered(model: Any, h: Tensor) -> Tensor:
-    """The samples (B, *shape) of ``h`` as ``generate`` gives it: render(h), or h itself."""
-    return model.render(h) if isinstance(model, Renders) else h
-
-
 def prior_kind(model: Any) -> Literal["normal", "uniform"]:
     """The law of a model's prior: N(0, I), or U(-1, 1) in each dimension."""
     kind: Literal["normal", "uniform"] = getattr(model, "prior_kind", "normal")
@@ -477,13 +469,13 @@ def prior_kind(model: Any) -> Literal["normal", "uniform"]:
 
 @dataclass(frozen=True, kw_only=True)
 class SampleContext:
-    """What a sampler works with.
+    """The context of a sampler.
 
     ``generator`` is a CPU generator, the only source of randomness. ``real(n)`` yields minibatches
-    of the ``h`` of real samples held out from training (n of the test split at random, or all),
-    for calibration; ``training(n)`` those of n random training samples, for further training of a
-    discriminator; ``real_labels(n)`` and ``training_labels(n)`` are the int64 labels of the same
-    samples, where the data has some. ``labels`` (n,) asks a conditional model for classes.
+    of ``h`` for held-out real samples (n random samples of the test split, or all), for
+    calibration; ``training(n)`` those for n random training samples, for further training of a
+    discriminator. ``real_labels(n)`` and ``training_labels(n)`` are the int64 labels of the same
+    samples, if the data has labels. ``labels`` (n,) are the classes for a conditional model.
     """
 
     device: torch.device
@@ -499,9 +491,9 @@ class SampleContext:
 class Sampler(Protocol):
     """A sampler plugin: ``Sampler(settings)``.
 
-    ``requires`` names the capabilities a model must have (keys of CAPABILITIES). A sampler that
-    can't go on, such as one that accepts nothing, raises SamplingError from ``draw``. It may also
-    have ``exactness() -> str``, a clause that says what its draws are exact for, told beside them.
+    ``requires`` names the capabilities that a model must have (keys of CAPABILITIES). A sampler
+    that can't continue, such as one that accepts no proposal, raises SamplingError from ``draw``.
+    An optional method ``exactness() -> str`` describes whether its draws are exact.
     """
 
     requires: tuple[str, ...]
@@ -510,22 +502,22 @@ class Sampler(Protocol):
         """Yield minibatches of samples in [-1, 1], n in all, (b, *shape) as rendered."""
 
     def diagnostics(self) -> Mapping[str, float]:
-        """Figures of the last draw, such as acceptance; empty for plain sampling.
+        """Diagnostics of the last draw, such as acceptance; empty for plain sampling.
 
-        They must be there too after ``draw`` was left early or raised.
+        They must be available even if ``draw`` was not exhausted or raised an error.
         """
 
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """One measured value and how it was taken.
+    """One value of a metric, and how it was computed.
 
-    ``protocol`` holds all that decides the number (extractor and weights digest, layer, n,
-    reference split and digest, resize, implementation); scores are compared only where it is
-    equal. ``floor`` is the same measure of real against real at the same n; a ``direction`` of
-    "floor" means that neither less nor more is better but what is near it. Where it was taken
-    over several ``draws``, value and std are those draws' mean and standard deviation (n - 1),
-    and ``n`` is the number of samples in one.
+    ``protocol`` has everything that the value depends on (extractor and digest of its weights,
+    layer, n, reference split and digest, resize, implementation); only scores with equal protocols
+    are compared. ``floor`` is the score of real data against real data with the same n; a
+    ``direction`` of "floor" means that values close to it are best. With several repeats
+    (``draws``), value and std are their mean and standard deviation (n - 1), and ``n`` is the
+    number of samples in each.
     """
 
     metric: str
@@ -542,10 +534,11 @@ class Score:
 
 @dataclass(frozen=True, kw_only=True)
 class MetricContext:
-    """What a metric works with: the data, the model in eval mode, places and limits.
+    """The context of a metric: the data, the model in eval mode, and settings.
 
-    ``n`` is the number of samples that will come; ``cache`` a folder for reference statistics.
-    ``quick`` is a look between two epochs: nothing dear may be made ready for it (UsageError).
+    ``n`` is the number of samples that will follow; ``cache`` is a folder for reference statistics.
+    ``quick`` is true for a probe between two epochs: a metric must raise UsageError if it needs an
+    expensive preparation.
     """
 
     data: Data
@@ -584,22 +577,22 @@ class Picture:
 
 
 class Metric(Protocol):
-    """A metric plugin: ``Metric(settings)``; one draw of samples feeds all metrics of a run.
+    """A metric plugin: ``Metric(settings)``; all metrics of a run use the same draw of samples.
 
-    ``uses`` says what it measures: "samples" (it gets every minibatch by ``update``) or "model"
-    (it works on ``context.model`` alone and gets none). ``requires`` names capabilities.
-    Memory must not grow with the number of samples, but for features. A metric may also have
-    ``pictures() -> Mapping[str, Picture]``, asked for after ``result``: kept with the run by name.
+    ``uses`` is "samples" if it measures samples (``update`` gets every minibatch), or "model" if it
+    only uses ``context.model``. ``requires`` names capabilities. Memory must not grow with the
+    number of samples, except for features. An optional method ``pictures() -> Mapping[str,
+    Picture]`` is called after ``result``; its pictures are stored with the run by name.
     """
 
     uses: Literal["samples", "model"]
     requires: tuple[str, ...]
 
     def begin(self, context: MetricContext) -> None:
-        """Start afresh with the reference ready. Raises UsageError or DataError without one."""
+        """Reset, and prepare the reference. Raises UsageError or DataError if it can't."""
 
     def update(self, images: Tensor) -> None:
-        """Take a minibatch of samples: uint8 (b, C, H, W), or float (b, D) for point data."""
+        """Add a minibatch of samples: uint8 (b, C, H, W), or float (b, D) for point data."""
 
     def result(self) -> Sequence[Score]:
         """The scores."""

@@ -1,8 +1,8 @@
-"""What the engine tells: plain frozen records; the recorder and the progress display listen.
+"""The events of a run, as frozen records; the recorder and the progress display listen to them.
 
-Order within an epoch: StepsDone (many), EpochDone, Evaluated and Warned (perhaps), Checkpointed.
-An epoch is *reported* to a person at Checkpointed, so that a reported epoch is never lost.
-Epochs count from 1 across the stages of a run; steps count optimizer iterations from 1 across them.
+Order within an epoch: StepsDone (many), EpochDone, Evaluated and Warned (optional), Checkpointed.
+An epoch is *reported* to the user at Checkpointed, so that a reported epoch is never lost. Epochs
+and steps (iterations) are counted from 1 across the stages of a run.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from typing import Any
 from genbench.contracts import Picture, Score
 
 ShouldStop = Callable[[], bool]
-"""Asked after each training step and each minibatch of samples; true ends the run there."""
+"""Called after each training step and each minibatch of samples; true stops the run there."""
 
 
 def never() -> bool:
-    """Never asks for a stop."""
+    """Never request a stop."""
     return False
 
 
 @dataclass(frozen=True, kw_only=True)
 class StageStarted:
-    """A stage begins (or goes on after a resume); ``prepare_s`` went into its preparation."""
+    """A stage begins, or continues after a resume; ``prepare_s`` are the seconds of preparation."""
 
     stage: str
     index: int
@@ -39,9 +39,9 @@ class StageStarted:
 class StepsDone:
     """Recorded values of some steps: each key with its steps and values (means over a window).
 
-    Keys are ``optimizer/term`` (and ``optimizer/loss`` for the sum), ``monitor/name``, or, told
-    after EpochDone at its step, ``watch/score``.
-    ``seconds`` are those of training in the open epoch so far.
+    Keys are ``optimizer/term`` (and ``optimizer/loss`` for the sum), ``monitor/name``, or, emitted
+    after EpochDone with its step, ``watch/score``. ``seconds`` are the seconds of training in the
+    current epoch so far.
     """
 
     stage: str
@@ -53,12 +53,13 @@ class StepsDone:
 
 @dataclass(frozen=True, kw_only=True)
 class EpochDone:
-    """An epoch is trained: means of the losses, ``test/...`` validation means, seconds.
+    """An epoch is trained: means of the losses, ``test/...`` validation means, and seconds.
 
-    ``train_s`` is the training alone, after a device synchronize; ``eval_s`` the validation;
-    ``wall_s`` everything since the last epoch ended. ``peak_mem`` in bytes (device, else process).
-    ``cpu_s`` are the process's CPU seconds, of all threads, within ``train_s``; ``load`` is the
-    machine's 1-minute load average at the epoch's end. Either is None where it isn't known.
+    ``train_s`` are the seconds of training, with the device synchronized, ``eval_s`` those of the
+    validation, and ``wall_s`` all seconds since the end of the last epoch. ``peak_mem`` is in bytes
+    (device, else process). ``cpu_s`` is the CPU time of the process, over all threads, within
+    ``train_s``; ``load`` is the 1-minute load average of the machine at the end of the epoch. Both
+    are None if they aren't known.
     """
 
     stage: str
@@ -80,12 +81,12 @@ class Evaluated:
     """Scores of the samples of one sampler at one epoch; ``seconds`` by metric and for sampling.
 
     The sampler is ``""`` for scores of the model itself, such as its reconstruction error.
-    ``skipped`` names the metrics that could not be taken, each with the reason, and ``traces`` has
-    the tracebacks of those that raised; ``taken`` names the others. ``pictures`` are
-    what metrics show beside their scores, ``exactness`` what the sampler says of itself. After
-    several draws, seconds and diagnostics are means. ``seed`` is the one that all draws derive
-    theirs from, as `genbench.evaluation.evaluate` takes it. ``step`` is given for weights of an
-    epoch that had not ended: those after ``epoch`` whole epochs and some steps of the next one.
+    ``skipped`` has the metrics that could not be computed, with the reason, and ``traces`` the
+    tracebacks of those that raised an error; ``computed`` names the others. ``pictures`` are those
+    of the metrics, and ``exactness`` is that of the sampler. With several repeats, seconds and
+    diagnostics are means. ``seed`` is the argument of `genbench.evaluation.evaluate`, from which
+    the seeds of all repeats are derived. ``step`` is set for weights within an epoch, after
+    ``epoch`` complete epochs.
     """
 
     epoch: int
@@ -97,7 +98,7 @@ class Evaluated:
     diagnostics: Mapping[str, float] = field(default_factory=dict)
     skipped: Mapping[str, str] = field(default_factory=dict)
     traces: Mapping[str, str] = field(default_factory=dict)
-    taken: Sequence[str] = ()
+    computed: Sequence[str] = ()
     pictures: Mapping[str, Picture] = field(default_factory=dict)
     exactness: str = ""
     seed: int | None = None
@@ -106,7 +107,7 @@ class Evaluated:
 
 @dataclass(frozen=True, kw_only=True)
 class Warned:
-    """A sign of sickness after an epoch: its kind (see `genbench.health`), and what to try."""
+    """A warning after an epoch: its kind (see `genbench.health`), and suggestions."""
 
     epoch: int
     kind: str
@@ -115,7 +116,7 @@ class Warned:
 
 @dataclass(frozen=True, kw_only=True)
 class ArtifactMade:
-    """A file was written into the run's folder: kind ("samples", "reconstructions", ...)."""
+    """A file was written to the folder of the run; ``kind`` is "samples", "reconstructions", ..."""
 
     kind: str
     path: Path
@@ -124,10 +125,10 @@ class ArtifactMade:
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpointing:
-    """A checkpoint is about to be written: what was told so far must be safe first.
+    """A checkpoint is about to be written: listeners must store all events before it.
 
-    A resumed run goes on after the checkpoint and tells none of it again. A listener that raises
-    keeps it from being written.
+    A resumed run continues after the checkpoint and doesn't emit them again. A listener that raises
+    an error prevents the checkpoint.
     """
 
     step: int
@@ -135,7 +136,7 @@ class Checkpointing:
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpointed:
-    """Everything up to ``step`` is safe on disk; ``epoch_done`` is the epoch that ended with it."""
+    """Everything up to ``step`` is safe on disk; ``epoch_done`` is the epoch that ended there."""
 
     path: Path
     step: int
@@ -145,7 +146,7 @@ class Checkpointed:
 
 @dataclass(frozen=True, kw_only=True)
 class Resumed:
-    """A run goes on after a checkpoint: what lies after ``step`` and ``epoch`` is done again."""
+    """A run continues after a checkpoint: everything after ``step`` and ``epoch`` is repeated."""
 
     step: int
     epoch: int
@@ -153,14 +154,14 @@ class Resumed:
 
 @dataclass(frozen=True, kw_only=True)
 class Noticed:
-    """Something that a person should know now, such as what the run waits for; not stored."""
+    """A message for the user, such as what the run is waiting for; it isn't stored."""
 
     message: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunFailed:
-    """The run ended by an error."""
+    """The run ended with an error."""
 
     error: str
     kind: str

@@ -1,4 +1,4 @@
-"""The one place where bytes become floats and floats become bytes."""
+"""Conversion between uint8 images and floats in [-1, 1]; nothing else converts them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def to_float(images: Tensor) -> Tensor:
 
 
 def stored_as_float(rows: np.ndarray[Any, Any]) -> Tensor:
-    """Samples of a split, uint8 or float, as a model sees them: float32 on the CPU, a copy."""
+    """Samples of a split (uint8 or float) as a model gets them: a float32 copy on the CPU."""
     x = torch.from_numpy(np.array(rows))
     return to_float(x) if x.dtype == torch.uint8 else x
 
@@ -26,12 +26,12 @@ def to_uint8(x: Tensor) -> Tensor:
 
 
 def dequantized(x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """Grey levels as floats with a density: uniform noise over the width of a level is added.
+    """Grey levels with uniform noise over the width of a level, so that they have a density.
 
-    ``x`` is as `to_float` gives it, level u at u / 127.5 - 1; level u becomes uniform in
-    [u / 128 - 1, (u + 1) / 128 - 1), so that all 256 fill [-1, 1). The bits of a level are then
-    those of the density and log2(128) of the scale (Theis et al. 2016, arXiv:1511.01844, 3.1). The
-    noise comes from a CPU ``generator``, or from the global one of x's device.
+    ``x`` is the result of `to_float`, with level u at u / 127.5 - 1; level u becomes uniform in
+    [u / 128 - 1, (u + 1) / 128 - 1), so that all 256 levels fill [-1, 1). The bits of a level are
+    then those of the density plus log2(128) for the scale (Theis et al. 2016, arXiv:1511.01844,
+    section 3.1). The noise comes from a CPU ``generator``, or from the global one of x's device.
     """
     levels = x.add(1.0).mul(127.5).round()
     if generator is None:

@@ -24,7 +24,7 @@ from genbench.registry import Registry
 from genbench.runner.parts import load_data
 from genbench.spec import RunSpec
 from genbench.testing.data import small_data
-from genbench_data.cache import digest
+from genbench_data.split_cache import digest
 from genbench_metrics.fd_pixel import FdPixel
 
 

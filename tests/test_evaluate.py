@@ -275,7 +275,7 @@ def test_a_sampler_that_yields_another_number_is_named(data: Data) -> None:
     arguments = {"samplers": [(Part(name="uphill"), Uphill(extra=1))]}
     (record,) = _evaluate(Judged(), data, {"seen": Seen()}, **arguments)
     assert record.scores == ()
-    assert record.skipped["seen"] == "sampler 'uphill' yielded 61 samples where 60 were asked"
+    assert record.skipped["seen"] == "sampler 'uphill' yielded 61 samples instead of 60"
 
 
 def test_an_interruption_passes_through(data: Data) -> None:

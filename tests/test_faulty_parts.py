@@ -121,14 +121,14 @@ def test_a_metric_that_raises_is_skipped_with_name_owner_and_cause(data, method)
     }
     assert "test_faulty_parts.py" in record.traces["bad"]
     assert [score.metric for score in record.scores] == ["mean"]
-    assert record.taken == ("good",)
+    assert record.computed == ("good",)
     assert record.scores == scored(data, {"good": Metric()}).scores
 
 
 def test_a_metric_that_calls_exit_is_skipped_too(data) -> None:
     record = scored(data, {"bad": Metric("update", SystemExit(3)), "good": Metric()})
     assert "raised SystemExit: 3" in record.skipped["bad"]
-    assert record.taken == ("good",)
+    assert record.computed == ("good",)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), InterruptedRunError("stop")])
@@ -160,7 +160,7 @@ def test_a_picture_that_raises_leaves_its_scores(data) -> None:
 def test_a_result_that_is_no_score_is_skipped(data, given) -> None:
     record = scored(data, {"bad": Returns(given), "good": Metric()})
     assert "metric 'bad' (genbench-own 1.2)" in record.skipped["bad"]
-    assert record.taken == ("good",)
+    assert record.computed == ("good",)
 
 
 def test_a_score_of_tensors_of_one_number_is_stored_as_numbers(data) -> None:
@@ -180,7 +180,7 @@ def test_a_sampler_that_raises_skips_all_its_metrics(data) -> None:
 
 def test_diagnostics_that_raise_leave_the_scores(data) -> None:
     record = scored(data, {"mean": Metric()}, Sampler(fails="diagnostics"))
-    assert record.taken == ("mean",)
+    assert record.computed == ("mean",)
     assert "raised KeyError: 'acceptance'" in record.skipped["diagnostics"]
 
 
@@ -193,8 +193,8 @@ def test_diagnostics_that_raise_leave_the_scores(data) -> None:
         (lambda x: None, "yielded a NoneType"),
         (lambda x: (x * 127.5 + 127.5).to(torch.uint8), "yielded torch.uint8"),
         (lambda x: x * 127.5 + 127.5, "yielded values in ["),
-        (lambda x: x[:-1], "yielded 37 samples where 40 were asked"),
-        (lambda x: torch.cat((x, x)), "yielded 64 samples where 40 were asked"),
+        (lambda x: x[:-1], "yielded 37 samples instead of 40"),
+        (lambda x: torch.cat((x, x)), "yielded 64 samples instead of 40"),
     ],
 )
 def test_samples_of_another_kind_are_refused_with_the_samplers_name(data, change, said) -> None:
@@ -203,7 +203,7 @@ def test_samples_of_another_kind_are_refused_with_the_samplers_name(data, change
     assert record.scores == ()
     assert record.skipped["mean"].startswith("sampler 'drawn' (genbench-own 1.2) ")
     assert said in record.skipped["mean"]
-    if "where 40" not in said:
+    if "instead of 40" not in said:
         assert seen.n == 0, "refused at the first minibatch"
 
 

@@ -217,7 +217,7 @@ def test_a_sampler_that_raises_leaves_the_scores_of_the_others(registry, store, 
     assert skipped(store, done.id) == {"grey": reason, "fd_pixel": reason}
     Broken.parts = set()
     records = evaluate_run(done.id, registry=registry, store=store, access=access)
-    assert [(r.sampler, sorted(r.taken)) for r in records] == [("dimmed", ["fd_pixel", "grey"])]
+    assert [(r.sampler, sorted(r.computed)) for r in records] == [("dimmed", ["fd_pixel", "grey"])]
     assert skipped(store, done.id) == {}
 
 
@@ -241,7 +241,7 @@ def test_a_constructor_that_raises_later_skips_its_metric(registry, store, acces
     Broken.parts = {"constructor"}
     [record] = evaluate_run(done.id, registry=registry, store=store, access=access)
     assert "raised RuntimeError: constructor is broken" in record.skipped["grey"]
-    assert record.taken == ("fd_pixel",)
+    assert record.computed == ("fd_pixel",)
 
 
 def test_a_picture_that_raises_is_a_warning(registry, store, access) -> None:
@@ -262,7 +262,7 @@ def test_a_watch_metric_that_raises_is_left_out_with_one_warning(registry, store
     assert done.status is Status.FINISHED
     told = [w.message for w in store.warnings(done.id) if w.kind == "watch"]
     assert len(told) == 1
-    assert told[0].startswith("the watch goes on without grey: metric 'grey' (genbench-own 1.2)")
+    assert told[0].startswith("the monitor continues without grey: metric 'grey' (genbench-own")
     assert len(store.series(done.id, "watch/spread")) > 1
 
 

@@ -9,8 +9,8 @@ import pytest
 import genbench
 from genbench.events import Warned
 from genbench.health.advice import MOST, OTHERWISE, suggestions
-from genbench.health.monitor import stored_looks
-from genbench.health.signs import LOOKS, STEPS, Health, Look, discriminator_won, find
+from genbench.health.monitor import stored_observations
+from genbench.health.signs import OBSERVATIONS, STEPS, Health, Observation, discriminator_won, find
 from genbench.registry import Registry
 from genbench.runner import data_access, resume, run
 from genbench.runner.parts import monitor_parts
@@ -23,19 +23,19 @@ COLLAPSED = {"classes": 1.0, "spread": 0.1}
 VARIED = {"classes": 10.0, "spread": 0.9}
 
 
-def looks(*losses, watched=(), steps=600):
+def looks(*losses, probed=(), steps=600):
     """One look an epoch."""
-    watched = watched or [{}] * len(losses)
-    pairs = zip(losses, watched, strict=True)
+    probed = probed or [{}] * len(losses)
+    pairs = zip(losses, probed, strict=True)
     return [
-        Look(epoch=i, step=i * steps, losses=loss, watched=seen)
+        Observation(epoch=i, step=i * steps, losses=loss, probed=seen)
         for i, (loss, seen) in enumerate(pairs, start=1)
     ]
 
 
 def judged(looks, **options) -> list[tuple[int, str]]:
     health = Health(classes=10, **options)
-    return [(w.epoch, w.kind) for look in looks for w in health.judge(look)]
+    return [(w.epoch, w.kind) for observation in looks for w in health.check(observation)]
 
 
 @pytest.fixture(scope="module")
@@ -55,9 +55,9 @@ def test_a_sign_that_comes_and_goes_is_not_told():
 
 
 def test_a_sign_that_returns_after_it_was_gone_is_told_again():
-    told = judged(looks(*[WON] * LOOKS, *[EVEN] * LOOKS, *[WON] * LOOKS))
+    told = judged(looks(*[WON] * OBSERVATIONS, *[EVEN] * OBSERVATIONS, *[WON] * OBSERVATIONS))
     assert told == [(3, "discriminator_won"), (9, "discriminator_won")]
-    assert len(judged(looks(*[WON] * LOOKS, EVEN, *[WON] * LOOKS))) == 1
+    assert len(judged(looks(*[WON] * OBSERVATIONS, EVEN, *[WON] * OBSERVATIONS))) == 1
 
 
 def test_epochs_of_few_steps_are_given_more_time():
@@ -78,19 +78,19 @@ def test_a_critic_may_be_always_right(fake):
     assert judged(looks(*[{"monitor/d_accuracy": 1.0, "d/fake": fake}] * 9)) == []
 
 
-@pytest.mark.parametrize("watched", [{"classes": 3.0}, {"spread": 0.2}, {"modes": 2.0}])
-def test_g_has_collapsed_where_it_hits_few_classes_or_hardly_varies(watched):
-    assert judged(looks(*[{}] * 5, watched=[watched] * 5)) == [(3, "generator_collapsed")]
+@pytest.mark.parametrize("probed", [{"classes": 3.0}, {"spread": 0.2}, {"modes": 2.0}])
+def test_g_has_collapsed_where_it_hits_few_classes_or_hardly_varies(probed):
+    assert judged(looks(*[{}] * 5, probed=[probed] * 5)) == [(3, "generator_collapsed")]
 
 
-@pytest.mark.parametrize("watched", [{"classes": 4.0, "spread": 0.5}, {"spread": 0.4}, {}])
-def test_g_that_hits_some_classes_has_not_collapsed(watched):
-    assert judged(looks(*[{}] * 9, watched=[watched] * 9)) == []
+@pytest.mark.parametrize("probed", [{"classes": 4.0, "spread": 0.5}, {"spread": 0.4}, {}])
+def test_g_that_hits_some_classes_has_not_collapsed(probed):
+    assert judged(looks(*[{}] * 9, probed=[probed] * 9)) == []
 
 
 def test_epochs_without_a_watch_neither_end_nor_lengthen_a_collapse():
-    watched = [COLLAPSED, {}, {}, COLLAPSED, {}, COLLAPSED, {}]
-    assert judged(looks(*[{}] * 7, watched=watched)) == [(6, "generator_collapsed")]
+    probed = [COLLAPSED, {}, {}, COLLAPSED, {}, COLLAPSED, {}]
+    assert judged(looks(*[{}] * 7, probed=probed)) == [(6, "generator_collapsed")]
 
 
 @pytest.mark.parametrize(
@@ -116,10 +116,10 @@ def test_a_term_is_found_whatever_its_optimizer_and_phase():
 
 def test_the_warning_says_what_was_seen_and_what_to_try():
     health = Health(classes=10, advice=lambda kind: ("--set r1=1", "--set d_lr=5e-05"))
-    [warned] = [w for look in looks(*[WON] * 3) for w in health.judge(look)]
+    [warned] = [w for observation in looks(*[WON] * 3) for w in health.check(observation)]
     assert warned.message == (
-        "the discriminator has won: it tells real from fake 99.8 % of the time, and its loss on "
-        "fakes is 0.001 (for 3 epochs); try --set r1=1, --set d_lr=5e-05"
+        "the discriminator has won: its accuracy is 99.8 %, and its loss on fakes is 0.001 "
+        "(for 3 epochs); try --set r1=1, --set d_lr=5e-05"
     )
     assert discriminator_won({}) is None
 
@@ -180,18 +180,18 @@ def test_a_run_is_bitwise_the_same_with_and_without_a_watch(tmp_path, access, re
             run(spec(watch=watch), registry=registry, store=store, access=access)
             for watch in (True, False)
         ]
-        watched, plain = runs
-        assert weights(store, watched.id) == weights(store, plain.id)
-        assert [e.losses for e in store.epochs(watched.id)] == [
+        probed, plain = runs
+        assert weights(store, probed.id) == weights(store, plain.id)
+        assert [e.losses for e in store.epochs(probed.id)] == [
             e.losses for e in store.epochs(plain.id)
         ]
-        assert watched.experiment == plain.experiment
-        assert watched.digest == plain.digest
-        names = {key for key in store.keys(watched.id) if key.startswith("watch/")}
+        assert probed.experiment == plain.experiment
+        assert probed.digest == plain.digest
+        names = {key for key in store.keys(probed.id) if key.startswith("watch/")}
         assert names == {"watch/classes", "watch/class_kl", "watch/spread"}
         assert not any(key.startswith("watch/") for key in store.keys(plain.id))
         # 1,400 images an epoch: each fifth epoch, and the last.
-        steps = [step for step, _ in store.series(watched.id, "watch/classes")]
+        steps = [step for step, _ in store.series(probed.id, "watch/classes")]
         assert steps == [5 * 14, 6 * 14]
 
 
@@ -209,7 +209,7 @@ def test_a_resumed_run_is_warned_and_watched_as_an_unbroken_one(
 
     def left(store: Store, run_id: str):
         warned = [(w.epoch, w.kind, w.message) for w in store.warnings(run_id)]
-        return warned, stored_looks(store, run_id), store.summaries(run_id)
+        return warned, stored_observations(store, run_id), store.summaries(run_id)
 
     with Store.open(tmp_path / "runs.db", mode="create") as store:
         whole = run(spec(), registry=registry, store=store, access=access)

@@ -60,7 +60,7 @@ class StageCost:
 
 @dataclass(frozen=True, kw_only=True)
 class Effort:
-    """How much of its machine a run could use while it trained; None where it isn't known.
+    """How much of its machine a run could use while it trained; None if it isn't known.
 
     ``cpu_share`` is the CPU time of the process over the training time; ``load`` is the mean of the
     load averages of a machine with ``cpus`` cores.

@@ -1,6 +1,6 @@
-"""The engine: it trains what a model declares, and knows no model, no store, no terminal.
+"""The engine trains what a model declares, without knowing any model, store or terminal.
 
-``train`` emits events; whoever records or displays them listens.
+``train`` emits events for the listeners that record or display them.
 """
 
 from genbench.engine.checkpoint import (
@@ -12,7 +12,7 @@ from genbench.engine.checkpoint import (
 from genbench.engine.device import autocast, resolve_device
 from genbench.engine.loop import train
 from genbench.engine.modes import evaluation
-from genbench.engine.plan import planned_epochs
+from genbench.engine.planned_stages import planned_epochs
 from genbench.engine.randomness import derive_seed, seed_everything
 from genbench.engine.restoring import checkpoint_position, load_weights
 

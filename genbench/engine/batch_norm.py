@@ -1,4 +1,4 @@
-"""Batch normalisation in a game of several players."""
+"""Batch normalisation in adversarial training."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from torch.nn.modules.batchnorm import _NormBase
 
 @contextmanager
 def statistics_held(*nets: nn.Module) -> Iterator[None]:
-    """Keep the running statistics of nets as they are; inside, minibatches normalise themselves.
+    """Don't update running statistics inside; minibatches are normalised by their own statistics.
 
-    For a discriminator in the generator's loss: it would else count the generated samples twice,
-    and what it says in eval mode would be of statistics that belong to no mixture it was trained
-    on. Training doesn't change by it, for in train mode no running statistic is read.
+    Use it for a discriminator in the generator's loss, which would otherwise count the generated
+    samples twice, so that its running statistics would not match the data it was trained on.
+    Training itself doesn't change, since running statistics are not used in train mode.
     """
     tracking = [
         module

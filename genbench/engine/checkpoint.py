@@ -1,14 +1,14 @@
-"""Checkpoints: a folder each, whole or not there at all. `genbench.engine.restoring` reads them.
+"""Write checkpoints: one folder each, complete or absent. `genbench.engine.restoring` reads them.
 
     checkpoints/step-000000600-epoch-0001/
         weights.safetensors   the nets' parameters and buffers
-        ema.safetensors       their averages, where a run has them
+        ema.safetensors       their EMA, if the run has one
         state.pt              optimizers, generators, position, open sums (plain values, tensors)
         manifest.json         format, run and digest, position, size and SHA-256 of each file
 
-Law: kill -9 or a full disk at any moment leaves the last checkpoint as it was. Everything is
-written under a temporary name, flushed to the disk, and renamed; then the older one goes.
-Nothing is unpickled but what ``torch.load(weights_only=True)`` allows.
+Law: kill -9 or a full disk at any moment leaves the last checkpoint unchanged. Everything is
+written under a temporary name, flushed to the disk, and renamed; only then is the older checkpoint
+removed. Nothing is unpickled except what ``torch.load(weights_only=True)`` allows.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 @dataclass(frozen=True, kw_only=True)
 class RunIdentity:
-    """Whose a checkpoint is: the id of a run and the digest of its spec, as they are stored.
+    """The run that a checkpoint belongs to: its id and the digest of its spec, as stored.
 
-    The digest is the stored one, never one that is computed again: a resume on another device
-    keeps it, and so does a later genbench.
+    The digest is never computed again: it stays the same after a resume on another device or with
+    a later version of genbench.
     """
 
     run: str
@@ -57,10 +57,10 @@ class RunIdentity:
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """What a checkpoint holds. ``position`` has at least ``step`` and ``epoch``.
+    """The content of a checkpoint. ``position`` has at least ``step`` and ``epoch``.
 
-    ``state`` is a plain dict (numbers, strings, tensors), empty once training state was dropped;
-    ``path`` is where it was read from.
+    ``state`` is a plain dict (numbers, strings, tensors), empty after the training state was
+    dropped; ``path`` is the folder that it was read from.
     """
 
     position: Mapping[str, int]
@@ -74,13 +74,13 @@ class Snapshot:
 def write_checkpoint(folder: Path, snapshot: Snapshot) -> Path:
     """Write a snapshot under ``folder``/checkpoints and remove the older ones.
 
-    Raises DiskFullError where no space is left (the last checkpoint stays), CheckpointError where
-    the folder can't be written for another reason.
+    Raises DiskFullError if no space is left (the last checkpoint is kept), CheckpointError if the
+    folder can't be written for another reason.
     """
     home = folder / "checkpoints"
     step, epoch = snapshot.position["step"], snapshot.position["epoch"]
     final = home / f"step-{step:09d}-epoch-{epoch:04d}"
-    while final.exists():  # the same position, before an interruption: the new one sorts last
+    while final.exists():  # written before an interruption; the new one must sort last
         final = final.with_name(f"{final.name}+")
     temporary = home / f"{TEMPORARY}{final.name}"
     with _writing(home, temporary):
@@ -98,14 +98,14 @@ def write_checkpoint(folder: Path, snapshot: Snapshot) -> Path:
 
 
 def has_checkpoint(folder: Path) -> bool:
-    """Whether a run's folder holds a checkpoint (whole or not: reading it tells)."""
+    """Whether the folder of a run has a checkpoint; it may turn out to be damaged."""
     return latest_checkpoint(folder) is not None
 
 
 def latest_checkpoint(folder: Path) -> Path | None:
-    """The folder of the last checkpoint; None where there is none."""
+    """The folder of the last checkpoint; None if there is none."""
     home = folder / "checkpoints"
-    # A listing that is taken while one name comes and the other goes may show neither.
+    # A listing during the replacement of a checkpoint may show neither the old nor the new one.
     for _ in range(3):
         found = max(home.glob("step-*"), default=None)
         if found is not None or not home.is_dir():
@@ -114,7 +114,7 @@ def latest_checkpoint(folder: Path) -> Path | None:
 
 
 def drop_checkpoints(folder: Path) -> None:
-    """Remove all checkpoints of a run; a kill on the way leaves all or, as far as is read, none."""
+    """Remove all checkpoints of a run; if it is killed meanwhile, all are left or none is found."""
     home = folder / "checkpoints"
     with _writing(home, home / f"{MANIFEST}.new"):
         if home.is_dir():
@@ -125,7 +125,7 @@ def drop_checkpoints(folder: Path) -> None:
 
 
 def drop_training_state(folder: Path) -> None:
-    """Keep of a finished run's checkpoint the weights only. Nothing happens where there is none."""
+    """Remove everything but the weights from the checkpoint of a finished run, if there is one."""
     path = latest_checkpoint(folder)
     if path is None:
         return
@@ -200,7 +200,7 @@ def _write_manifest(path: Path, manifest: Mapping[str, Any]) -> None:
 
 
 def _sync_folder(path: Path) -> None:
-    """Make names durable; Windows can't open a folder, and needs it not."""
+    """Make names durable; Windows can't open a folder, and doesn't need this."""
     if os.name == "nt":
         return
     descriptor = os.open(path, os.O_RDONLY)
@@ -212,7 +212,7 @@ def _sync_folder(path: Path) -> None:
 
 @contextlib.contextmanager
 def _writing(home: Path, temporary: Path) -> Iterator[None]:
-    """On an error, remove what was begun and say what it means."""
+    """On an error, remove the unfinished files and raise an error that explains it."""
     try:
         yield
     except OSError as error:

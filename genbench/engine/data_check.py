@@ -1,8 +1,8 @@
-"""What a data set loaded is held against what it says of itself, once, before it is used.
+"""Check loaded data against its spec, and compute digests of its content.
 
-References and floors are kept under the digests of splits, and scores compared by them. So a digest
-that a plugin wrote by hand, or kept while its content changed, must not do: here the content itself
-is hashed, and the digest of every split that is handed on names it.
+Cached references and floors depend on the digests of splits, and so does the comparison of scores.
+A digest that a plugin wrote by hand, or kept although the content changed, is therefore not
+trusted: the content itself is hashed, and the digest of every split includes that hash.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from genbench.contracts import Data, DataSpec, Split
 from genbench.errors import PluginError
 
 WHOLE = 64 << 20
-"""Bytes of a split up to which all of it is read [0.15 s for MNIST]; of a larger one, `ROWS`."""
+"""Splits up to this size (bytes) are read in full [0.15 s for MNIST], larger ones in part."""
 ROWS = 1024
-"""Samples of a larger split that are read, evenly spread over it, first and last among them."""
+"""Number of samples that are read from a larger split, evenly spaced from first to last."""
 
 Array = np.ndarray[Any, Any]
 
 
 def checked(data: Data, owner: str) -> Data:
-    """The data with digests of their content. Raises PluginError where they belie their spec.
+    """The data with digests of its content. Raises PluginError if it doesn't match its spec.
 
-    ``owner`` is what a message calls them: "data set 'mnist'". Checked are shape, type, number and
-    finiteness of samples and labels; of a split of more than `WHOLE` bytes some samples stand for
-    all.
+    ``owner`` names the data in messages: "data set 'mnist'". The check covers shape, type, number
+    and finiteness of samples and labels; only some samples of a split with more than `WHOLE` bytes
+    are read.
     """
     for name, split, size in (
         ("train", data.train, data.spec.train),
@@ -40,12 +40,12 @@ def checked(data: Data, owner: str) -> Data:
     ):
         fault = next(_faults(split, data.spec, size), None)
         if fault:
-            raise PluginError(f"{owner}: its {name} split {fault}; the plugin is to be corrected")
+            raise PluginError(f"{owner}: its {name} split {fault}; this is a bug of the plugin")
     return replace(data, train=_named(data.train), test=_named(data.test))
 
 
 def _faults(split: Split, spec: DataSpec, size: int) -> Iterator[str]:
-    """What is wrong with a split, the first thing first; ``size`` 0 is not known beforehand."""
+    """What is wrong with a split, most important first; ``size`` 0 means that it isn't known."""
     x, y = split.x, split.y
     dtype = "uint8" if spec.bounded else "float32"
     if not isinstance(x, np.ndarray) or x.dtype != dtype or x.shape[1:] != tuple(spec.shape):
@@ -75,11 +75,11 @@ def _what(value: Any) -> str:
 
 
 def _named(split: Split) -> Split:
-    """The split under a digest of its content; its own is kept where it is one."""
+    """The split with a digest of its content; its own digest is kept if it is one."""
     content = content_digest(split, whole=WHOLE)
     if split.digest == content:
         return split
-    # What the plugin says is kept in it: that samples are drawn again for each minibatch, say.
+    # The plugin's digest is part of it: it may say that samples change with each minibatch.
     both = hashlib.sha256(f"{split.digest} {content}".encode()).hexdigest()
     return replace(split, digest=both[:32])
 
@@ -87,7 +87,7 @@ def _named(split: Split) -> Split:
 def content_digest(split: Split, *, whole: int) -> str:
     """32 hex digits of a SHA-256 over type, shape, samples and labels.
 
-    Of a split of more than ``whole`` bytes `ROWS` samples are read.
+    Only `ROWS` samples of a split with more than ``whole`` bytes are read.
     """
     found = hashlib.sha256(f"{split.x.dtype} {split.x.shape}".encode())
     for part in _parts(split.x, whole):
@@ -98,7 +98,7 @@ def content_digest(split: Split, *, whole: int) -> str:
 
 
 def _parts(x: Array, whole: int) -> Iterator[Array]:
-    """All samples, some at a time; of more than ``whole`` bytes those that stand for them."""
+    """All samples in chunks; only `ROWS` of them if there are more than ``whole`` bytes."""
     if x.nbytes <= whole:
         yield from (x[start : start + ROWS] for start in range(0, len(x), ROWS))
         return
@@ -107,9 +107,9 @@ def _parts(x: Array, whole: int) -> Iterator[Array]:
 
 
 def decoded(cache: Path) -> Iterator[tuple[Path, str]]:
-    """Each entry of decoded data in a cache folder, read in full, and what is wrong with it or "".
+    """Read each entry of decoded data in a cache folder in full; yield its fault, or "".
 
-    An entry describes itself: shapes, types and digests stand in its entry.json.
+    The shapes, types and digests of an entry are in its entry.json.
     """
     for file in sorted((cache / "data").glob("*/entry.json")):
         try:
@@ -124,4 +124,4 @@ def _entry_fault(entry: Path, name: str, notes: Mapping[str, Any]) -> str:
     x = np.load(entry / f"{name}-x.npy", mmap_mode="r")
     y = np.load(entry / f"{name}-y.npy") if notes["labels"] else None
     found = content_digest(Split(x=x, y=y, digest=""), whole=x.nbytes)
-    return "" if found == notes["digest"] else f"the {name} split is not what was written"
+    return "" if found == notes["digest"] else f"the {name} split has changed since it was written"

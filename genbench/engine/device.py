@@ -1,4 +1,4 @@
-"""The device: which one a name means, its precision, its clock and its memory.
+"""Devices: names, precision, synchronization and memory.
 
 Precision: ``fp32`` runs with PyTorch's own defaults (matrix products in full fp32; cuDNN may take
 TF32 for convolutions on Ampere and later); ``bf16`` is autocast around the losses, while weights,
@@ -19,10 +19,10 @@ PRECISIONS = ("fp32", "bf16")
 
 
 def resolve_device(name: str) -> torch.device:
-    """The device that ``auto|cpu|cuda|cuda:N|mps`` means here.
+    """The device for a name: ``auto|cpu|cuda|cuda:N|mps``.
 
-    ``auto`` takes the first CUDA device, else mps, else the CPU. Raises DeviceError, in one
-    sentence with what there is, for a device that this machine or this PyTorch doesn't have.
+    ``auto`` is the first CUDA device, else mps, else the CPU. Raises DeviceError, with the
+    available devices, for a device that this machine or this PyTorch doesn't have.
     """
     present = _present()
     if name == "auto":
@@ -49,7 +49,7 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[obj
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait until the device has done what it was given, so that a clock tells the truth."""
+    """Wait until all work on the device is done, so that a clock measures it."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":
@@ -57,9 +57,9 @@ def synchronize(device: torch.device) -> None:
 
 
 def peak_memory(device: torch.device) -> int:
-    """Bytes: the most that tensors ever held on a CUDA device, else the process's peak RSS.
+    """Peak memory of tensors on a CUDA device, else the peak RSS of the process, in bytes.
 
-    0 on a platform that doesn't tell (Windows without CUDA).
+    Returns 0 on a platform without this information (Windows without CUDA).
     """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)

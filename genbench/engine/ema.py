@@ -1,9 +1,8 @@
-"""EMA: an exponential moving average of the weights, followed beside training.
+"""EMA: an exponential moving average of the weights, updated during training.
 
 After each iteration ``shadow <- decay * shadow + (1 - decay) * weights`` for the parameters of the
-nets that the model names in ``averaged``. Buffers (running statistics) are not averaged: the
-live ones serve both. We take no warm-up of the decay: the average starts from the weights at the
-start of the stage.
+nets that the model names in ``averaged``. Buffers (running statistics) are not averaged. There is
+no warm-up of the decay: the average starts from the weights at the start of the stage.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from genbench.errors import PluginError, suggest
 
 
 class EMA:
-    """The averages of a model's nets; ``decay`` None follows nothing, at no cost."""
+    """The EMA of a model's nets; with ``decay`` None, nothing is averaged, at no cost."""
 
     def __init__(self, model: Model, decay: float | None) -> None:
         self._decay = decay
@@ -37,7 +36,7 @@ class EMA:
 
     @torch.no_grad()
     def follow(self, nets: Collection[str], *, reset: bool) -> None:
-        """Follow those of the averaged nets that a stage updates; ``reset`` starts from them."""
+        """Average the nets that a stage updates; ``reset`` starts from their present weights."""
         names = [name for name in self._weights if name.partition(".")[0] in nets]
         shadows = [self._shadow[name] for name in names]
         weights = [self._weights[name].detach() for name in names]
@@ -46,7 +45,7 @@ class EMA:
             torch._foreach_copy_(shadows, weights)
 
     def update(self) -> None:
-        """Take in the weights after an iteration."""
+        """Update the averages with the weights after an iteration."""
         shadows, weights = self._followed
         if shadows and self._decay is not None:
             with torch.no_grad():
@@ -54,7 +53,7 @@ class EMA:
 
     @contextmanager
     def swapped_in(self) -> Iterator[None]:
-        """The model has the averages inside, and its own weights, bitwise, again afterwards."""
+        """Put the averages into the model; afterwards it has its own weights again, bitwise."""
         weights = [weight.detach() for weight in self._weights.values()]
         if not weights:
             yield
@@ -67,10 +66,10 @@ class EMA:
             torch._foreach_copy_(weights, kept)
 
     def state(self) -> dict[str, Tensor]:
-        """The averages by the names that the parameters have in ``nets``; empty without EMA."""
+        """The averages by the names of the parameters in ``nets``; empty without EMA."""
         return dict(self._shadow)
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from `state`."""
+        """Restore the averages from `state`."""
         for name, shadow in self._shadow.items():
             shadow.copy_(state[name])

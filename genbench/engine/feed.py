@@ -1,9 +1,9 @@
-"""From a split to batches on the device, in an order that (seed, stage, epoch) alone decides.
+"""Batches of a split on the device, in an order that depends on (seed, stage, epoch) only.
 
-Images stay uint8 until a batch is made of them: one tensor on the device where it fits, else the
-memory map on the host, whose rows are gathered batch by batch. Every batch has the same size, as
-BatchNorm and compiled graphs want it: the last short batch of an epoch is left out (another one
-in each epoch, for the order differs), and a data set smaller than the batch is the batch.
+Images stay uint8 until they are part of a batch: in one tensor on the device if it fits, else in a
+memory map on the host. All batches have the same size, which BatchNorm and compiled graphs need:
+the last short batch of an epoch is dropped (its samples differ in each epoch, like the order), and
+a data set smaller than a batch is one batch.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from genbench.errors import PluginError
 from genbench.pixels import to_float
 
 HOST_LIMIT = 2 * 2**30
-"""Bytes up to which a memory map is read whole where no free device memory can be asked for."""
+"""Memory maps up to this size (bytes) are read in full if the free device memory isn't known."""
 
 Pair = tuple[Tensor, Tensor | None]
 
@@ -43,7 +43,7 @@ class Samples:
 
     @classmethod
     def of(cls, split: Split, device: torch.device, augment: Augment | None = None) -> Samples:
-        """Put a split on the device, or keep its memory map on the host where it doesn't fit."""
+        """Put a split on the device, or keep its memory map on the host if it doesn't fit."""
         y = None if split.y is None else torch.from_numpy(np.array(split.y, np.int64)).to(device)
         x: Tensor | np.ndarray[Any, Any] = split.x
         if _fits(split.x, device):
@@ -54,15 +54,15 @@ class Samples:
         return len(self._x)
 
     def replaced(self, x: Tensor) -> Samples:
-        """The same labels with other values, such as latents, in place of ``x``.
+        """The same labels with other values, such as latents, instead of ``x``.
 
-        They are not augmented: that is for what the data set holds.
+        They are not augmented: augmentation applies to samples of the data set only.
         """
         return Samples(x, self._y, self._device)
 
     @property
     def index_device(self) -> torch.device:
-        """Where the indices for `take` belong."""
+        """The device that the indices for `take` must be on."""
         return self._device if isinstance(self._x, Tensor) else torch.device("cpu")
 
     def take(self, index: Tensor) -> Pair:
@@ -75,7 +75,7 @@ class Samples:
         return self._augmented(_as_float(x)), y
 
     def in_order(self, size: int) -> Iterator[Pair]:
-        """All samples as they are, in order, ``size`` at a time; the last chunk may be short."""
+        """All samples without augmentation, in order, ``size`` at a time; the last may be short."""
         for start in range(0, len(self), size):
             x = self._x[start : start + size]
             if not isinstance(x, Tensor):
@@ -84,7 +84,7 @@ class Samples:
             yield _as_float(x), y
 
     def _augmented(self, x: Tensor) -> Tensor:
-        """Raises PluginError where the data set's ``augment`` changes the shape or the type."""
+        """Augment; raises PluginError if the data set's ``augment`` changes shape or type."""
         if self._augment is None:
             return x
         with torch.no_grad():
@@ -104,11 +104,11 @@ class Samples:
 
 
 class Feed:
-    """The batches of a stage: ``width`` fresh ones in each of ``steps`` iterations an epoch.
+    """The batches of a stage: ``width`` new ones in each of the ``steps`` iterations per epoch.
 
-    An epoch goes through all samples, or through ``limit`` of them, others each time. Where it has
-    fewer batches than one iteration takes, it has one iteration and its batches come round again;
-    where an iteration takes none, it has no iterations.
+    An epoch uses all samples, or ``limit`` of them, different ones in each epoch. If it has fewer
+    batches than one iteration needs, it has one iteration, in which batches are repeated; with a
+    ``width`` of 0 it has no iterations.
     """
 
     def __init__(
@@ -128,7 +128,7 @@ class Feed:
 
     @property
     def images(self) -> int:
-        """The samples drawn in an epoch."""
+        """The number of samples in an epoch."""
         return self.steps * self._width * self.batch_size
 
     def start(self, epoch: int) -> None:
@@ -151,7 +151,7 @@ def _as_float(x: Tensor) -> Tensor:
 
 
 def _fits(x: np.ndarray[Any, Any], device: torch.device) -> bool:
-    """Half of the free memory of a CUDA device is left to the training itself."""
+    """Whether a split fits the device; half of the free CUDA memory is left for training."""
     if device.type == "cuda":
         return x.nbytes <= torch.cuda.mem_get_info(device)[0] // 2
     return x.nbytes <= HOST_LIMIT or not isinstance(x, np.memmap)

@@ -1,7 +1,7 @@
-"""The training loop: every model of every family goes through this file.
+"""The training loop, which is the same for all models.
 
-Read `Trainer.train` downward: restore, then stage by stage, epoch by epoch, iteration by
-iteration. What the loop needs to know of a family stands in the model's phases.
+Read `Trainer.train` from top to bottom: restore, then train stage by stage, epoch by epoch,
+iteration by iteration. What differs between families of models is declared in their phases.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from genbench.engine.ema import EMA
 from genbench.engine.feed import Samples
 from genbench.engine.loss_accumulator import ROWS
 from genbench.engine.modes import evaluation
-from genbench.engine.optim import build_players
-from genbench.engine.plan import planned_stages, stage_epochs
+from genbench.engine.optim import build_optimizers
+from genbench.engine.planned_stages import planned_stages, stage_epochs
 from genbench.engine.randomness import seed_everything
 from genbench.engine.recovery import Position, Recovery
 from genbench.engine.stage import StageRun, end_epoch, ready, validation
@@ -39,9 +39,9 @@ from genbench.events import (
 from genbench.spec import RunSpec
 
 CHECKPOINT_S = 300.0
-"""Seconds after which a checkpoint is written within an epoch."""
+"""The maximum seconds between two checkpoints, after which one is written within an epoch."""
 READ_S = 1.0
-"""Seconds after which the losses are read at the latest, for the display of slow steps."""
+"""The maximum seconds between two reads of the losses, for the display of slow steps."""
 
 
 def train(
@@ -58,20 +58,20 @@ def train(
     checkpoint_s: float = CHECKPOINT_S,
     identity: RunIdentity | None = None,
 ) -> None:
-    """Train a freshly built model through all its stages, or on from its last checkpoint.
+    """Train a newly built model through all its stages, or continue from its last checkpoint.
 
-    The model is given on the CPU, built under the run's seed, and is moved to ``device``.
-    ``between_epochs`` is called after EpochDone and before the epoch's checkpoint, in eval mode,
-    with the averaged weights where there are any; what it draws doesn't move the run's generators.
-    ``should_stop`` is asked after each iteration. ``resume`` of a run that was killed before its
-    first checkpoint starts it from the beginning. ``identity`` is written into each checkpoint,
-    and one that bears another is not resumed from.
+    The model is passed on the CPU, built with the seed of the run, and is moved to ``device``.
+    ``between_epochs`` is called after EpochDone and before the checkpoint of the epoch, in eval
+    mode, with the EMA weights if there are any; it doesn't affect the generators of the run.
+    ``should_stop`` is called after each iteration. A ``resume`` of a run that was killed before its
+    first checkpoint starts from the beginning. ``identity`` is written into each checkpoint; a
+    checkpoint with another identity is an error.
 
-    Law: an interrupted and resumed fp32 run on the CPU ends bitwise where an unbroken one ends:
-    weights, optimizers, averages, and the losses reported.
+    Law: an interrupted and resumed fp32 run on the CPU ends bitwise equal to an uninterrupted one:
+    weights, optimizers, EMA, and the reported losses.
 
     Raises DivergedError, InterruptedRunError (after a checkpoint), CheckpointError, DiskFullError,
-    PluginError (a model that contradicts itself).
+    PluginError (an invalid model).
     """
     trainer = Trainer(model, data, spec, device, folder, emit, checkpoint_s, identity)
     try:
@@ -82,7 +82,7 @@ def train(
 
 
 class Trainer:
-    """A run in training: the model and everything that a checkpoint holds beside it."""
+    """The state of a training run: the model and everything else in a checkpoint."""
 
     def __init__(
         self,
@@ -99,7 +99,7 @@ class Trainer:
         self.emit, self.checkpoint_s = emit, checkpoint_s
         self.stages = planned_stages(model)
         model.nets.to(device)
-        self.players = build_players(model, clip_norm=spec.clip_norm)
+        self.optimizers = build_optimizers(model, clip_norm=spec.clip_norm)
         self.ema = EMA(model, spec.ema)
         self.train_samples = Samples.of(data.train, device, data.augment)
         self.test_samples = None
@@ -110,7 +110,7 @@ class Trainer:
             folder,
             emit,
             model=model,
-            players=self.players,
+            optimizers=self.optimizers,
             ema=self.ema,
             device=device,
             identity=identity,
@@ -122,7 +122,7 @@ class Trainer:
         should_stop: Callable[[], bool],
         resume: bool,
     ) -> None:
-        """All stages, from the beginning or from the last checkpoint."""
+        """Train all stages, from the beginning or from the last checkpoint."""
         sums: Mapping[str, Any] = {}
         if resume and has_checkpoint(self.folder):
             sums = self._restore()
@@ -147,13 +147,13 @@ class Trainer:
 
     def _start_stage(self, stage: Stage, sums: Mapping[str, Any]) -> StageRun:
         at = self.position
-        # What only fits goes by the weights that will be sampled from.
+        # A stage that only fits uses the weights that will be sampled from.
         with nullcontext() if stage.phases else self.ema.swapped_in():
             run = ready(
                 at.stage,
                 stage,
                 self.model,
-                self.players,
+                self.optimizers,
                 self.train_samples,
                 self.spec,
                 self.device,
@@ -192,7 +192,7 @@ class Trainer:
             if should_stop():
                 self._pause(run)
                 raise InterruptedRunError(
-                    f"interrupted at step {at.step}; a checkpoint is written",
+                    f"interrupted at step {at.step}; a checkpoint was written",
                     hint="To go on: genbench resume RUN",
                 )
             if self.recovery.age > self.checkpoint_s:
@@ -212,7 +212,7 @@ class Trainer:
         self.ema.update()
 
     def _end_epoch(self, run: StageRun) -> EpochDone:
-        """Read the last losses, stop the clock, validate, tell."""
+        """Read the last losses, stop the clock, validate, and emit EpochDone."""
         at = self.position
         self._read(run, epoch_ends=True)
         end_epoch(run, self.model, self.spec.seed, at.stage_epoch + 1, self.device)
@@ -258,11 +258,11 @@ class Trainer:
         series, diverged = run.losses.read(self.position.step, epoch_ends=epoch_ends)
         if series:
             seconds = self.position.train_s + time.perf_counter() - self._resumed_at
-            self._tell_steps(run, series, seconds)
+            self._emit_steps(run, series, seconds)
         if diverged is not None:
             raise diverged
 
-    def _tell_steps(
+    def _emit_steps(
         self, run: StageRun, series: Mapping[str, list[tuple[int, float]]], seconds: float
     ) -> None:
         at = self.position
@@ -288,7 +288,7 @@ class Trainer:
     # --- checkpoints
 
     def _pause(self, run: StageRun) -> None:
-        """A checkpoint within an epoch; its seconds are no training."""
+        """Write a checkpoint within an epoch; its seconds don't count as training."""
         self._read(run)
         self._stop_clock()
         self._save(run)

@@ -1,8 +1,8 @@
-"""The losses of a stage: kept on the device, read by the host once in many steps.
+"""The losses of a stage: kept on the device, and read by the host once every many steps.
 
-Each move of a phase writes one row into a tensor on the device; a read copies all rows at once.
-On the host they are added up one by one in float64, so that the sums, and with them all that is
-reported, don't depend on when the reads happened.
+Each update of a phase writes one row into a tensor on the device; a read copies all rows at once.
+The host adds them one by one in float64, so that the sums, and all reported values, don't depend on
+when the reads happen.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from genbench.engine.update import Layout, Update
 from genbench.errors import DivergedError, PluginError
 
 ROWS = 100
-"""Iterations after which the losses are read at the latest."""
+"""The maximum number of iterations between two reads of the losses."""
 
 Series = dict[str, list[tuple[int, float]]]
 
@@ -33,24 +33,24 @@ class Mean:
     count: int = 0
 
     def add(self, value: float) -> None:
-        """Take one value."""
+        """Add one value."""
         self.total += value
         self.count += 1
 
     @property
     def value(self) -> float:
-        """The mean of what was taken."""
+        """The mean of all values."""
         return self.total / self.count
 
 
 class LossAccumulator:
     """The losses of one stage, by step.
 
-    Windows of ``log_every`` steps end at its multiples, counted over the whole run; the last
-    window of an epoch ends with it. A key is ``optimizer/term``, ``optimizer/loss`` for the sum,
-    or ``monitor/name``; of an optimizer that several phases update, ``optimizer/phase.term``.
-    Gradient norms, which are measured once a window, are monitors too: ``monitor/d_grad_norm``,
-    or ``monitor/phase.d_grad_norm``.
+    Windows end at multiples of ``log_every`` steps, counted over the whole run; the last window of
+    an epoch ends with the epoch. Keys are ``optimizer/term``, ``optimizer/loss`` for the sum, and
+    ``monitor/name``; for an optimizer in several phases, ``optimizer/phase.term``. Gradient norms,
+    which are measured once per window, are monitors too: ``monitor/d_grad_norm``, or
+    ``monitor/phase.d_grad_norm``.
     """
 
     def __init__(self, stage: Stage, *, log_every: int, device: torch.device) -> None:
@@ -65,7 +65,7 @@ class LossAccumulator:
 
     @torch.no_grad()
     def record(self, update: Update, step: int, values: list[Tensor]) -> None:
-        """Note the values of one move at a step of the run; nothing waits for the device."""
+        """Record the values of one update at a step of the run, without waiting for the device."""
         page = self._pages.get(update.phase.name) or self._open(update)
         page.add(step, values[: page.width])
         if len(values) > page.width:
@@ -73,10 +73,10 @@ class LossAccumulator:
             norms.add(step, values[page.width :])
 
     def read(self, step: int, *, epoch_ends: bool = False) -> tuple[Series, DivergedError | None]:
-        """Take in all rows up to ``step``: the series of the windows that are complete.
+        """Read all rows up to ``step``; return the series of the windows that are complete.
 
-        Where a loss is not finite, the series end before its step, and the error to be raised
-        comes with them. Monitors may be what they like.
+        If a loss is not finite, the series end before its step, and the error to raise is returned
+        too. Monitors need not be finite.
         """
         pages = (*self._pages.values(), *self._norms.values())
         rows = [(page, page.take()) for page in pages if page.steps]
@@ -95,13 +95,13 @@ class LossAccumulator:
         return series, None if bad is None else self._diverged(*bad)
 
     def end_epoch(self) -> dict[str, float]:
-        """The means over the epoch, to be asked for after the last read; the sums start anew."""
+        """The means over the epoch, to be called after the last read; the sums start again."""
         means = {key: mean.value for key, mean in self._epoch.items()}
         self._epoch.clear()
         return means
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint needs, after a read: the sums of the open epoch and windows."""
+        """The state for a checkpoint, after a read: the sums of the open epoch and windows."""
         return {
             "epoch": {key: asdict(mean) for key, mean in self._epoch.items()},
             "window": {key: asdict(mean) for key, mean in self._window.items()},
@@ -109,7 +109,7 @@ class LossAccumulator:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from `state`."""
+        """Restore the sums from `state`."""
         self._epoch = {key: Mean(**mean) for key, mean in state["epoch"].items()}
         self._window = {key: Mean(**mean) for key, mean in state["window"].items()}
         self._window_end = dict(state["window_end"])
@@ -182,7 +182,7 @@ class _Page:
         self.steps.append(step)
 
     def take(self) -> list[tuple[int, list[float]]]:
-        """The unread rows with their steps; waits for the device."""
+        """The unread rows with their steps; this waits for the device."""
         values = self.rows[: len(self.steps)].tolist()
         taken = list(zip(self.steps, values, strict=True))
         self.steps = []

@@ -1,4 +1,4 @@
-"""Memory that runs short in a training step: what asked for it, and what helps."""
+"""Out-of-memory errors in a training step: the cause, and what helps."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ _UNITS = {"bytes": 1, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 
 
 def asked_bytes(error: BaseException) -> int | None:
-    """How much the allocator was asked for at once, as far as its error says."""
+    """The size of the failed allocation, if the error message has it."""
     found = _ASKED.search(str(error))
     return round(float(found[1]) * _UNITS[found[2].lower()]) if found else None
 
 
 def mixes_samples(model: Model) -> bool:
-    """Whether a loss of the model depends on which samples share a batch, as far as is known.
+    """Whether a loss of the model depends on which samples share a batch.
 
-    By batch normalisation, or by a part that says ``mixes_samples = True`` (see `Model`).
+    This is known for batch normalisation and parts with ``mixes_samples = True`` (see `Model`).
     """
     return any(
         isinstance(part, nn.modules.batchnorm._BatchNorm) or getattr(part, "mixes_samples", False)
@@ -34,9 +34,9 @@ def mixes_samples(model: Model) -> bool:
 def step_out_of_memory(
     error: BaseException, model: Model, *, images: int, accumulate: int, device: torch.device
 ) -> OutOfMemoryError:
-    """What to do about a training step on ``images`` images, in ``accumulate`` microbatches.
+    """The error for a training step on ``images`` images, in ``accumulate`` microbatches.
 
-    A smaller batch helps unless what was asked for is as large as the weights of a layer are.
+    A smaller batch helps unless the failed allocation has the size of a layer's weights.
     """
     where = f"out of memory on {device.type} in a training step"
     if asked_bytes(error) in {p.nbytes for p in model.nets.parameters()} or images == accumulate:
@@ -47,8 +47,8 @@ def step_out_of_memory(
         )
     microbatches = next(k for k in range(2 * accumulate, images + 1) if images % k == 0)
     effect = (
-        "smaller microbatches; what compares the images of a batch, such as batch normalisation, "
-        "then sees a microbatch by itself"
+        "smaller microbatches; operations over the images of a batch, such as batch normalisation, "
+        "then see one microbatch at a time"
         if mixes_samples(model)
         else "the loss of the same batch, in smaller microbatches"
     )

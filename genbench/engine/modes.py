@@ -1,4 +1,4 @@
-"""Which networks learn and which only compute: train and eval modes."""
+"""Train and eval modes of networks."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from genbench.engine.randomness import forked_rng
 def set_modes(nets: nn.ModuleDict, learning: Collection[str]) -> None:
     """Put the nets named in ``learning`` into train mode and all others into eval mode.
 
-    Law: a net that no phase of the stage updates stays bitwise as it is, the running statistics
-    of its normalisations included.
+    Law: a net that no phase of the stage updates stays bitwise unchanged, including the running
+    statistics of its normalisations.
     """
     for name, net in nets.items():
         net.train(name in learning)
@@ -24,9 +24,9 @@ def set_modes(nets: nn.ModuleDict, learning: Collection[str]) -> None:
 
 @contextmanager
 def evaluation(model: Model, device: torch.device) -> Iterator[None]:
-    """Eval mode and forked generators inside; modes and generators as before afterwards.
+    """Use eval mode and forked generators inside; restore modes and generators afterwards.
 
-    Whether gradients are taken is left to the caller: some samplers need them.
+    Gradients are not disabled: some samplers need them.
     """
     modes = [(module, module.training) for module in model.nets.modules()]
     model.nets.eval()

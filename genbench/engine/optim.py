@@ -1,4 +1,4 @@
-"""Optimizers: who owns which parameters, at which rate they move, how far at most."""
+"""Optimizers: their parameters, learning rates and gradient clipping."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from genbench.errors import PluginError, suggest
 
 
 @dataclass(frozen=True, kw_only=True)
-class Player:
-    """A named optimizer with the parameters that it alone owns."""
+class NamedOptimizer:
+    """A named optimizer with the parameters that only it updates."""
 
     name: str
     settings: Optimizer
     parameters: tuple[nn.Parameter, ...]
-    optimizer: torch.optim.Optimizer
+    torch_optimizer: torch.optim.Optimizer
     clip_norm: float | None
 
     def clip(self, *, measure: bool = False) -> Tensor | None:
         """Scale the gradients so that their norm over all parameters is at most ``clip_norm``.
 
-        Returns the norm before that (0-dim, on the device) where ``measure`` asks for it.
+        With ``measure``, returns the norm before clipping (0-dim, on the device).
         """
         if self.clip_norm is not None:
             norm = nn.utils.clip_grad_norm_(self.parameters, self.clip_norm)
@@ -36,21 +36,21 @@ class Player:
         return norm.float() if measure else None
 
     def step(self, step: int, steps: int) -> None:
-        """Move the parameters at the rate of iteration ``step`` of ``steps``."""
+        """Take a step with the learning rate of iteration ``step`` of ``steps``."""
         schedule = self.settings.schedule
         if schedule.kind != "constant" or schedule.warmup:
             rate = self.settings.lr * factor(schedule, step, steps)
-            for group in self.optimizer.param_groups:
+            for group in self.torch_optimizer.param_groups:
                 group["lr"] = rate
-        self.optimizer.step()
+        self.torch_optimizer.step()
 
 
 def factor(schedule: Schedule, step: int, steps: int) -> float:
-    """The factor on the base rate at iteration ``step`` (from 0) of ``steps``: no state to save.
+    """The factor on the base rate at iteration ``step`` (from 0) of ``steps``; it has no state.
 
     Warm-up over w = warmup * steps iterations gives (step + 1) / w, not step / w, so that the
-    first step moves. Decay goes over the share p of what follows the warm-up; "step" counts
-    its drops over the whole stage.
+    first rate isn't 0. The decay uses the share p of the iterations after the warm-up; "step"
+    counts its drops over the whole stage.
     """
     warmup = schedule.warmup * steps
     if step + 1 < warmup:
@@ -65,13 +65,13 @@ def factor(schedule: Schedule, step: int, steps: int) -> float:
     return 1.0
 
 
-def build_players(model: Model, *, clip_norm: float | None) -> dict[str, Player]:
-    """The optimizers of a model, on the device where its parameters are.
+def build_optimizers(model: Model, *, clip_norm: float | None) -> dict[str, NamedOptimizer]:
+    """The optimizers of a model, on the device of its parameters.
 
-    ``clip_norm`` is the run's bound, for those that set none. Raises PluginError where one names
-    a net that isn't there, owns nothing, or owns what another one owns.
+    ``clip_norm`` is the bound of the run, for optimizers without their own. Raises PluginError if
+    an optimizer names an unknown net, has no parameters, or shares one with another optimizer.
     """
-    players: dict[str, Player] = {}
+    optimizers: dict[str, NamedOptimizer] = {}
     owners: dict[nn.Parameter, str] = {}
     for name, settings in model.optimizers().items():
         parameters = _parameters(model.nets, name, settings.nets)
@@ -82,19 +82,19 @@ def build_players(model: Model, *, clip_norm: float | None) -> dict[str, Player]
                     f"the optimizers '{owner}' and '{name}' share a parameter of the nets "
                     f"{', '.join(settings.nets)}; each parameter may have one owner"
                 )
-        players[name] = Player(
+        optimizers[name] = NamedOptimizer(
             name=name,
             settings=settings,
             parameters=parameters,
-            optimizer=_build(settings, parameters),
+            torch_optimizer=_build(settings, parameters),
             clip_norm=clip_norm if settings.clip_norm is None else settings.clip_norm,
         )
-    return players
+    return optimizers
 
 
-def updated_nets(players: Mapping[str, Player], names: Sequence[str]) -> frozenset[str]:
+def updated_nets(optimizers: Mapping[str, NamedOptimizer], names: Sequence[str]) -> frozenset[str]:
     """The names of the nets that the named optimizers own."""
-    return frozenset(net for name in names for net in players[name].settings.nets)
+    return frozenset(net for name in names for net in optimizers[name].settings.nets)
 
 
 def _parameters(nets: nn.ModuleDict, name: str, owned: Sequence[str]) -> tuple[nn.Parameter, ...]:
@@ -110,7 +110,7 @@ def _parameters(nets: nn.ModuleDict, name: str, owned: Sequence[str]) -> tuple[n
 
 
 def _build(settings: Optimizer, parameters: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
-    """Fused kernels where PyTorch has them (one pass over all weights), else foreach."""
+    """Build it with fused kernels if PyTorch has them (one pass over all weights), else foreach."""
     fused = parameters[0].device.type in ("cpu", "cuda", "mps")
     decay = settings.weight_decay
     if settings.kind in ("adam", "adamw"):

@@ -1,7 +1,7 @@
-"""Seeds and the states of the generators: what makes a run repeatable.
+"""Seeds and the states of the generators, which make a run reproducible.
 
-Law: each use of randomness either draws from the run's global stream, which checkpoints hold, or
-from a seed derived from (seed, what it is for), so that leaving one out shifts no other.
+Law: each use of randomness either draws from the global stream of the run, which checkpoints
+include, or from a seed derived from (seed, purpose), so that leaving one out affects no other.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def derive_seed(seed: int, *purpose: str | int) -> int:
 
 
 def cpu_generator(seed: int, *purpose: str | int) -> torch.Generator:
-    """A CPU generator seeded by `derive_seed`; the same numbers whatever the device of the run."""
+    """A CPU generator seeded by `derive_seed`; its numbers don't depend on the run's device."""
     return torch.Generator().manual_seed(derive_seed(seed, *purpose))
 
 
@@ -50,7 +50,7 @@ def rng_state(device: torch.device) -> dict[str, Any]:
 
 
 def set_rng_state(state: Mapping[str, Any], device: torch.device) -> None:
-    """Put the generators back; a state of another kind of device leaves this one's as it is."""
+    """Restore the generators; a state from another kind of device doesn't affect this device."""
     version, internal, gauss = state["python"]
     random.setstate((version, tuple(internal), gauss))
     keys, position, has_gauss, cached = state["numpy"]
@@ -64,7 +64,7 @@ def set_rng_state(state: Mapping[str, Any], device: torch.device) -> None:
 
 @contextmanager
 def forked_rng(device: torch.device) -> Iterator[None]:
-    """What is drawn inside leaves the run's own stream where it was."""
+    """Restore the global generators afterwards, so that draws inside don't affect the run."""
     state = rng_state(device)
     try:
         yield

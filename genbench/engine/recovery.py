@@ -1,7 +1,7 @@
-"""What survives a crash: where a run stands, and when that is written down.
+"""Recovery from a crash: the position of a run, and when checkpoints are written.
 
-A checkpoint holds the nets, their averages, the optimizers, the generators, the position and the
-open sums of the losses: everything that the next step depends on.
+A checkpoint has the nets, their EMA, the optimizers, the generators, the position and the open
+sums of the losses: everything that the next step depends on.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch import Tensor
 from genbench.contracts import Model
 from genbench.engine.checkpoint import AGAIN, RunIdentity, Snapshot, write_checkpoint
 from genbench.engine.ema import EMA
-from genbench.engine.optim import Player
+from genbench.engine.optim import NamedOptimizer
 from genbench.engine.randomness import rng_state, set_rng_state
 from genbench.engine.restoring import read_checkpoint, restore_weights
 from genbench.engine.stage import StageRun
@@ -26,12 +26,12 @@ from genbench.errors import CheckpointError, DivergedError
 from genbench.events import Checkpointed, Checkpointing, EpochDone, Listener
 
 SHARE = 0.05
-"""The share of the time that checkpoints at the ends of very short epochs may cost."""
+"""The maximum share of time for checkpoints at the ends of very short epochs."""
 
 
 @dataclass
 class Position:
-    """Where a run stands. ``epoch`` and ``stage_epoch`` count finished epochs.
+    """The position of a run. ``epoch`` and ``stage_epoch`` count finished epochs.
 
     ``iteration`` counts the iterations of the open epoch, ``step`` those of the run; ``train_s``,
     ``wall_s`` and ``cpu_s`` are the seconds spent on the open epoch so far.
@@ -52,12 +52,12 @@ class Position:
 
 
 def _position(stored: Mapping[str, Any]) -> Position:
-    """The stored position; a checkpoint from before there were CPU seconds doesn't know them."""
+    """The stored position; old checkpoints have no CPU seconds."""
     return Position(**{"cpu_s": None if stored["train_s"] else 0.0, **stored})
 
 
 class Recovery:
-    """Writes and reads a run's checkpoints, and tells which epochs are safe with them."""
+    """Writes and reads the checkpoints of a run, and emits which epochs are safe with them."""
 
     def __init__(
         self,
@@ -65,14 +65,14 @@ class Recovery:
         emit: Listener,
         *,
         model: Model,
-        players: Mapping[str, Player],
+        optimizers: Mapping[str, NamedOptimizer],
         ema: EMA,
         device: torch.device,
         identity: RunIdentity | None = None,
     ) -> None:
         self._folder, self._emit, self._device = folder, emit, device
         self._identity = identity
-        self._model, self._players, self._ema = model, players, ema
+        self._model, self._optimizers, self._ema = model, optimizers, ema
         self._waiting: list[EpochDone] = []
         self._written = time.perf_counter()
         self._cost = 0.0
@@ -83,34 +83,36 @@ class Recovery:
         return time.perf_counter() - self._written
 
     def is_due(self, position: Position, run: StageRun) -> bool:
-        """At the end of an epoch: yes, unless epochs are so short that it would slow the run.
+        """Whether to write a checkpoint at the end of an epoch, unless it would slow the run.
 
-        A checkpoint of 3 M weights with Adam costs some 0.1 s, an epoch of the digits 0.05 s.
+        A checkpoint of 3 M weights with Adam takes about 0.1 s, an epoch of the digits 0.05 s.
         """
         return position.stage_epoch == run.epochs or self._cost <= SHARE * self.age
 
     def wait_for(self, done: EpochDone) -> None:
-        """An epoch that will be safe with the next checkpoint."""
+        """Remember an epoch that will be safe with the next checkpoint."""
         self._waiting.append(done)
 
     def save(self, position: Position, run: StageRun, *, wall_s: float) -> None:
-        """Write a checkpoint, then tell of each epoch that became safe with it.
+        """Write a checkpoint, then emit Checkpointed for each epoch that is safe with it.
 
-        Its seconds count into no epoch's training. Raises DivergedError, DiskFullError and
-        CheckpointError; the last checkpoint is kept then.
+        Its seconds don't count as training. Raises DivergedError, DiskFullError and
+        CheckpointError; the last checkpoint is then kept.
         """
         self._check_finite(position, run)
-        # A process that may not write any more is stopped by whoever listens.
+        # A listener stops a process that may not write any more.
         self._emit(Checkpointing(step=position.step))
         began = time.perf_counter()
-        players = self._players.items()
+        optimizers = self._optimizers.items()
         snapshot = Snapshot(
             position=position.counts(),
             weights=self._model.nets.state_dict(),
             ema=self._ema.state(),
             state={
                 "position": asdict(replace(position, wall_s=wall_s)),
-                "optimizers": {name: player.optimizer.state_dict() for name, player in players},
+                "optimizers": {
+                    name: optimizer.torch_optimizer.state_dict() for name, optimizer in optimizers
+                },
                 "generators": rng_state(self._device),
                 "sums": run.losses.state(),
             },
@@ -119,28 +121,28 @@ class Recovery:
         path = write_checkpoint(self._folder, snapshot)
         self._written = time.perf_counter()
         self._cost = self._written - began
-        told: list[EpochDone | None] = [*self._waiting]
+        safe: list[EpochDone | None] = [*self._waiting]
         if position.iteration:
-            told.append(None)
+            safe.append(None)
         self._waiting = []
-        for done in told:
+        for done in safe:
             step, epoch = position.step, position.epoch
             self._emit(Checkpointed(path=path, step=step, epoch=epoch, epoch_done=done))
 
     def restore(self) -> tuple[Position, Mapping[str, Any]]:
-        """Go back to the last checkpoint: the position, and the open sums of the losses."""
+        """Restore the last checkpoint; return the position and the open sums of the losses."""
         snapshot = read_checkpoint(self._folder, self._identity)
         path = snapshot.path or self._folder
         restore_weights(self._model, snapshot.weights, path)
         try:
             self._ema.restore(snapshot.ema)
-            for name, player in self._players.items():
-                player.optimizer.load_state_dict(snapshot.state["optimizers"][name])
+            for name, optimizer in self._optimizers.items():
+                optimizer.torch_optimizer.load_state_dict(snapshot.state["optimizers"][name])
             set_rng_state(snapshot.state["generators"], self._device)
             return _position(snapshot.state["position"]), snapshot.state["sums"]
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(
-                f"{path} holds another training state than this model has ({error})",
+                f"the training state in {path} doesn't fit this model ({error})",
                 hint=AGAIN,
             ) from error
 
@@ -153,15 +155,15 @@ class Recovery:
         name, parameter = parameters[finite.tolist().index(False)]
         raise DivergedError(
             stage=run.stage.name,
-            phase=self._mover(run, parameter),
+            phase=self._updating_phase(run, parameter),
             term=f"the weight '{name}'",
             step=position.step,
             value=parameter[~torch.isfinite(parameter)][0].item(),
         )
 
-    def _mover(self, run: StageRun, parameter: Tensor) -> str:
+    def _updating_phase(self, run: StageRun, parameter: Tensor) -> str:
         for phase in run.stage.phases:
             for name in phase.updates:
-                if any(parameter is mine for mine in self._players[name].parameters):
+                if any(parameter is mine for mine in self._optimizers[name].parameters):
                     return phase.name
         return ""

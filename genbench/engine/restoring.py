@@ -1,8 +1,8 @@
-"""Reading checkpoints: verified by size and digest, held against their run, whole under a writer.
+"""Read checkpoints: verify size, digest and run, also while the run writes new ones.
 
-A run that trains removes its older checkpoint as soon as the newer one is there. So a reader opens
-all the files that it needs before it reads the first (an open file outlives its name), and starts
-again with the newer checkpoint where one of them was gone already.
+A run in training removes its older checkpoint as soon as the newer one is complete. So a reader
+opens all files that it needs before it reads the first (an open file outlives its name), and starts
+again with the newer checkpoint if one of them was already removed.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ from genbench.errors import CheckpointError
 
 
 def checkpoint_position(folder: Path, identity: RunIdentity | None = None) -> Mapping[str, int]:
-    """Where the last checkpoint stands: ``step``, ``epoch`` and more. Only its manifest is read.
+    """The position of the last checkpoint: ``step``, ``epoch`` and more, from its manifest.
 
-    Raises CheckpointError where it is missing, has no readable manifest or is another run's.
+    Raises CheckpointError if it is missing, has no readable manifest or belongs to another run.
     """
     with _opened(folder, (), identity) as found:
         return found.position
@@ -49,8 +49,8 @@ def checkpoint_position(folder: Path, identity: RunIdentity | None = None) -> Ma
 def read_checkpoint(folder: Path, identity: RunIdentity | None = None) -> Snapshot:
     """The last checkpoint of a run, on the CPU, verified by size and digest.
 
-    Raises CheckpointError, naming the file, where it is missing, cut short, was changed or is
-    another run's, or where the training state of a finished run was dropped.
+    Raises CheckpointError, which names the file, if it is missing, truncated, changed or belongs to
+    another run, or if the training state was dropped since the run is finished.
     """
     with _opened(folder, (WEIGHTS, EMA, STATE), identity) as found:
         if STATE not in found.files:
@@ -70,11 +70,11 @@ def read_checkpoint(folder: Path, identity: RunIdentity | None = None) -> Snapsh
 def load_weights(
     model: Model, folder: Path, device: torch.device, identity: RunIdentity | None = None
 ) -> Mapping[str, int]:
-    """Put the stored weights of a run into a freshly built model: averages where it has them.
+    """Load the stored weights of a run into a newly built model: the EMA if the run has one.
 
-    The model is moved to ``device``. Returns the position of the checkpoint (``step``, ``epoch``):
-    while a run trains, that is not the last one that it stored. Raises CheckpointError where the
-    checkpoint is missing, cut short, changed, another run's or of another shape than the model.
+    The model is moved to ``device``. Returns the position of the checkpoint (``step``, ``epoch``),
+    which may be before the last stored epoch while a run trains. Raises CheckpointError if the
+    checkpoint is missing, truncated, changed, belongs to another run or doesn't fit the model.
     """
     with _opened(folder, (WEIGHTS, EMA), identity) as found:
         weights = _tensors(found, WEIGHTS)
@@ -86,24 +86,24 @@ def load_weights(
 
 
 def restore_weights(model: Model, weights: Mapping[str, Tensor], path: Path) -> None:
-    """Load a state dict strictly. Raises CheckpointError where names or shapes differ."""
+    """Load a state dict strictly. Raises CheckpointError if names or shapes differ."""
     try:
         model.nets.load_state_dict(weights, strict=True)
     except RuntimeError as error:
         reason = " ".join(str(error).split())
         raise CheckpointError(
-            f"the weights in {path} don't fit the model; its settings or its plugin's version "
-            f"are not those that wrote them ({reason})",
+            f"the weights in {path} don't fit the model; they were written with other settings or "
+            f"another version of its plugin ({reason})",
             hint=AGAIN,
         ) from error
 
 
-# --- one checkpoint, held open
+# --- one open checkpoint
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Opened:
-    """A checkpoint of which the wanted files are open."""
+    """A checkpoint with the wanted files open."""
 
     path: Path
     manifest: Mapping[str, Any]
@@ -119,7 +119,7 @@ class _Opened:
 def _opened(
     folder: Path, wanted: Collection[str], identity: RunIdentity | None
 ) -> Iterator[_Opened]:
-    """The last checkpoint; where it went while it was being opened, the one after it."""
+    """Open the last checkpoint; if it is removed meanwhile, open the next one."""
     while True:
         path = latest_checkpoint(folder)
         if path is None:
@@ -147,7 +147,7 @@ def _open(path: Path, wanted: Collection[str], stack: contextlib.ExitStack) -> _
 
 
 def _check_identity(found: _Opened, identity: RunIdentity) -> None:
-    """A checkpoint of before manifests named their run is taken as it is."""
+    """Raise CheckpointError for another run; old manifests without a run are accepted."""
     run, digest = found.manifest.get("run"), found.manifest.get("digest")
     if run not in (None, identity.run):
         raise CheckpointError(
@@ -181,7 +181,7 @@ def _verified(found: _Opened, name: str) -> bytes:
     expected = found.manifest["files"][name]
     if len(data) != expected["bytes"]:
         raise CheckpointError(
-            f"{file} is cut short: {len(data)} bytes, {expected['bytes']} were written",
+            f"{file} is truncated: it has {len(data)} of {expected['bytes']} bytes",
             hint=AGAIN,
         )
     if hashlib.sha256(data).hexdigest() != expected["sha256"]:
@@ -197,7 +197,7 @@ def _tensors(found: _Opened, name: str) -> dict[str, Tensor]:
         return load_tensors(data)
     except SafetensorError as error:
         raise CheckpointError(
-            f"{found.path / name} is no safetensors file: {error}",
+            f"{found.path / name} is not a safetensors file: {error}",
             hint=AGAIN,
         ) from error
 

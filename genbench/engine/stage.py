@@ -1,4 +1,4 @@
-"""A stage made ready: its data prepared, its phases bound to their optimizers, its nets' modes."""
+"""Prepare a stage: its data, its phases with their optimizers, and the modes of its nets."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from genbench.engine.device import autocast
 from genbench.engine.feed import Feed, Samples
 from genbench.engine.loss_accumulator import LossAccumulator
 from genbench.engine.modes import evaluation, set_modes
-from genbench.engine.optim import Player, updated_nets
-from genbench.engine.plan import stage_epochs
+from genbench.engine.optim import NamedOptimizer, updated_nets
+from genbench.engine.planned_stages import stage_epochs
 from genbench.engine.randomness import cpu_generator, derive_seed, seed_everything
 from genbench.engine.update import Update
 from genbench.errors import PluginError
 from genbench.spec import RunSpec
 
 CHUNK = 1000
-"""Samples that `Stage.prepare` gets at once."""
+"""The number of samples in a call of `Stage.prepare`."""
 VALIDATION_BATCH = 500
 
 
 @dataclass(frozen=True, kw_only=True)
 class StageRun:
-    """A stage that is ready to be trained. ``steps`` are all its iterations."""
+    """A stage that is ready for training; ``steps`` is the number of its iterations."""
 
     index: int
     stage: Stage
@@ -41,7 +41,7 @@ class StageRun:
 
     @property
     def steps(self) -> int:
-        """The iterations of the whole stage."""
+        """The number of iterations in the whole stage."""
         return self.epochs * self.feed.steps
 
 
@@ -49,16 +49,16 @@ def ready(
     index: int,
     stage: Stage,
     model: Model,
-    players: Mapping[str, Player],
+    optimizers: Mapping[str, NamedOptimizer],
     train: Samples,
     spec: RunSpec,
     device: torch.device,
 ) -> StageRun:
-    """Prepare a stage's data, set the modes of its nets, bind its phases."""
+    """Prepare the data of a stage, set the modes of its nets, and create its updates."""
     updates = tuple(
         Update(
             phase,
-            players,
+            optimizers,
             model,
             device=device,
             precision=spec.precision,
@@ -68,7 +68,7 @@ def ready(
         )
         for phase in stage.phases
     )
-    learning = updated_nets(players, [name for phase in stage.phases for name in phase.updates])
+    learning = updated_nets(optimizers, [name for phase in stage.phases for name in phase.updates])
     begun = time.perf_counter()
     samples = _prepared(index, stage, model, train, spec.seed, device)
     prepare_s = time.perf_counter() - begun if stage.prepare or stage.fit_buffers else 0.0
@@ -96,9 +96,9 @@ def ready(
 def end_epoch(
     run: StageRun, model: Model, seed: int, stage_epoch: int, device: torch.device
 ) -> None:
-    """Call what a stage wants at the end of its epoch ``stage_epoch`` (from 1), if anything.
+    """Call ``epoch_ended`` of a stage, if it has one, after its epoch ``stage_epoch`` (from 1).
 
-    Its noise comes from (seed, stage, epoch) alone; the generators of the run stay where they are.
+    Its noise depends on (seed, stage, epoch) only; the generators of the run are not affected.
     """
     if run.stage.epoch_ended is None:
         return
@@ -117,7 +117,7 @@ def validation(
 ) -> dict[str, float]:
     """The means over the test split, weighted by samples, as ``test/name``; {} without any.
 
-    In eval mode, without gradients; the noise of an epoch comes from (seed, epoch) alone.
+    They are computed in eval mode without gradients; the noise depends on (seed, epoch) only.
     """
     if stage.validate is None or test is None or not len(test):
         return {}
@@ -153,7 +153,7 @@ def _prepared(
         if len(whole) != len(train):
             raise PluginError(
                 f"stage '{stage.name}': prepare returned {len(whole)} samples for {len(train)}; "
-                f"it must return one for each"
+                f"it must return one per sample"
             )
         if stage.fit is not None:
             stage.fit(whole)

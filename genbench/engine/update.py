@@ -1,10 +1,9 @@
-"""One phase's move: loss, gradients, clipping, step.
+"""One update of a phase: loss, gradients, clipping, optimizer step.
 
-Law: no gradient of one player's loss ever reaches another player's weights. It holds by
-construction: parameters that the phase doesn't update need no gradient while its loss is
-computed, and where several optimizers share a phase, each one's total is differentiated with
-respect to its own parameters only.
-All totals are differentiated before any optimizer steps.
+Law: no gradient of one optimizer's loss ever reaches another optimizer's weights. This holds by
+construction: parameters that the phase doesn't update require no gradient while its loss is
+computed, and if several optimizers share a phase, the total of each is differentiated with respect
+to its own parameters only. All totals are differentiated before any optimizer steps.
 """
 
 from __future__ import annotations
@@ -19,32 +18,32 @@ from torch import Tensor, nn
 from genbench.contracts import MONITOR, Batch, Model, Phase, Terms
 from genbench.engine.device import autocast
 from genbench.engine.memory import step_out_of_memory
-from genbench.engine.optim import Player
+from genbench.engine.optim import NamedOptimizer
 from genbench.errors import PluginError, is_out_of_memory, suggest
 
 Layout = dict[str, tuple[str, ...]]
-"""The names that a loss returns: optimizer -> its terms, and ``MONITOR`` -> its values, last."""
+"""The names that a loss returns: optimizer -> its terms; ``MONITOR`` -> its values comes last."""
 
 NORM = "_grad_norm"
-"""What the gradient norm of optimizer ``d`` is called, as a monitor: ``d_grad_norm``."""
+"""The suffix of gradient norms among the monitors, as in ``d_grad_norm`` for optimizer ``d``."""
 
 
 class Update:
-    """A phase, ready to be called with batches; each call returns the values of its `layout`.
+    """A phase that can be called with batches; each call returns the values of its `layout`.
 
-    Each ``measure_every``-th move (0: none) returns after them the gradient norms of its
-    optimizers, before clipping. Which moves these are depends on the stage's step alone, so that a
+    Every ``measure_every``-th update (0: none) also returns the gradient norms of its optimizers,
+    before clipping. Which updates these are depends on the step of the stage only, so that a
     resumed run measures the same ones.
 
-    With ``accumulate`` k a batch is worked off in k microbatches, each loss weighted by its share:
-    the gradient of the whole batch where the loss is a mean over samples (not through BatchNorm,
-    which then sees the microbatches).
+    With ``accumulate`` k, a batch is split into k microbatches, and each loss is weighted by the
+    share of its microbatch. This gives the gradient of the whole batch if the loss is a mean over
+    samples (but BatchNorm then sees microbatches).
     """
 
     def __init__(
         self,
         phase: Phase,
-        players: Mapping[str, Player],
+        optimizers: Mapping[str, NamedOptimizer],
         model: Model,
         *,
         device: torch.device,
@@ -56,17 +55,17 @@ class Update:
         self.phase, self._model = phase, model
         self.norms = tuple(f"{name}{NORM}" for name in phase.updates)
         self.layout: Layout | None = None
-        self._players = [_player(phase, name, players) for name in phase.updates]
-        self._parameters = [p for player in self._players for p in player.parameters]
+        self._optimizers = [_named_optimizer(phase, name, optimizers) for name in phase.updates]
+        self._parameters = [p for optimizer in self._optimizers for p in optimizer.parameters]
         self._others = _others(model.nets, self._parameters)
         self._device, self._precision, self._accumulate = device, precision, accumulate
         self._measure_every = measure_every
         self._loss = _compiled(phase) if compile and phase.compile else phase.loss
 
     def __call__(self, batch: Batch) -> list[Tensor]:
-        """Make the move on ``batch``; 0-dim fp32 tensors on the device, in the layout's order.
+        """Update on ``batch``; returns 0-dim fp32 tensors on the device, in the layout's order.
 
-        Raises OutOfMemoryError with what helps.
+        Raises OutOfMemoryError with a hint.
         """
         try:
             return self._move(batch)
@@ -92,9 +91,9 @@ class Update:
             values = self._accumulated(batch)
             terms = self._terms(values)
         measure = self._measures(batch.step)
-        norms = [player.clip(measure=measure) for player in self._players]
-        for player in self._players:
-            player.step(batch.step, batch.steps)
+        norms = [optimizer.clip(measure=measure) for optimizer in self._optimizers]
+        for optimizer in self._optimizers:
+            optimizer.step(batch.step, batch.steps)
         if self.phase.after is not None:
             with torch.no_grad():
                 self.phase.after(terms)
@@ -119,7 +118,7 @@ class Update:
             return self._loss(batch)
 
     def _values(self, terms: Terms) -> list[Tensor]:
-        """All terms in fp32: under autocast a sum in bf16 would keep 8 bits of a loss."""
+        """All terms in fp32; under autocast, a sum in bf16 would keep 8 bits of a loss."""
         if self.layout is None:
             self.layout = check_terms(self.phase, terms, self._device)
         values = [
@@ -134,31 +133,31 @@ class Update:
 
     def _differentiate(self, values: list[Tensor]) -> None:
         assert self.layout is not None
-        last = self._players[-1]
+        last = self._optimizers[-1]
         start = 0
-        for player in self._players:
-            stop = start + len(self.layout[player.name])
+        for optimizer in self._optimizers:
+            stop = start + len(self.layout[optimizer.name])
             total = values[start]
             for value in values[start + 1 : stop]:
                 total = total + value
             if not total.requires_grad:
-                raise self._detached(player)
-            # A lone player needs no `inputs`: nobody else's weights require gradients here, and
-            # naming them costs some 10 us a move.
-            inputs = player.parameters if len(self._players) > 1 else None
-            torch.autograd.backward(total, inputs=inputs, retain_graph=player is not last)
-            if player.parameters[0].grad is None:
-                self._check_reached(player)
+                raise self._detached(optimizer)
+            # A single optimizer needs no `inputs`, since no other weights require gradients here;
+            # passing them costs about 10 us per update.
+            inputs = optimizer.parameters if len(self._optimizers) > 1 else None
+            torch.autograd.backward(total, inputs=inputs, retain_graph=optimizer is not last)
+            if optimizer.parameters[0].grad is None:
+                self._check_reached(optimizer)
             start = stop
 
-    def _check_reached(self, player: Player) -> None:
-        if all(parameter.grad is None for parameter in player.parameters):
-            raise self._detached(player)
+    def _check_reached(self, optimizer: NamedOptimizer) -> None:
+        if all(parameter.grad is None for parameter in optimizer.parameters):
+            raise self._detached(optimizer)
 
-    def _detached(self, player: Player) -> PluginError:
+    def _detached(self, optimizer: NamedOptimizer) -> PluginError:
         return PluginError(
-            f"phase '{self.phase.name}': the loss for optimizer '{player.name}' doesn't depend on "
-            f"the weights of its nets ({', '.join(player.settings.nets)})"
+            f"phase '{self.phase.name}': the loss for optimizer '{optimizer.name}' doesn't depend "
+            f"on the weights of its nets ({', '.join(optimizer.settings.nets)})"
         )
 
     def _terms(self, values: list[Tensor]) -> dict[str, dict[str, Tensor]]:
@@ -168,7 +167,7 @@ class Update:
 
 
 def check_terms(phase: Phase, terms: Terms, device: torch.device) -> Layout:
-    """The layout of what a loss returned. Raises PluginError where it isn't what it must be."""
+    """The layout of the terms that a loss returned. Raises PluginError if they aren't valid."""
     where = f"phase '{phase.name}'"
     if not isinstance(terms, Mapping) or not all(isinstance(v, Mapping) for v in terms.values()):
         raise PluginError(f"{where}: the loss must return {{optimizer: {{term: tensor}}}}")
@@ -199,10 +198,10 @@ def check_terms(phase: Phase, terms: Terms, device: torch.device) -> Layout:
 
 
 def _compiled(phase: Phase) -> Callable[[Batch], Terms]:
-    """The loss, compiled. Shapes are constant by the feed; ``batch.step`` becomes a symbol.
+    """The compiled loss. All batches have one shape; ``batch.step`` becomes a symbol.
 
-    Several players differentiate one graph one after the other, which a compiled backward that
-    reuses its saved tensors as scratch (a donated buffer) can't stand.
+    Several optimizers differentiate one graph one after the other. A compiled backward pass that
+    reuses its saved tensors as scratch space (donated buffers) doesn't support this.
     """
     if len(phase.updates) > 1:
         torch._functorch.config.donated_buffer = False
@@ -220,12 +219,14 @@ def _without_gradients(parameters: list[nn.Parameter]) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
-def _player(phase: Phase, name: str, players: Mapping[str, Player]) -> Player:
-    if name not in players:
+def _named_optimizer(
+    phase: Phase, name: str, optimizers: Mapping[str, NamedOptimizer]
+) -> NamedOptimizer:
+    if name not in optimizers:
         raise PluginError(
-            f"phase '{phase.name}' updates unknown optimizer '{name}'{suggest(name, players)}"
+            f"phase '{phase.name}' updates unknown optimizer '{name}'{suggest(name, optimizers)}"
         )
-    return players[name]
+    return optimizers[name]
 
 
 def _others(nets: nn.ModuleDict, own: list[nn.Parameter]) -> list[nn.Parameter]:

@@ -1,7 +1,7 @@
-"""Samples -> images -> scores: one draw of each sampler feeds all sample metrics of a run.
+"""Samples -> images -> scores: one draw of each sampler is used by all sample metrics of a run.
 
-Law: what a plugin's sampler, metric or picture raises is noted beside the scores that could be
-taken, and never leaves this room; only a stop, a full disk and a damaged store do.
+Law: an error in a plugin's sampler, metric or picture is recorded next to the scores that could be
+computed, and is never raised; only a stop, a full disk and a damaged store are.
 """
 
 from genbench.evaluation.contexts import sample_context, scored_labels
@@ -14,7 +14,7 @@ from genbench.evaluation.evaluating import (
     evaluation_seed,
 )
 from genbench.evaluation.faults import CAUGHT, Fault, Owner, fault, no_owner, who
-from genbench.evaluation.taking import SAMPLING
+from genbench.evaluation.metric_pass import SAMPLING
 
 __all__ = [
     "CAUGHT",

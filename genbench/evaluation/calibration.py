@@ -1,7 +1,7 @@
-"""Score -> logit: a probability that is right on held-out data (Turner et al. 2019, section 4.2).
+"""Score -> logit, calibrated on held-out data (Turner et al. 2019, section 4.2).
 
-Both kinds are fitted on as many real as generated samples, so that the logit estimates
-log p_data(h) - log p_model(h) and not the odds of a sample.
+Both kinds are fitted on equally many real and generated samples, so that the logit estimates
+log p_data(h) - log p_model(h), not the odds of a sample.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Scores = NDArray[np.float64]
 
 
 class Calibration(Protocol):
-    """A map that is fitted, of float64 scores (B,) on the CPU."""
+    """A fitted map of float64 scores (B,) on the CPU."""
 
     def __call__(self, scores: Tensor) -> Tensor:
         """Logits (B,), finite."""
@@ -28,7 +28,7 @@ class Calibration(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class AffineCalibration:
-    """logit = slope * score + offset; as it stands, the score itself."""
+    """logit = slope * score + offset; by default the score itself."""
 
     slope: float = 1.0
     offset: float = 0.0
@@ -40,17 +40,17 @@ class AffineCalibration:
 
 @dataclass(frozen=True, kw_only=True)
 class Isotonic:
-    """A rising step function, whose gradient says nothing."""
+    """An increasing step function; its gradient is useless."""
 
     regression: Any
 
     def __call__(self, scores: Tensor) -> Tensor:
-        """Logits within those of the outer steps."""
+        """Logits, clipped to those of the outer steps."""
         return torch.logit(torch.from_numpy(self.regression.predict(scores.numpy())))
 
 
 def fit_calibration(kind: str | None, real: Tensor, fake: Tensor) -> Calibration:
-    """Fit ``kind`` ("logistic", "isotonic", None: as it is) to scores of real and generated."""
+    """Fit ``kind`` ("logistic", "isotonic" or None) to scores of real and generated samples."""
     if kind is None:
         return AffineCalibration()
     scores = torch.cat((real, fake)).numpy()
@@ -61,10 +61,10 @@ def fit_calibration(kind: str | None, real: Tensor, fake: Tensor) -> Calibration
 
 
 def _isotonic(scores: Scores, is_real: Scores) -> Any:
-    """A rising step function, with one more generated sample on top and one real one below all.
+    """An increasing step function, with a generated sample added at the top and a real one below.
 
-    Without them a last step of real samples alone would have infinite odds, and be the maximum
-    that rejection sampling measures all others by.
+    Without them, a last step of only real samples would have infinite odds, and would be the
+    maximum in rejection sampling.
     """
     scores = np.concatenate((scores, [scores.max(), scores.min()]))
     is_real = np.concatenate((is_real, [0.0, 1.0]))
@@ -74,8 +74,9 @@ def _isotonic(scores: Scores, is_real: Scores) -> Any:
 def _logistic(scores: Scores, is_real: Scores) -> AffineCalibration:
     """Logistic regression without a penalty, on Platt's targets.
 
-    1 and 0 become (m + 1)/(m + 2) and 1/(m + 2), m of each (Platt 1999): on scores that separate
-    the two without error the slope would be infinite. Standardised first, for the solver.
+    1 and 0 become (m + 1)/(m + 2) and 1/(m + 2), with m samples of each kind (Platt 1999);
+    otherwise the slope would be infinite for scores that separate the two without error. Scores are
+    standardised first, for the solver.
     """
     share = 1 / (len(scores) / 2 + 2)
     target = np.where(is_real > 0, 1 - share, share)
@@ -89,18 +90,18 @@ def _logistic(scores: Scores, is_real: Scores) -> AffineCalibration:
 
 
 def calibration_z(real: Tensor, fake: Tensor, *, fitted_on: int = 0) -> float:
-    """Whether logits of ``n`` real and ``n`` generated samples are calibrated: N(0, 1) if so.
+    """Test whether logits of ``n`` real and ``n`` generated samples are calibrated: N(0, 1) if so.
 
-    Z is sum(y - p) over its standard deviation, p = sigmoid(logit) (MH-GAN, arXiv:1811.11357,
-    eq. 6). Take it on samples that the calibration was not fitted on. Positive: real samples are
-    judged too rare; negative: too frequent.
+    Z is sum(y - p) over its standard deviation, with p = sigmoid(logit) (MH-GAN, arXiv:1811.11357,
+    eq. 6). Compute it on samples that the calibration was not fitted on. It is positive if the
+    probability of real samples is too low, negative if it is too high.
 
-    We differ in the deviation. sqrt(sum p (1 - p)) belongs to labels that are drawn; here there
+    We differ in the standard deviation. sqrt(sum p (1 - p)) holds for random labels, but here there
     are n of each by design, and only the scores vary. Then sum(y - p) is the sum of 1 - p_real -
-    p_fake over n pairs, and its variance n times that of a pair: by 2q - 1 smaller, q the mean p of
-    real samples. A pair may share a class label; its parts needn't be independent. Logistic
-    regression on ``fitted_on`` other pairs puts sum(y - p) to 0 there, and so carries their error
-    over, by which the variance is 1 + n / fitted_on times as large.
+    p_fake over n pairs, and its variance is n times that of a pair, which is smaller by 2q - 1,
+    with q the mean p of real samples. A pair may share a class label; its parts need not be
+    independent. Logistic regression on ``fitted_on`` other pairs makes sum(y - p) equal to 0 there;
+    their error multiplies the variance by 1 + n / fitted_on.
     """
     off = 1 - (real.double().sigmoid() + fake.double().sigmoid())
     n = len(off)

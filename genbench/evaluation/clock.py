@@ -1,4 +1,4 @@
-"""Seconds of a block, the device's queue emptied on both ends."""
+"""Measure the seconds of a block, with the device synchronized at both ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What samplers get to work with: a generator, real samples as a model's ``h``, labels."""
+"""The context of samplers: a generator, real samples as a model's ``h``, and labels."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def sample_context(
     labels: Tensor | None = None,
     batch_size: int = 500,
 ) -> SampleContext:
-    """What a sampler gets: a fresh generator of ``seed``, and real samples as a model's ``h``."""
+    """The context of a sampler: a new generator with ``seed``, and real samples as ``h``."""
 
     def of_test(count: int) -> Rows:
-        # At random: a folder of pictures is sorted by class.
+        # Random rows, since a folder of pictures is sorted by class.
         return np.sort(np.random.default_rng(seed).permutation(len(data.test.x))[:count])
 
     def of_training(count: int) -> Rows:
@@ -54,7 +54,7 @@ def sample_context(
 
 
 def scored_labels(model: Any, data: Data, n: int, seed: int) -> Tensor | None:
-    """Classes for a conditional model, as frequent as in the training split; else None."""
+    """Random classes for a conditional model, distributed as in the training split; else None."""
     if not isinstance(model, Conditional):
         return None
     order = np.random.default_rng(seed)
@@ -72,7 +72,7 @@ def _as_h(
     batch_size: int,
     augment: Callable[[Tensor], Tensor] | None,
 ) -> Iterator[Tensor]:
-    """Those rows of x as the model's discriminator sees them, minibatch by minibatch."""
+    """The given rows of x as input of the model's discriminator, one minibatch at a time."""
     for start in range(0, len(rows), batch_size):
         batch = torch.from_numpy(np.asarray(x[rows[start : start + batch_size]])).to(device)
         batch = to_float(batch) if batch.dtype == torch.uint8 else batch

@@ -1,4 +1,4 @@
-"""A sampler's minibatches, each held against what was asked before anything is made of it."""
+"""Check the minibatches of a sampler before they are used."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from genbench.contracts import Data
 from genbench.errors import PluginError
 
 BEYOND = 1 + 1 / 127.5
-"""The largest value of an image that rounding may explain: one grey level outside [-1, 1]."""
+"""The largest accepted value of an image: one grey level outside [-1, 1], for rounding."""
 
 
 def checked(minibatches: Iterator[Any], data: Data, n: int, name: str) -> Iterator[Tensor]:
-    """The minibatches of the sampler that is called ``name``: (b, *shape) as the model renders.
+    """The minibatches (b, *shape) of the sampler ``name``, checked.
 
-    Raises PluginError at the first one that is no float tensor, or has another shape or range than
-    the data, and once there are more or fewer samples than ``n``. Values that are not finite pass:
-    they are the model's.
+    Raises PluginError for a minibatch that isn't a float tensor or has another shape or range than
+    the data, and if there are more or fewer samples than ``n``. Values that are not finite are
+    accepted here, since they come from the model.
     """
     count = 0
     for x in minibatches:
@@ -30,7 +30,7 @@ def checked(minibatches: Iterator[Any], data: Data, n: int, name: str) -> Iterat
             break
         yield x
     if count != n:
-        raise PluginError(f"{name} yielded {count} samples where {n} were asked")
+        raise PluginError(f"{name} yielded {count} samples instead of {n}")
 
 
 def _check(x: Any, data: Data, name: str) -> None:

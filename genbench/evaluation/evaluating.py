@@ -1,6 +1,6 @@
 """Score a model: all samplers and metrics of a run, at one epoch.
 
-Samples are processed minibatch by minibatch, so that memory doesn't grow with their number. The
+Samples are processed one minibatch at a time, so that memory doesn't grow with their number. The
 same model, data and seed give the same samples, whatever was drawn before.
 """
 
@@ -19,8 +19,8 @@ from genbench.contracts import Data, Metric, MetricContext, Sampler
 from genbench.engine.randomness import forked_rng
 from genbench.errors import IncompatibleError, PluginError
 from genbench.evaluation.faults import CAUGHT, Owner, fault, no_owner
+from genbench.evaluation.metric_pass import MetricPass
 from genbench.evaluation.repeats import mean_of_repeats, repeat_seeds
-from genbench.evaluation.taking import Taking
 from genbench.events import Evaluated
 from genbench.registration.capabilities import BUILTIN, Capabilities
 from genbench.spec import Part
@@ -50,14 +50,14 @@ def evaluate(
     quick: bool = False,
     owner: Owner = no_owner,
 ) -> list[Evaluated]:
-    """Score a model in eval mode on ``device``: one record a sampler, then one of the model itself.
+    """Score a model in eval mode on ``device``: one record per sampler, then one of the model.
 
     The record of the model metrics has the sampler ``""``. ``n`` is the number of samples (None:
-    `default_n`), drawn ``repeats`` times; ``seed`` is the run's, from which the draws' own are
-    derived. A metric whose reference can't be had, whose samples are not finite or whose sampler
-    gave up, and one that raised, stands in ``skipped`` with the reason; ``owner`` says whose it is.
-    Seconds are read after a device synchronize; a metric's include getting its reference. That the
-    parts fit the model was seen to by `check_fit`.
+    `default_n`), drawn ``repeats`` times; ``seed`` is that of the run, from which the seeds of the
+    repeats are derived. A metric is in ``skipped``, with the reason, if its reference is not
+    available, the samples are not finite, the sampler gave up, or it raised an error; ``owner``
+    names the distribution of a plugin in that reason. Seconds are measured with the device
+    synchronized, and include the preparation of the reference. Call `check_fit` first.
     """
     context = MetricContext(
         data=data,
@@ -74,30 +74,30 @@ def evaluate(
     of_model = [(part, metric) for part, metric in metrics if metric.uses == "model"]
     evaluated = []
     for part, sampler in samplers if of_samples else ():
-        draws = []
+        records = []
         for own_seed in repeat_seeds(context.seed, repeats):
             own = replace(context, seed=own_seed)
-            with _own_randomness(own):
-                taking = Taking(own, of_samples, owner)
-                figures = taking.draw(part, sampler)
-                draws.append(taking.evaluated(epoch, stage, part, figures))
-        evaluated.append(replace(mean_of_repeats(draws), exactness=_exactness(sampler)))
+            with _seeded(own):
+                metric_pass = MetricPass(own, of_samples, owner)
+                figures = metric_pass.draw(part, sampler)
+                records.append(metric_pass.evaluated(epoch, stage, part, figures))
+        evaluated.append(replace(mean_of_repeats(records), exactness=_exactness(sampler)))
     if of_model:
-        with _own_randomness(context):
-            taking = Taking(context, of_model, owner)
-            evaluated.append(taking.evaluated(epoch, stage, Part(name=""), {}))
+        with _seeded(context):
+            metric_pass = MetricPass(context, of_model, owner)
+            evaluated.append(metric_pass.evaluated(epoch, stage, Part(name=""), {}))
     return [replace(record, seed=seed) for record in evaluated]
 
 
 def default_n(data: Data) -> int:
-    """As many samples as the test split has images, at most `MOST_SAMPLES`."""
+    """The size of the test split, at most `MOST_SAMPLES`."""
     return min(len(data.test.x), MOST_SAMPLES)
 
 
 def evaluation_seed(seed: int) -> int:
-    """The seed of the samples that are scored: derived from the run's, but not the same.
+    """The seed of the scored samples, derived from the seed of the run.
 
-    Samples drawn from the seed that also drew the weights would not be independent of them.
+    With the same seed, the samples would not be independent of the initial weights.
     """
     return int.from_bytes(hashlib.sha256(f"genbench evaluation {seed}".encode()).digest()[:6])
 
@@ -110,10 +110,10 @@ def check_fit(
     *,
     name: str | None = None,
 ) -> None:
-    """Raise IncompatibleError where a sampler or metric asks for what the model can't do.
+    """Raise IncompatibleError if the model lacks a capability that a sampler or metric requires.
 
-    ``capabilities`` are those that are registered; ``name`` is what the message calls the model
-    (default: its class).
+    ``capabilities`` are the registered ones; ``name`` is the model's name in messages (default: its
+    class).
     """
     for part, metric in metrics:
         if getattr(metric, "uses", None) not in ("samples", "model"):
@@ -131,15 +131,15 @@ def check_fit(
 
 
 @contextmanager
-def _own_randomness(context: MetricContext) -> Iterator[None]:
-    """Seed the global generators for a model that draws from them, and give them back after."""
+def _seeded(context: MetricContext) -> Iterator[None]:
+    """Seed the global generators, for models that draw from them, and restore them afterwards."""
     with forked_rng(context.device):
         torch.manual_seed(context.seed)
         yield
 
 
 def _exactness(sampler: Sampler) -> str:
-    """What a sampler says of its draws; nothing where it can't."""
+    """The exactness of a sampler's draws; empty if it has no such method or it fails."""
     try:
         return str(getattr(sampler, "exactness", str)())
     except CAUGHT as error:

@@ -1,4 +1,4 @@
-"""What a plugin raised, in words: its name, its distribution, the cause, and the traceback."""
+"""Errors of plugins as text: the plugin, its distribution, the cause, and the traceback."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ from dataclasses import dataclass
 from genbench.errors import GenbenchError, InterruptedRunError, PluginError, StoreError
 
 Owner = Callable[[str, str], str]
-"""Kind and name of a part -> its distribution and version; empty where they are not known."""
+"""Kind and name of a plugin -> its distribution and version; empty if they are not known."""
 
 CAUGHT = (Exception, SystemExit)
-"""What a plugin may raise without taking the program down; Ctrl-C is a KeyboardInterrupt."""
+"""What a plugin may raise without metric_pass the program down; Ctrl-C is a KeyboardInterrupt."""
 
 
 def no_owner(kind: str, name: str) -> str:
-    """For parts that come from no distribution."""
+    """An `Owner` for plugins without a distribution."""
     return ""
 
 
 def who(kind: str, name: str, owner: Owner) -> str:
-    """A part in messages: "metric 'lpips' (genbench-lpips 0.3)"."""
-    whose = owner(kind, name)
-    return f"{kind} '{name}'" + (f" ({whose})" if whose else "")
+    """A plugin in messages: "metric 'lpips' (genbench-lpips 0.3)"."""
+    distribution = owner(kind, name)
+    return f"{kind} '{name}'" + (f" ({distribution})" if distribution else "")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """Why a part was skipped. ``trace`` is empty where it said so itself, in a sentence."""
+    """Why a plugin was skipped; ``trace`` is empty for one of genbench's own errors."""
 
     reason: str
     trace: str = ""
 
 
 def fault(error: BaseException, name: str) -> Fault:
-    """An error of the part that is called ``name`` as a reason.
+    """The fault of the plugin ``name`` for an error that it raised.
 
-    Raises the error again where it concerns the run and no plugin: a stop, a full disk, the store.
+    Raises the error again if it isn't the plugin's: a stop, a full disk, or an error of the store.
     """
     full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
     if full or isinstance(error, (InterruptedRunError, StoreError)):

@@ -1,4 +1,4 @@
-"""A stored run's model with some of its weights, and the data that it was trained on."""
+"""The model of a stored run with its weights, and the data that it was trained on."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from genbench.spec import RunSpec
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedRun:
-    """A stored run, ready to sample: its model in eval mode on ``device``, and its data.
+    """A stored run that is ready for sampling: its model in eval mode on ``device``, and its data.
 
-    ``epoch``, ``stage`` and ``step`` say which weights these are, by their checkpoint: while a run
-    trains, and after it was killed, they are not those of its last stored epoch. ``step`` is None
-    at the end of an epoch, else that of weights within the epoch after ``epoch``. ``differing``
-    are the versions of the model and the data set that are not those which made the run.
+    ``epoch``, ``stage`` and ``step`` are those of the checkpoint with the weights; while a run
+    trains, and after it was killed, they may be before its last stored epoch. ``step`` is None at
+    the end of an epoch, else the step of weights within the epoch after ``epoch``. ``differing``
+    lists the versions of the model and the data set that have changed since the run.
     """
 
     id: str

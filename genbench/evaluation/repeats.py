@@ -1,4 +1,4 @@
-"""Scores over several draws: their seeds, and mean and standard deviation as one record."""
+"""Repeats of an evaluation: their seeds, and the mean and standard deviation of their scores."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from genbench.spec import canonical_json
 
 
 def repeat_seeds(seed: int, repeats: int) -> list[int]:
-    """The seeds of the draws; the first is ``seed`` itself: one draw is as it always was."""
+    """The seeds of the repeats; the first is ``seed`` itself."""
     return [seed, *(_derived(f"genbench draw {seed} {number}") for number in range(1, repeats))]
 
 
 def mean_of_repeats(draws: Sequence[Evaluated]) -> Evaluated:
-    """One record of all draws of a sampler: of each score the mean, standard deviation and count.
+    """One record for all repeats with a sampler: mean, standard deviation and number of scores.
 
-    Scores belong together where metric and protocol are equal. What a draw could not take is
-    skipped in the record too, unless another draw took it. Pictures are the first draw's.
+    Scores with equal metric and protocol are averaged. A metric is skipped in the record only if
+    it was skipped in all repeats. Pictures are those of the first repeat.
     """
     if len(draws) == 1:
         return draws[0]
@@ -31,7 +31,7 @@ def mean_of_repeats(draws: Sequence[Evaluated]) -> Evaluated:
             key = (score.metric, canonical_json(dict(score.protocol)))
             together.setdefault(key, []).append(score)
     scores = [_mean(group) for group in together.values()]
-    taken = dict.fromkeys(name for draw in draws for name in draw.taken)
+    taken = dict.fromkeys(name for draw in draws for name in draw.computed)
     skipped = {
         name: why for draw in draws for name, why in draw.skipped.items() if name not in taken
     }
@@ -43,7 +43,7 @@ def mean_of_repeats(draws: Sequence[Evaluated]) -> Evaluated:
         diagnostics=_means([draw.diagnostics for draw in draws]),
         skipped=skipped,
         traces=traces,
-        taken=tuple(taken),
+        computed=tuple(taken),
     )
 
 

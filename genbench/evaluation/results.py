@@ -1,4 +1,4 @@
-"""What plugins hand over beside samples, held against the contract before it is stored."""
+"""Check scores, diagnostics and pictures of plugins before they are stored."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def checked_scores(scores: Iterable[Any], name: str) -> list[Score]:
 
 def _checked(score: Any, name: str) -> Score:
     if not isinstance(score, Score):
-        raise PluginError(f"{name} gave {score!r} as a result, which is no genbench.Score")
+        raise PluginError(f"{name} returned {score!r}, which is not a genbench.Score")
     if score.direction not in DIRECTIONS:
         raise PluginError(
             f"{name}: the direction of '{score.metric}' is {score.direction!r}; expected one of "
@@ -40,16 +40,16 @@ def _checked(score: Any, name: str) -> Score:
         )
     except (TypeError, ValueError) as error:
         raise PluginError(
-            f"{name}: '{score.metric}' holds what is no plain number or JSON value: {error}"
+            f"{name}: '{score.metric}' has a value that is not a number or not JSON: {error}"
         ) from error
 
 
 def checked_diagnostics(figures: Mapping[str, Any], name: str) -> dict[str, float]:
-    """A sampler's figures as floats. Raises PluginError, which begins with ``name``."""
+    """The diagnostics of a sampler as floats. Raises PluginError, which begins with ``name``."""
     try:
         return {str(key): float(value) for key, value in figures.items()}
     except (AttributeError, TypeError, ValueError) as error:
-        raise PluginError(f"{name} has diagnostics that are no numbers: {error}") from error
+        raise PluginError(f"{name} has diagnostics that are not numbers: {error}") from error
 
 
 def checked_picture(title: str, picture: Any, name: str) -> Picture:
@@ -64,7 +64,7 @@ def checked_picture(title: str, picture: Any, name: str) -> Picture:
         or not len(images)
     ):
         raise PluginError(
-            f"the picture '{title}' of {name} is no genbench.Picture of uint8 images "
+            f"the picture '{title}' of {name} is not a genbench.Picture of uint8 images "
             "(N, C, H, W) with 1, 3 or 4 channels"
         )
     if not title.replace("-", "_").isidentifier():

@@ -1,4 +1,4 @@
-"""Scores of a run: between its epochs, and of its final weights."""
+"""Score a run between its epochs and with its final weights."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from genbench.contracts import Data, DataAccess, Metric, Model, Sampler
 from genbench.evaluation.evaluating import evaluate
 from genbench.evaluation.faults import Owner, no_owner
 from genbench.evaluation.run_files import save_beside
-from genbench.evaluation.stopping import StoppableSampler
+from genbench.evaluation.stoppable import StoppableSampler
 from genbench.events import ArtifactMade, EpochDone, Listener, ShouldStop
 from genbench.spec import Part, RunSpec, canonical_json
 
 
 class RunScores:
-    """Scores one run; what it finds it tells ``emit``.
+    """Scores one run and emits the results.
 
-    The same evaluation seed serves every epoch, so that scores differ by the weights alone.
+    All epochs have the same evaluation seed, so that scores differ by the weights only.
     """
 
     def __init__(
@@ -45,19 +45,19 @@ class RunScores:
         self.last_epoch = sum(epochs for _, epochs in stages)
 
     def between_epochs(self, done: EpochDone) -> None:
-        """Score after this epoch if the run asks for it; the final weights have their own turn.
+        """Score after this epoch if the settings of the run say so, except after the last one.
 
-        A stop that is asked for meanwhile waits: the epoch's checkpoint is written first.
+        A stop request waits until the checkpoint of the epoch has been written.
         """
         every = self.spec.evaluate_every
         if every and done.epoch % every == 0 and done.epoch != self.last_epoch:
             self._score(self.samplers, done.epoch, done.stage)
 
     def at_the_end(self, *, scored: Collection[tuple[str, str]] = ()) -> None:
-        """Score the final weights, which the model holds, in eval mode.
+        """Score the model with its final weights, in eval mode.
 
-        ``scored`` are samplers, each with its settings as canonical JSON, that are left out: a run
-        that was stopped here goes on with the others. Raises InterruptedRunError on a stop.
+        ``scored`` are samplers, with their settings as canonical JSON, that are left out, since a
+        run that was stopped here has their scores. Raises InterruptedRunError on a stop.
         """
         samplers = [(p, StoppableSampler(s, self.should_stop)) for p, s in self.samplers]
         self._score(samplers, self.last_epoch, self.last_stage, scored)
@@ -69,9 +69,9 @@ class RunScores:
         stage: str,
         scored: Collection[tuple[str, str]] = (),
     ) -> None:
-        """One record a sampler, then one of the model itself, each stored as soon as it is taken.
+        """Emit one record per sampler, then one of the model itself, each as soon as it is ready.
 
-        Records named in ``scored`` (sampler, its settings) are left out.
+        Records in ``scored`` (sampler, its settings) are left out.
         """
         of_model = [(part, metric) for part, metric in self.metrics if metric.uses == "model"]
         of_samples = [pair for pair in self.metrics if pair not in of_model]

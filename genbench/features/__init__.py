@@ -1,6 +1,6 @@
-"""Features of samples that scores are taken on: the values themselves, or a classifier's.
+"""Features of samples for scores: the values themselves, or those of a classifier.
 
-What every metric on features needs, of whichever plugin: extractors, the data set's own classifier
-(shipped, or trained here once), real samples as a metric sees them, and a cache for
+This is what metrics on features of any plugin need: extractors, a classifier for the data set
+(shipped, or trained once on this machine), real samples as input of metrics, and a cache for
 results that are expensive to compute.
 """

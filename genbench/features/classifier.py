@@ -1,7 +1,7 @@
-"""The classifier for features and class probabilities: shipped, or trained here.
+"""The classifier for features and class probabilities: shipped, or trained on this machine.
 
-Shipped weights are made by ``scripts/train_classifiers.py`` and kept in ``weights/``. Others are
-trained on the training split once and kept in the cache, keyed by data, architecture and recipe.
+Shipped weights were made by ``scripts/train_classifiers.py`` and are in ``weights/``. Others are
+trained on the training split once and cached, with data, architecture and recipe as key.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from torch import Tensor
 
 from genbench.contracts import Data, MetricContext
 from genbench.errors import UsageError
-from genbench.features.cache import cached_tensors, digest_of
 from genbench.features.extractor import resized
 from genbench.features.lenet import ARCHITECTURE, DIM, LeNet, Recipe, accuracy, trained
 from genbench.features.sharing import shared_network
+from genbench.features.tensor_cache import cached_tensors, digest_of
 
 WEIGHTS = Path(__file__).parent / "weights"
 SHIPPED = ("digits", "mnist", "fashion-mnist")
 TRAINED_HERE = Recipe(images=160_000)
-"""A third of what the shipped ones saw: half a minute on one core, on the way to a score."""
+"""A third of the images of the shipped ones; it takes half a minute on one core."""
 
 
 class ClassifierFeatures:
@@ -62,7 +62,7 @@ class ClassifierFeatures:
 
 
 class ClassifierLogits:
-    """The classifier's class logits as an extractor of their own."""
+    """An extractor for the class logits of the classifier."""
 
     name = f"{ARCHITECTURE}-logits"
 
@@ -83,9 +83,9 @@ class ClassifierLogits:
 def classifier_for(
     context: MetricContext, shape: tuple[int, ...], recipe: Recipe | None = None
 ) -> tuple[ClassifierFeatures, str]:
-    """The extractor for a labelled image data set, and what to say of it in the score's note.
+    """The extractor for a labelled image data set, and a note about it for the score.
 
-    ``shape`` (C, H, W) is that of the images as scored.
+    ``shape`` (C, H, W) is the shape of the scored images.
     """
     data, device = context.data, context.device
     if data.spec.name in SHIPPED and shape[0] == 1 and data.render is None:
@@ -93,12 +93,12 @@ def classifier_for(
         return ClassifierFeatures(net, trained_on=origin, shape=shape, device=device), ""
     net, right = _kept_or_trained(context, shape, recipe or TRAINED_HERE)
     origin = f"{data.spec.name}, {data.train.digest}"
-    note = f"classifier trained here, {right:.1%} right on the test split"
+    note = f"classifier trained here, test accuracy {right:.1%}"
     return ClassifierFeatures(net, trained_on=origin, shape=shape, device=device), note
 
 
 def shipped(name: str) -> LeNet:
-    """The classifier that comes with genbench for one of `SHIPPED`."""
+    """The classifier that is part of genbench for one of `SHIPPED`."""
     return _loaded(load_file(WEIGHTS / f"{name}.safetensors"), channels=1, classes=10, size=28)
 
 
@@ -131,8 +131,8 @@ def _kept_or_trained(
     def build() -> dict[str, Tensor]:
         if context.quick:
             raise UsageError(
-                f"no classifier of '{data.spec.name}' is shipped or was trained here yet, and a "
-                f"watch trains none"
+                f"there is no classifier for '{data.spec.name}' yet, and the monitor doesn't train "
+                f"one"
             )
         net = trained(
             data, channels=channels, classes=classes, size=size, recipe=recipe, device=device
@@ -146,7 +146,7 @@ def _kept_or_trained(
 
 
 def _loaded(tensors: Mapping[str, Tensor], *, channels: int, classes: int, size: int) -> LeNet:
-    """A classifier of these weights; no random number is drawn for the ones they replace."""
+    """A classifier with these weights, built without drawing random initial ones."""
     with torch.device("meta"):
         net = LeNet(channels=channels, classes=classes, size=size)
     net.load_state_dict(tensors, assign=True)

@@ -1,7 +1,7 @@
-"""Extractors: what turns samples into the feature vectors that a score is taken on.
+"""Extractors convert samples to feature vectors for scores.
 
-Every feature-based metric works on any `Extractor`; the extractor's ``protocol`` goes into the
-score's, so that numbers on different features are never ranked together.
+Every feature-based metric works with any `Extractor`. Its ``protocol`` is part of the score's
+protocol, so that scores on different features are never ranked together.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from genbench.contracts import Data, Split
 from genbench.pixels import to_float, to_uint8
 
 PIXELS = 1024
-"""The most values of an image that pixel features keep."""
+"""The maximum dimension of pixel features."""
 
 
 class Extractor(Protocol):
     """Samples -> feature vectors, deterministic and without gradients.
 
-    ``protocol`` holds all that decides the features: extractor, weights (a digest), layer, resize.
+    ``protocol`` has all that the features depend on: extractor, weights (digest), layer, resize.
     """
 
     name: str
@@ -37,10 +37,10 @@ class Extractor(Protocol):
 
 
 class PixelFeatures:
-    """The pixels themselves, in [0, 1]; point data as it is.
+    """The pixels themselves, in [0, 1]; point data is unchanged.
 
-    An image of more than `PIXELS` values is averaged over boxes of the smallest whole factor that
-    makes it fit, so that a covariance stays small enough to be estimated and decomposed.
+    An image with more than `PIXELS` values is averaged over boxes, by the smallest integer factor
+    that suffices, so that its covariance can be estimated and decomposed.
     """
 
     name = "pixels"
@@ -108,7 +108,7 @@ def real_samples(
 
 
 def _augmented(augment: Callable[[Tensor], Tensor], x: Tensor, *, seed: int) -> Tensor:
-    """The same draw at every call: what is made of it is kept, whatever the run's seed."""
+    """Augment with a fixed seed, since the result is cached for runs of all seeds."""
     devices = [x.device] if x.device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices), torch.no_grad():
         torch.manual_seed(seed)
@@ -118,7 +118,7 @@ def _augmented(augment: Callable[[Tensor], Tensor], x: Tensor, *, seed: int) -> 
 
 
 def sample_shape(data: Data) -> tuple[int, ...]:
-    """Shape of one sample as a metric sees it, (C, H, W) or (D,)."""
+    """The shape of a sample as input of a metric, (C, H, W) or (D,)."""
     if data.render is None:
         return data.spec.shape
     one = next(real_samples(data, data.test, device=torch.device("cpu"), batch_size=1))

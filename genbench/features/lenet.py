@@ -1,4 +1,4 @@
-"""LeNet-5 with ReLU and max pooling, and the recipe by which fd_clf's classifiers are trained.
+"""LeNet-5 with ReLU and max pooling, and the training recipe of fd_clf's classifiers.
 
 LeCun et al. (1998), "Gradient-based learning applied to document recognition"; we differ in ReLU,
 max pooling and cross-entropy. 61,706 parameters on grey images.
@@ -22,11 +22,12 @@ DIM = 84
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """All that decides a classifier beside its data.
+    """The training settings of a classifier.
 
-    Adam with a rate that rises over the first tenth of the steps and falls to 0 as a cosine.
-    ``images`` counts training images seen in all, but each at most ``epochs`` times; ``shift`` is
-    the largest random translation in pixels of the network's input, filled with black.
+    The optimizer is AdamW; the learning rate increases over the first tenth of the steps and then
+    falls to 0 as a cosine. ``images`` is the total number of training images, with each image used
+    at most ``epochs`` times; ``shift`` is the maximum random translation of the input in pixels,
+    filled with black.
     """
 
     seed: int = 0
@@ -44,7 +45,7 @@ class LeNet(nn.Module):
     def __init__(self, *, channels: int, classes: int, size: int) -> None:
         super().__init__()
         self.size = size
-        # 28 x 28 is padded to the 32 x 32 that the paper's network sees.
+        # 28 x 28 is padded to the 32 x 32 of the paper.
         self.conv1 = nn.Conv2d(channels, 6, 5, padding=(32 - size) // 2)
         self.conv2 = nn.Conv2d(6, 16, 5)
         self.fc1 = nn.Linear(400, 120)
@@ -66,7 +67,7 @@ class LeNet(nn.Module):
 def trained(
     data: Data, *, channels: int, classes: int, size: int, recipe: Recipe, device: torch.device
 ) -> LeNet:
-    """A classifier trained on the whole training split by ``recipe``, in eval mode."""
+    """A classifier trained on the whole training split with ``recipe``, in eval mode."""
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
         torch.manual_seed(recipe.seed)
         net = LeNet(channels=channels, classes=classes, size=size).to(device)
@@ -75,7 +76,7 @@ def trained(
 
 
 def accuracy(net: LeNet, data: Data, split: Split, *, device: torch.device) -> float:
-    """The share of a split that is classified right, 0 to 1."""
+    """The accuracy on a split, 0 to 1."""
     right, done = 0, 0
     labels = _labels(split)
     with torch.no_grad():
@@ -112,7 +113,7 @@ def _fit(net: LeNet, data: Data, recipe: Recipe, device: torch.device) -> None:
 
 
 def _shifted(x: Tensor, most: int) -> Tensor:
-    """Each image moved by its own random number of pixels, at most ``most`` in each direction."""
+    """Each image translated by random numbers of pixels, at most ``most`` in each direction."""
     count, channels, height, width = x.shape
     x = F.pad(x, (most, most, most, most))
     moves = torch.randint(0, 2 * most + 1, (2, count, 1))

@@ -1,4 +1,4 @@
-"""What to try where a GAN is sick: settings that its model has, with a value that it takes."""
+"""Suggestions for a GAN in trouble: settings of its model, with values that it accepts."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from genbench.errors import UsageError
 from genbench.settings import ModelSettings, Settings
 
 MOST = 4
-"""Suggestions that one warning names."""
+"""The maximum number of suggestions in a warning."""
 
 Propose = Callable[[Any], Any]
-"""The value of a setting -> the one to try, or None where it is no suggestion."""
+"""The value of a setting -> the value to try, or None for no suggestion."""
 
 
 def _where_off(value: Any) -> Propose:
@@ -65,7 +65,7 @@ SUGGESTIONS: Mapping[str, Sequence[tuple[str, Propose]]] = {
         ("beta1", _at_most(0.5)),
     ),
 }
-"""By kind of warning, the likeliest first."""
+"""Suggestions by kind of warning, the most promising first."""
 
 ANYWAY = {"gradient_exploded": "--clip-norm 1"}
 OTHERWISE = "another --seed"
@@ -74,7 +74,7 @@ OTHERWISE = "another --seed"
 def suggestions(
     kind: str, cls: type[Settings] | None, settings: Mapping[str, Any], data: DataSpec
 ) -> list[str]:
-    """``--set name=value`` for settings that the model has and that would be accepted."""
+    """``--set name=value`` for settings that the model has, with values that it accepts."""
     found = [ANYWAY[kind]] if kind in ANYWAY else []
     for name, propose in SUGGESTIONS.get(kind, ()) if cls is not None else ():
         if cls is None or name not in cls.model_fields:

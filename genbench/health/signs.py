@@ -1,9 +1,9 @@
-"""Signs of a sick GAN, read off what an epoch left: docs/health.md explains each.
+"""Signs of a failing GAN in the results of an epoch; docs/health.md explains each.
 
-What is judged are an epoch's means (``monitor/d_accuracy``, ``d/fake``, ``monitor/g_grad_norm``)
-and the scores of a watch (``classes``, ``modes``, ``spread``). A model that has none of these is
-never warned of. The judgement depends on these numbers alone: a resumed run is shown those that
-are stored, and goes on as if it had never stopped.
+The signs are found in the means of an epoch (``monitor/d_accuracy``, ``d/fake``,
+``monitor/g_grad_norm``) and in the monitor's scores (``classes``, ``modes``, ``spread``). There are
+no warnings for a model that has none of these. The result depends on these numbers only: a resumed
+run checks the stored ones first, and continues as if it had never stopped.
 """
 
 from __future__ import annotations
@@ -16,52 +16,52 @@ from statistics import median
 from genbench.events import Warned
 from genbench.formatting import number
 
-LOOKS = 3
-"""A sign must be seen so many times in a row, and be gone as often before it is told again ..."""
+OBSERVATIONS = 3
+"""Consecutive epochs with a sign before a warning, and without it before another warning."""
 STEPS = 1500
-"""... and over at least so many steps, for an epoch of a small data set is a dozen of them.
+"""The minimum steps with a sign before a warning: an epoch of a small data set has only a dozen.
 
-The default gan makes 1 to 3 classes of the digits until step 840, and all ten from 2,000 on.
+On digits, the default gan generates 1 to 3 classes until step 840, and all ten from step 2,000.
 """
 
 ACCURACY, FAKE_LOSS = 0.98, 0.05
-"""D has won from this accuracy on, where its loss on fakes is also near 0: it has no doubt left."""
+"""D has won above this accuracy, if its loss on fakes is also below this value."""
 HIT, SPREAD = 0.3, 0.3
-"""G has collapsed at this share of the classes or modes, or of the data's spread, and below."""
+"""G has collapsed below this share of the classes or modes, or of the data's spread."""
 EARLY = 5
-"""The epochs whose median gradient norm is what later ones are held against."""
+"""The number of first epochs; later gradient norms are compared with their median norm."""
 VANISHED, EXPLODED = 1e-3, 1e2
-"""Of that median."""
+"""Bounds on a gradient norm, relative to that median."""
 
 Values = Mapping[str, float | None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Look:
-    """What there is to judge after an epoch. None stands for a value that was not finite.
+class Observation:
+    """The results of an epoch; None means a value that was not finite.
 
-    ``losses`` are the epoch's means by key, ``watched`` a watch's scores by name, empty where none
-    was taken; ``step`` is the epoch's last one.
+    ``losses`` are the means of the epoch by key, ``probed`` the monitor's scores by name (empty if
+    there are none), and ``step`` is the last step of the epoch.
     """
 
     epoch: int
     step: int
     losses: Values
-    watched: Values = field(default_factory=dict)
+    probed: Values = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sign:
-    """A sign that is there (``words`` say how) or not (""), and what there is to try."""
+    """The state of one kind of sign; ``words`` describe it, and are "" if it is absent."""
 
     kind: str
     words: str
 
 
 class Health:
-    """Judges a run's epochs in order. ``classes`` is their number in the data, None without any.
+    """Checks the epochs of a run in order. ``classes`` is the number of classes, if there are any.
 
-    ``advice(kind)`` gives what to try, such as ("--set d_lr=5e-05",), for a kind of warning.
+    ``advice(kind)`` returns suggestions, such as ("--set d_lr=5e-05",), for a kind of warning.
     """
 
     def __init__(
@@ -72,26 +72,26 @@ class Health:
         self._norms: dict[str, list[float]] = {}
         self._step = 0
 
-    def judge(self, look: Look) -> list[Warned]:
-        """What is to be told after this epoch: each sign once, when it has lasted."""
-        told = []
-        for sign in self._signs(look):
+    def check(self, observation: Observation) -> list[Warned]:
+        """The warnings after this epoch: one for each sign that has lasted long enough."""
+        warnings = []
+        for sign in self._signs(observation):
             streak = self._streaks.setdefault(sign.kind, _Streak())
-            if streak.lasts(bool(sign.words), look, begun=self._step):
-                told.append(self._warning(sign, look, streak))
-        self._step = look.step
-        return told
+            if streak.lasts(bool(sign.words), observation, begun=self._step):
+                warnings.append(self._warning(sign, observation, streak))
+        self._step = observation.step
+        return warnings
 
-    def _signs(self, look: Look) -> list[Sign]:
+    def _signs(self, observation: Observation) -> list[Sign]:
         signs = (
-            discriminator_won(look.losses),
-            generator_collapsed(look.watched, self._classes),
-            *self._gradient(look.losses),
+            discriminator_won(observation.losses),
+            generator_collapsed(observation.probed, self._classes),
+            *self._gradient(observation.losses),
         )
         return [sign for sign in signs if sign is not None]
 
     def _gradient(self, losses: Values) -> list[Sign]:
-        """Of the generators of models that have a discriminator: others have no opponent."""
+        """Signs in the gradients of generators, for models with a discriminator."""
         if find(losses, "d_accuracy") is None and find(losses, "d_fake") is None:
             return []
         signs = []
@@ -104,48 +104,48 @@ class Health:
                     early.append(value)
         return signs
 
-    def _warning(self, sign: Sign, look: Look, streak: _Streak) -> Warned:
-        epochs = f"{look.epoch - streak.epoch} epochs"
+    def _warning(self, sign: Sign, observation: Observation, streak: _Streak) -> Warned:
+        epochs = f"{observation.epoch - streak.epoch} epochs"
         advice = "; try " + ", ".join(self._advice(sign.kind))
         message = f"{sign.words} (for {epochs}){advice.removesuffix('; try ')}"
-        return Warned(epoch=look.epoch, kind=sign.kind, message=message)
+        return Warned(epoch=observation.epoch, kind=sign.kind, message=message)
 
 
 @dataclass
 class _Streak:
-    """How long a sign has been there: ``epoch`` and ``step`` are those before it began."""
+    """How long a sign has been present; ``epoch`` and ``step`` are those before it began."""
 
-    sick: int = 0
-    well: int = 0
+    present: int = 0
+    absent: int = 0
     epoch: int = 0
     step: int = 0
-    told: bool = False
+    warned: bool = False
     _seen: int = 0
 
-    def lasts(self, sick: bool, look: Look, *, begun: int) -> bool:
-        """Take a look; True where it is the one that makes the sign worth telling."""
-        previous, self._seen = self._seen, look.epoch
-        if not sick:
-            self.sick, self.well = 0, self.well + 1
-            self.told = self.told and self.well < LOOKS
+    def lasts(self, present: bool, observation: Observation, *, begun: int) -> bool:
+        """Add an observation; True if a warning is due now."""
+        previous, self._seen = self._seen, observation.epoch
+        if not present:
+            self.present, self.absent = 0, self.absent + 1
+            self.warned = self.warned and self.absent < OBSERVATIONS
             return False
-        if not self.sick:
-            self.epoch, self.step = previous or look.epoch - 1, begun
-        self.sick, self.well = self.sick + 1, 0
-        if self.told or self.sick < LOOKS or look.step - self.step < STEPS:
+        if not self.present:
+            self.epoch, self.step = previous or observation.epoch - 1, begun
+        self.present, self.absent = self.present + 1, 0
+        if self.warned or self.present < OBSERVATIONS or observation.step - self.step < STEPS:
             return False
-        self.told = True
+        self.warned = True
         return True
 
 
-# --- the signs: None where there is nothing to judge by
+# --- the signs, or None if the values that they need are missing
 
 
 def discriminator_won(losses: Values) -> Sign | None:
-    """D is nearly always right, and its loss on fakes, where it is one, is next to nothing.
+    """D is almost always right, and its loss on fakes is almost 0.
 
-    The second half lets critics be: a Wasserstein critic should be as good as it can, and its
-    loss is no error. It is also blind to label smoothing, which concerns the real half alone.
+    The second condition excludes critics: a Wasserstein critic should be as good as possible. It
+    doesn't depend on label smoothing, which affects the loss on real samples only.
     """
     accuracy = find(losses, "d_accuracy")
     if accuracy is None:
@@ -155,38 +155,38 @@ def discriminator_won(losses: Values) -> Sign | None:
         fake = find(losses, "d_fake")
     won = accuracy >= ACCURACY and fake is not None and 0 <= fake <= FAKE_LOSS
     words = (
-        f"the discriminator has won: it tells real from fake {100 * accuracy:.1f} % of the time, "
-        f"and its loss on fakes is {number(fake, 2)}"
+        f"the discriminator has won: its accuracy is {100 * accuracy:.1f} %, and its loss on fakes "
+        f"is {number(fake, 2)}"
     )
     return Sign(kind="discriminator_won", words=words if won else "")
 
 
-def generator_collapsed(watched: Values, classes: int | None) -> Sign | None:
-    """Samples hit few of the classes or modes, or hardly differ from one another."""
-    hit = watched.get("classes", watched.get("modes"))
-    spread = watched.get("spread")
+def generator_collapsed(probed: Values, classes: int | None) -> Sign | None:
+    """Samples hit few of the classes or modes, or are almost equal."""
+    hit = probed.get("classes", probed.get("modes"))
+    spread = probed.get("spread")
     if hit is None and spread is None:
         return None
     few = hit is not None and classes is not None and hit <= HIT * classes
     alike = spread is not None and spread <= SPREAD
     found = []
     if few:
-        what = "classes" if "classes" in watched else "modes"
+        what = "classes" if "classes" in probed else "modes"
         found.append(f"its samples hit {number(hit)} of {classes} {what}")
     if alike:
-        found.append(f"its samples' spread beside the data's is {number(spread, 2)} (1 is right)")
+        found.append(f"the spread of its samples relative to the data is {number(spread, 2)}")
     words = "the generator has collapsed: " + " and ".join(found)
     return Sign(kind="generator_collapsed", words=words if found else "")
 
 
 def gradient_signs(norm: float | None, early: Sequence[float]) -> list[Sign]:
-    """The generator's gradient against its own norm of the first epochs."""
+    """Compare the norm of the generator's gradient with that of the first epochs."""
     if len(early) < EARLY:
         return []
     usual = median(early)
     vanished = norm is not None and norm <= VANISHED * usual
     exploded = norm is None or norm >= EXPLODED * usual
-    words = f"its norm is {number(norm, 2) or 'not finite'}, at first it was {number(usual, 2)}"
+    words = f"its norm is {number(norm, 2) or 'not finite'}, and was {number(usual, 2)} at first"
     return [
         Sign(
             kind="gradient_vanished",

@@ -11,7 +11,7 @@ from genbench.engine import evaluation
 from genbench.evaluation import check_fit, evaluate
 from genbench.evaluation.loaded_run import LoadedRun
 from genbench.evaluation.run_files import save_beside
-from genbench.evaluation.stopping import StoppableSampler
+from genbench.evaluation.stoppable import StoppableSampler
 from genbench.events import Evaluated, ShouldStop
 from genbench.registry import Registry
 from genbench.runner.parts import owner_in

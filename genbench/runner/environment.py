@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from genbench import __version__
-from genbench.engine.machine import cpu_name
+from genbench.engine.cpu import cpu_name
 
 PACKAGES = ("torchvision", "numpy", "scikit-learn", "torch-fidelity", "pillow", "safetensors")
 """The packages, beside torch and genbench, that can move a number."""

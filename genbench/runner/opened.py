@@ -14,7 +14,7 @@ import torch
 from genbench.contracts import DataAccess
 from genbench.engine import evaluation
 from genbench.evaluation.loaded_run import LoadedRun
-from genbench.evaluation.stopping import stoppable
+from genbench.evaluation.stoppable import stoppable
 from genbench.events import ShouldStop, never
 from genbench.registry import Registry
 from genbench.runner.stored_runs import load_run

@@ -26,7 +26,7 @@ from genbench.engine import (
 from genbench.errors import UsageError
 from genbench.evaluation import check_fit
 from genbench.evaluation.run_scores import RunScores
-from genbench.evaluation.stopping import stop_if, stoppable
+from genbench.evaluation.stoppable import stop_if, stoppable
 from genbench.events import EpochDone, Event, Listener, Noticed, ShouldStop, never
 from genbench.health.monitor import Monitor
 from genbench.registry import Registry

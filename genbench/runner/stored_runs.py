@@ -32,7 +32,7 @@ from genbench.evaluation import (
     who,
 )
 from genbench.evaluation.loaded_run import LoadedRun
-from genbench.evaluation.stopping import StoppableSampler, stoppable
+from genbench.evaluation.stoppable import StoppableSampler, stoppable
 from genbench.events import Evaluated, ShouldStop, never
 from genbench.pictures.classes import class_of
 from genbench.pictures.samples import (

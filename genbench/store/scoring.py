@@ -59,7 +59,7 @@ def add_evaluation(
         connection.execute(_DROP_REDONE_DRAWS, {**draw, "newest": number})
     if rows:
         connection.execute(insert(evals), rows)
-    told = [*evaluated.taken, *evaluated.skipped]
+    told = [*evaluated.computed, *evaluated.skipped]
     _settle_skipped(connection, {**draw, "draw": number}, told)
     mark_final(connection, run)
 

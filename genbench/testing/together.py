@@ -9,8 +9,7 @@ from typing import Any
 
 import torch
 
-from genbench.contracts import Data, Generates, MetricContext, rendered, samples_data
-from genbench.engine.randomness import forked_rng
+from genbench.contracts import Data, Generates, MetricContext, samples_data
 from genbench.errors import SamplingError, UsageError
 from genbench.evaluation import sample_context, scored_labels
 from genbench.pixels import to_uint8
@@ -84,7 +83,7 @@ def _drawing(sampler: Subject, model: Any, data: Data) -> None:
 
 
 def _scoring(metric: Subject, model: Any, data: Data) -> None:
-    with tempfile.TemporaryDirectory() as folder, forked_rng(CPU):
+    with tempfile.TemporaryDirectory() as folder, torch.random.fork_rng(devices=[]):
         built = metric.cls(metric.settings)
         shown = data if built.uses == "model" else samples_data(data)
         context = MetricContext(
@@ -100,7 +99,7 @@ def _scoring(metric: Subject, model: Any, data: Data) -> None:
         if built.uses == "samples" and isinstance(model, Generates):
             labels = scored_labels(model, data, SAMPLES, 0)
             with torch.no_grad():
-                x = rendered(model, model.generate(model.prior(SAMPLES), labels))
+                x = model.render(model.generate(model.prior(SAMPLES), labels))
                 built.update(to_uint8(x) if x.dim() == 4 else x)
         with torch.no_grad():
             built.result()

@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 
 from genbench import Data, DataAccess, DataError, Split
-from genbench_data.cache import Decoding, first, labelled, splits
 from genbench_data.celeba_files import Partition, read_labels
 from genbench_data.celeba_settings import (
     ARCHIVE,
@@ -32,6 +31,7 @@ from genbench_data.decoding import central_square, in_chunks, planes, read_image
 from genbench_data.download import Archive, DownloadError, download, sources
 from genbench_data.google_drive import download_from_drive
 from genbench_data.resize import Pixels
+from genbench_data.split_cache import Decoding, first, labelled, splits
 from genbench_data.unpack import unpacked
 
 
@@ -131,7 +131,7 @@ def _fetch(archive: Archive, folder: Path, access: DataAccess) -> None:
 
 
 def _check_there(folder: Path, parts: Partition) -> None:
-    """Raise DataError where images are named that are not there: a folder cut short."""
+    """Raise DataError if images are named that are not there: a folder cut short."""
     try:
         there = {file.name for file in folder.iterdir()}
     except OSError as error:

@@ -70,7 +70,7 @@ def central_square(image: Image.Image, side: int | None = None) -> Image.Image:
     """The square of ``side`` pixels in the middle; None: as large as the image allows.
 
     Cut at whole pixels (the half of an odd rest stays right and below): a box at half a pixel
-    would blur what needs no resizing. Raises ValueError where the image is smaller.
+    would blur what needs no resizing. Raises ValueError if the image is smaller.
     """
     side = side or min(image.size)
     if side > min(image.size):

@@ -15,9 +15,9 @@ import numpy as np
 
 from genbench import Data, DataAccess
 from genbench_data.binarize import KEY, drawn_once, load_as
-from genbench_data.cache import Decoding, splits
 from genbench_data.resize import resized
 from genbench_data.settings import DigitsSettings
+from genbench_data.split_cache import Decoding, splits
 
 TEST = 360
 SPLIT_SEED = 0

@@ -46,7 +46,7 @@ def sources(path: str, known: Sequence[str]) -> Sequence[str]:
 def download(archive: Archive, folder: Path, access: DataAccess) -> Path:
     """Put an archive into a folder and return its path; on the way it has another name.
 
-    Raises DownloadError where no source has it with the right MD5, DataError where the folder
+    Raises DownloadError if no source has it with the right MD5, DataError if the folder
     can't be written.
     """
     part = folder / f".{archive.name}.{os.getpid()}.part"

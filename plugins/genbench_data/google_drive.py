@@ -18,8 +18,8 @@ from genbench_data.download import Archive, DownloadError
 def download_from_drive(archive: Archive, folder: Path) -> Path:
     """Put a file, whose ``urls`` are ids of Google Drive, into a folder and return its path.
 
-    gdown itself shows the progress. Raises DownloadError where gdown is absent, or Drive has no
-    such file with the right MD5 to give; DataError where the folder can't be written.
+    gdown itself shows the progress. Raises DownloadError if gdown is absent, or Drive has no
+    such file with the right MD5 to give; DataError if the folder can't be written.
     """
     if find_spec("gdown") is None:
         raise DownloadError(

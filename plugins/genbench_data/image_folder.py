@@ -13,12 +13,12 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from genbench import Data, DataAccess
-from genbench_data.cache import Decoding, splits
 from genbench_data.content import content_digest
 from genbench_data.decoding import in_chunks, planes, read_image
-from genbench_data.listing import Listing
+from genbench_data.image_listing import ImageListing
 from genbench_data.resize import Pixels
 from genbench_data.settings import ImageFolderSettings
+from genbench_data.split_cache import Decoding, splits
 
 
 class ImageFolder:
@@ -42,7 +42,7 @@ class ImageFolder:
         )
         return Data(spec=settings.spec(found), train=train, test=test)
 
-    def _split(self, found: Listing, paths: Sequence[str]) -> Decoding:
+    def _split(self, found: ImageListing, paths: Sequence[str]) -> Decoding:
         labels, size = found.labels(paths), self.settings.size
         return Decoding(
             shape=(len(paths), self.settings.channels, size, size),

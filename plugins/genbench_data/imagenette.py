@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 
 from genbench import Data, DataAccess, DataError
-from genbench_data.cache import Decoding, first, splits
 from genbench_data.content import content_digest
 from genbench_data.decoding import central_square, in_chunks, planes, read_image
 from genbench_data.download import Archive, DownloadError, download, sources
 from genbench_data.imagenette_settings import MD5, URL, ImagenetteSettings, label, listed
 from genbench_data.resize import Pixels
+from genbench_data.split_cache import Decoding, first, splits
 from genbench_data.unpack import unpacked
 
 

@@ -42,7 +42,7 @@ TRAIN, TEST = 9_469, 3_925
 
 
 @dataclass(frozen=True, kw_only=True)
-class Listing:
+class ImagenetteFiles:
     """The images of a version: paths below its folder, with forward slashes.
 
     They take turns by class: any beginning of them holds all classes about equally often.
@@ -90,12 +90,12 @@ class ImagenetteSettings(DatasetSettings):
         return access.root / FOLDERS[self.version]
 
 
-def listed(folder: Path) -> Listing:
+def listed(folder: Path) -> ImagenetteFiles:
     """List both splits by the names of their files.
 
-    Raises DataError where a class has no images: a copy that was cut short.
+    Raises DataError if a class has no images: a copy that was cut short.
     """
-    return Listing(train=_split(folder / "train"), test=_split(folder / "val"))
+    return ImagenetteFiles(train=_split(folder / "train"), test=_split(folder / "val"))
 
 
 def label(path: str) -> int:

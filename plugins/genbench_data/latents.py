@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from genbench import Data, DataAccess, DataError, SourceRun, Split, stored_as_float
-from genbench_data.cache import Decoding, splits
 from genbench_data.latents_settings import LatentsSettings, carrying, sources
+from genbench_data.split_cache import Decoding, splits
 
 if TYPE_CHECKING:
     import torch
@@ -43,7 +43,7 @@ class Latents:
         self.settings = settings
 
     def load(self, access: DataAccess) -> Data:
-        """Encode once, standardise. Raises DataError where the run that lends is gone."""
+        """Encode once, standardise. Raises DataError if the run that lends is gone."""
         settings = self.settings
         source = sources(access).lend(settings.run)
         train, test = self._encoded(source, access)
@@ -102,7 +102,6 @@ class Latents:
         """Codes in the order of the split; each split draws from a stream of its own."""
         import torch
 
-        from genbench import forked_rng
         from genbench_nets.labels import with_labels
 
         model, classes = source.model, source.head.classes
@@ -112,7 +111,7 @@ class Latents:
             x = stored_as_float(split.x[start : start + CHUNK])
             y = _labels(split, start, classes)
             # An augmentation draws from the global generators, which are not ours to move.
-            with torch.no_grad(), forked_rng(torch.device("cpu")):
+            with torch.no_grad(), torch.random.fork_rng(devices=[]):
                 # Not torch.manual_seed, which moves the generators of all devices.
                 torch.default_generator.manual_seed(seed + start)
                 mean, logvar = model.encode(x if augment is None else augment(x), y)
@@ -151,14 +150,14 @@ def apart(carried: Tensor, classes: int | None) -> tuple[Tensor, Tensor | None]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scale:
+class CodeScale:
     """Mean and standard deviation by dimension, (D,), or by channel, (C, 1, 1): float32."""
 
     mean: Codes
     std: Codes
 
 
-def fitted_scale(codes: Codes) -> Scale:
+def fitted_scale(codes: Codes) -> CodeScale:
     """The statistics of codes (N, *latent_shape), taken chunk by chunk in float64."""
     axes = (0, *range(2, codes.ndim))
     count = codes.size // codes.shape[1]
@@ -166,7 +165,7 @@ def fitted_scale(codes: Codes) -> Scale:
     wide = mean.reshape(-1, *(1 for _ in axes[1:]))
     squares = sum(np.square(chunk - wide).sum(axes) for chunk in _chunks(codes)) / count
     std = np.sqrt(squares).clip(SMALLEST_STD)
-    return Scale(mean=wide.astype(np.float32), std=std.reshape(wide.shape).astype(np.float32))
+    return CodeScale(mean=wide.astype(np.float32), std=std.reshape(wide.shape).astype(np.float32))
 
 
 def _chunks(codes: Codes) -> Iterator[Codes]:
@@ -174,7 +173,7 @@ def _chunks(codes: Codes) -> Iterator[Codes]:
     return (codes[start : start + size] for start in range(0, len(codes), size))
 
 
-def _standardised(split: Split, scale: Scale, fitted_to: str) -> Split:
+def _standardised(split: Split, scale: CodeScale, fitted_to: str) -> Split:
     x = np.empty(split.x.shape, np.float32)
     np.subtract(split.x, scale.mean, out=x)
     x /= scale.std
@@ -189,7 +188,7 @@ class Renderer:
     respect to the codes alone, where one is asked for.
     """
 
-    def __init__(self, source: SourceRun, scale: Scale | None) -> None:
+    def __init__(self, source: SourceRun, scale: CodeScale | None) -> None:
         import torch
 
         self._model, self._beneath = source.model, source.data.render

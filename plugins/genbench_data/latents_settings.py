@@ -60,7 +60,7 @@ def carrying(code: tuple[int, ...], classes: int | None) -> tuple[int, ...]:
 
 
 def sources(access: DataAccess) -> FinishedRuns:
-    """The finished runs at hand. Raises DataError where there is no store."""
+    """The finished runs at hand. Raises DataError if there is no store."""
     if access.runs is None:
         raise DataError(
             "latents are made of a finished run, and no store is at hand; name it by --store or "

@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from genbench import DataAccess, DatasetSettings, DataSpec
-from genbench_data import listing
+from genbench_data import image_listing
 from genbench_data.idx_files import absent_files
 
 DIGITS = tuple("0123456789")
@@ -116,15 +116,15 @@ class ImageFolderSettings(DatasetSettings):
     )
 
     def describe(self, access: DataAccess) -> DataSpec:
-        """List the folder, decode nothing. Raises DataError where it's missing or empty."""
+        """List the folder, decode nothing. Raises DataError if it's missing or empty."""
         return self.spec(self.listed(access))
 
-    def listed(self, access: DataAccess) -> listing.Listing:
+    def listed(self, access: DataAccess) -> image_listing.ImageListing:
         """The images of the folder and their split."""
-        folder = listing.find(self.path, access.root)
-        return listing.list_images(folder, test_share=self.test_share)
+        folder = image_listing.find(self.path, access.root)
+        return image_listing.list_images(folder, test_share=self.test_share)
 
-    def spec(self, found: listing.Listing) -> DataSpec:
+    def spec(self, found: image_listing.ImageListing) -> DataSpec:
         """The description of a folder that was listed already."""
         return DataSpec(
             name="image-folder",

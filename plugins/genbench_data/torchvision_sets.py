@@ -18,13 +18,13 @@ import numpy as np
 
 from genbench import Data, DataAccess, DataError
 from genbench_data.binarize import KEY, drawn_once, load_as
-from genbench_data.cache import Decoding, first, splits
 from genbench_data.content import content_digest
 from genbench_data.download import Archive, DownloadError, download, sources
 from genbench_data.idx import read_idx
 from genbench_data.idx_files import FILES, absent_files, present_file
 from genbench_data.resize import resized
 from genbench_data.settings import FashionMnistSettings, MnistSettings
+from genbench_data.split_cache import Decoding, first, splits
 
 
 class Mnist:
@@ -100,7 +100,7 @@ class Mnist:
         return self._read(train_images, train_labels), self._read(test_images, test_labels)
 
     def _read(self, images_file: Path, labels_file: Path) -> Decoding:
-        """One split. Raises DataError where the two files don't belong together."""
+        """One split. Raises DataError if the two files don't belong together."""
         what, size = self.settings.registered, self.settings.size
         images = read_idx(images_file, dimensions=3, what=what)
         labels = read_idx(labels_file, dimensions=1, what=what)

@@ -49,7 +49,7 @@ def unpacked(
     An archive that lies in ``folder`` already is checked by its MD5 and stays; else
     ``fetch(archive, folder, access)`` puts it there (its errors pass through), and it goes when it
     is unpacked.
-    Raises DataError where an archive isn't what it should be, or the folder can't be written.
+    Raises DataError if an archive isn't what it should be, or the folder can't be written.
     """
     target, packed = folder / name, folder / archive.name
     if target.is_dir():
@@ -83,7 +83,7 @@ def _alone(folder: Path, name: str) -> Iterator[None]:
 
 
 def _check(packed: Path, md5: str, access: DataAccess) -> None:
-    """Raise DataError where an archive isn't the published one."""
+    """Raise DataError if an archive isn't the published one."""
     found, done, size = hashlib.md5(usedforsecurity=False), 0, packed.stat().st_size
     with packed.open("rb") as file:
         while chunk := file.read(CHUNK):
@@ -154,7 +154,7 @@ def _described(entry: zipfile.ZipInfo | tarfile.TarInfo) -> tuple[str, int, int]
     """Name, type of file as `stat` has it (0 for what is neither file nor folder), and bytes."""
     if isinstance(entry, zipfile.ZipInfo):
         plain = stat.S_IFDIR if entry.is_dir() else stat.S_IFREG
-        # 0 where the archive was made on a system without such types.
+        # 0 if the archive was made on a system without such types.
         return entry.orig_filename, stat.S_IFMT(entry.external_attr >> 16) or plain, entry.file_size
     kind = stat.S_IFREG if entry.isreg() else stat.S_IFDIR if entry.isdir() else 0
     return entry.name, kind, entry.size

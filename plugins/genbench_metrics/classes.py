@@ -40,7 +40,7 @@ class Classes:
         self._settings = settings or ClassesSettings()
 
     def begin(self, context: MetricContext) -> None:
-        """Get classifier and labels. Raises UsageError where there is nothing to classify."""
+        """Get classifier and labels. Raises UsageError if there is nothing to classify."""
         data, shape = context.data, sample_shape(context.data)
         if len(shape) != 3 or data.test.y is None or (data.spec.classes or 0) < 2:
             raise UsageError(

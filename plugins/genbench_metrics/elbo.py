@@ -37,7 +37,7 @@ class Elbo:
         self._settings = settings or ElboSettings()
 
     def begin(self, context: MetricContext) -> None:
-        """Raises UsageError where the model has no likelihood of such data."""
+        """Raises UsageError if the model has no likelihood of such data."""
         check_likelihood("elbo", context)
         self._context = context
 

@@ -39,7 +39,7 @@ class BitsPerDim:
         self._settings = settings or HeldOutSettings()
 
     def begin(self, context: MetricContext) -> None:
-        """Raises UsageError where samples are no images of 256 levels."""
+        """Raises UsageError if samples are no images of 256 levels."""
         if context.data.test.x.dtype != np.uint8:
             raise UsageError(
                 f"bits_per_dim is of images of 256 grey levels, and '{context.data.spec.name}' has "
@@ -86,7 +86,7 @@ def exact_nll(context: MetricContext, n: int) -> Score:
 def log_densities(context: MetricContext, n: int) -> Tensor:
     """log p of the first ``n`` test samples, nats, float64 (n,) on the CPU.
 
-    Raises PluginError where the model gives something else than one number a sample.
+    Raises PluginError if the model gives something else than one number a sample.
     """
     test, generator = context.data.test, torch.Generator().manual_seed(SEED)
     labels = test.y if takes_labels(context) else None

@@ -26,7 +26,7 @@ class Chosen:
 
 
 def features_for(metric: str, context: MetricContext, settings: FeatureSettings) -> Chosen:
-    """The features that ``metric`` asks for; raises UsageError where the data don't allow them.
+    """The features that ``metric`` asks for; raises UsageError if the data don't allow them.
 
     auto: the classifier's for labelled images, else pixels; points are their own features.
     """
@@ -46,7 +46,7 @@ def features_for(metric: str, context: MetricContext, settings: FeatureSettings)
 def logits_for(metric: str, context: MetricContext, settings: FeatureSettings) -> Chosen:
     """The class logits that ``metric`` asks for: the classifier's (auto too) or Inception's.
 
-    Raises UsageError where an extractor has no classes, or the data no labels.
+    Raises UsageError if an extractor has no classes, or the data no labels.
     """
     shape = sample_shape(context.data)
     if settings.extractor == "pixels":

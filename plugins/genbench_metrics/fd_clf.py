@@ -29,7 +29,7 @@ class FdClf:
         self._settings = settings or FdClfSettings()
 
     def begin(self, context: MetricContext) -> None:
-        """Get classifier and reference. Raises UsageError where there is nothing to classify."""
+        """Get classifier and reference. Raises UsageError if there is nothing to classify."""
         data, shape = context.data, sample_shape(context.data)
         if len(shape) != 3:
             raise UsageError(

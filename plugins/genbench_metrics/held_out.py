@@ -1,4 +1,4 @@
-"""Held-out samples and what a model's posterior says of them, minibatch by minibatch.
+"""Held-out samples and what a model's posterior says of them, one minibatch at a time.
 
 What nll, elbo and active_units have in common.
 """

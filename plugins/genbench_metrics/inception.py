@@ -1,7 +1,7 @@
 """Features and class logits of Inception-v3 of 2015, as torch-fidelity computes them.
 
 The network and its TF 1.x resize are torch-fidelity's own class; we give it weights that were
-read without unpickling code, and feed it minibatch by minibatch.
+read without unpickling code, and feed it one minibatch at a time.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch_fidelity.feature_extractor_inceptionv3 import (
     FeatureExtractorInceptionV3,
 )
 
-from genbench import DataError, forked_rng, shared_network
+from genbench import DataError, shared_network
 
 NAME = "inception-v3-compat"
 LAYER = "2048"
@@ -144,7 +144,7 @@ def _network(content: bytes, path: Path, metric: str = "fid") -> FeatureExtracto
         fresh = io.BytesIO()
         torch.save(state, fresh)
         fresh.seek(0)
-        with forked_rng(torch.device("cpu")):  # its constructor draws weights first
+        with torch.random.fork_rng(devices=[]):  # its constructor draws weights first
             return FeatureExtractorInceptionV3(
                 NAME, list(_DIMS), feature_extractor_weights_path=fresh
             )

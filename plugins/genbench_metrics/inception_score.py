@@ -39,7 +39,7 @@ class InceptionScore:
         self._settings = settings or InceptionScoreSettings()
 
     def begin(self, context: MetricContext) -> None:
-        """Get the classifier and the floor. Raises UsageError where there are no classes."""
+        """Get the classifier and the floor. Raises UsageError if there are no classes."""
         chosen = logits_for("is", context, self._settings)
         least = max(2, self._settings.splits)
         self._classes = chosen.extractor.dim

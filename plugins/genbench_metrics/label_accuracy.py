@@ -23,7 +23,6 @@ from genbench import (
     cached_tensors,
     classifier_for,
     real_samples,
-    rendered,
     sample_shape,
     samples_data,
     to_uint8,
@@ -46,7 +45,7 @@ class LabelAccuracy:
         self._settings = settings or LabelAccuracySettings()
 
     def begin(self, context: MetricContext) -> None:
-        """Get the classifier. Raises UsageError where there is nothing to classify."""
+        """Get the classifier. Raises UsageError if there is nothing to classify."""
         shown = samples_data(context.data)
         shape, classes = sample_shape(shown), shown.spec.classes or 0
         if len(shape) != 3 or shown.train.y is None or classes < 2:
@@ -99,7 +98,7 @@ class LabelAccuracy:
         with torch.no_grad():
             for y in torch.split(asked, context.batch_size):
                 z = model.prior(len(y), generator)
-                x = rendered(model, model.generate(z, y.to(context.device)))
+                x = model.render(model.generate(z, y.to(context.device)))
                 yield to_uint8(x if render is None else render(x))
 
     def _read(self, batches: Iterator[Tensor]) -> Tensor:

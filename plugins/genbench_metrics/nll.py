@@ -54,7 +54,7 @@ class Nll:
         self._settings = settings or NllSettings()
 
     def begin(self, context: MetricContext) -> None:
-        """Raises UsageError where the model has no likelihood of such data, or time is short."""
+        """Raises UsageError if the model has no likelihood of such data, or time is short."""
         if context.quick:
             raise UsageError("nll decodes k latents an image: too dear between two epochs")
         if not isinstance(context.model, HasDensity):

@@ -1,4 +1,4 @@
-"""Autoencoders as discriminators, and their generators.
+"""Autoencoders as discriminators, and generators to go with them.
 
 The reconstruction error of such a discriminator is an energy: low on what is real.
 """
@@ -18,11 +18,11 @@ from genbench_nets.mlp import Activation, Unflatten, activation, flat_size, mlp
 from genbench_nets.resize_conv import subsampling_encoder, upsampling_decoder
 
 
-class ReconstructingDiscriminator(nn.Module):
+class Autoencoder(nn.Module):
     """x (B, *shape) -> its reconstruction, through codes (B, code).
 
-    The decoder ends in a linear layer, whatever the range of x: the error of a bounded output could
-    not be raised to any margin.
+    The decoder ends linearly, whatever the range of x: an error that a tanh bounds could not be
+    pushed up to any margin.
     """
 
     def __init__(self, encoder: nn.Module, decoder: nn.Module) -> None:
@@ -37,39 +37,39 @@ class ReconstructingDiscriminator(nn.Module):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EnergyNetworks:
-    """``generator(z)`` -> (B, *shape), images by tanh, and the discriminator."""
+class EnergyPlayers:
+    """Both players: ``generator(z)`` -> (B, *shape), images by tanh; and the discriminator."""
 
     generator: nn.Module
-    discriminator: ReconstructingDiscriminator
+    discriminator: Autoencoder
 
 
-def energy_networks(settings: EnergySettings, data: DataSpec, *, act: Activation) -> EnergyNetworks:
-    """The networks of `settings.fitted(data)`, on the CPU; the generator is built first.
+def energy_players(settings: EnergySettings, data: DataSpec, *, act: Activation) -> EnergyPlayers:
+    """The networks of `settings.fitted(data)`, on the CPU, the generator built first.
 
-    ``act`` is the activation of the fully connected networks, whose generator is batch-normalised.
+    ``act`` is the activation of the fully connected ones; their generator has batch normalisation.
     """
     s = settings
     z_dim, code = decided(s.z_dim), decided(s.code)
     squash = [nn.Tanh()] if data.bounded else []
     if s.network == "conv":
-        return EnergyNetworks(
+        return EnergyPlayers(
             generator=nn.Sequential(upsampling_decoder(data.shape, s.channels, z_dim), *squash),
-            discriminator=ReconstructingDiscriminator(
+            discriminator=Autoencoder(
                 subsampling_encoder(data.shape, s.channels, code),
                 upsampling_decoder(data.shape, s.channels, code),
             ),
         )
     g_hidden, values = decided(s.g_hidden), flat_size(data.shape)
     widths = (code, *reversed(decided(s.d_hidden)), values)
-    return EnergyNetworks(
+    return EnergyPlayers(
         generator=nn.Sequential(
             *_hidden((z_dim, *g_hidden), act),
             nn.Linear(g_hidden[-1], values),
             *squash,
             Unflatten(data.shape),
         ),
-        discriminator=ReconstructingDiscriminator(
+        discriminator=Autoencoder(
             nn.Sequential(nn.Flatten(), *mlp(widths[::-1], act=act)),
             nn.Sequential(*mlp(widths, act=act), Unflatten(data.shape)),
         ),

@@ -20,7 +20,7 @@ def genbench_register_samplers(register: genbench.Register) -> None:
         "truncation",
         "genbench_samplers.truncation:Truncation",
         settings="genbench_samplers.settings:TruncationSettings",
-        summary="plain, with a prior cut off at a threshold",
+        summary="plain sampling from a prior truncated at a threshold",
         family="ancestral",
         source="Brock et al. 2019, arXiv:1809.11096",
         capabilities=("generates",),

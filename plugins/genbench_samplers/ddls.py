@@ -1,18 +1,19 @@
 """Discriminator-driven latent sampling (Che et al. 2020, arXiv:2003.06060, Algorithm 1).
 
-A chain in the latent space goes down the energy
+A Langevin chain in the latent space samples the energy
 
     E(z) = -log p0(z) - d(G(z)),    z <- z - (eps/2) grad E + sqrt(eps) n,    n ~ N(0, I),
 
-d the calibrated logit; without calibration it is the score as it stands, which the paper takes for
-a Wasserstein critic too. If z follows exp(-E), G(z) follows p_model exp(d): the data, where d is
-right. A uniform prior is walked in u ~ N(0, I) with z = 2 Phi(u) - 1. One eps sets step and noise:
-z - a grad E + s n, set apart, would sample at the temperature s^2 / 2a.
+with d the calibrated logit. Without calibration d is the score itself, which the paper also uses
+for Wasserstein critics. If z follows exp(-E), G(z) follows p_model exp(d), which is the data
+distribution if d is exact. For a uniform prior, the chain runs in u ~ N(0, I) with
+z = 2 Phi(u) - 1. One eps sets both step size and noise: separate values, z - a grad E + s n, would
+sample at the temperature s^2 / 2a.
 
-We differ in that each step is accepted or refused (MALA), which takes off the bias that the paper's
-ULA has and that grows with eps; and in that eps is tuned by a burn-in unless it is given, for no
-one eps suits a plane with sharp modes and a hundred dimensions. Both need time to mix: about 1/eps
-steps to move as far as the prior is wide.
+We differ in that each step is accepted or rejected (MALA), which removes the bias of the paper's
+ULA, which grows with eps. Also, eps is tuned in a burn-in unless it is set, since no single value
+suits both a plane with sharp modes and a hundred dimensions. Chains need about 1/eps steps to cross
+the width of the prior.
 """
 
 from __future__ import annotations
@@ -22,29 +23,29 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
-from genbench import AffineCalibration, SampleContext, SamplingError, rendered
+from genbench import AffineCalibration, SampleContext, SamplingError
 from genbench_samplers.judge import Judge, prepare_judge
 from genbench_samplers.langevin import Point, accept, step, tested_acceptance, tuned_eps
-from genbench_samplers.latents import from_normal, law_of_prior, to_normal
+from genbench_samplers.priors import from_normal, law_of_prior, to_normal
+from genbench_samplers.proposals import asked_labels
 from genbench_samplers.sampling_cost import SamplingCost
 from genbench_samplers.settings import DDLSSettings
-from genbench_samplers.streams import asked_labels
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-_LOOK_EVERY = 10
-"""Steps between two looks for numbers that are not finite: each look waits for the device."""
+_CHECK_EVERY = 10
+"""Steps between two checks for values that are not finite; each check waits for the device."""
 PILOTS = 64
-"""Chains of the burn-in."""
+"""Number of chains in the burn-in."""
 FAR = 0.8
-"""Below this acceptance ULA is far off [toy25, seeds 10 and 11: docs/samplers.md]."""
+"""Below this acceptance, ULA is very inexact [toy25, seeds 10 and 11: docs/samplers.md]."""
 STUCK = 0.2
-"""Below this acceptance a chain of MALA hardly moves."""
+"""Below this acceptance, a chain of MALA hardly moves."""
 
 
 class DDLS:
-    """One chain for each sample, from the prior; a minibatch of chains at a time."""
+    """One chain per sample, started from the prior, in minibatches of chains."""
 
     requires = ("generates", "discriminates")
 
@@ -53,9 +54,9 @@ class DDLS:
         self._cost = SamplingCost(torch.device("cpu"))
 
     def draw(self, model: Any, n: int, context: SampleContext) -> Iterator[Tensor]:
-        """Yield minibatches of samples in [-1, 1], ``n`` in all, (b, *shape).
+        """Yield minibatches of samples in [-1, 1], ``n`` in total, (b, *shape).
 
-        Raises SamplingError where a chain leaves the finite numbers.
+        Raises SamplingError if the values of a chain are not finite.
         """
         cost = self._cost = SamplingCost(context.device)
         with cost.setup():
@@ -72,33 +73,33 @@ class DDLS:
                 first = energy(to_normal(model.prior(size, context.generator), law))
                 last = self._walk(energy, first, eps, context.generator)
                 with torch.no_grad():
-                    x: Tensor = rendered(model, energy.generate(last.u))
+                    x: Tensor = model.render(energy.generate(last.u))
                 logits.add(first.logit, last.logit)
             cost.samples += size
             cost.notes |= logits.figures()
             yield x
 
     def diagnostics(self) -> Mapping[str, float]:
-        """Figures of the last draw; ``logit_start`` and ``logit_end`` show how far it went."""
+        """Diagnostics of the last draw, with the mean logits at the start and end of chains."""
         return self._cost.figures()
 
     def exactness(self) -> str:
-        """What a chain's last sample follows, and where the step of the last draw belies it."""
+        """Whether the last sample of a chain is exact, considering the step of the last draw."""
         figures = self._cost.figures()
         eps = f"eps={figures.get('eps', 0):.3g}"
         if self.settings.mala:
-            told = "exact as steps grow, where the discriminator is right"
+            text = "exact in the limit of many steps, if the discriminator is"
             moved = figures.get("acceptance", 1.0)
             if moved < STUCK:
-                told += f"; but at {eps} only {moved:.0%} of the steps were accepted: lower it"
-            return told
+                text += f"; but with {eps} only {moved:.0%} of the steps were accepted: lower it"
+            return text
         tested = figures.get("mala_acceptance", 1.0)
         if tested < FAR:
             return (
-                f"ULA is far off at {eps}: MALA would accept {tested:.0%} of its steps; "
-                "set mala=true, or leave eps to be tuned"
+                f"ULA is inexact with {eps}: MALA would accept {tested:.0%} of its steps; "
+                "set mala=true, or don't set eps, so that it is tuned"
             )
-        return "ULA has a bias that grows with eps; mala=true takes it off"
+        return "ULA has a bias that grows with eps; mala=true removes it"
 
     def _burn_in(
         self,
@@ -108,13 +109,13 @@ class DDLS:
         n: int,
         context: SampleContext,
     ) -> float:
-        """The eps of the draw: as given, or tuned; for ULA with what MALA would accept at it."""
+        """The eps of the draw, as set or tuned; for ULA, also test MALA's acceptance with it."""
         eps, mala = self.settings.eps, self.settings.mala
         if eps is None or not mala:
             labels = context.labels
             y = None if labels is None else labels[torch.arange(PILOTS) % n].to(context.device)
             energy = _Energy(model, judge, law, y)
-            # A test changes nothing: with eps given, the draw is the same with and without it.
+            # If eps is set, the draw must not depend on whether it is tested.
             own = context.generator if eps is None else context.generator.clone_state()
             at = energy(to_normal(model.prior(PILOTS, own), law))
             steps, target = self.settings.burn_in, self.settings.acceptance
@@ -137,7 +138,7 @@ class DDLS:
                 accepted += moved.sum()
             else:
                 at = proposed
-            if count % _LOOK_EVERY == 0 or count == steps:
+            if count % _CHECK_EVERY == 0 or count == steps:
                 _check(at, count, eps)
         moves = steps * len(at.u)
         self._cost.count(moves, int(accepted) if mala else moves)
@@ -147,13 +148,13 @@ class DDLS:
 def _check(at: Point, steps: int, eps: float) -> None:
     if not (torch.isfinite(at.energy).all() and torch.isfinite(at.gradient).all()):
         raise SamplingError(
-            f"a chain of ddls left the finite numbers within {steps} steps at eps={eps:g}; lower "
-            f"it with --set sampler.ddls.eps={eps / 10:g}"
+            f"the values of a ddls chain are not finite after {steps} steps with eps={eps:g}; "
+            f"lower it with --set sampler.ddls.eps={eps / 10:g}"
         )
 
 
 class _Energy:
-    """E in the coordinates u, where the prior is N(0, I): |u|^2 / 2 - d(G(z(u)))."""
+    """E in coordinates u with the prior N(0, I): |u|^2 / 2 - d(G(z(u)))."""
 
     def __init__(
         self, model: Any, judge: Judge, law: Literal["normal", "uniform"], y: Tensor | None
@@ -163,13 +164,13 @@ class _Energy:
         self._calibration = judge.calibration
 
     def __call__(self, u: Tensor) -> Point:
-        """The energies and their gradient, by u alone: no weight gets one."""
+        """The energies and their gradient with respect to u; weights get no gradients."""
         u = u.detach()
         with torch.enable_grad():
-            watched = u.requires_grad_()
-            scores = self._judge.discriminator.discriminate(self.generate(watched), self._y)
+            leaf = u.requires_grad_()
+            scores = self._judge.discriminator.discriminate(self.generate(leaf), self._y)
             logit = self._calibration(scores)
-            [slope] = torch.autograd.grad(logit.sum(), watched)
+            [slope] = torch.autograd.grad(logit.sum(), leaf)
         u = u.detach()
         logit = logit.detach()
         energy = 0.5 * u.square().flatten(1).sum(1) - logit
@@ -182,7 +183,7 @@ class _Energy:
 
 
 class _Mean:
-    """Mean logits of all chains so far, at their start and their end."""
+    """Mean logits of all chains so far, at their start and end."""
 
     def __init__(self) -> None:
         self._first = self._last = 0.0

@@ -1,15 +1,16 @@
 """Discriminator rejection sampling (Azadi et al. 2019, arXiv:1810.06758, Algorithm 1).
 
-With the logit d(h) = log p_data(h) - log p_model(h) and M its maximum, a generated sample is kept
-with probability sigmoid(F),
+With the logit d(h) = log p_data(h) - log p_model(h) and its maximum M, a generated sample is
+accepted with probability sigmoid(F),
 
     F = d - M - log(1 - exp(d - M - eps)) - gamma.
 
-gamma 0 is rejection sampling: sigmoid(F) = exp(d - M), and what is kept follows p_model exp(d):
-the data, where d is right and M its true maximum. A larger gamma keeps less of what is poor and
-relatively more of the best: it sharpens, exact for nothing; a smaller (negative) one keeps more.
-M is the maximum over a burn-in and rises with what comes after it; by a percentile, gamma follows
-it. We differ in that gamma by a percentile is taken over the burn-in, not over each minibatch.
+gamma = 0 is rejection sampling: sigmoid(F) = exp(d - M), and accepted samples follow
+p_model exp(d), the data distribution if d and M are exact. A larger gamma rejects more
+samples, poor ones most: it sharpens the distribution and is not exact. A smaller (negative) gamma
+accepts more. M is the maximum over a burn-in and increases with later samples; if gamma is set by a
+percentile, it changes with M. We differ in that the percentile is over the burn-in, not over each
+minibatch.
 """
 
 from __future__ import annotations
@@ -19,19 +20,19 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from genbench import SampleContext, SamplingError, rendered
+from genbench import SampleContext, SamplingError
 from genbench_samplers.judge import Judge, prepare_judge
+from genbench_samplers.proposals import propose
 from genbench_samplers.sampling_cost import SamplingCost
 from genbench_samplers.settings import DRSSettings
 from genbench_samplers.slots import Slots
-from genbench_samplers.streams import propose
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
 class DRS:
-    """Draws plain samples and keeps each with a probability that its logit gives."""
+    """Draws plain samples and accepts each with a probability that depends on its logit."""
 
     requires = ("generates", "discriminates")
 
@@ -40,9 +41,10 @@ class DRS:
         self._cost = SamplingCost(torch.device("cpu"))
 
     def draw(self, model: Any, n: int, context: SampleContext) -> Iterator[Tensor]:
-        """Yield minibatches of samples in [-1, 1], ``n`` in all, (b, *shape).
+        """Yield minibatches of samples in [-1, 1], ``n`` in total, (b, *shape).
 
-        Raises SamplingError at ``max_proposals`` times n proposals, after what was accepted.
+        Raises SamplingError after ``max_proposals`` times n proposals, once it has yielded what was
+        accepted.
         """
         cost = self._cost = SamplingCost(context.device)
         with cost.setup():
@@ -62,20 +64,20 @@ class DRS:
                 yield x
 
     def diagnostics(self) -> Mapping[str, float]:
-        """Figures of the last draw; ``log_M`` and ``gamma`` as they were at its end."""
+        """Diagnostics of the last draw; ``log_M`` and ``gamma`` are those at its end."""
         return self._cost.figures()
 
     def exactness(self) -> str:
-        """What the settings make of Algorithm 1."""
+        """Whether the draws are exact with these settings."""
         s = self.settings
         if s.percentile is not None:
             return (
-                f"gamma at the {s.percentile:g}th percentile trades exactness for acceptance: it "
-                "sharpens, and is exact for nothing"
+                f"not exact: gamma at the {s.percentile:g}th percentile trades exactness for "
+                "acceptance, and sharpens the distribution"
             )
         if s.gamma:
-            return f"gamma={s.gamma:g} is no exact rejection; gamma=0 is"
-        return "exact where the discriminator is right and its maximum was seen"
+            return f"not exact with gamma={s.gamma:g}; gamma=0 is"
+        return "exact if the discriminator is, and if its maximum was found"
 
     def _burn_in(self, model: Any, judge: Judge, context: SampleContext) -> _Envelope:
         logits, labels = [], context.labels
@@ -90,7 +92,7 @@ class DRS:
     def _fill(
         self, model: Any, judge: Judge, envelope: _Envelope, slots: Slots, context: SampleContext
     ) -> None:
-        """One minibatch of proposals, no more than it seems to take, into the open places."""
+        """Fill open slots from one minibatch of proposals, with as many as seem necessary."""
         cost = self._cost
         budget = self.settings.max_proposals * slots.n - cost.proposals
         size = min(context.batch_size, budget, envelope.proposals_for(slots.open))
@@ -104,7 +106,7 @@ class DRS:
         slots.put(h[kept.to(h.device)], None if labels is None else labels[kept])
 
     def _give_up(self, model: Any, slots: Slots) -> Iterator[Tensor]:
-        """What was accepted by then, and SamplingError."""
+        """Yield the samples accepted so far, then raise SamplingError."""
         cost = self._cost
         places, h = slots.rest()
         if h is not None:
@@ -113,7 +115,7 @@ class DRS:
             yield x
         raise SamplingError(
             f"drs accepted {cost.accepted:,} of {cost.proposals:,} proposals for {slots.n:,} "
-            f"samples and stopped at its cap; trade exactness for acceptance with "
+            f"samples and reached its limit; trade exactness for acceptance with "
             f"--set sampler.drs.percentile=80, or allow more with --set sampler.drs.max_proposals="
             f"{10 * self.settings.max_proposals}",
             places=places,
@@ -126,7 +128,7 @@ class _Envelope:
     def __init__(self, logits: Tensor, settings: DRSSettings) -> None:
         self.top = float(logits.max())
         self._eps, self._gamma = settings.eps, settings.gamma or 0.0
-        # F rises with d, so its percentile is F at the percentile of d, whatever M becomes.
+        # F increases with d, so its percentile is F at the percentile of d, for any M.
         self._pivot: Tensor | None = None
         if settings.percentile is not None:
             self._pivot = torch.quantile(logits, settings.percentile / 100)
@@ -134,25 +136,25 @@ class _Envelope:
 
     @property
     def gamma(self) -> float:
-        """What is taken off F."""
+        """The constant that is subtracted from F."""
         return self._gamma if self._pivot is None else float(self._f(self._pivot))
 
     def acceptance(self, logits: Tensor) -> Tensor:
-        """The chance (B,) of each proposal, the maximum raised by them first."""
+        """The acceptance probability (B,) of each proposal, after they have updated M."""
         self.top = max(self.top, float(logits.max()))
         return torch.sigmoid(self._f(logits) - self.gamma)
 
     def proposals_for(self, samples: int) -> int:
-        """How many proposals so many samples take, with a margin, by the burn-in's acceptance."""
+        """The expected number of proposals for ``samples`` samples, with a margin."""
         return 8 + int(1.2 * samples / self._expected)
 
     def _f(self, logits: Tensor) -> Tensor:
-        """F without gamma; -expm1 keeps the digits that 1 - exp loses at the maximum."""
+        """F without gamma; -expm1 is more precise than 1 - exp at the maximum."""
         below = logits - self.top
         return below - torch.log(-torch.expm1(below - self._eps))
 
 
 def _rendered(model: Any, h: Tensor) -> Tensor:
     with torch.no_grad():
-        x: Tensor = rendered(model, h)
+        x: Tensor = model.render(h)
     return x

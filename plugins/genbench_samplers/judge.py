@@ -1,7 +1,7 @@
-"""A model's discriminator as a calibrated logit, with what is known of held-out real samples.
+"""A model's discriminator as a calibrated logit, with the logits of held-out real samples.
 
-Whatever it is, a classifier, a Wasserstein critic or an energy in latent space, it is asked
-through ``discriminate(h, y)`` alone.
+It may be a classifier, a Wasserstein critic or an energy in latent space; only
+``discriminate(h, y)`` is used.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from genbench import (
     calibration_z,
     fit_calibration,
 )
+from genbench_samplers.proposals import labelled, propose
 from genbench_samplers.retraining import retrained
 from genbench_samplers.settings import JudgeSettings
-from genbench_samplers.streams import labelled, propose
 
 
 @dataclass(frozen=True, kw_only=True)
 class Judge:
     """``discriminator`` is the model, or a copy of it that was trained further.
 
-    ``real`` holds the logits (R,) of held-out real samples, and ``real_labels`` (R,) their labels.
+    ``real`` has the logits (R,) of held-out real samples, and ``real_labels`` (R,) their labels.
     """
 
     discriminator: Any
@@ -44,7 +44,7 @@ class Judge:
         return self.calibration(scores_of(self.discriminator, h, y))
 
     def real_logits(self, n: int, y: Tensor | None, generator: torch.Generator) -> Tensor | None:
-        """Logits of ``n`` held-out samples at random, of the classes ``y``; None without any."""
+        """Logits of ``n`` random held-out samples of the classes ``y``; None without any."""
         if self.real is None:
             return None
         if y is None or self.real_labels is None:
@@ -61,10 +61,10 @@ class Judge:
 
 
 def prepare_judge(model: Any, settings: JudgeSettings, context: SampleContext) -> Judge:
-    """Train the discriminator further if asked to, calibrate it, and test the calibration.
+    """Train the discriminator further if set, calibrate it, and test the calibration.
 
-    One half of the held-out samples fits it, the other gives ``calibration_z``. Raises
-    SamplingError where scores are not finite, or there is nothing to calibrate on.
+    One half of the held-out samples is for fitting, the other for ``calibration_z``. Raises
+    SamplingError if scores are not finite, or if there is no data for calibration.
     """
     discriminator = model
     figures: dict[str, float] = {}
@@ -101,8 +101,8 @@ def scores_of(discriminator: Any, h: Tensor, y: Tensor | None) -> Tensor:
         scores: Tensor = discriminator.discriminate(h, y).cpu().double()
     if not torch.isfinite(scores).all():
         raise SamplingError(
-            "the discriminator gives scores that are not finite (nan or inf), so nothing can be "
-            "chosen by them; use --sampler plain, or an earlier or another run"
+            "the discriminator returns scores that are not finite (nan or inf); use --sampler "
+            "plain, or another run"
         )
     return scores
 
@@ -110,7 +110,7 @@ def scores_of(discriminator: Any, h: Tensor, y: Tensor | None) -> Tensor:
 def _held_out(
     settings: JudgeSettings, context: SampleContext
 ) -> Iterator[tuple[Tensor, Tensor | None]] | None:
-    """Real minibatches with their labels, where labels are asked for; None where none are had."""
+    """Minibatches of held-out samples, with labels if the draw has labels; None without any."""
     lacking = ""
     if context.real is None:
         lacking = "held-out real samples"
@@ -129,7 +129,7 @@ def _both_scores(
     held_out: Iterator[tuple[Tensor, Tensor | None]],
     context: SampleContext,
 ) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Scores of real samples and of as many generated ones, of the same labels, and these."""
+    """Scores of real samples, of as many generated ones with the same labels, and the labels."""
     real, fake, labels = [], [], []
     for h, y in held_out:
         real.append(scores_of(discriminator, h, y))

@@ -1,6 +1,6 @@
-"""Langevin chains on any energy: their steps, the test of each, and a step size that suits.
+"""Langevin chains on any energy: steps, their acceptance test, and tuning of the step size.
 
-Coordinates u are (B, ...), a chain each; what comes back of an energy is a `Point`.
+Coordinates u are (B, ...), one row per chain; an energy returns a `Point`.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ import torch
 from torch import Tensor
 
 FIRST = 0.05
-"""The eps that tuning begins with."""
+"""The initial eps of the tuning."""
 LEAST, MOST = 1e-8, 1e2
-"""Bounds on what tuning may arrive at."""
+"""Bounds on the tuned eps."""
 GAMMA, T0, KAPPA = 0.05, 10, 0.75
 """Constants of dual averaging, as in section 3.2 of its source."""
 
 
 class Point(NamedTuple):
-    """Where chains are: u (B, ...), its energy (B,), the gradient (B, ...), the logit (B,)."""
+    """The state of chains: u (B, ...), energy (B,), gradient (B, ...) and logit (B,)."""
 
     u: Tensor
     energy: Tensor
@@ -33,10 +33,10 @@ Energy = Callable[[Tensor], Point]
 
 
 def step(energy: Energy, at: Point, eps: float, generator: torch.Generator) -> tuple[Point, Tensor]:
-    """Propose u - (eps/2) grad E + sqrt(eps) n: the proposal, and log of its chance (B,).
+    """Propose u - (eps/2) grad E + sqrt(eps) n; return it and its log acceptance ratio (B,).
 
-    The chance is that of the Metropolis-Hastings test (MALA, Roberts and Tweedie 1996), above 0
-    for certain; -inf for a proposal that is not finite.
+    The ratio is that of the Metropolis-Hastings test (MALA, Roberts and Tweedie 1996): values above
+    0 are always accepted, and the value is -inf for a proposal that is not finite.
     """
     noise = torch.randn(at.u.shape, generator=generator).to(at.u)
     proposed = energy(at.u - eps / 2 * at.gradient + eps**0.5 * noise)
@@ -49,7 +49,7 @@ def step(energy: Energy, at: Point, eps: float, generator: torch.Generator) -> t
 def accept(
     at: Point, proposed: Point, chance: Tensor, generator: torch.Generator
 ) -> tuple[Point, Tensor]:
-    """Where the chains are after the test of a step, and which (B,) of them moved."""
+    """The state of the chains after the test of a step, and which (B,) of them moved."""
     drawn = torch.rand(len(chance), generator=generator).log().to(chance)
     moved = drawn < chance
     wide = moved.view(-1, *(1 for _ in at.u.shape[1:]))
@@ -63,18 +63,18 @@ def accept(
 
 
 def acceptance(chance: Tensor) -> float:
-    """The mean probability with which a step is accepted, by the log of its chance (B,)."""
+    """The mean acceptance probability, from log acceptance ratios (B,)."""
     return float(chance.clamp(max=0).exp().mean())
 
 
 def tuned_eps(
     energy: Energy, at: Point, *, target: float, steps: int, generator: torch.Generator
 ) -> float:
-    """The eps at which chains from ``at`` are accepted with the mean probability ``target``.
+    """The eps with mean acceptance probability ``target``, for chains from ``at``.
 
-    Dual averaging of log eps over ``steps`` steps (Hoffman and Gelman 2014, arXiv:1111.4246,
-    section 3.2.1), with the mean over the chains for the acceptance of one. The chains are thrown
-    away: those that are drawn from have this eps all along, as their exactness asks for.
+    Uses dual averaging of log eps over ``steps`` steps (Hoffman and Gelman 2014, arXiv:1111.4246,
+    section 3.2.1), with the mean acceptance over all chains. These chains are discarded: for exact
+    samples, eps must be constant.
     """
     low, high = math.log(LEAST), math.log(MOST)
     present = centre = math.log(FIRST)
@@ -92,9 +92,9 @@ def tuned_eps(
 def tested_acceptance(
     energy: Energy, at: Point, *, eps: float, steps: int, generator: torch.Generator
 ) -> float:
-    """The share of the steps of chains from ``at`` that the test would accept: MALA's at ``eps``.
+    """The mean acceptance of MALA with ``eps``, for chains from ``at``.
 
-    The chains take every step that is accepted, so that they stay where the target is.
+    The chains only take accepted steps, so that they stay in the target distribution.
     """
     total = 0.0
     for _ in range(steps):

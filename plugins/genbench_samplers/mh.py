@@ -1,13 +1,14 @@
 """The Metropolis-Hastings GAN (Turner et al. 2019, arXiv:1811.11357, Algorithm 1).
 
-A chain looks at K generated samples, one after the other, and moves to each with probability
+A chain gets K generated samples as proposals, one after the other, and moves to each with
+probability
 
     alpha = min(1, (1/D - 1) / (1/D' - 1)) = min(1, exp(d' - d)),
 
-D the calibrated discriminator at the present sample, D' at the proposed one, d and d' their logits.
-Its last sample follows p_model exp(d) as K grows: the data, where D is right. A chain starts at a
-real sample's score, as if it had been there; one that never moved has no sample of its own and
-starts again from a generated one, as the paper has it.
+with D the calibrated discriminator at the current sample, D' at the proposed one, and d and d'
+their logits. In the limit of large K, its last sample follows p_model exp(d), which is the data
+distribution if D is exact. As in the paper, a chain starts with the score of a real sample; if it
+never moves, it starts again from a generated sample.
 """
 
 from __future__ import annotations
@@ -17,18 +18,18 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from genbench import SampleContext, rendered
+from genbench import SampleContext
 from genbench_samplers.judge import Judge, prepare_judge
+from genbench_samplers.proposals import asked_labels, propose
 from genbench_samplers.sampling_cost import SamplingCost
 from genbench_samplers.settings import MHSettings
-from genbench_samplers.streams import asked_labels, propose
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
 class MH:
-    """One chain for each sample; a minibatch of chains at a time."""
+    """One chain per sample, in minibatches of chains."""
 
     requires = ("generates", "discriminates")
 
@@ -37,7 +38,7 @@ class MH:
         self._cost = SamplingCost(torch.device("cpu"))
 
     def draw(self, model: Any, n: int, context: SampleContext) -> Iterator[Tensor]:
-        """Yield minibatches of samples in [-1, 1], ``n`` in all, (b, *shape)."""
+        """Yield minibatches of samples in [-1, 1], ``n`` in total, (b, *shape)."""
         cost = self._cost = SamplingCost(context.device)
         with cost.setup():
             cost.time_plain(model, n, context)
@@ -48,24 +49,24 @@ class MH:
             size = min(context.batch_size, n - start)
             with cost.drawing(), torch.no_grad():
                 h, again = self._chains(model, judge, size, start, context)
-                x: Tensor = rendered(model, h)
+                x: Tensor = model.render(h)
             restarted += again
             cost.samples += size
             cost.notes["restarted"] = restarted / cost.samples
             yield x
 
     def diagnostics(self) -> Mapping[str, float]:
-        """Figures of the last draw; ``restarted`` is the share of chains that never moved."""
+        """Diagnostics of the last draw; ``restarted`` is the share of chains that never moved."""
         return self._cost.figures()
 
     def exactness(self) -> str:
-        """What a chain's last sample follows."""
-        return "exact as steps grow, where the discriminator is right"
+        """Whether the last sample of a chain is exact."""
+        return "exact in the limit of many steps, if the discriminator is"
 
     def _chains(
         self, model: Any, judge: Judge, size: int, start: int, context: SampleContext
     ) -> tuple[Tensor, int]:
-        """The last samples ``h`` of ``size`` chains, and how many had to start again."""
+        """The last samples ``h`` of ``size`` chains, and the number of restarted chains."""
         y = asked_labels(context, start, size)
         real = judge.real_logits(size, y, context.generator)
         if real is None:
@@ -90,9 +91,10 @@ class MH:
     def _walk(
         self, model: Any, judge: Judge, logits: Tensor, y: Tensor | None, context: SampleContext
     ) -> tuple[Tensor, Tensor]:
-        """K steps from ``logits`` (B,): samples (B, ...) and which chains (B,) ever moved.
+        """K steps from ``logits`` (B,): samples (B, ...), and which chains (B,) have moved.
 
-        Few chains look at several steps' proposals in one minibatch: they don't depend on the walk.
+        With few chains, the proposals of several steps are generated in one minibatch, since they
+        don't depend on the chain.
         """
         size, left = len(logits), self.settings.steps
         moved = torch.zeros(size, dtype=torch.bool)
@@ -117,9 +119,9 @@ class MH:
 def _accept(
     logits: Tensor, proposed: Tensor, generator: torch.Generator
 ) -> tuple[Tensor, Tensor, int]:
-    """Walk over proposed logits (K, B): the last logits, the row of the last move, the moves.
+    """K steps with proposed logits (K, B): last logits, index of the last move, number of moves.
 
-    The row counts in the flattened proposals; -1 for a chain that stayed.
+    The index is that in the flattened proposals, and -1 for a chain that didn't move.
     """
     steps, size = proposed.shape
     chance = torch.rand(steps, size, generator=generator, dtype=torch.float64).log()

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from genbench import SampleContext, rendered
+from genbench import SampleContext
+from genbench_samplers.proposals import asked_labels, propose
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,19 +22,17 @@ class Plain:
     requires = ("generates",)
 
     def __init__(self, settings: PlainSettings | None = None) -> None:
-        del settings  # there is nothing to set
+        del settings  # it has no settings
 
     def draw(self, model: Any, n: int, context: SampleContext) -> Iterator[Tensor]:
-        """Yield minibatches of samples in [-1, 1], ``n`` in all, (b, *shape)."""
+        """Yield minibatches of samples in [-1, 1], ``n`` in total, (b, *shape)."""
         for start in range(0, n, context.batch_size):
             size = min(context.batch_size, n - start)
-            y = context.labels
-            y = None if y is None else y[start : start + size].to(context.device)
             with torch.no_grad():
-                z = model.prior(size, context.generator)
-                x: Tensor = rendered(model, model.generate(z, y))
+                h = propose(model, size, asked_labels(context, start, size), context)
+                x: Tensor = model.render(h)
             yield x
 
     def diagnostics(self) -> Mapping[str, float]:
-        """Nothing to tell: every draw is kept."""
+        """Plain sampling has no diagnostics."""
         return {}

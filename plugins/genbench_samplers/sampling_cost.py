@@ -1,4 +1,4 @@
-"""What a draw cost: proposals, acceptance, and seconds a sample beside those of plain draws."""
+"""The cost of a draw: proposals, acceptance, and seconds per sample compared with plain draws."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any
 
 import torch
 
-from genbench import SampleContext, rendered, synchronize
+from genbench import SampleContext, synchronize
 
 _PLAIN_DRAWS = 3
-"""Timed plain draws, the first of which only warms up."""
+"""Number of timed plain draws, including the first one for warm-up."""
 
 
 class SamplingCost:
-    """The figures of one draw, whole at any moment: a sampler may be left early, or give up.
+    """The diagnostics of one draw, valid at any time, since a draw may end early.
 
-    ``proposals`` and ``accepted`` are the sampler's own count; ``samples`` those it handed out.
+    ``proposals`` and ``accepted`` are counted by the sampler; ``samples`` is the number yielded.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -29,7 +29,7 @@ class SamplingCost:
 
     @contextmanager
     def setup(self) -> Iterator[None]:
-        """Time what is done once a draw: calibration, burn-in."""
+        """Measure what is done once per draw: calibration and burn-in."""
         start = self._now()
         try:
             yield
@@ -38,7 +38,7 @@ class SamplingCost:
 
     @contextmanager
     def drawing(self) -> Iterator[None]:
-        """Time the drawing, not what others do with the samples between two minibatches."""
+        """Measure the drawing, without the use of samples between two minibatches."""
         start = self._now()
         try:
             yield
@@ -46,12 +46,12 @@ class SamplingCost:
             self._drawing += self._now() - start
 
     def count(self, proposals: int, accepted: int) -> None:
-        """Add to the proposals and to those accepted."""
+        """Add to the numbers of proposals and of accepted ones."""
         self.proposals += proposals
         self.accepted += accepted
 
     def time_plain(self, model: Any, n: int, context: SampleContext) -> None:
-        """Time plain draws in minibatches of the size that this draw has; seeds nothing else."""
+        """Measure plain draws with the same minibatch size, with a separate generator."""
         size = min(n, context.batch_size)
         y = None if context.labels is None else context.labels[:size].to(context.device)
         generator = torch.Generator().manual_seed(0)
@@ -59,12 +59,12 @@ class SamplingCost:
         for _ in range(_PLAIN_DRAWS):
             start = self._now()
             with torch.no_grad():
-                rendered(model, model.generate(model.prior(size, generator), y))
+                model.render(model.generate(model.prior(size, generator), y))
             seconds.append(self._now() - start)
         self._plain = min(seconds[1:]) / size
 
     def figures(self) -> dict[str, float]:
-        """All that is known by now, seconds in seconds."""
+        """All diagnostics so far; times are in seconds."""
         figures = {"proposals": float(self.proposals), "setup_seconds": self._setup}
         if self.proposals:
             figures["acceptance"] = self.accepted / self.proposals

@@ -1,4 +1,4 @@
-"""Which of the samples asked for an accepted proposal becomes."""
+"""Assign accepted proposals to the requested samples."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from torch import Tensor
 
 
 class Slots:
-    """``n`` places in order, each for a sample of one class; without labels all are alike.
+    """``n`` ordered slots, each for a sample of one class; without labels there is one class.
 
-    An accepted sample takes the first open place of its class, so samples stay beside the labels
-    they were asked for, and what was refused is tried again for the same class. Samples of a class
-    are handed out in the order in which they were accepted, which favours none.
+    An accepted sample takes the first open slot of its class, so that samples match the requested
+    labels, and rejected samples are replaced by samples of the same class. Samples of a class are
+    yielded in the order in which they were accepted.
     """
 
     def __init__(self, n: int, labels: Tensor | None) -> None:
@@ -28,7 +28,7 @@ class Slots:
         self.n, self.open = n, n
 
     def wanted(self, size: int) -> Tensor | None:
-        """Labels (size,) of the first open places, again from the first where there are fewer."""
+        """Labels (size,) of the first open slots, repeated if there are fewer."""
         if not self._labelled:
             return None
         places = sorted(place for queue in self._open.values() for place in list(queue)[:size])
@@ -36,7 +36,7 @@ class Slots:
         return self._labels[chosen[torch.arange(size) % len(chosen)]]
 
     def put(self, h: Tensor, y: Tensor | None) -> None:
-        """Take accepted samples (k, ...) of the classes ``y``; more than are open are left out."""
+        """Add accepted samples (k, ...) of classes ``y``; drop those without an open slot."""
         labels = [0] * len(h) if y is None else y.tolist()
         for sample, label in zip(h, labels, strict=True):
             if self._open[label]:
@@ -44,7 +44,7 @@ class Slots:
                 self.open -= 1
 
     def ready(self, size: int) -> Iterator[Tensor]:
-        """The next minibatches (size, ...) in order, each once it is full; the last may be less."""
+        """The next complete minibatches (size, ...) in order; the last one may be smaller."""
         while self._next < self.n:
             places = range(self._next, min(self._next + size, self.n))
             if any(place not in self._filled for place in places):
@@ -53,7 +53,7 @@ class Slots:
             self._next = places.stop
 
     def rest(self) -> tuple[tuple[int, ...], Tensor | None]:
-        """What is filled but not handed out, in order, and the places of all that is by then."""
+        """The indices of all filled slots, and the samples that were not yielded yet, in order."""
         places = sorted(self._filled)
         h = torch.stack([self._filled[place] for place in places]) if places else None
         return (*range(self._next), *places), h

@@ -1,8 +1,9 @@
-"""The truncation trick (Brock et al. 2019, arXiv:1809.11096): latents within a threshold only.
+"""The truncation trick (Brock et al. 2019, arXiv:1809.11096): only latents within a threshold.
 
-Components of z outside [-t, t] are drawn again until they lie within. We draw them from the cut-off
-law at once, by its inverse distribution function, which is the same law without a loop. For a
-uniform prior that law is U(-t, t). It trades variety for typical samples, and is exact for nothing.
+In the paper, components of z outside [-t, t] are drawn again until they are inside. We draw them
+from the truncated distribution directly, by its inverse distribution function, which is equivalent.
+For a uniform prior, that distribution is U(-t, t). Truncation trades variety for typical samples,
+and is not exact.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from genbench import SampleContext, rendered
-from genbench_samplers.latents import law_of_prior
+from genbench import SampleContext
+from genbench_samplers.priors import law_of_prior
+from genbench_samplers.proposals import asked_labels
 from genbench_samplers.sampling_cost import SamplingCost
 from genbench_samplers.settings import TruncationSettings
-from genbench_samplers.streams import asked_labels
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,7 +34,7 @@ class Truncation:
         self._cost = SamplingCost(torch.device("cpu"))
 
     def draw(self, model: Any, n: int, context: SampleContext) -> Iterator[Tensor]:
-        """Yield minibatches of samples in [-1, 1], ``n`` in all, (b, *shape)."""
+        """Yield minibatches of samples in [-1, 1], ``n`` in total, (b, *shape)."""
         cost = self._cost = SamplingCost(context.device)
         with cost.setup():
             cost.time_plain(model, n, context)
@@ -41,17 +42,17 @@ class Truncation:
             size = min(context.batch_size, n - start)
             with cost.drawing(), torch.no_grad():
                 z = self._truncated(model, size, context)
-                x: Tensor = rendered(model, model.generate(z, asked_labels(context, start, size)))
+                x: Tensor = model.render(model.generate(z, asked_labels(context, start, size)))
             cost.samples += size
             yield x
 
     def diagnostics(self) -> Mapping[str, float]:
-        """Figures of the last draw; proposals and acceptance are of the components of z."""
+        """Diagnostics of the last draw; proposals and acceptance count components of z."""
         return self._cost.figures()
 
     def exactness(self) -> str:
-        """What the trick gives up."""
-        return f"a prior cut at {self.settings.threshold:g}: not what the model was trained for"
+        """Whether the draws are exact."""
+        return f"not exact: the prior is truncated at {self.settings.threshold:g}"
 
     def _truncated(self, model: Any, size: int, context: SampleContext) -> Tensor:
         z: Tensor = model.prior(size, context.generator)

@@ -1,4 +1,4 @@
-"""Points in the plane: data whose truth is known, and metrics of its modes (docs/toy.md)."""
+"""Points in the plane with a known distribution, and metrics of their modes (docs/toy.md)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def genbench_register_datasets(register: genbench.Register) -> None:
         "gaussians-25",
         "genbench_toy.mixtures:Gaussians25",
         settings="genbench_toy.settings:Gaussians25Settings",
-        summary="25 Gaussians on a 5x5 grid, 2-D points; made on the spot",
+        summary="25 Gaussians on a 5x5 grid, 2-D points; generated, not downloaded",
         family="toy",
         source="Dumoulin et al. 2017 (arXiv:1606.00704); as used in DRS and DDLS",
     )
@@ -20,7 +20,7 @@ def genbench_register_datasets(register: genbench.Register) -> None:
         "gaussians-8",
         "genbench_toy.mixtures:Gaussians8",
         settings="genbench_toy.settings:Gaussians8Settings",
-        summary="8 Gaussians on a ring, 2-D points; made on the spot",
+        summary="8 Gaussians on a ring, 2-D points; generated, not downloaded",
         family="toy",
         source="Metz et al. 2017 (arXiv:1611.02163)",
     )
@@ -28,7 +28,7 @@ def genbench_register_datasets(register: genbench.Register) -> None:
         "swiss-roll",
         "genbench_toy.swiss_roll:SwissRoll",
         settings="genbench_toy.settings:SwissRollSettings",
-        summary="a noisy spiral without labels, 2-D points; made on the spot",
+        summary="a noisy spiral without labels, 2-D points; generated, not downloaded",
         family="toy",
         source="Marsland 2009, in the plane as in Gulrajani et al. 2017 (arXiv:1704.00028)",
     )
@@ -41,7 +41,7 @@ def genbench_register_metrics(register: genbench.Register) -> None:
         "modes",
         "genbench_toy.mode_metrics:Modes",
         settings="genbench_toy.settings:ModesSettings",
-        summary="modes of labelled points that got at least one high-quality sample",
+        summary="number of modes with at least one high-quality sample",
         family="modes",
         source="Azadi et al. 2019 (arXiv:1810.06758), 25 Gaussians",
         watch=True,
@@ -58,7 +58,7 @@ def genbench_register_metrics(register: genbench.Register) -> None:
         "mode_std",
         "genbench_toy.mode_metrics:ModeStd",
         settings="genbench_toy.settings:ModeStdSettings",
-        summary="standard deviation of high-quality samples within their modes; true: the floor",
+        summary="standard deviation of high-quality samples within their modes; best: the floor",
         family="modes",
         source="Azadi et al. 2019 (arXiv:1810.06758), 25 Gaussians",
     )
@@ -66,7 +66,7 @@ def genbench_register_metrics(register: genbench.Register) -> None:
         "mode_kl",
         "genbench_toy.mode_metrics:ModeKl",
         settings="genbench_toy.settings:ModeKlSettings",
-        summary="KL divergence (nats) of how often each mode is hit from uniform",
+        summary="KL divergence (nats) of the modes' frequencies from the uniform distribution",
         family="modes",
         source="Lin et al. 2018 (PacGAN, arXiv:1712.04086), section 4.1",
     )

@@ -48,6 +48,6 @@ class Gaussians8:
 
 
 def mixture(centres: Array, std: float, order: np.random.RandomState, n: int) -> Drawn:
-    """``n`` independent points of an equal mixture: (n, D), and the mode of each (n,)."""
+    """``n`` independent points (n, D) of an equal mixture, and the mode (n,) of each."""
     modes = order.randint(len(centres), size=n, dtype=np.int64)
     return centres[modes] + std * order.standard_normal((n, centres.shape[1])), modes

@@ -1,15 +1,16 @@
 """Metrics of modes: how many a generator found, how well it hits them, and how evenly.
 
-A mode is a class of labelled points: the class's mean and standard deviation. A sample is of high
-quality within 4 standard deviations of a mode (Azadi et al. 2019, arXiv:1810.06758, on the same 25
-Gaussians). Show them together: most samplers raise quality and unbalance the modes.
+A mode is a class of labelled points: the mean and standard deviation of the class. A sample has
+high quality if it is within 4 standard deviations of a mode (Azadi et al. 2019, arXiv:1810.06758,
+on the same 25 Gaussians). Read these metrics together: most samplers improve quality and make the
+modes less balanced.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
 from torch import Tensor
 
@@ -18,33 +19,43 @@ from genbench_toy.mode_statistics import Measurement, divergence_from_uniform
 from genbench_toy.settings import (
     HighQualitySettings,
     ModeKlSettings,
+    ModeSettings,
     ModesSettings,
     ModeStdSettings,
 )
 
 NARROW = 0.9
-"""Of the real spread; below it a score of mode_std says that the modes have shrunk."""
+"""A score of mode_std below this share of its floor means that the modes have shrunk."""
+
+S = TypeVar("S", bound=ModeSettings)
 
 
-class Modes:
-    """``modes``: those that got a high-quality sample."""
+class ModeMetric(Generic[S]):
+    """What the metrics of modes share: they add samples to a `Measurement`."""
 
     uses: Literal["samples", "model"] = "samples"
     requires: tuple[str, ...] = ()
+    defaults: type[S]
 
-    def __init__(self, settings: ModesSettings | None = None) -> None:
-        self._settings = settings or ModesSettings()
+    def __init__(self, settings: S | None = None) -> None:
+        self._settings = settings or self.defaults()
 
     def begin(self, context: MetricContext) -> None:
-        """Read the modes off the training split."""
+        """Compute the modes of the training split."""
         self._measured = Measurement(context, self._settings)
 
     def update(self, images: Tensor) -> None:
-        """Take a minibatch of points (b, D)."""
+        """Add a minibatch of points (b, D)."""
         self._measured.samples.update(images)
 
+
+class Modes(ModeMetric[ModesSettings]):
+    """``modes``: the number of modes with a high-quality sample."""
+
+    defaults = ModesSettings
+
     def result(self) -> Sequence[Score]:
-        """A number of modes."""
+        """One score, ``modes``."""
         return [
             self._measured.score(
                 "modes", lambda modes: float((modes.good > 0).sum()), direction="max"
@@ -52,25 +63,13 @@ class Modes:
         ]
 
 
-class HighQuality:
-    """``high_quality``: the share of samples that lie in a mode, 0 to 1."""
+class HighQuality(ModeMetric[HighQualitySettings]):
+    """``high_quality``: the share of samples in a mode, 0 to 1."""
 
-    uses: Literal["samples", "model"] = "samples"
-    requires: tuple[str, ...] = ()
-
-    def __init__(self, settings: HighQualitySettings | None = None) -> None:
-        self._settings = settings or HighQualitySettings()
-
-    def begin(self, context: MetricContext) -> None:
-        """Read the modes off the training split."""
-        self._measured = Measurement(context, self._settings)
-
-    def update(self, images: Tensor) -> None:
-        """Take a minibatch of points (b, D)."""
-        self._measured.samples.update(images)
+    defaults = HighQualitySettings
 
     def result(self) -> Sequence[Score]:
-        """A share."""
+        """One score, ``high_quality``."""
         return [
             self._measured.score(
                 "high_quality", lambda modes: int(modes.good.sum()) / modes.n, direction="max"
@@ -78,29 +77,17 @@ class HighQuality:
         ]
 
 
-class ModeStd:
-    """``mode_std``: how far high-quality samples spread within a mode, in units of the data.
+class ModeStd(ModeMetric[ModeStdSettings]):
+    """``mode_std``: the standard deviation of high-quality samples within a mode, in data units.
 
-    The floor is the real points' own, and what is near it is good: below it a generator has
-    shrunk its modes, and such a score carries a note.
+    Scores close to the floor, which is that of real points, are best. A score below it has a note
+    that the modes have shrunk.
     """
 
-    uses: Literal["samples", "model"] = "samples"
-    requires: tuple[str, ...] = ()
-
-    def __init__(self, settings: ModeStdSettings | None = None) -> None:
-        self._settings = settings or ModeStdSettings()
-
-    def begin(self, context: MetricContext) -> None:
-        """Read the modes off the training split."""
-        self._measured = Measurement(context, self._settings)
-
-    def update(self, images: Tensor) -> None:
-        """Take a minibatch of points (b, D)."""
-        self._measured.samples.update(images)
+    defaults = ModeStdSettings
 
     def result(self) -> Sequence[Score]:
-        """A standard deviation."""
+        """One score, ``mode_std``."""
         score = self._measured.score("mode_std", lambda modes: modes.spread(), direction="floor")
         if score.floor and score.value < NARROW * score.floor:
             warning = "narrower than the data: its modes have shrunk"
@@ -108,29 +95,17 @@ class ModeStd:
         return [score]
 
 
-class ModeKl:
-    """``mode_kl``: KL(shares of the modes || uniform) in nats, each sample to its nearest mode.
+class ModeKl(ModeMetric[ModeKlSettings]):
+    """``mode_kl``: KL(shares of the modes || uniform) in nats, each sample in its nearest mode.
 
-    All samples count, as in PacGAN (Lin et al. 2018, arXiv:1712.04086, section 4.1), or those of
-    high quality alone.
+    All samples count, as in PacGAN (Lin et al. 2018, arXiv:1712.04086, section 4.1), or only those
+    of high quality.
     """
 
-    uses: Literal["samples", "model"] = "samples"
-    requires: tuple[str, ...] = ()
-
-    def __init__(self, settings: ModeKlSettings | None = None) -> None:
-        self._settings = settings or ModeKlSettings()
-
-    def begin(self, context: MetricContext) -> None:
-        """Read the modes off the training split."""
-        self._measured = Measurement(context, self._settings)
-
-    def update(self, images: Tensor) -> None:
-        """Take a minibatch of points (b, D)."""
-        self._measured.samples.update(images)
+    defaults = ModeKlSettings
 
     def result(self) -> Sequence[Score]:
-        """A divergence."""
+        """One score, ``mode_kl``."""
         every = self._settings.count == "all"
         score = self._measured.score(
             "mode_kl",

@@ -1,4 +1,4 @@
-"""The modes of labelled points, and how a stream of samples falls on them."""
+"""The modes of labelled points, and statistics of samples by mode."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from genbench_toy.settings import ModeSettings
 
 @dataclass(frozen=True, kw_only=True)
 class Mixture:
-    """A mode for each class that the training labels name; float64 on the CPU.
+    """A mode for each class of the training labels; float64 on the CPU.
 
-    ``centres`` (K, D) are the class means; ``stds`` (K,) the root of the class's variance, a mean
-    over the D directions.
+    ``centres`` (K, D) are the class means; ``stds`` (K,) are the square roots of the class
+    variances, which are averaged over the D dimensions.
     """
 
     centres: Tensor
@@ -27,33 +27,33 @@ class Mixture:
 
     @classmethod
     def of(cls, data: Data) -> Mixture:
-        """Read them off the training split. Raises UsageError where there are none to read."""
+        """Compute them from the training split. Raises UsageError without labelled points."""
         y = data.train.y
         if data.spec.is_image or data.render is not None or y is None:
             what = "has no labels" if y is None else "has images"
             raise UsageError(
                 f"modes are the classes of labelled points, and '{data.spec.name}' {what}; "
-                "use these metrics on gaussians-25, gaussians-8 or labelled points of your own"
+                "use these metrics on gaussians-25, gaussians-8 or your own labelled points"
             )
         classes = [np.asarray(data.train.x[y == label], dtype=np.float64) for label in np.unique(y)]
         stds = [float(np.sqrt(points.var(axis=0).mean())) for points in classes]
         if min(stds) <= 0:
             raise UsageError(
-                f"a class of '{data.spec.name}' has no spread, so nothing can be measured in its "
-                "standard deviations; train on more points of it"
+                f"a class of '{data.spec.name}' has a standard deviation of 0, so distances can't "
+                "be measured in it; use more training points"
             )
         centres = np.stack([points.mean(axis=0) for points in classes])
         return cls(centres=torch.from_numpy(centres), stds=torch.tensor(stds, dtype=torch.float64))
 
     def nearest(self, points: Tensor) -> tuple[Tensor, Tensor]:
-        """The nearest mode of each point (n, D), and the distance in that mode's own std."""
+        """The nearest mode of each point (n, D), and the distance in standard deviations."""
         distances = torch.cdist(points, self.centres) / self.stds
         closest = distances.min(dim=1)
         return closest.indices, closest.values
 
 
 class ModeStatistics:
-    """Counts and sums of a stream of points for each mode: memory doesn't grow with the stream."""
+    """Counts and sums of points for each mode; memory doesn't grow with the number of points."""
 
     def __init__(self, modes: Mixture, within: float) -> None:
         self._modes, self._within = modes, within
@@ -65,11 +65,11 @@ class ModeStatistics:
 
     @property
     def n(self) -> int:
-        """Points seen."""
+        """The number of points."""
         return int(self.hits.sum())
 
     def update(self, points: Tensor) -> None:
-        """Take points (b, D), on any device."""
+        """Add points (b, D), on any device."""
         points = points.detach().to("cpu", torch.float64)
         mode, distance = self._modes.nearest(points)
         self.hits += torch.bincount(mode, minlength=len(self.hits))
@@ -80,9 +80,9 @@ class ModeStatistics:
         self._squares.index_add_(0, mode, offsets.square().sum(dim=1))
 
     def spread(self) -> float | None:
-        """Standard deviation of high-quality points around their own mean in their mode.
+        """The standard deviation of high-quality points around their mean in each mode.
 
-        Pooled over modes and directions, unbiased; None where no mode has two such points.
+        It is pooled over modes and dimensions, and unbiased; None if no mode has two such points.
         """
         freedom = int((self.good - 1).clamp(min=0).sum()) * self._sums.shape[1]
         if not freedom:
@@ -92,7 +92,7 @@ class ModeStatistics:
 
 
 def divergence_from_uniform(counts: Tensor) -> float | None:
-    """KL(share of each mode || uniform) in nats: 0 to log K; None where nothing was counted."""
+    """KL(share of each mode || uniform) in nats, 0 to log K; None without any counts."""
     total = counts.sum()
     if not total:
         return None
@@ -101,9 +101,9 @@ def divergence_from_uniform(counts: Tensor) -> float | None:
 
 
 class Measurement:
-    """A draw's modes beside that of as many held-out real points, which is the floor.
+    """The modes of a draw, and of as many held-out real points, which are the floor.
 
-    Which points of the test split are taken is fixed: the floor belongs to the protocol.
+    The choice of points from the test split is fixed, since the floor is part of the protocol.
     """
 
     def __init__(self, context: MetricContext, settings: ModeSettings) -> None:
@@ -131,13 +131,13 @@ class Measurement:
         unit: str = "",
         protocol: Mapping[str, Any] | None = None,
     ) -> Score:
-        """The measure of the samples. Raises UsageError where they have none."""
+        """The measure of the samples. Raises UsageError if it isn't defined for them."""
         value, floor = measure(self.samples), measure(self._real)
         if value is None:
             within = self._protocol["within"]
             raise UsageError(
-                f"{metric} can't be taken: too few of {self.samples.n} samples lie within {within} "
-                "of a mode"
+                f"{metric} can't be computed: too few of {self.samples.n} samples are within "
+                f"{within} of a mode"
             )
         n = self.samples.n
         return Score(
@@ -148,5 +148,7 @@ class Measurement:
             unit=unit,
             floor=floor,
             protocol={**self._protocol, **(protocol or {}), "n": n},
-            note=f"the floor has {self._real.n} real points, all of test" if self._short else "",
+            note=f"the floor has only {self._real.n} real points (all of test)"
+            if self._short
+            else "",
         )

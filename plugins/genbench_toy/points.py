@@ -1,4 +1,4 @@
-"""Point data as splits: one stream of random numbers for each part, and a digest of the content."""
+"""Point data as splits, with one stream of random numbers per split and a content digest."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ Draw = Callable[[np.random.RandomState, int], Drawn]
 
 
 def drawn_data(settings: PointSettings, access: DataAccess, draw: Draw) -> Data:
-    """Both splits, each from a stream of its own: the size of one doesn't change the other.
+    """Both splits, each from a separate stream, so that the size of one doesn't affect the other.
 
-    numpy's RandomState, for its stream is frozen (NEP 19): a seed means the same points for ever.
+    The stream of numpy's RandomState is frozen (NEP 19), so a seed always gives the same points.
     """
     splits = [
         _split(*draw(np.random.RandomState([settings.seed, part]), size))

@@ -9,23 +9,23 @@ from pydantic import Field
 from genbench import DataAccess, DatasetSettings, DataSpec, Settings
 
 GRID = (-2, -1, 0, 1, 2)
-"""The rows and columns of ``gaussians-25``, in steps of its spacing."""
+"""The coordinates of the modes of ``gaussians-25``, in units of its spacing."""
 
 
 class PointSettings(DatasetSettings):
-    """What all toy data can be told. ``registered`` and ``classes`` belong to the data set."""
+    """Settings of all toy data. ``registered`` and ``classes`` belong to the data set."""
 
     registered: ClassVar[str]
     classes: ClassVar[int | None] = None
 
-    train: int = Field(50_000, ge=1, le=10_000_000, description="points to train on")
-    test: int = Field(10_000, ge=1, le=10_000_000, description="points held out")
+    train: int = Field(50_000, ge=1, le=10_000_000, description="number of training points")
+    test: int = Field(10_000, ge=1, le=10_000_000, description="number of test points")
     seed: int = Field(
-        0, ge=0, lt=2**32, description="seed of the points, whatever the seed of the run"
+        0, ge=0, lt=2**32, description="seed of the points, independent of the run's seed"
     )
 
     def describe(self, access: DataAccess) -> DataSpec:
-        """Known by heart: nothing is drawn."""
+        """The description, from the settings alone."""
         return DataSpec(
             name=self.registered,
             shape=(2,),
@@ -41,8 +41,8 @@ class Gaussians25Settings(PointSettings):
     registered: ClassVar[str] = "gaussians-25"
     classes: ClassVar[int | None] = len(GRID) ** 2
 
-    spacing: float = Field(1.0, gt=0, description="distance of neighbouring modes")
-    std: float = Field(0.05, gt=0, description="standard deviation of a mode, in each direction")
+    spacing: float = Field(1.0, gt=0, description="distance between neighbouring modes")
+    std: float = Field(0.05, gt=0, description="standard deviation of a mode in each dimension")
 
 
 class Gaussians8Settings(PointSettings):
@@ -52,7 +52,7 @@ class Gaussians8Settings(PointSettings):
     classes: ClassVar[int | None] = 8
 
     radius: float = Field(2.0, gt=0, description="radius of the ring")
-    std: float = Field(0.02, gt=0, description="standard deviation of a mode, in each direction")
+    std: float = Field(0.02, gt=0, description="standard deviation of a mode in each dimension")
 
 
 class SwissRollSettings(PointSettings):
@@ -60,19 +60,20 @@ class SwissRollSettings(PointSettings):
 
     registered: ClassVar[str] = "swiss-roll"
 
-    noise: float = Field(
-        0.25, ge=0, description="standard deviation around the roll, before it is scaled"
+    noise: float = Field(0.25, ge=0, description="standard deviation of the noise, before scaling")
+    scale: float = Field(
+        7.5, gt=0, description="divisor of the coordinates (a roll of radius 4.7 to 14.1)"
     )
-    scale: float = Field(7.5, gt=0, description="what the roll (radius 4.7 to 14.1) is divided by")
 
 
 class ModeSettings(Settings):
-    """What every metric of modes can be told."""
+    """Settings of all metrics of modes."""
 
     within: float = Field(
         default=4.0,
         gt=0,
-        description="standard deviations of a mode that a high-quality sample is within",
+        description="maximum distance of a high-quality sample from its mode, in standard "
+        "deviations",
     )
 
 
@@ -92,5 +93,5 @@ class ModeKlSettings(ModeSettings):
     """Settings of mode_kl."""
 
     count: Literal["all", "high-quality"] = Field(
-        default="all", description="samples that count for their nearest mode"
+        default="all", description="which samples are counted in their nearest mode"
     )

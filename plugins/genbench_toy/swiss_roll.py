@@ -1,8 +1,8 @@
-"""swiss-roll: a spiral of one and a half turns, with noise; one piece, no modes, no labels.
+"""swiss-roll: a noisy spiral with one and a half turns, without modes or labels.
 
-The first and last coordinate of scikit-learn's ``make_swiss_roll``, divided by 7.5 as in the code
-of WGAN-GP (Gulrajani et al. 2017, arXiv:1704.00028). Drawn here, so that no release of scikit-learn
-can change the points.
+These are the first and last coordinates of scikit-learn's ``make_swiss_roll``, divided by 7.5 as in
+the code of WGAN-GP (Gulrajani et al. 2017, arXiv:1704.00028). They are drawn here, so that no
+release of scikit-learn can change the points.
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ def test_file_cut_short_or_with_one_bit_flipped_is_refused_by_its_name(tmp_path,
     path = write_checkpoint(tmp_path, snapshot(ema={"f.bias": torch.ones(2)})) / file
     whole = path.read_bytes()
     path.write_bytes(whole[:-1])
-    with pytest.raises(CheckpointError, match=rf"{file} is cut short.*genbench rerun"):
+    with pytest.raises(CheckpointError, match=rf"{file} is truncated.*genbench rerun"):
         read_checkpoint(tmp_path)
     flipped = bytearray(whole)
     flipped[len(whole) // 2] ^= 1

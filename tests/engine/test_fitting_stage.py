@@ -89,7 +89,7 @@ def test_it_fits_the_averaged_weights_where_a_run_asks_for_them(tiny, tmp_path):
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"prepared": None}, "neither a phase"), ({"prepare": None}, "without `prepare`")],
+    [({"fit": None}, "neither a phase"), ({"prepare": None}, "without `prepare`")],
 )
 def test_a_stage_with_nothing_to_do_is_refused(change, message, tiny, tmp_path):
     class Idle(CodesAndTheirMean):

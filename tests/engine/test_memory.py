@@ -10,7 +10,7 @@ from torch import nn
 
 from genbench.contracts import Batch, Optimizer, Phase
 from genbench.engine.memory import asked_bytes, mixes_samples, step_out_of_memory
-from genbench.engine.optim import build_players
+from genbench.engine.optim import build_optimizers
 from genbench.engine.update import Update
 from genbench.errors import OutOfMemoryError
 
@@ -51,13 +51,13 @@ def test_a_step_that_the_allocator_refuses_says_what_helps():
         return {"f": {"loss": made.nets["f"](torch.empty(TOO_MUCH, 4)).mean()}}
 
     phase = Phase(name="p", loss=loss, updates=("f",))
-    update = Update(phase, build_players(made, clip_norm=None), made, device=CPU)
+    update = Update(phase, build_optimizers(made, clip_norm=None), made, device=CPU)
     with pytest.raises(OutOfMemoryError, match=r"try --accumulate 2 .*--batch-size 4$"):
         update(Batch(x=torch.zeros(8, 4)))
 
 
-def test_portions_are_said_to_be_the_same_loss_only_where_they_are():
-    same, apart = "the loss of the same batch", "sees a chunk by itself"
+def test_microbatches_are_said_to_be_the_same_loss_only_where_they_are():
+    same, apart = "the loss of the same batch", "see one microbatch at a time"
     assert same in advice()
     assert apart in advice(model=model(nn.BatchNorm1d(3)))
     assert apart in advice(model=model(mixes_samples=True))

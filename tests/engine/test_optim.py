@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from genbench.contracts import Optimizer, Schedule
-from genbench.engine.optim import build_players, factor
+from genbench.engine.optim import build_optimizers, factor
 from genbench.errors import PluginError
 
 
@@ -48,11 +48,11 @@ def test_rate_in_use_is_base_rate_times_factor_and_each_kind_moves_the_weights(k
     net = nn.Linear(2, 1)
     schedule = Schedule(kind="linear")
     settings = Optimizer(nets=("f",), kind=kind, lr=0.5, momentum=0.5, schedule=schedule)
-    player = build_players(model_of({"f": net}, f=settings), clip_norm=None)["f"]
+    optimizer = build_optimizers(model_of({"f": net}, f=settings), clip_norm=None)["f"]
     before = net.weight.detach().clone()
     net(torch.ones(3, 2)).sum().backward()
-    player.step(3, 4)
-    assert player.optimizer.param_groups[0]["lr"] == 0.5 * 0.25
+    optimizer.step(3, 4)
+    assert optimizer.torch_optimizer.param_groups[0]["lr"] == 0.5 * 0.25
     assert not torch.equal(before, net.weight)
 
 
@@ -64,18 +64,18 @@ def test_parameter_with_two_owners_is_refused():
         second=Optimizer(nets=("b",)),
     )
     with pytest.raises(PluginError, match="'first' and 'second' share a parameter"):
-        build_players(model, clip_norm=None)
+        build_optimizers(model, clip_norm=None)
 
 
 def test_weights_tied_within_one_optimizer_are_owned_once():
     shared = nn.Linear(2, 2)
     model = model_of({"a": shared, "b": shared}, both=Optimizer(nets=("a", "b")))
-    assert len(build_players(model, clip_norm=None)["both"].parameters) == 2
+    assert len(build_optimizers(model, clip_norm=None)["both"].parameters) == 2
 
 
 def test_unknown_net_and_empty_optimizer_are_refused():
     nets = {"encoder": nn.Linear(2, 2), "nothing": nn.ReLU()}
     with pytest.raises(PluginError, match="did you mean 'encoder'"):
-        build_players(model_of(nets, f=Optimizer(nets=("encodr",))), clip_norm=None)
+        build_optimizers(model_of(nets, f=Optimizer(nets=("encodr",))), clip_norm=None)
     with pytest.raises(PluginError, match="owns no parameter"):
-        build_players(model_of(nets, f=Optimizer(nets=("nothing",))), clip_norm=None)
+        build_optimizers(model_of(nets, f=Optimizer(nets=("nothing",))), clip_norm=None)

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from genbench.contracts import MONITOR, Batch, Optimizer, Phase
-from genbench.engine.optim import build_players
+from genbench.engine.optim import build_optimizers
 from genbench.engine.update import Update
 from genbench.errors import PluginError
 
@@ -26,8 +26,8 @@ def model_of(nets, clip_norm=None, lr=1.0):
 
 
 def update_of(model, phase, **options):
-    players = build_players(model, clip_norm=options.pop("clip_norm", None))
-    return Update(phase, players, model, device=CPU, **options)
+    optimizers = build_optimizers(model, clip_norm=options.pop("clip_norm", None))
+    return Update(phase, optimizers, model, device=CPU, **options)
 
 
 def weights(model):
@@ -41,7 +41,7 @@ def batch():
 
 
 def test_no_gradient_of_one_players_loss_reaches_another_players_weights(batch):
-    """Larsen's VAE/GAN: one forward pass, three players, the decoder against the discriminator."""
+    """Larsen's VAE/GAN: one forward pass, three optimizers, the decoder against D."""
     torch.manual_seed(0)
     e, d, c = nn.Linear(5, 2), nn.Linear(2, 5), nn.Linear(5, 1)
     model = model_of({"encoder": e, "decoder": d, "discriminator": c})
@@ -131,8 +131,8 @@ def test_clipping_bounds_the_norm_over_all_parameters_and_leaves_small_ones(batc
 
 
 def test_an_optimizers_own_clip_norm_wins_over_the_runs(batch):
-    players = build_players(model_of({"f": nn.Linear(5, 1)}, clip_norm=3.0), clip_norm=1.0)
-    assert players["f"].clip_norm == 3.0
+    optimizers = build_optimizers(model_of({"f": nn.Linear(5, 1)}, clip_norm=3.0), clip_norm=1.0)
+    assert optimizers["f"].clip_norm == 3.0
 
 
 def test_under_bf16_losses_and_weights_stay_fp32(batch):

@@ -11,7 +11,7 @@ from PIL import Image
 
 from genbench import DataAccess, DataError
 from genbench_data import cache
-from genbench_data.cache import Decoding, digest, splits
+from genbench_data.split_cache import Decoding, digest, splits
 
 TRAIN = np.arange(5 * 3 * 4 * 4, dtype=np.uint8).reshape(5, 3, 4, 4)
 TEST = TRAIN[:2] + 1

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from genbench.features.cache import cached_tensors
+from genbench.features.tensor_cache import cached_tensors
 
 
 class Builder:

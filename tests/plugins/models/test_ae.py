@@ -7,7 +7,7 @@ import torch
 
 from genbench import Batch, DataSpec, IncompatibleError
 from genbench.testing import check_model, small_data
-from genbench_vae.ae import AESettings
+from genbench_vae.ae_settings import AESettings
 
 IMAGES = DataSpec(name="images", shape=(1, 8, 8))
 SMALL = {"z_dim": 3, "hidden": (16,), "components": 2}
@@ -60,7 +60,7 @@ def test_the_density_is_fitted_to_the_codes_of_the_training_set(make):
     _, density = model.stages()
     with torch.no_grad():
         codes = torch.cat([density.prepare(part, torch.Generator()) for part in x.split(100)])
-        density.fit(codes)
+        density.prepared(codes)
         draws = model.nets["density"](model.prior(4000, torch.Generator().manual_seed(0)))
     assert torch.equal(codes, model.encode(x)[0])
     assert torch.allclose(draws.mean(0), codes.mean(0), atol=0.1 * float(codes.std()))

@@ -25,12 +25,14 @@ def test_began_keeps_the_contract(shape, settings):
 
 @pytest.mark.parametrize("rate", [1e-3, 0.5, 1.0])
 def test_k_stays_in_zero_to_one_and_follows_its_update_to_the_last_bit(make, rate):
-    from genbench.engine.optim import build_players
+    from genbench.engine.optim import build_optimizers
     from genbench.engine.update import Update
 
     model = make("began", IMAGES, **SMALL, k_rate=rate, gamma=0.9, d_lr=3e-3)
     ((phase,),) = (stage.phases for stage in model.stages())
-    update = Update(phase, build_players(model, clip_norm=None), model, device=torch.device("cpu"))
+    update = Update(
+        phase, build_optimizers(model, clip_norm=None), model, device=torch.device("cpu")
+    )
     k, seen, f32 = np.float32(0), [], np.float32
     for step in range(30):
         values = update(Batch(x=torch.rand(8, 1, 28, 28) * 2 - 1, step=step, steps=30))
@@ -70,7 +72,7 @@ def test_both_players_losses_are_taken_on_noise_of_their_own(make):
 
 
 def test_in_their_common_phase_each_player_gets_the_gradient_of_its_own_loss_alone(make):
-    from genbench.engine.optim import build_players
+    from genbench.engine.optim import build_optimizers
     from genbench.engine.update import Update
 
     model = make("began", IMAGES, **SMALL)
@@ -86,7 +88,7 @@ def test_in_their_common_phase_each_player_gets_the_gradient_of_its_own_loss_alo
         for name, net in nets.items()
     }
     (phase,) = model.stages()[0].phases
-    players = build_players(model, clip_norm=None)
+    players = build_optimizers(model, clip_norm=None)
     torch.manual_seed(0)
     Update(phase, players, model, device=torch.device("cpu"))(batch)
     for name, net in nets.items():

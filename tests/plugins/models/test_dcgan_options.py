@@ -12,7 +12,7 @@ from torch import nn
 
 from genbench import Batch, DataSpec, IncompatibleError, SettingError
 from genbench.testing import check_model, small_data
-from genbench_gan.dcgan import DCGANSettings
+from genbench_gan.dcgan_settings import DCGANSettings
 
 IMAGENETTE = DataSpec(name="imagenette", shape=(3, 160, 160), classes=10, train=9469, test=3925)
 SMALL = {"g_channels": 4, "d_channels": 4}
@@ -49,10 +49,9 @@ def test_the_players_have_rates_of_their_own(make):
 def test_feature_matching_is_a_term_of_the_generator_alone(make):
     model = make("dcgan", image(28), feature_matching=1.0, **SMALL)
     batch = Batch(x=torch.rand(4, 1, 28, 28) * 2 - 1)
-    d, g = (phase.loss(batch) for phase in model.stages()[0].phases)
-    assert set(g["g"]) == {"adversarial", "feature_matching"}
-    assert set(d["d"]) == {"real", "fake"}
-    assert set(d["monitor"]) == {"d_real", "d_fake", "d_accuracy"}
+    assert set(model.g_loss(batch)["g"]) == {"adversarial", "feature_matching"}
+    assert set(model.d_loss(batch)["d"]) == {"real", "fake"}
+    assert set(model.d_loss(batch)["monitor"]) == {"d_real", "d_fake", "d_accuracy"}
 
 
 def test_what_does_not_go_together_is_refused_in_one_sentence(make):
@@ -107,11 +106,11 @@ def test_ijzers_imagenette_generator_has_the_shapes_of_its_table(make, plugins, 
 
 
 def test_ijzers_imagenette_networks_take_a_training_step(make, plugins):
-    from genbench.engine.optim import build_players
+    from genbench.engine.optim import build_optimizers
     from genbench.engine.update import Update
 
     model = make("dcgan", IMAGENETTE, **preset(plugins).settings)
-    players = build_players(model, clip_norm=None)
+    players = build_optimizers(model, clip_norm=None)
     before = {name: p.detach().clone() for name, p in model.nets.named_parameters()}
     batch = Batch(x=torch.rand(2, 3, 160, 160) * 2 - 1)
     for stage in model.stages():

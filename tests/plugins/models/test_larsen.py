@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from pydantic import ValidationError
 
 from genbench import Batch, Conditional, DataSpec, IncompatibleError
-from genbench.engine.optim import build_players
+from genbench.engine.optim import build_optimizers
 from genbench.engine.update import Update
 from genbench.testing import check_model, small_data
 from genbench_hybrid.larsen_settings import LarsenSettings
@@ -28,7 +28,7 @@ def stepped(make, **settings):
     torch.manual_seed(0)
     model = make("vaegan-larsen", small_data((1, 8, 8)).spec, **SMALL, **settings)
     batch = Batch(x=torch.rand(6, 1, 8, 8) * 2 - 1)
-    players = build_players(model, clip_norm=None)
+    players = build_optimizers(model, clip_norm=None)
     (stage,) = model.stages()
     before = {name: p.detach().clone() for name, p in model.nets.named_parameters()}
     update = Update(stage.phases[0], players, model, device=torch.device("cpu"))

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from genbench import Batch, DataSpec, IncompatibleError, SettingError
-from genbench.engine.optim import build_players
+from genbench.engine.optim import build_optimizers
 from genbench.engine.update import Update
 from genbench_nets.conv import doubling, halving
 
@@ -45,7 +45,7 @@ def count(module: nn.Module) -> int:
 
 def step(model, x):
     """One step by the engine; the names of the weights that moved."""
-    players = build_players(model, clip_norm=None)
+    players = build_optimizers(model, clip_norm=None)
     before = {name: p.detach().clone() for name, p in model.nets.named_parameters()}
     model.nets.train()
     (stage,) = model.stages()

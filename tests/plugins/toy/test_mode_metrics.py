@@ -129,7 +129,7 @@ def test_data_without_labels_or_of_images_is_refused_in_one_sentence(toy, contex
 
 
 def test_a_spread_that_no_sample_has_is_not_taken(toy, context):
-    with pytest.raises(UsageError, match="too few of 3 samples lie within 4 std of a mode"):
+    with pytest.raises(UsageError, match="too few of 3 samples are within 4 std of a mode"):
         measured(ModeStd(), context(toy("gaussians-25")), [[50, 50], [60, 60], [0, 0]])
     with pytest.raises(UsageError, match="too few"):
         measured(

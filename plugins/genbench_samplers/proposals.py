@@ -1,4 +1,4 @@
-"""Where samplers take their samples from: plain proposals, and real ones with their labels."""
+"""Plain proposals, and real samples with their labels."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def propose(model: Any, n: int, y: Tensor | None, context: SampleContext) -> Ten
 
 
 def asked_labels(context: SampleContext, start: int, size: int) -> Tensor | None:
-    """The labels asked for at start .. start + size, on the device; None where none are."""
+    """The requested labels from start to start + size, on the device; None without labels."""
     if context.labels is None:
         return None
     return context.labels[start : start + size].to(context.device)
@@ -31,7 +31,7 @@ def labelled(
     n: int,
     context: SampleContext,
 ) -> Iterator[tuple[Tensor, Tensor | None]]:
-    """Minibatches of ``n`` real samples, with their labels where the draw asks for labels."""
+    """Minibatches of ``n`` real samples, with their labels if the draw has labels."""
     y = None if context.labels is None or labels is None else labels(n).to(context.device)
     start = 0
     for h in samples(n):

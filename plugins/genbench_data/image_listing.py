@@ -20,10 +20,10 @@ SUFFIXES = frozenset(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Listing:
+class ImageListing:
     """A folder of images: paths relative to ``folder``, with forward slashes, sorted.
 
-    ``class_names`` is empty where the folder has no classes.
+    ``class_names`` is empty if the folder has no classes.
     """
 
     folder: Path
@@ -42,7 +42,7 @@ class Listing:
 def find(path: str, root: Path) -> Path:
     """The folder named by ``path``, from the working directory or else from the data directory.
 
-    Raises DataError where it's in neither.
+    Raises DataError if it's in neither.
     """
     given = Path(path).expanduser()
     places = list(dict.fromkeys((given.absolute(), (root / given).absolute())))
@@ -58,10 +58,10 @@ def find(path: str, root: Path) -> Path:
     )
 
 
-def list_images(folder: Path, *, test_share: float) -> Listing:
+def list_images(folder: Path, *, test_share: float) -> ImageListing:
     """List the images below a folder, with the classes and the split that their names decide.
 
-    Raises DataError where there are fewer than two, or where some stand beside class subfolders.
+    Raises DataError if there are fewer than two, or where some stand beside class subfolders.
     """
     paths = sorted(_image_paths(folder))
     if len(paths) < 2:
@@ -70,7 +70,7 @@ def list_images(folder: Path, *, test_share: float) -> Listing:
             f"at least 2 are needed ({', '.join(sorted(SUFFIXES))}, in capitals or not)"
         )
     test = _held_out(paths, test_share)
-    return Listing(
+    return ImageListing(
         folder=folder,
         train=tuple(path for path in paths if path not in test),
         test=tuple(path for path in paths if path in test),

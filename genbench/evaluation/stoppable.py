@@ -1,4 +1,4 @@
-"""Samplers, downloads and decoding that give up once a stop is asked for."""
+"""Samplers, downloads and decoding that end when a stop is requested."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from genbench.events import ShouldStop
 
 
 class StoppableSampler:
-    """A sampler that gives up between two minibatches once it is asked to.
+    """A sampler that ends between two minibatches when a stop is requested.
 
-    Raises InterruptedRunError from ``draw``; scores that are complete by then are kept.
+    ``draw`` then raises InterruptedRunError; scores that were complete before are kept.
     """
 
     def __init__(self, sampler: Sampler, should_stop: ShouldStop) -> None:
@@ -24,23 +24,23 @@ class StoppableSampler:
         self.requires = getattr(sampler, "requires", ())
 
     def draw(self, model: Any, n: int, context: SampleContext) -> Iterator[Tensor]:
-        """The minibatches of the sampler within."""
+        """The minibatches of the wrapped sampler."""
         for images in self.sampler.draw(model, n, context):
             stop_if(self.should_stop)
             yield images
 
     def diagnostics(self) -> Mapping[str, float]:
-        """Those of the sampler within."""
+        """The diagnostics of the wrapped sampler."""
         return self.sampler.diagnostics()
 
     def exactness(self) -> str:
-        """What the sampler within says of its draws; empty where it says nothing."""
-        told: str = getattr(self.sampler, "exactness", str)()
-        return told
+        """The exactness of the wrapped sampler; empty if it has no such method."""
+        text: str = getattr(self.sampler, "exactness", str)()
+        return text
 
 
 def stoppable(access: DataAccess, should_stop: ShouldStop) -> DataAccess:
-    """The access with a progress that gives up a download or decoding once asked to stop."""
+    """The access with a progress that ends a download or decoding when a stop is requested."""
     inner = access.progress
 
     def progress(what: str, done: int, total: int | None) -> None:
@@ -52,6 +52,6 @@ def stoppable(access: DataAccess, should_stop: ShouldStop) -> DataAccess:
 
 
 def stop_if(should_stop: ShouldStop) -> None:
-    """Raise InterruptedRunError once a stop is asked for."""
+    """Raise InterruptedRunError if a stop is requested."""
     if should_stop():
         raise InterruptedRunError("stopped on request")

@@ -1,4 +1,4 @@
-"""What a model asks for, checked before anything is trained."""
+"""The stages of a model, checked before training."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from genbench.spec import RunSpec
 
 
 def planned_stages(model: Model) -> tuple[Stage, ...]:
-    """The stages of a model. Raises PluginError where they can't be run."""
+    """The stages of a model. Raises PluginError if they aren't valid."""
     stages = tuple(model.stages())
     if not stages:
         raise PluginError(f"{type(model).__name__} has no stage; stages() must return at least one")
@@ -18,11 +18,11 @@ def planned_stages(model: Model) -> tuple[Stage, ...]:
     for stage in stages:
         if not stage.phases and stage.fit is None:
             raise PluginError(
-                f"stage '{stage.name}' has neither a phase nor something to fit to its data (`fit`)"
+                f"stage '{stage.name}' has neither a phase nor `fit`; add one of them"
             )
         if stage.fit is not None and stage.prepare is None:
             raise PluginError(
-                f"stage '{stage.name}' has `fit` without `prepare`, which makes what it sees"
+                f"stage '{stage.name}' has `fit` without `prepare`, which makes its input"
             )
         _check_distinct("phase", [phase.name for phase in stage.phases])
         for phase in stage.phases:
@@ -35,12 +35,12 @@ def planned_stages(model: Model) -> tuple[Stage, ...]:
 
 
 def planned_epochs(model: Model, spec: RunSpec) -> tuple[tuple[str, int], ...]:
-    """Each stage's name and epochs: its own, else the run's."""
+    """The name and the number of epochs of each stage."""
     return tuple((stage.name, stage_epochs(stage, spec)) for stage in planned_stages(model))
 
 
 def stage_epochs(stage: Stage, spec: RunSpec) -> int:
-    """The epochs of a stage: its own, else the run's; 1 where it has no phases."""
+    """The epochs of a stage: its own, else the run's; 1 without phases."""
     if not stage.phases:
         return 1
     return spec.epochs if stage.epochs is None else stage.epochs

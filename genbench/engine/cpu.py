@@ -1,6 +1,6 @@
-"""What a machine is called: the real name of its CPU, on every system that PyTorch runs on.
+"""The name of the CPU, on every system that PyTorch supports.
 
-Seconds and speeds are compared within one machine, so its name must tell it from others:
+Seconds and speeds are compared within one machine, so its name must identify it, but
 `platform.processor()` is empty on Linux, "arm" on macOS and a family number on Windows.
 """
 
@@ -22,14 +22,14 @@ _WINDOWS_KEY = r"HARDWARE\DESCRIPTION\System\CentralProcessor\0"
 def cpu_name() -> str:
     """The CPU's name, such as "AMD EPYC 7B13" or "Apple M2 Pro"; never empty.
 
-    Where no name is to be had, it is what identifies the CPU: "aarch64 (implementer 0x41, part
+    If there is no name, it is the identification of the CPU, "aarch64 (implementer 0x41, part
     0xd0c)", or at least the architecture.
     """
     system = platform.system()
     if system == "Linux":
         found = linux_name(_cpuinfo()) or _lscpu_name() or arm_part(_cpuinfo())
     elif system == "Darwin":
-        found = _said_by("sysctl", "-n", "machdep.cpu.brand_string")
+        found = _output_of("sysctl", "-n", "machdep.cpu.brand_string")
     elif system == "Windows":
         found = _windows_name()
     else:
@@ -39,7 +39,7 @@ def cpu_name() -> str:
 
 
 def linux_name(cpuinfo: str) -> str:
-    """The name in a /proc/cpuinfo; empty where it holds none, as on ARM servers.
+    """The name in /proc/cpuinfo; empty if there is none, as on ARM servers.
 
     >>> linux_name("processor : 0\\nmodel name : AMD EPYC 7B13\\n")
     'AMD EPYC 7B13'
@@ -49,7 +49,7 @@ def linux_name(cpuinfo: str) -> str:
 
 
 def arm_part(cpuinfo: str) -> str:
-    """The numbers by which an ARM core is known; several where there are cores of several kinds.
+    """The identification of an ARM core; several ones if there are cores of several kinds.
 
     >>> arm_part("CPU implementer : 0x41\\nCPU part : 0xd0c\\n")
     'aarch64 (implementer 0x41, part 0xd0c)'
@@ -62,7 +62,7 @@ def arm_part(cpuinfo: str) -> str:
 
 
 def _values(cpuinfo: str) -> dict[str, str]:
-    """Key -> its values; where cores differ, all of them, joined by " + "."""
+    """Key -> value; if cores differ, all their values, joined by " + "."""
     found: dict[str, list[str]] = {}
     for line in cpuinfo.splitlines():
         key, colon, value = (part.strip() for part in line.partition(":"))
@@ -76,8 +76,8 @@ def _cpuinfo() -> str:
 
 
 def _lscpu_name() -> str:
-    """util-linux knows the names of ARM cores by their numbers, such as "Neoverse-N1"."""
-    name = _values(_said_by("lscpu")).get("Model name", "")
+    """The name by util-linux, which knows ARM cores such as "Neoverse-N1"."""
+    name = _values(_output_of("lscpu")).get("Model name", "")
     return "" if set(name) <= {"-", "+", " "} else name
 
 
@@ -100,7 +100,7 @@ def _read(path: str) -> str:
         return ""
 
 
-def _said_by(*command: str) -> str:
+def _output_of(*command: str) -> str:
     environ = {**os.environ, "LC_ALL": "C"}
     try:
         done = subprocess.run(

@@ -132,7 +132,7 @@ def _writing(folder: Path) -> Iterator[None]:
 
 
 def _open(entry: Path) -> tuple[Splits | None, str]:
-    """The splits of an entry; or None and what is wrong with it, "" where it is absent."""
+    """The splits of an entry; or None and what is wrong with it, "" if it is absent."""
     if not entry.is_dir():
         return None, ""
     try:
@@ -150,7 +150,7 @@ def _open(entry: Path) -> tuple[Splits | None, str]:
 
 
 def _open_split(entry: Path, name: str, notes: dict[str, Any]) -> Split:
-    """Raises ValueError or OSError where a file isn't of the form that was written."""
+    """Raises ValueError or OSError if a file isn't of the form that was written."""
     x = _mapped(entry / f"{name}-x.npy", tuple(notes["shape"]), notes.get("dtype", "uint8"))
     y = None
     if notes["labels"]:
@@ -166,7 +166,7 @@ def _mapped(file: Path, shape: tuple[int, ...], dtype: str) -> np.ndarray[Any, A
 
 
 def _verify(entry: Path, name: str, split: Split) -> None:
-    """Raise ValueError where the content isn't that of the digest."""
+    """Raise ValueError if the content isn't that of the digest."""
     if digest(split.x, split.y) != split.digest:
         raise ValueError(f"the {name} split is not what was written")
 

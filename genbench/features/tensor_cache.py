@@ -1,8 +1,8 @@
-"""Tensors that are dear to compute, kept in files; many processes may share the folder.
+"""A cache of tensors that are expensive to compute; many processes may share its folder.
 
-A file is written under a temporary name and then linked to its own: a reader never sees half a
-file, and of two writers the first one wins, so that all score with the same weights. A file that
-is cut short, changed or of another key is thrown away and made again.
+A file is written under a temporary name and then linked to its final name. So a reader never sees
+an incomplete file, and the first of two writers wins, so that all score with the same weights. A
+file that is truncated, changed or has another key is removed and computed again.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ Tensors = dict[str, Tensor]
 def cached_tensors(
     folder: Path, kind: str, key: Mapping[str, Any], build: Callable[[], Mapping[str, Tensor]]
 ) -> Tensors:
-    """The named tensors of ``key``: from ``folder`` if they are there and sound, else built.
+    """The named tensors of ``key``: from ``folder`` if they are there and valid, else built.
 
-    A folder that can't be written to costs time, not the score: the built tensors are returned.
+    If the folder can't be written to, the built tensors are returned without being cached.
     """
     text = json.dumps(key, sort_keys=True, separators=(",", ":"))
     path = folder / f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:32]}.safetensors"
@@ -37,7 +37,7 @@ def cached_tensors(
         built = {name: tensor.detach().cpu().contiguous() for name, tensor in build().items()}
         with contextlib.suppress(OSError, SafetensorError):
             _write(path, built, text)
-        # Another process may have been first: its tensors count, here as everywhere.
+        # Another process may have been first; then its tensors are used.
         found = _read(path, text) or built
     return found
 
@@ -53,7 +53,7 @@ def digest_of(tensors: Mapping[str, Tensor]) -> str:
 
 
 def _read(path: Path, key: str) -> Tensors | None:
-    """The tensors of a sound file of this key, else None; an unsound one is removed."""
+    """The tensors of a valid file with this key, else None; an invalid one is removed."""
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}

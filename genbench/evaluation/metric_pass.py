@@ -1,4 +1,4 @@
-"""The metrics of one record while they are taken: seconds, scores, pictures, what was skipped."""
+"""Compute the metrics of one record: seconds, scores, pictures, and what was skipped."""
 
 from __future__ import annotations
 
@@ -21,31 +21,31 @@ from genbench.pixels import to_uint8
 from genbench.spec import Part, labels
 
 SAMPLING = "sampling"
-"""The key of the seconds that the sampler took."""
+"""The key of the seconds of the sampler."""
 PER_SAMPLE = "measured_seconds_per_sample"
-"""The diagnostic that every draw has: all of its sampler's seconds, its setup too, a sample."""
+"""The diagnostic of every draw: seconds of the sampler per sample, including its setup."""
 
 
 _END = object()
 
 
-class Taking:
-    """One draw and its metrics, or the metrics of the model itself.
+class MetricPass:
+    """One draw of a sampler and its metrics, or the metrics of the model itself.
 
-    Gradients are on while a metric gets ready and while a sampler draws (it may need them, or
-    switch them off itself); off while metrics look at samples. A metric that raises is skipped from
-    there on; where the sampler raises, all are: fewer samples would be another protocol.
+    Gradients are enabled while a metric is prepared and while a sampler draws, since both may need
+    them, and disabled while metrics process samples. A metric that raises an error is skipped from
+    then on; if the sampler raises one, all are, since fewer samples would be another protocol.
     """
 
     def __init__(
         self, context: MetricContext, metrics: Sequence[tuple[Part, Metric]], owner: Owner
     ) -> None:
         self._context, self._owner = context, owner
-        # Rendered samples are judged beside what was encoded, not beside its reconstructions.
+        # Rendered samples are compared with the encoded data, not with its reconstructions.
         shown = replace(context, data=samples_data(context.data))
         self._seconds: dict[str, float] = {}
         self._skipped: dict[str, Fault] = {}
-        self._taken: dict[str, Metric] = {}
+        self._running: dict[str, Metric] = {}
         self._names: dict[str, str] = {}
         for label, (part, metric) in zip(labels([p for p, _ in metrics]), metrics, strict=True):
             self._names[label] = who("metric", part.name, owner)
@@ -55,11 +55,11 @@ class Taking:
             except CAUGHT as error:
                 self._skip(label, error)
             else:
-                self._taken[label] = metric
+                self._running[label] = metric
 
     def draw(self, part: Part, sampler: Sampler) -> dict[str, float]:
-        """Draw all samples, show each minibatch to every metric; return the diagnostics."""
-        if not self._taken:
+        """Draw all samples, update every metric with each minibatch; return the diagnostics."""
+        if not self._running:
             return {}
         name = who("sampler", part.name, self._owner)
         measured: dict[str, float] = {}
@@ -68,7 +68,7 @@ class Taking:
         except CAUGHT as error:
             self._skip_all(fault(error, name))
         else:
-            if self._taken:
+            if self._running:
                 measured[PER_SAMPLE] = self._seconds[SAMPLING] / self._context.n
         try:
             return {**checked_diagnostics(sampler.diagnostics(), name), **measured}
@@ -79,10 +79,10 @@ class Taking:
     def evaluated(
         self, epoch: int, stage: str, part: Part, diagnostics: Mapping[str, float]
     ) -> Evaluated:
-        """Take the scores of all metrics that were not skipped."""
+        """The scores of all metrics that were not skipped."""
         scores: list[Score] = []
         pictures: dict[str, Picture] = {}
-        for label, metric in list(self._taken.items()):
+        for label, metric in list(self._running.items()):
             try:
                 with Timed(self._seconds, label, self._context.device), torch.no_grad():
                     scores += checked_scores(metric.result(), self._names[label])
@@ -100,15 +100,15 @@ class Taking:
             diagnostics=dict(diagnostics),
             skipped={label: one.reason for label, one in self._skipped.items()},
             traces={label: one.trace for label, one in self._skipped.items() if one.trace},
-            taken=tuple(self._taken),
+            computed=tuple(self._running),
             pictures=pictures,
         )
 
     def _draw(self, part: Part, sampler: Sampler, name: str) -> None:
         drawn = self._drawn(sampler, name)
-        # Again, so that samples don't depend on what the metrics drew while they got ready.
+        # Seed again, so that samples don't depend on what the metrics drew in preparation.
         torch.manual_seed(self._context.seed)
-        while self._taken:
+        while self._running:
             with Timed(self._seconds, SAMPLING, self._context.device):
                 x = next(drawn, None)
             if x is None:
@@ -118,7 +118,7 @@ class Taking:
             self._show(x)
 
     def _drawn(self, sampler: Sampler, name: str) -> Iterator[Tensor]:
-        """The sampler's minibatches as images or points, drawn from a fresh generator."""
+        """The minibatches of the sampler as images or points, drawn with a new generator."""
         context = self._context
         asked = sample_context(
             context.model,
@@ -138,7 +138,7 @@ class Taking:
 
     def _show(self, x: Tensor) -> None:
         images = to_uint8(x) if x.dim() == 4 else x
-        for label, metric in list(self._taken.items()):
+        for label, metric in list(self._running.items()):
             try:
                 with Timed(self._seconds, label, self._context.device), torch.no_grad():
                     metric.update(images)
@@ -146,7 +146,7 @@ class Taking:
                 self._skip(label, error)
 
     def _pictures(self, label: str, metric: Metric) -> dict[str, Picture]:
-        """What the metric shows; its scores stand without, where that raises."""
+        """The pictures of a metric; if they raise an error, only its scores are kept."""
         name, found = self._names[label], dict[str, Picture]()
         try:
             for title, picture in getattr(metric, "pictures", dict)().items():
@@ -157,16 +157,16 @@ class Taking:
         return found
 
     def _skip(self, label: str, error: BaseException) -> None:
-        self._taken.pop(label, None)
+        self._running.pop(label, None)
         self._skipped[label] = fault(error, self._names[label])
 
     def _skip_all(self, reason: Fault) -> None:
-        self._skipped.update(dict.fromkeys(self._taken, reason))
-        self._taken.clear()
+        self._skipped.update(dict.fromkeys(self._running, reason))
+        self._running.clear()
 
 
 def _with_gradients(draw: Iterator[Any]) -> Iterator[Any]:
-    """The same minibatches, each made with gradients on, whatever the caller has."""
+    """The same minibatches, each drawn with gradients enabled."""
     while True:
         with torch.enable_grad():
             x = next(draw, _END)

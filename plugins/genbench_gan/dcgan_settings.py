@@ -1,0 +1,118 @@
+"""Settings and presets of the DCGAN."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from genbench import DataSpec, IncompatibleError, ModelSettings, Preset, Training
+from genbench_nets.adversarial_settings import Augmentation
+
+SIDES = {"guo2023": (28,), "ijzer": (160,), "paper": (28, 32, 40, 48, 56, 64)}
+"""The sides of the square images that each network takes, in px."""
+
+
+class DCGANSettings(ModelSettings):
+    """Two convolutional networks; square images of 28 to 64 px, or 160 px (ijzer)."""
+
+    training: ClassVar[Training] = Training(images=480_000, batch_size=128)
+
+    network: Literal["paper", "guo2023", "ijzer"] = Field(
+        "paper",
+        description="the paper's networks, or those of guo2023 (28 px only) or ijzer (160 px only)",
+    )
+    upsample: Literal["transposed", "resize"] = Field(
+        "transposed",
+        description="how the generator doubles an image: by transposed convolutions, or by nearest "
+        "neighbours and a convolution (paper, ijzer)",
+    )
+    z_dim: int = Field(100, ge=1, le=4096, description="size of the noise z ~ N(0, I)")
+    g_channels: int = Field(
+        32, ge=1, le=1024, description="channels before the generator's last layer (paper)"
+    )
+    d_channels: int = Field(
+        32, ge=1, le=1024, description="channels after the discriminator's first layer (paper)"
+    )
+    n_critic: int = Field(1, ge=1, le=100, description="steps of D for one of G")
+    g_lr: float = Field(2e-4, gt=0, description="learning rate of the generator's Adam")
+    d_lr: float = Field(2e-4, gt=0, description="learning rate of the discriminator's Adam")
+    beta1: float = Field(0.5, ge=0, lt=1, description="Adam's beta1")
+    label_smoothing: float = Field(
+        0.0, ge=0, lt=0.5, description="the discriminator's target for real samples is 1 less this"
+    )
+    feature_matching: float = Field(
+        0.0, ge=0, description="weight of feature matching, beside the generator's own loss"
+    )
+    instance_noise: float = Field(
+        0.0, ge=0, description="std of noise on what the discriminator sees; falls linearly to 0"
+    )
+    augment: tuple[Augmentation, ...] = Field(
+        (), description="differentiable augmentation of what the discriminator sees"
+    )
+
+    def check(self, data: DataSpec) -> None:
+        """Square images of a side that the network takes."""
+        square = data.bounded and data.shape[1] == data.shape[2]
+        sides = SIDES[self.network]
+        if square and data.shape[1] in sides:
+            return
+        words = ", ".join(map(str, sides[:-1])) + " or " if sides[1:] else ""
+        fits = "network=ijzer" if square and data.shape[1] in SIDES["ijzer"] else None
+        hint = f"--set {fits or f'data.size={32 if 32 in sides else sides[-1]}'}"
+        if not data.bounded:
+            hint = "gan, which takes points and latents"
+        raise IncompatibleError(
+            f"dcgan with network={self.network} takes square images of {words}{sides[-1]} px; "
+            f"{data.name} has shape {data.shape}. Try {hint}."
+        )
+
+    @model_validator(mode="after")
+    def _options_of_the_network(self) -> Self:
+        if self.network == "guo2023" and self.upsample == "resize":
+            raise ValueError(
+                "network=guo2023 has nothing to double by, for its generator starts at 56 px and "
+                "shrinks; set upsample=transposed, or network=paper"
+            )
+        return self
+
+
+PRESETS = (
+    Preset(
+        name="guo2023",
+        source="Guo 2023, A Study of Deep Learning Based Generative Models, section 4.2, MNIST",
+        datasets=("mnist",),
+        epochs=300,
+        batch_size=128,
+        settings={
+            "network": "guo2023",
+            "n_critic": 3,
+            "g_lr": 3e-4,
+            "d_lr": 3e-4,
+            "beta1": 0.9,
+        },
+        note="not the DCGAN of the paper; its discriminator wins (its loss went to 1e-4). The "
+        "document says 100 epochs, and its code takes the three steps of D on one minibatch: ours "
+        "take fresh ones, so that 300 of our epochs are as many steps",
+    ),
+    Preset(
+        name="guo2023",
+        source="Guo 2023, section 4.2, anime faces, and PyTorch's DCGAN example",
+        datasets=("image-folder",),
+        epochs=50,
+        batch_size=128,
+        seed=999,
+        settings={"g_channels": 64, "d_channels": 64},
+        data={"size": 64},
+    ),
+    Preset(
+        name="ijzer",
+        source="IJzer, VAE and GAN on MNIST and Imagenette, tables 1 and 3",
+        datasets=("imagenette", "image-folder"),
+        epochs=100,
+        batch_size=48,
+        settings={"network": "ijzer", "z_dim": 500, "g_lr": 2e-4, "d_lr": 2e-4, "beta1": 0.9},
+        data={"size": 160},
+        note="tried there too: label_smoothing, upsample=resize, feature_matching, g_lr, d_lr",
+    ),
+)
