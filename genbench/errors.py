@@ -19,7 +19,7 @@
     │   ├── CheckpointError        5   a checkpoint is missing, cut short, changed or another run's
     │   ├── DiskFullError          5   no space left
     │   ├── LockedError            5   another process holds the store's lock
-    │   └── TakenOverError         5   another process works on the run by now, or removed it
+    │   └── TakenOverError         5   another process has taken over the run, or removed it
     └── InterruptedRunError      130   Ctrl-C; the run can be resumed
 
 A message says what was given, what was expected and what to do next; a ``hint`` after it names
@@ -73,9 +73,9 @@ class DivergedError(GenbenchError):
 
 
 class SamplingError(GenbenchError):
-    """A sampler can't go on: it accepts nothing, or its chain left the finite numbers.
+    """A sampler can't go on: it accepts nothing, or its chain reached values that are not finite.
 
-    ``places`` says which of the samples asked for it had yielded by then, where these are not
+    ``places`` says which of the samples asked for it had been accepted by then, if these are not
     the first ones.
     """
 
@@ -152,11 +152,11 @@ class DiskFullError(StoreError):
 
 
 class LockedError(StoreError):
-    """Another process has held the store's lock for longer than one wants to wait."""
+    """Another process has held the store's lock for too long."""
 
 
 class TakenOverError(StoreError):
-    """A run belongs to another process by now, or was removed: this one may not write it."""
+    """Another process has taken over the run, or removed it: this one may not write it."""
 
 
 class InterruptedRunError(GenbenchError):
@@ -166,9 +166,9 @@ class InterruptedRunError(GenbenchError):
 
 
 class GenbenchWarning(UserWarning):
-    """Something that may make numbers others than one thinks; the work goes on.
+    """Something that may change numbers unexpectedly; the work continues.
 
-    From Python it is a warning like any other; the command line makes it a line on stderr.
+    In Python it is an ordinary warning; the command line prints it as a line on stderr.
     """
 
 
@@ -183,10 +183,10 @@ def hints_for(run_id: str) -> Iterator[None]:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether it says that memory is short: Python's, CUDA's, or the CPU allocator's own words.
+    """Whether an error says that memory ran out: Python's, CUDA's or the CPU allocator's.
 
-    PyTorch's CPU allocator raises a plain RuntimeError, and so does a tensor whose number of bytes
-    is beyond 64 bits.
+    PyTorch's CPU allocator raises a plain RuntimeError, and so does a tensor with more bytes than
+    64 bits can count.
     """
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True

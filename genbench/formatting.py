@@ -12,11 +12,11 @@ import re
 from html import escape
 
 ARROWS = {"min": "↓", "max": "↑"}
-"""Which way is better, beside a metric's name."""
+"""Arrows after a metric's name that show which direction is better."""
 
 
 def number(value: float | None, digits: int = 4) -> str:
-    """A number with so many significant digits, without an exponent where it can be read.
+    """A number rounded to ``digits`` significant digits, without an exponent if possible.
 
     >>> [number(v) for v in (33.14159, 12345.678, 0.00012345, 5.0, float("nan"), None)]
     ['33.14', '12346', '0.0001234', '5', 'nan', '']

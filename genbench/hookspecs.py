@@ -65,7 +65,7 @@ class RegisterCapability(Protocol):
     """The callback of `genbench_register_capabilities`.
 
     ``name`` is ``name:capability``, such as ``flows:inverts``; ``target`` names a Protocol with
-    ``@runtime_checkable``; ``summary`` says what its methods do. The name then stands in the
+    ``@runtime_checkable``; ``summary`` says what its methods do. The name is then used in the
     ``capabilities`` of models, samplers and metrics, and in ``requires``, of any plugin.
     """
 

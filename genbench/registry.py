@@ -40,7 +40,7 @@ CAPABILITY_HOOK = "genbench_register_capabilities"
 
 @dataclass(frozen=True, kw_only=True)
 class Registration:
-    """One registered name: what it is, where its code stands, whose it is."""
+    """One registered name: its kind, its code and its owner."""
 
     kind: Kind
     name: str
@@ -163,7 +163,7 @@ class Registry:
         )
 
     def _check_hooks(self, plugin: object) -> None:
-        """A misspelt hook would be silent; `check_pending` knows it, we add the nearest name."""
+        """`check_pending` finds a misspelt hook; we add the nearest name."""
         known = [name for name in vars(hookspecs) if name.startswith("genbench_")]
         for name in dir(plugin):
             marked = getattr(getattr(plugin, name, None), f"{hookspecs.PROJECT}_impl", None)

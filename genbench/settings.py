@@ -1,6 +1,6 @@
 """Settings that a person types in: pydantic models with types, defaults, bounds and help.
 
-A plugin's settings class stands in a module that imports neither torch nor numpy, so that
+A plugin's settings class is in a module that imports neither torch nor numpy, so that
 validation, ``genbench info`` and ``--dry-run`` stay fast. It is the source of ``--set``, of
 ``genbench info NAME`` and of the stored configuration.
 """
@@ -44,7 +44,7 @@ class Settings(BaseModel):
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """How long and in which chunks a model trains when nobody says otherwise.
+    """The default number of epochs and batch size of a model.
 
     It sees ``images`` training images in all, so that a small data set gets more epochs than a
     large one, but at least ``epochs`` and at most ``max_epochs`` epochs.
@@ -69,10 +69,10 @@ class _OfDrawing:
 
 
 OF_DRAWING = _OfDrawing()
-"""Marks a field of a model's settings that decides how samples are drawn and no weight.
+"""Marks a field of a model's settings that affects how samples are drawn, but no weight.
 
 ``steps: Annotated[int, genbench.OF_DRAWING] = Field(50, ge=1)``: `genbench sample` and `evaluate`
-take another value of it for a run that is trained, and its scores are told apart by it.
+accept another value of it for a trained run, and its scores are stored under that value.
 """
 
 
@@ -102,7 +102,7 @@ class ModelSettings(Settings):
         return self
 
     def training_on(self, data: DataSpec) -> Training:
-        """How long such a model trains on such data when nobody says otherwise."""
+        """The default number of epochs and batch size of this model on such data."""
         return type(self).training
 
     def latent_shape(self, data: DataSpec) -> tuple[int, ...] | None:
@@ -138,11 +138,11 @@ class DatasetSettings(Settings):
         return ()
 
     def describe(self, access: DataAccess) -> DataSpec:
-        """What is known before reading. Raises DataError where the data can't be there."""
+        """What is known before reading. Raises DataError if the data can't be available."""
         raise NotImplementedError(f"{type(self).__name__} must describe its data set")
 
     def missing(self, access: DataAccess) -> str | None:
-        """What of it is not on this machine yet, in words; None where nothing is missing."""
+        """What is not on this machine yet, in words; None if nothing is missing."""
         return None
 
 
@@ -150,7 +150,7 @@ class DatasetSettings(Settings):
 class Preset:
     """A published setting of a model: what a document or paper used, by its name.
 
-    ``datasets`` are those of the source; a name may stand several times for different ones.
+    ``datasets`` are those of the source; several presets may share a name for different ones.
     """
 
     name: str
@@ -234,7 +234,7 @@ def _sentences(
 def _how_to_give(cls: type[Settings], name: str) -> str:
     if not issubclass(cls, DatasetSettings):
         return f"--set {name}=..."
-    first = "write it after the name and a colon, or " if cls.argument == name else ""
+    first = "give it after the name and a colon, or " if cls.argument == name else ""
     return f"{first}--set data.{name}=..."
 
 

@@ -73,7 +73,9 @@ def test_a_plugins_own_capability_is_asked_for_by_name() -> None:
 
 
 def test_a_name_that_nobody_registered_is_said() -> None:
-    with pytest.raises(PluginError, match="unknown capability 'flows:inverts'; it is a plugin's"):
+    with pytest.raises(
+        PluginError, match="unknown capability 'flows:inverts'; a plugin defines it"
+    ):
         check_fit(Flow(), [], [(Part(name="cycle"), Cycle())])
     registry = Registry()
     registry.add(flows(name="flows:invert"), strict=True)
@@ -115,7 +117,7 @@ def test_a_taken_name_names_its_first_owner() -> None:
     [
         (f"{__name__}:NotRuntime", "decorate NotRuntime with @typing.runtime_checkable"),
         (f"{__name__}:Nothing", "can't be loaded from"),
-        (f"{__name__}:flows", "is no class"),
+        (f"{__name__}:flows", "is not a class"),
     ],
 )
 def test_a_protocol_that_cannot_be_asked_is_said_with_its_owner(target: str, said: str) -> None:

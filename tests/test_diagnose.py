@@ -66,7 +66,7 @@ def found(tmp_path: Path, monkeypatch: Any, kind: str, target: str, **details: A
         ("model", "Empty", {}, "Empty has no method 'optimizers'"),
         ("model", "Model", {"capabilities": ("generate",)}, "did you mean 'generates'?"),
         ("model", "Model", {"capabilities": ("encodes",)}, "Model has no method 'encode'"),
-        ("model", "Model", {"settings": "patient:Empty"}, "no subclass of genbench.Settings"),
+        ("model", "Model", {"settings": "patient:Empty"}, "not a subclass of genbench.Settings"),
         ("model", "Model", {"settings": "patient:WrongDefault"}, "'z_dim' = 'many'"),
         (
             "model",
@@ -78,7 +78,7 @@ def found(tmp_path: Path, monkeypatch: Any, kind: str, target: str, **details: A
             "model",
             "Model",
             {"settings": "patient:Few", "presets": "patient:PRESETS"},
-            "'paper', which is no genbench.Preset",
+            "'paper', which is not a genbench.Preset",
         ),
         ("dataset", "Empty", {}, "Empty has no method 'load'"),
         ("dataset", "Empty", {}, "a data set needs settings"),

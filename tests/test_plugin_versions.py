@@ -20,7 +20,6 @@ from typing import Any
 
 import pytest
 import torch
-from genbench.runner.picturing import Opened
 from torch import nn
 
 import genbench as genbench_face
@@ -41,6 +40,7 @@ from genbench.runner import (
     sample_run,
     with_runs,
 )
+from genbench.runner.opened import Opened
 from genbench.spec import Part, RunSpec
 from genbench.store import Run, Store
 
@@ -127,13 +127,7 @@ def genbench(folder: Path) -> Call:
 TRAIN = ("--epochs", "1", "--metric", "fd_pixel", "--samples", "50", "--set", "data.size=8")
 WARNING = (
     "was made with genbench-tinygen 0.1.0, and genbench-tinygen 0.2.0 is installed: numbers may "
-    "come out otherwise. To have the same version: pip install 'genbench-tinygen==0.1.0'"
-)
-
-
-WARNING = (
-    "was made with genbench-tinygen 0.1.0, and genbench-tinygen 0.2.0 is installed: numbers may "
-    "come out otherwise. To have the same version: pip install 'genbench-tinygen==0.1.0'"
+    "differ. To install the same version: pip install 'genbench-tinygen==0.1.0'"
 )
 GONE = "model 'tinygen' of genbench-tinygen 0.1.0, which is not installed; to install it: pip "
 
@@ -309,7 +303,9 @@ def test_a_plugin_that_is_left_out_is_not_one_to_be_installed(
         disabled="GENBENCH_DISABLE_PLUGINS",
     )
     registry.plugins.append(left_out)
-    with pytest.raises(PluginError, match="which GENBENCH_DISABLE_PLUGINS leaves out; unset it"):
+    with pytest.raises(
+        PluginError, match="which is disabled by GENBENCH_DISABLE_PLUGINS; unset it"
+    ):
         load_run(done.id, registry=registry, store=store, access=access)
 
 

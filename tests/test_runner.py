@@ -293,7 +293,7 @@ def test_a_keyboard_interrupt_leaves_the_run_interrupted_and_resumable(
     [
         ("bug", GenbenchError, "ZeroDivisionError: a fault of the model"),
         ("memory", OutOfMemoryError, "--accumulate 2"),
-        ("disk", DiskFullError, "make room"),
+        ("disk", DiskFullError, "free some space"),
         ("nan", DivergedError, "mse"),
     ],
 )

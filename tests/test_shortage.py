@@ -35,7 +35,7 @@ def too_long_a_list() -> None:
     [
         (drawing, "while drawing pictures (it asked for"),
         (elsewhere, "outside the training steps (it asked for"),
-        (too_long_a_list, "outside the training steps; make"),
+        (too_long_a_list, "outside the training steps; use"),
     ],
 )
 def test_memory_that_no_step_asked_for_is_never_blamed_on_the_batch(run, said):

@@ -18,9 +18,9 @@ def test_a_file_without_end_is_given_up_after_a_megabyte() -> None:
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (b"a = " + b"[" * 100_000, "not valid TOML: .*nested too deep"),
+        (b"a = " + b"[" * 100_000, "not valid TOML: .*nested too deeply"),
         (b"a = ", "is not valid TOML: "),
-        (b"a = '\xff'", "can't read the study .*: not a UTF-8 text"),
+        (b"a = '\xff'", "can't read the study .*: it is not UTF-8 text"),
         (b"a = '" + b"x" * LARGEST + b"'", "holds more than"),
     ],
 )

@@ -1,8 +1,8 @@
 """The command line: the one place that turns an error into text and an exit code.
 
-Each group of commands stands in its own file with ``add_to(app)``; those files import only typer,
+Each group of commands has its own file with ``add_to(app)``; those files import only typer,
 rich-free helpers and the standard library at the top, and everything else inside the command.
-Options that hold for every command (``--debug``, ``-q``, ``-v``, ``--strict-plugins``) may stand
+Options that hold for every command (``--debug``, ``-q``, ``-v``, ``--strict-plugins``) can be given
 anywhere on the line.
 
 Exit codes: 0 done, 1 run failed, 2 usage, 3 nothing matched, 4 plugin, 5 store, 130 interrupted.
@@ -38,12 +38,12 @@ HELP = ("-h", "--help")
 INTERRUPTED = 130
 """The exit code after Ctrl-C."""
 SPINS = "1000"
-"""How often a thread of libgomp that waits looks around before it sleeps.
+"""How many times a waiting thread of libgomp checks for work before it sleeps.
 
-Its own default makes a training beside one busy process many times as slow, for waiting threads
-take the cores from those that work; 1,000 cost nothing on an idle machine [vaegan digits, 40
+With libgomp's default, one other busy process makes a training many times slower, because waiting
+threads keep the cores busy; 1,000 cost nothing on an idle machine [vaegan digits, 40
 epochs, 2 cores, idle: 29.6 s by default, 28.6 s with 1,000, 35.2 s with OMP_WAIT_POLICY=PASSIVE;
-beside one busy process: more than 176 s, 42 s and 44 s, and 65 s with 10,000, 52 s with 0].
+with one busy process: more than 176 s, 42 s and 44 s, and 65 s with 10,000, 52 s with 0].
 """
 
 
@@ -54,23 +54,23 @@ def main() -> None:
 
 
 def _quiet_interrupts() -> None:
-    """End at once and without a word on Ctrl-C, to the very end of the process.
+    """End at once and silently on Ctrl-C, until the end of the process.
 
-    Commands that have something to save take the signal over while they do (`StopSignals`); no
-    other loses more than a kill would, and nothing is lost by one.
+    Commands that have something to save handle the signal themselves meanwhile (`StopSignals`);
+    the others lose no more than a kill would, which is nothing.
     """
 
-    end = os._exit  # kept, for it means something else while a plugin is imported
+    end = os._exit  # kept, because it is replaced while a plugin is imported
 
     def leave(number: int, frame: FrameType | None) -> None:
         end(INTERRUPTED)
 
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # of a shell's "&": not ours
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # a shell's "&" ignores it
         signal.signal(signal.SIGINT, leave)
 
 
 def _few_spins() -> None:
-    """Let waiting threads sleep soon, unless the user has said how; before torch is imported."""
+    """Let waiting threads sleep soon, unless the user has set it; before torch is imported."""
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
 
@@ -104,7 +104,7 @@ def _carry_out(arguments: list[str]) -> int:
     from genbench.cli.session import SESSION
 
     if SESSION.strict_plugins and not any(word in HELP for word in arguments):
-        _ = SESSION.registry  # loaded here even for a command that asks for no plugin
+        _ = SESSION.registry  # loaded even for a command that needs no plugin
     app = _app(arguments)
     if not arguments or arguments[0] in HELP:
         _leave_out_parameters(app)
@@ -112,7 +112,7 @@ def _carry_out(arguments: list[str]) -> int:
 
 
 def _typer(app: typer.Typer, arguments: list[str]) -> int:
-    """Let Typer carry out a command line; what it has to say of a wrong one is said here."""
+    """Let Typer execute a command line, and print what it says about a wrong one."""
     import io
 
     import typer
@@ -195,4 +195,4 @@ def _leave_out_parameters(app: typer.Typer) -> None:
 
 
 def _nothing() -> None:
-    """Stand in for a command whose help line alone is wanted."""
+    """Replace a command of which only the help line is shown."""

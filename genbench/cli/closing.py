@@ -1,4 +1,4 @@
-"""How a run is told at its end: one block for a person on stderr, one JSON object on stdout."""
+"""The report at the end of a run: text for a person on stderr, one JSON object on stdout."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def ratio_to_floor(score: ScoreRecord) -> float | None:
 def say_closing(store: Store, run: Run, *, seconds: float) -> None:
     """Scores, seconds, where the pictures are and what to do next, on stderr.
 
-    ``seconds`` is what the person waited, start of the program and scoring included.
+    ``seconds`` is the time since the start of the program, scoring included.
     """
     say("")
     say(
@@ -92,7 +92,7 @@ def say_closing(store: Store, run: Run, *, seconds: float) -> None:
         say(f"  warning after epoch {warning.epoch}: {warning.message}")
     last_skipped = [d for d in store.draws(run.id) if d.epoch == last and d.skipped]
     for metric in dict.fromkeys(name for draw in last_skipped for name in draw.skipped):
-        say(f"  {metric} was skipped; to take it: genbench evaluate {run.id}")
+        say(f"  {metric} was skipped; to compute it: genbench evaluate {run.id}")
     for artifact in store.artifacts(run.id):
         if Path(artifact.path).parent == Path():
             say(f"  {artifact.kind}: {_short(store.folder(run.id) / artifact.path)}")
@@ -100,7 +100,7 @@ def say_closing(store: Store, run: Run, *, seconds: float) -> None:
 
 
 def say_scores(scores: Sequence[ScoreRecord]) -> None:
-    """A table of scores beside their floors, on stderr."""
+    """A table of scores with their floors, on stderr."""
     header = ("metric", "sampler", "value", "floor", "ratio", "n")
     parts = [Part(name=score.sampler, settings=score.sampler_settings) for score in scores]
     rows = [
@@ -126,5 +126,5 @@ def say_scores(scores: Sequence[ScoreRecord]) -> None:
 
 
 def _short(path: Path) -> Path:
-    """The path as seen from here, where it lies below."""
+    """The path relative to the working folder, if it is inside it."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

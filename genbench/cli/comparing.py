@@ -1,4 +1,4 @@
-"""Commands that set experiments side by side: ``compare`` (a table) and ``report`` (a page)."""
+"""Commands that compare experiments: ``compare`` prints a table, ``report`` writes a page."""
 
 from __future__ import annotations
 
@@ -33,14 +33,17 @@ BaselineOption = Annotated[
     typer.Option(
         "--baseline",
         metavar="NAME",
-        help="What speed-ups refer to: a model, preset, run, experiment or the title of a row.",
+        help="Baseline of the speed-ups: a model, preset, run, experiment or title of a row.",
     ),
 ]
 AllMetricsOption = Annotated[
-    bool, typer.Option("--all-metrics", help="Show also metrics that few rows have.")
+    bool, typer.Option("--all-metrics", help="Also show metrics that few rows have.")
 ]
 LimitOption = Annotated[
-    int, typer.Option("--limit", min=1, max=MOST, help="Experiments a data set, the best first.")
+    int,
+    typer.Option(
+        "--limit", min=1, max=MOST, help="Maximum number of experiments per data set, best first."
+    ),
 ]
 
 
@@ -55,18 +58,21 @@ def compare(
     model: ModelOption = None,
     tag: TagOption = None,
     metric: Annotated[
-        list[str] | None, typer.Option("--metric", help="Only this metric (repeatable).")
+        list[str] | None, typer.Option("--metric", help="Only this metric; repeatable.")
     ] = None,
     sampler: Annotated[
-        list[str] | None, typer.Option("--sampler", help="Only this sampler (repeatable).")
+        list[str] | None, typer.Option("--sampler", help="Only this sampler; repeatable.")
     ] = None,
     baseline: BaselineOption = None,
     target: Annotated[
-        float | None, typer.Option("--target", help="Show the time until this score was reached.")
+        float | None,
+        typer.Option("--target", help="Show the training time until this score was reached."),
     ] = None,
     sort: Annotated[
         str | None,
-        typer.Option("--sort", help="A metric, or model, epoch, total, speedup, target."),
+        typer.Option(
+            "--sort", help="Column to sort by: a metric, or model, epoch, total, speedup or target."
+        ),
     ] = None,
     limit: LimitOption = 20,
     all_metrics: AllMetricsOption = False,
@@ -202,14 +208,16 @@ def _defaults(dataset: str) -> Mapping[str, Any]:
 def report(
     runs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[RUN]...", help="Runs whose experiments are shown; none: all."),
+        typer.Argument(
+            metavar="[RUN]...", help="Runs to show with their experiments (default: all)."
+        ),
     ] = None,
     dataset: DatasetOption = None,
     tag: TagOption = None,
     baseline: BaselineOption = None,
     limit: LimitOption = 12,
     all_metrics: AllMetricsOption = False,
-    out: Annotated[Path, typer.Option("--out", help="The page to write.")] = Path(
+    out: Annotated[Path, typer.Option("--out", help="File of the page.")] = Path(
         "genbench-report.html"
     ),
     store: StoreOption = None,

@@ -14,7 +14,7 @@ from pathlib import Path
 from genbench.errors import UsageError
 
 _SIDE_FILES = ("-wal", "-shm", "-journal", ".backup")
-"""What stands beside a store under its name."""
+"""Suffixes of the files that belong to a store."""
 
 
 def file_for(

@@ -22,16 +22,20 @@ def add_to(app: typer.Typer) -> None:
 
 def doctor(
     store: Annotated[
-        str | None, typer.Option("--store", metavar="URL", help="The store to look at.")
+        str | None,
+        typer.Option(
+            "--store", metavar="URL", help="Store to check (default: GENBENCH_STORE, or runs.db)."
+        ),
     ] = None,
     data_dir: Annotated[
-        str | None, typer.Option("--data-dir", help="The data folder to look at.")
+        str | None,
+        typer.Option("--data-dir", help="Data folder to check (default: GENBENCH_DATA, or data)."),
     ] = None,
     clean: Annotated[
-        bool, typer.Option("--clean", help="Remove what killed processes left over.")
+        bool, typer.Option("--clean", help="Remove the files that killed processes left behind.")
     ] = False,
     data: Annotated[
-        bool, typer.Option("--data", help="Read all decoded data and verify their digests.")
+        bool, typer.Option("--data", help="Read all decoded data and verify its digests.")
     ] = False,
     json: JsonOption = False,
 ) -> None:

@@ -46,7 +46,7 @@ def _lister(kind: Kind) -> Callable[..., None]:
         if json:
             print_json({f"{kind}s": found})
             return
-        # What a sampler or metric lists as capabilities is what it asks of a model.
+        # The capabilities of a sampler or metric are those that it needs of a model.
         needs = "needs" if kind in ("sampler", "metric") else "capabilities"
         keys = ["name", "family", "summary", "capabilities", "source", "owner"]
         if kind == "dataset":
@@ -66,7 +66,7 @@ def presets(
     format: FormatOption = Format.TABLE,
     json: JsonOption = False,
 ) -> None:
-    """List the presets: published settings, by the name of their source."""
+    """List the presets: published settings, named after their source."""
     from genbench.errors import PluginError
 
     registry = SESSION.registry
@@ -90,14 +90,16 @@ def presets(
 
 
 def info(
-    name: Annotated[str, typer.Argument(help="A model, data set, sampler, metric or preset.")],
+    name: Annotated[
+        str, typer.Argument(help="Name of a model, data set, sampler, metric or preset.")
+    ],
     kind: Annotated[
-        KindOption | None, typer.Option("--kind", help="Which, where a name is two things.")
+        KindOption | None, typer.Option("--kind", help="Kind, if several things have this name.")
     ] = None,
     format: FormatOption = Format.TABLE,
     json: JsonOption = False,
 ) -> None:
-    """Show what NAME is: settings with their bounds and presets, or what a preset sets."""
+    """Show a model, data set, sampler or metric with its settings, or what a preset sets."""
     from genbench.settings import describe_settings
 
     registry = SESSION.registry
@@ -127,7 +129,7 @@ def info(
 
 
 def _registered(name: str) -> list[Registration]:
-    """Everything of that name, of whichever kind."""
+    """All registrations of that name."""
     from genbench.registry import KINDS
 
     registry = SESSION.registry
@@ -171,7 +173,7 @@ def listed_words(words: Sequence[str]) -> str:
 
 
 def _find(name: str, kind: Kind | None) -> Registration:
-    """The registration of a name, of whichever kind. Raises UnknownNameError or UsageError."""
+    """The registration of a name of any kind. Raises UnknownNameError or UsageError."""
     from genbench.errors import UnknownNameError, UsageError
     from genbench.registry import KINDS
 
@@ -187,7 +189,9 @@ def _find(name: str, kind: Kind | None) -> Registration:
         raise UnknownNameError("name", name, known, see=see)
     if len(found) > 1:
         kinds = " and a ".join(registration.kind for registration in found)
-        raise UsageError(f"'{name}' is a {kinds}; add --kind {found[0].kind} or the other")
+        raise UsageError(
+            f"'{name}' is a {kinds}; choose one with --kind, such as --kind {found[0].kind}"
+        )
     return found[0]
 
 
@@ -200,7 +204,7 @@ def _head(registration: Registration) -> dict[str, Any]:
 
 
 def _capabilities(registration: Registration) -> str:
-    """Those it has, and those that a setting gives it."""
+    """The capabilities that it has, and those that depend on a setting."""
     given = [f"{name} (by a setting)" for name in registration.optional]
     return ", ".join([*registration.capabilities, *given])
 

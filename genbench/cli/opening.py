@@ -20,7 +20,7 @@ def open_store(given: str | None) -> Store:
 
 
 def head(run: Run) -> dict[str, Any]:
-    """What identifies a run and says where it stands, for JSON."""
+    """The identity and the status of a run, for JSON."""
     return {
         "run": run.id,
         "name": run.name,

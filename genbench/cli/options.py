@@ -66,7 +66,7 @@ TagOption = Annotated[str | None, typer.Option("--tag", help="Only runs with thi
 def run_options(*names: str) -> Callable[[Command], Command]:
     """Add an option for each of the run's fields (all, or those named), passed as keywords.
 
-    They stand after the command's arguments, and are None where they are not given. Types are
+    They come after the command's arguments, and are None if they are not given. Types are
     checked by Typer, bounds by `genbench.planning`, which knows where each value comes from.
     """
 

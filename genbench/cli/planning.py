@@ -1,4 +1,4 @@
-"""What ``run --dry-run`` prints, without torch: the resolved spec and what it will cost."""
+"""The output of ``run --dry-run``: the resolved spec and its cost, without torch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _LATER = (
     "known once the model is built: number of parameters, epochs of earlier stages (of as many "
-    "images each), steps (a player that moves several times a step takes as many batches), seconds"
+    "images each), steps (a player that is updated k times per step uses k batches), seconds"
 )
 
 

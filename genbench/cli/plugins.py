@@ -40,7 +40,7 @@ def bare(
 
 
 def list_(format: FormatOption = Format.TABLE, json: JsonOption = False) -> None:
-    """List the installed plugins, what each registers, and what is wrong with a broken one."""
+    """List the installed plugins with what they register, and the errors of broken ones."""
     found = [_head(plugin) for plugin in SESSION.registry.plugins]
     if json:
         print_json({"plugins": found})
@@ -54,11 +54,17 @@ def list_(format: FormatOption = Format.TABLE, json: JsonOption = False) -> None
 
 
 def new(
-    name: Annotated[str, typer.Argument(help="What it registers, such as ls-gan.")],
-    kind: Annotated[KindOption, typer.Option("--kind", help="What kind.")] = KindOption.MODEL,
-    into: Annotated[Path, typer.Option("--into", metavar="DIR", help="Where to.")] = Path(),
+    name: Annotated[
+        str, typer.Argument(help="Name of the part that the plugin registers, such as ls-gan.")
+    ],
+    kind: Annotated[
+        KindOption, typer.Option("--kind", help="Kind of the part.")
+    ] = KindOption.MODEL,
+    into: Annotated[
+        Path, typer.Option("--into", metavar="DIR", help="Folder to write the package into.")
+    ] = Path(),
 ) -> None:
-    """Write a plugin package, genbench-NAME, whose own tests pass."""
+    """Write a plugin package, genbench-NAME, with tests that pass."""
     from genbench.scaffold.package import new_plugin
 
     for path in new_plugin(name, kind.value, into, SESSION.registry):
@@ -69,7 +75,7 @@ def new(
 
 
 def doctor(format: FormatOption = Format.TABLE, json: JsonOption = False) -> None:
-    """Import everything that is registered and hold it against its contract (exit 4 on a fault)."""
+    """Import all registered parts and check them against the contract (exit code 4 on a fault)."""
     from genbench.doctor.parts import problems
     from genbench.errors import PluginError
 
@@ -89,7 +95,7 @@ def doctor(format: FormatOption = Format.TABLE, json: JsonOption = False) -> Non
         print_table(list(found[0]), [list(row.values()) for row in found], format=format)
     else:
         names = sum(len(plugin.names) for plugin in registry.plugins)
-        print(f"{len(registry.plugins)} plugins, {names} registrations: all sound.")
+        print(f"{len(registry.plugins)} plugins, {names} registrations: no problems found.")
     for plugin in registry.plugins:
         for remark in plugin.remarks:
             warn(f"plugin '{plugin.name}' ({plugin.owner}): {remark}")

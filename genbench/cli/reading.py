@@ -41,17 +41,17 @@ def runs(
     model: ModelOption = None,
     dataset: DatasetOption = None,
     status: Annotated[
-        str | None, typer.Option("--status", help="Only runs of this status, such as failed.")
+        str | None, typer.Option("--status", help="Only runs with this status, such as failed.")
     ] = None,
     tag: TagOption = None,
     limit: Annotated[
-        int, typer.Option("--limit", min=1, max=MOST, help="At most so many runs.")
+        int, typer.Option("--limit", min=1, max=MOST, help="Maximum number of runs.")
     ] = 20,
     store: StoreOption = None,
     format: FormatOption = Format.TABLE,
     json: JsonOption = False,
 ) -> None:
-    """List runs, the newest first."""
+    """List runs, newest first."""
     from genbench.errors import NoSuchRunError, UnknownNameError
     from genbench.store.records import Status
 
@@ -62,8 +62,8 @@ def runs(
         if not found:
             asked = any((model, dataset, status, tag))
             raise NoSuchRunError(
-                f"no run in {opened.url} {'matches' if asked else 'yet'}; see: genbench "
-                f"{'runs' if asked else 'run --help'}"
+                f"no run in {opened.url} {'matches' if asked else 'yet'}",
+                hint=f"See: genbench {'runs' if asked else 'run --help'}",
             )
         if json:
             print_json({"runs": [head(run) for run in found]})
@@ -141,12 +141,12 @@ def _shown(run: Run, scores: Scores, metrics: Mapping[str, str]) -> list[str | N
 
 
 def query(
-    sql: Annotated[str, typer.Argument(metavar="SQL", help="One select statement.")],
+    sql: Annotated[str, typer.Argument(metavar="SQL", help="One SELECT statement.")],
     store: StoreOption = None,
     format: FormatOption = Format.TABLE,
     json: JsonOption = False,
 ) -> None:
-    """Ask the store in SQL; it is opened read-only. docs/store.md lists tables and views."""
+    """Query the store with SQL, read-only; docs/store.md lists its tables and views."""
     with open_store(store) as opened, opened.stream(sql) as (columns, rows):
         if json:
             print_json_rows(columns, rows)

@@ -95,14 +95,16 @@ def resume(
     device: DeviceOption = None,
     from_scratch: Annotated[
         bool,
-        typer.Option("--from-scratch", help="Drop its checkpoint and records, and start again."),
+        typer.Option(
+            "--from-scratch", help="Drop the checkpoint and the records, and start again."
+        ),
     ] = False,
     store: StoreOption = None,
     data_dir: DataDirOption = None,
     offline: OfflineOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Go on with a run that was interrupted, failed or killed, from its last checkpoint."""
+    """Resume a run that was interrupted, failed or killed, from its last checkpoint."""
     from genbench.cli.supervising import supervise
     from genbench.store import Store
 
@@ -135,7 +137,7 @@ def rerun(
     as_json: JsonOption = False,
     **fields: Any,
 ) -> None:
-    """Train the spec of a stored run again as a new run, with changes if any are given."""
+    """Train the spec of a stored run again as a new run, with the changes that are given."""
     from genbench.planning.amend import amend, differences
     from genbench.runner.versions import check_versions
     from genbench.spec import RunSpec
@@ -154,7 +156,7 @@ def rerun(
 
 def remove(
     references: Annotated[list[str], typer.Argument(metavar="RUN...", help="Runs to delete.")],
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete without asking.")] = False,
     store: StoreOption = None,
 ) -> None:
     """Delete runs: their rows in the store and their folders."""
@@ -169,7 +171,9 @@ def remove(
         runs = [opened.run(run_id) for run_id in ids]
         for found in runs:
             if found.status == "running":
-                raise UsageError(f"run {found.id} is still running; stop it first (Ctrl-C there)")
+                raise UsageError(
+                    f"run {found.id} is still running; stop it first, with Ctrl-C in its terminal"
+                )
         if not yes:
             if not sys.stdin.isatty():
                 raise UsageError("deleting runs can't be undone; add --yes to do it without asking")
@@ -216,7 +220,7 @@ def _described(store: Store, ids: Sequence[str]) -> str:
 
 
 def _access(data_dir: Path | None, offline: bool, url: str) -> DataAccess:
-    """Where data may come from, the finished runs of the store among it."""
+    """The sources of data, including the finished runs of the store."""
     import os
 
     from genbench.runner import data_access, with_runs

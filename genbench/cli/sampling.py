@@ -42,16 +42,22 @@ def evaluate(
     reference: RunArgument,
     metric: MetricsOption = None,
     sampler: SamplersOption = None,
-    samples: Annotated[int | None, typer.Option(min=2, max=MOST, help="Samples scored.")] = None,
+    samples: Annotated[
+        int | None,
+        typer.Option(min=2, max=MOST, help="Number of samples to score (default: as the run)."),
+    ] = None,
     repeats: Annotated[
-        int | None, typer.Option(min=1, max=MOST_REPEATS, help="Draws that a score is the mean of.")
+        int | None,
+        typer.Option(
+            min=1, max=MOST_REPEATS, help="Number of draws that a score is averaged over."
+        ),
     ] = None,
     sets: SetsOption = None,
     seed: Annotated[
-        int | None, typer.Option(min=0, max=MOST_SEED, help="Seed of the samples.")
+        int | None, typer.Option(min=0, max=MOST_SEED, help="Random seed of the samples.")
     ] = None,
     final: Annotated[
-        bool, typer.Option("--final", help="Let these scores stand for the run.")
+        bool, typer.Option("--final", help="Make these the final scores of the run.")
     ] = False,
     device: DeviceOption = None,
     store: StoreOption = None,
@@ -59,9 +65,9 @@ def evaluate(
     offline: OfflineOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Score a stored run: what it has skipped, else all of it again, or what is named.
+    """Score a stored run: what it skipped, otherwise everything again, or what is named.
 
-    Scores are added, never overwritten; those of the run itself stay its final ones, unless --final
+    Scores are added, never overwritten; the run's own scores remain the final ones, unless --final
     is given.
     """
     from genbench.planning.choices import choose
@@ -106,26 +112,38 @@ def sample(
     reference: RunArgument,
     count: Annotated[
         int | None,
-        typer.Option("-n", "--samples", min=1, max=MOST, help="How many (64, or all as scored)."),
+        typer.Option(
+            "-n",
+            "--samples",
+            min=1,
+            max=MOST,
+            help="Number of samples (default: 64; with --as-scored: all).",
+        ),
     ] = None,
     sampler: Annotated[
         str | None,
-        typer.Option(help="See: genbench samplers (default: the model's own, or plain)."),
+        typer.Option(help="Sampler (default: the model's own, or plain); see: genbench samplers."),
     ] = None,
     sets: SetsOption = None,
     out: Annotated[
-        str | None, typer.Option(help="grid.png, samples.npz or folder/ (default: a grid).")
+        str | None,
+        typer.Option(
+            help="File or folder to write: grid.png, samples.npz or folder/ (default: a grid)."
+        ),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(min=0, max=MOST_SEED, help="Seed of the noise (0).")
+        int | None,
+        typer.Option(min=0, max=MOST_SEED, help="Random seed of the noise (default: 0)."),
     ] = None,
     as_scored: Annotated[
         bool,
-        typer.Option("--as-scored", help="The samples that the run's final scores are taken on."),
+        typer.Option(
+            "--as-scored", help="Draw the samples that the run's final scores were computed on."
+        ),
     ] = False,
     label: Annotated[
         list[str] | None,
-        typer.Option(help="A class of a conditional model, by number or name. Repeatable."),
+        typer.Option(help="Class to draw from a conditional model, by number or name; repeatable."),
     ] = None,
     device: DeviceOption = None,
     store: StoreOption = None,
@@ -139,8 +157,7 @@ def sample(
 
     if as_scored and (seed is not None or label or sets):
         raise UsageError(
-            "--as-scored has a seed, classes and settings of its own; leave --seed, --label and "
-            "--set out"
+            "--as-scored decides seed, classes and settings; leave out --seed, --label and --set"
         )
     with Store.open(SESSION.store_url(store), mode="read") as opened:
         run_id, spec = _find(opened, reference)
@@ -243,7 +260,7 @@ def watched(
 
 
 def _destination(out: str | None, run_id: str, store: str) -> Path:
-    """A file by its ending, else a folder: a picture of each sample."""
+    """A file, by its suffix, or a folder with one picture for each sample."""
     import os
 
     path = Path(out or f"samples-{run_id}.png").expanduser()
@@ -290,14 +307,14 @@ def _tell(
         print_json({"run": run_id, "status": status, "store": str(store.url), "scores": scores})
     else:
         say_scores(new)
-    beside = list(dict.fromkeys(score.metric for score in new if not score.final))
-    if beside:
+    additional = list(dict.fromkeys(score.metric for score in new if not score.final))
+    if additional:
         say(
-            f"added beside the final scores of this run ({', '.join(beside)}), which stay final; "
-            "with --final the new ones take their place"
+            f"added to this run ({', '.join(additional)}); its final scores are the earlier ones, "
+            "unless --final is given"
         )
     if reasons and not new:
-        told = "; ".join(
+        causes = "; ".join(
             f"no {', '.join(dict.fromkeys(names))}: {why}" for why, names in reasons.items()
         )
-        raise UsageError(f"nothing could be scored. {told}")
+        raise UsageError(f"nothing could be scored. {causes}")

@@ -33,7 +33,7 @@ class Session:
     warned: set[str] = field(default_factory=set)
 
     def take_global_options(self, arguments: list[str]) -> list[str]:
-        """Take out the options that may stand anywhere (before a ``--``); return the rest."""
+        """Take out the options that may be anywhere (before a ``--``); return the rest."""
         end = arguments.index("--") if "--" in arguments else len(arguments)
         rest = []
         for argument in arguments[:end]:
@@ -53,8 +53,8 @@ class Session:
     def registry(self) -> Registry:
         """The registry of the installed plugins; no target is imported.
 
-        They are loaded by the first command that asks for them, and a broken one is a line on
-        stderr then; the command goes on.
+        They are loaded when a command first asks for them; a broken one is then a line on stderr,
+        and the command continues.
         """
         from genbench.registry import Registry
 

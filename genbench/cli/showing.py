@@ -52,7 +52,7 @@ def show(
     format: FormatOption = Format.TABLE,
     json: JsonOption = False,
 ) -> None:
-    """Show all that is stored of a run."""
+    """Show everything that is stored about a run."""
     with open_store(store) as opened:
         identity = opened.resolve(run)
         if json:
@@ -182,7 +182,7 @@ def _print_tables(store: Store, identity: str, format: Format) -> None:
         "seed",
         "epoch",
         "seconds",
-        "stands",
+        "role",
     )
     taken = store.scores(identity)
     scores = last_scored(taken)
@@ -211,7 +211,7 @@ def _print_tables(store: Store, identity: str, format: Format) -> None:
     places = store.environments(identity)
     table("Environment", ("key", "value"), environment)
     if len(places) > 1:
-        print("  so it was at last; the run was resumed elsewhere, and its seconds are of both:")
+        print("  the last machine; the run was resumed on it, and its seconds are of all machines:")
         for step, known in places:
             name, device, threads = (known.get(key) for key in ("cpu", "device", "threads"))
             gpu = f", {known['gpu']}" if known.get("gpu") else ""
@@ -223,7 +223,7 @@ PLUGIN_COLUMNS = ("part", "name", "distribution", "version", "installed")
 
 
 def _plugin_rows(store: Store, identity: str) -> list[tuple[str, str, str, str, str]]:
-    """Whose each part was; beside it what is installed, where that is another version."""
+    """The distribution of each part, and the installed version if it is another one."""
     from genbench.runner.versions import installed
 
     rows = []
@@ -244,7 +244,7 @@ def _owners(store: Store, identity: str) -> dict[str, str]:
 
 
 def _settings_rows(store: Store, identity: str) -> list[tuple[str, str, str | None]]:
-    """Each setting with its value; beside it the default where it is another one."""
+    """Each setting with its value, and its default if that differs."""
     defaults = _defaults(RunSpec.from_json(store.run(identity).spec))
     rows = []
     for key, value in store.params(identity).items():
@@ -301,13 +301,13 @@ def _score_row(score: ScoreRecord) -> list[Any]:
     row += [number(score.floor)]
     row += [number(ratio(score.value, score.floor), 3), _sampler(score)]
     row += ["unknown" if score.seed is None else score.seed, _weights(score)]
-    return [*row, number(score.seconds, 3), stands(score)]
+    return [*row, number(score.seconds, 3), role(score)]
 
 
-def stands(score: ScoreRecord) -> str:
-    """Whether a score stands for its run: 'final', or 'beside' one that does."""
+def role(score: ScoreRecord) -> str:
+    """Whether a score is one of its run's final ones: 'final' or 'additional'."""
     added = " (added)" if score.origin == "evaluate" else ""
-    return f"{'final' if score.final else 'beside'}{added}"
+    return f"{'final' if score.final else 'additional'}{added}"
 
 
 def _weights(score: ScoreRecord) -> str:
@@ -345,8 +345,8 @@ def _text(value: Any) -> str:
 
 
 def diff(
-    first: Annotated[str, typer.Argument(metavar="A", help="A run.")],
-    second: Annotated[str, typer.Argument(metavar="B", help="Another run.")],
+    first: Annotated[str, typer.Argument(metavar="A", help="First run.")],
+    second: Annotated[str, typer.Argument(metavar="B", help="Second run.")],
     store: StoreOption = None,
     format: FormatOption = Format.TABLE,
     json: JsonOption = False,
@@ -375,7 +375,7 @@ def diff(
     if rows:
         print_table(("what", "key", a, b), rows, format=format)
     else:
-        print("no difference in settings, plugins, environment or scores")
+        print("the runs don't differ in settings, plugins, environment or scores")
 
 
 def _brief(part: str, value: Any) -> str:
@@ -384,7 +384,7 @@ def _brief(part: str, value: Any) -> str:
 
 
 def differing(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
-    """The keys whose values differ, with both; None where one side lacks the key."""
+    """The keys with different values, and both values; None where one side lacks the key."""
     keys = [*a, *(key for key in b if key not in a)]
     return [(key, a.get(key), b.get(key)) for key in keys if a.get(key) != b.get(key)]
 

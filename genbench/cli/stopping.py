@@ -11,7 +11,7 @@ from typing import Any
 
 _NOTICE = "\nstopping after this step, with a checkpoint if one can be written (again: at once)\n"
 _CODE = 130
-_end = os._exit  # kept, for it means something else while a plugin is imported
+_end = os._exit  # kept, because it is replaced while a plugin is imported
 
 _HANGUP: int | None = getattr(signal, "SIGHUP", None)  # Windows has none
 _STOPS = [n for n in (signal.SIGINT, signal.SIGTERM, _HANGUP) if n is not None]

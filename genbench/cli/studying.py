@@ -36,24 +36,37 @@ def add_to(app: typer.Typer) -> None:
 
 
 def study(
-    file: Annotated[Path, typer.Argument(metavar="FILE.toml", help="See: docs/studies.md.")],
-    jobs: Annotated[int, typer.Option("--jobs", min=1, max=1_024, help="Runs at a time.")] = 1,
-    out: Annotated[Path | None, typer.Option("--out", help="A Markdown page to write.")] = None,
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE.toml", help="Study file; see: docs/studies.md.")
+    ],
+    jobs: Annotated[
+        int, typer.Option("--jobs", min=1, max=1_024, help="Number of runs at a time.")
+    ] = 1,
+    out: Annotated[Path | None, typer.Option("--out", help="Markdown page to write.")] = None,
     seeds: Annotated[
-        str | None, typer.Option("--seeds", help="Instead of the file's: 0,1.")
+        str | None, typer.Option("--seeds", help="Seeds that replace the file's, such as 0,1.")
     ] = None,
     only: Annotated[
-        list[str] | None, typer.Option("--only", metavar="ROW", help="Only this row; repeatable.")
+        list[str] | None,
+        typer.Option("--only", metavar="ROW", help="Only this row of the study; repeatable."),
     ] = None,
     epochs: Annotated[
         int | None,
-        typer.Option("--epochs", min=1, max=MOST, help="Of every row, whatever the file says."),
+        typer.Option(
+            "--epochs",
+            min=1,
+            max=MOST,
+            help="Number of epochs of every row, in place of the file's.",
+        ),
     ] = None,
-    retry: Annotated[bool, typer.Option("--retry", help="Take up what failed before.")] = False,
+    retry: Annotated[bool, typer.Option("--retry", help="Run again what failed before.")] = False,
     table_only: Annotated[
-        bool, typer.Option("--table-only", help="Run nothing: the tables of what is there.")
+        bool,
+        typer.Option("--table-only", help="Print the tables of the existing runs; run nothing."),
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the plan; run nothing.")
+    ] = False,
     device: DeviceOption = None,
     store: StoreOption = None,
     data_dir: DataDirOption = None,
@@ -61,7 +74,7 @@ def study(
     format: FormatOption = Format.TABLE,
     json: JsonOption = False,
 ) -> None:
-    """Train, score and tabulate a grid of runs; started again, it goes on where it was."""
+    """Train, score and tabulate a grid of runs; the same command continues a stopped study."""
     from genbench.study import Outcome, folder_of, forecast
 
     plan, places = _plan(file, seeds, only, epochs, device, store, data_dir, offline)
@@ -76,7 +89,7 @@ def study(
     _print_results(plan, places, outcome, out, format, as_json=json)
     if outcome.failed:
         failed = counted(outcome.failed, "run")
-        say(f"no result of {failed}; see the remarks (--retry takes them up again)")
+        say(f"{failed} gave no result; see the remarks (--retry runs them again)")
         raise typer.Exit(1)
 
 
@@ -145,8 +158,8 @@ def _conduct(plan: Plan, places: Places, jobs: int, retry: bool, out: Path | Non
             return outcome
     except KeyboardInterrupt:
         raise InterruptedRunError(
-            "the study was stopped at once; runs that were not at an epoch's end lost their last "
-            "steps, and the same command goes on from their checkpoints"
+            "the study was stopped at once; runs that were within an epoch lost their last "
+            "steps, and the same command continues from their checkpoints"
         ) from None
 
 
@@ -237,7 +250,7 @@ def _print_forecast(plan: Plan, found: Sequence[Forecast], *, as_json: bool) -> 
     say(
         f"{len(left)} of {counted(len(found), 'run')} and "
         f"{counted(evaluations, 'further evaluation')} to do: "
-        f"{duration(known)} of training known{of_unknown}; scoring comes on top"
+        f"{duration(known)} of training known{of_unknown}; scoring takes extra time"
     )
     for entry in plan.entries:
         for note in entry.notes:

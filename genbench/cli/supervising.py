@@ -1,4 +1,4 @@
-"""What ``run``, ``resume`` and ``rerun`` share: signals, the display, the closing words."""
+"""What ``run``, ``resume`` and ``rerun`` share: signals, the display, the final report."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def supervise(
     *,
     as_json: bool,
 ) -> None:
-    """Show a run, let it be stopped by signals, and tell how it ended, whatever happens.
+    """Show a run, let it be stopped by signals, and report how it ended, whatever happens.
 
     ``work(store=, access=, listeners=, should_stop=, started=)`` is `genbench.runner.run` or
     ``resume`` with the rest filled in. Raises what it raises; a stop before there is a run is an

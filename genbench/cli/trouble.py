@@ -2,7 +2,7 @@
 
 What genbench raises on purpose is a sentence already. The rest comes from three places: the
 machine (files, memory, numbers beyond 64 bits, text that is no UTF-8), a store with values that
-genbench never wrote, and a fault of genbench or of a plugin, which is said to be one.
+genbench never wrote, and a bug of genbench or of a plugin, which is called one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from genbench.errors import (
 
 
 def in_words(error: BaseException) -> GenbenchError:
-    """The error to tell: ``error`` itself where it is one of ours."""
+    """The error to print: ``error`` itself if it is a GenbenchError."""
     if isinstance(error, GenbenchError):
         return error
     if isinstance(error, KeyboardInterrupt):
@@ -48,7 +48,9 @@ def _of_files(error: OSError) -> GenbenchError:
     name = error.filename if isinstance(error.filename, (str, bytes)) else None
     where = repr(name) if name else "a file"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return DiskFullError(f"no space is left on the disk (writing {where}); make room first")
+        return DiskFullError(
+            f"no space is left on the disk (writing {where}); free some space first"
+        )
     return UsageError(f"{where} can't be used: {error.strerror or _brief(error)}")
 
 
@@ -66,7 +68,7 @@ def _of_store() -> GenbenchError | None:
 def _fault(error: BaseException) -> GenbenchError:
     return GenbenchError(
         f"unexpected {type(error).__name__}: {_brief(error)} "
-        "(this is a fault of genbench or of a plugin; --debug shows where)"
+        "(this is a bug of genbench or of a plugin; --debug shows where)"
     )
 
 

@@ -1,7 +1,7 @@
 """What killed processes and old versions left on the disk, and its removal (``doctor --clean``).
 
 Law: nothing of a run that is alive is touched, nothing that a run still needs, and nothing that
-genbench didn't make. What lies beside the store is judged by the runs of every store there.
+genbench didn't make. Files next to the store are judged by the runs of every store in that folder.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Leftover:
 
 
 def find(store_url: str, access: DataAccess) -> list[Leftover]:
-    """All leftovers of a store, beside it, in the cache and the data folder. Nothing is changed."""
+    """All leftovers next to a store, in the cache and in the data folder. Nothing is changed."""
     return [*_of_store(store_url), *_of_caches(access)]
 
 
@@ -53,7 +53,7 @@ def clean(store_url: str, access: DataAccess) -> list[Leftover]:
             continue  # somebody else was faster
         except OSError as error:
             raise StoreError(
-                f"{leftover.path} can't be removed: {error.strerror or error}; it is left over "
+                f"{leftover.path} can't be removed: {error.strerror or error}; it is a leftover "
                 f"({leftover.what}), and you may delete it"
             ) from error
         removed.append(leftover)
@@ -95,7 +95,7 @@ def _of_folder(
         if not folder.with_name(run_id).exists():
             yield _leftover(
                 folder,
-                f"removal of run {run_id} that was cut off; its folder is put back",
+                f"interrupted removal of run {run_id}; its folder is put back",
                 lambda: _put_back(folder, run_id),
             )
         else:
@@ -109,10 +109,10 @@ def _put_back(folder: Path, run_id: str) -> None:
 
 
 def _belongs(folder: Path, address: Address) -> bool:
-    """Whether a folder is of a store at this address, or beside this file."""
+    """Whether a folder belongs to the store at this address, or to this file."""
     mark = folder / WHOSE
-    whose = mark.read_text(encoding="utf-8") if mark.is_file() else None
-    return whose == (None if address.path is not None else str(address))
+    owner = mark.read_text(encoding="utf-8") if mark.is_file() else None
+    return owner == (None if address.path is not None else str(address))
 
 
 def _runs_of_neighbours(address: Address) -> Iterator[str | None]:
@@ -167,7 +167,7 @@ def _drop_state(folder: Path) -> None:
 
 
 def _stale_backups(path: Path, *, known: Collection[str]) -> Iterator[Leftover]:
-    """Backups all of whose runs are in the store, which was migrated and can be read."""
+    """Backups with no run that isn't in the store, which was migrated and can be read."""
     for backup in backups(path):
         try:
             with closing(connect_read_only(backup)) as connection:
@@ -175,7 +175,7 @@ def _stale_backups(path: Path, *, known: Collection[str]) -> Iterator[Leftover]:
         except sqlite3.Error:
             continue
         if held <= set(known):
-            yield _leftover(backup, "backup of before a migration; all its runs are in the store")
+            yield _leftover(backup, "backup from before a migration; all its runs are in the store")
     part = path.parent.glob(f".{path.name}.backup-*.part")
     yield from (_leftover(p, "unfinished backup") for p in sorted(part) if _is_untouched(p))
 

@@ -66,7 +66,7 @@ def _versions() -> Iterator[Finding]:
         try:
             yield Finding(group="versions", name=package, text=version(package))
         except PackageNotFoundError:
-            error = GenbenchError(f"{package} is not installed; pip install genbench again")
+            error = GenbenchError(f"{package} is not installed; reinstall genbench with pip")
             yield Finding(group="versions", name=package, text=str(error), error=error)
 
 
@@ -90,7 +90,7 @@ def _store(url: str) -> Finding:
     from genbench.store.version import SCHEMA_VERSION
 
     if "://" not in url and not Path(url).exists():
-        text = f"none at {url} yet; genbench run makes one"
+        text = f"none at {url} yet; genbench run creates one"
         return Finding(group="store", name="store", text=text, ok=None)
     try:
         with Store.open(url, mode="read") as store:
@@ -103,7 +103,9 @@ def _store(url: str) -> Finding:
 
 def _data(registry: Registry, access: DataAccess) -> Iterator[Finding]:
     there = access.root.is_dir()
-    text = str(access.root) if there else f"{access.root} is not there (GENBENCH_DATA, --data-dir)"
+    text = (
+        str(access.root) if there else f"{access.root} does not exist (GENBENCH_DATA, --data-dir)"
+    )
     yield Finding(group="data", name="folder", text=text, ok=there or None)
     for registration in registry.of("dataset"):
         yield _dataset(registry, registration, access)
@@ -157,9 +159,11 @@ def _decoded(access: DataAccess) -> Iterator[Finding]:
     from genbench.engine.data_check import decoded
 
     for entry, fault in decoded(access.cache):
-        text = f"{entry} is damaged ({fault}); delete it, and it is decoded again"
+        text = f"{entry} is damaged ({fault}); delete it, and it will be decoded again"
         error = DataError(text) if fault else None
-        yield Finding(group="caches", name=entry.name, text=text if fault else "sound", error=error)
+        yield Finding(
+            group="caches", name=entry.name, text=text if fault else "verified", error=error
+        )
 
 
 def _inception() -> Finding:
@@ -169,10 +173,10 @@ def _inception() -> Finding:
     folder = Path(torch.hub.get_dir()) / "checkpoints"
     name = _name_of_inception_weights()
     if name is None:
-        text = "torch-fidelity isn't there or names no weights; pip install torch-fidelity"
+        text = "torch-fidelity is missing or names no weights; pip install torch-fidelity"
         return Finding(group="caches", name="fid weights", text=text, ok=None)
     path = folder / name
-    text = str(path) if path.is_file() else f"none at {path}; the first fid downloads them"
+    text = str(path) if path.is_file() else f"none at {path}; the first use of fid downloads them"
     return Finding(group="caches", name="fid weights", text=text, ok=path.is_file() or None)
 
 

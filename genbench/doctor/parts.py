@@ -64,7 +64,7 @@ def faults(registry: Registry, registration: Registration) -> Iterator[str]:
 def _class_faults(
     target: Any, registration: Registration, capabilities: Capabilities
 ) -> Iterator[str]:
-    # A model may be registered by a function; the class that it says it returns is looked at.
+    # A model may be registered by a function; its annotated return class is checked.
     cls = get_type_hints(target).get("return", target) if isfunction(target) else target
     needed = [*METHODS[registration.kind]]
     if registration.kind == "model":
@@ -107,7 +107,7 @@ def _settings_faults(registry: Registry, kind: Kind, name: str) -> Iterator[str]
             yield "a data set needs settings='module:Class', a genbench.DatasetSettings"
         return
     if not (isinstance(settings, type) and issubclass(settings, Settings)):
-        yield f"its settings, {settings!r}, are no subclass of genbench.Settings"
+        yield f"its settings, {settings!r}, are not a subclass of genbench.Settings"
         return
     if kind == "dataset" and (
         not issubclass(settings, DatasetSettings) or settings.describe is DatasetSettings.describe
@@ -129,7 +129,7 @@ def _preset_faults(registry: Registry, name: str, settings: type[Settings]) -> I
         if isinstance(preset, Preset):
             yield from _rejected(settings, preset.settings, f"preset '{preset.name}'")
         else:
-            yield f"its presets hold {preset!r}, which is no genbench.Preset"
+            yield f"its presets contain {preset!r}, which is not a genbench.Preset"
 
 
 def _rejected(settings: type[Settings], values: Any, owner: str) -> Iterator[str]:

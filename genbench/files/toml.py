@@ -22,11 +22,11 @@ def read_toml(path: Path, what: str) -> dict[str, Any]:
         with path.open("rb") as file:
             content = file.read(LARGEST + 1)
         if len(content) > LARGEST:
-            raise UsageError(f"{path} holds more than {LARGEST:,} bytes; this can't be {what}")
+            raise UsageError(f"{path} holds more than {LARGEST:,} bytes; it can't be {what}")
         return tomllib.loads(content.decode("utf-8"))
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        reason = "its values are nested too deep" if isinstance(error, RecursionError) else error
+        reason = "its values are nested too deeply" if isinstance(error, RecursionError) else error
         raise SettingError(f"{path} is not valid TOML: {reason}") from None
     except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not a UTF-8 text"
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise UsageError(f"can't read {what} {path}: {reason}") from None

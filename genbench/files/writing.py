@@ -12,10 +12,10 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A new file beside ``path`` that takes its place at the end of the block, whole.
+    """A new file that replaces ``path`` at the end of the block, whole or not at all.
 
     Its folder is made. A symlink stays one: what it points to is replaced. Permissions are kept.
-    Raises OSError with ``path`` in it, also where something stands there that is no regular file.
+    Raises OSError with ``path`` in it, also if something is there that is not a regular file.
     """
     part: Path | None = None
     try:
@@ -44,7 +44,7 @@ def regular(path: Path) -> Path:
     if not target.exists():
         return target
     if not stat.S_ISREG(target.stat().st_mode):
-        raise OSError(0, "it exists and is no regular file", str(path))
+        raise OSError(0, "it exists and is not a regular file", str(path))
     if not os.access(target, os.W_OK):
         raise PermissionError(13, "it is read-only", str(path))
     return target

@@ -1,7 +1,7 @@
-"""What ``evaluate`` and ``sample`` are asked to do with a stored run, checked without torch.
+"""The samplers, metrics and settings of ``evaluate`` and ``sample``, checked without torch.
 
 Every setting that is given is used, or is an error: one that is silently ignored would give a
-number that is not what it says.
+number under a wrong name.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from genbench.spec import Part, RunSpec
 
 @dataclass(frozen=True, kw_only=True)
 class Choices:
-    """Samplers and metrics, None for the run's own, and the model's settings of drawing.
+    """Samplers and metrics (None: the run's own) and the model's sampling settings.
 
-    ``drawing`` holds those that are other than the run's.
+    ``drawing`` holds those that differ from the run's.
     """
 
     samplers: tuple[Part, ...] | None = None
@@ -75,7 +75,7 @@ def _parts(
 
 
 def _drawing(spec: RunSpec, layer: Layer, scope: Scope) -> dict[str, Any]:
-    """The settings of drawing that are given and differ from the run's, validated."""
+    """The sampling settings that are given and differ from the run's, validated."""
     cls = scope.settings("model", spec.model)
     given = layer.settings.get(("model", spec.model), {})
     own = {key: value for key, value in given.items() if key in drawing_settings(cls)}
@@ -91,8 +91,8 @@ def _no_idle_settings(
 ) -> None:
     for key in layer.run:
         raise UsageError(
-            f"--set {key}: run {run_id} is trained, and nothing here uses it; see the options of "
-            "this command"
+            f"--set {key}: run {run_id} is trained already, so this has no effect; see the "
+            "options of this command"
         )
     of_drawing = drawing_settings(scope.settings("model", scope.model))
     for (kind, name), values in layer.settings.items():
@@ -104,7 +104,7 @@ def _no_idle_settings(
             if kind == "dataset" or key not in of_drawing:
                 prefix = "data." if kind == "dataset" else ""
                 raise UsageError(
-                    f"--set {prefix}{key}: run {run_id} is trained with its own; "
+                    f"--set {prefix}{key}: run {run_id} is trained with its own value; "
                     f"{_what_may_change(scope.model, of_drawing)}",
                     hint=f"To train with another: genbench rerun {run_id} --set {prefix}{key}=...",
                 )
@@ -112,5 +112,5 @@ def _no_idle_settings(
 
 def _what_may_change(model: str, of_drawing: Sequence[str]) -> str:
     if of_drawing:
-        return f"of '{model}' only {', '.join(of_drawing)} may change, which decide the drawing"
-    return f"'{model}' has no settings of drawing"
+        return f"only the sampling settings of '{model}' can change: {', '.join(of_drawing)}"
+    return f"'{model}' has no sampling settings"

@@ -130,7 +130,7 @@ def resolve_parts(
 def check_capabilities(model: Registration, part: Registration) -> None:
     """Raise IncompatibleError where a model lacks what a sampler or metric requires.
 
-    A model that declares no capability at all is looked at once it is built, not here, and so is
+    A model that declares no capability at all is checked once it is built, not here, and so is
     whether its settings give it an optional one.
     """
     possible = (*model.capabilities, *model.optional)
@@ -210,8 +210,8 @@ def chosen_parts(
 ) -> tuple[Part, ...]:
     """Samplers or metrics by name, perhaps with settings of their own in brackets after it.
 
-    A name may stand several times with other settings. Raises UnknownNameError, SettingError, and
-    IncompatibleError where the model lacks what one needs.
+    A name may occur several times with different settings. Raises UnknownNameError, SettingError,
+    and IncompatibleError if the model lacks what one needs.
     """
     found: list[Part] = []
     for text in names:
@@ -240,9 +240,9 @@ def _can_be_drawn_from(model: Registration) -> bool:
 
 
 def _default_metrics(model: Registration, data: DataSpec, registry: Registry) -> tuple[str, ...]:
-    """What can be measured at once, offline: distances for samples, error for reconstructions.
+    """Metrics that need no download: distances for samples, the error for reconstructions.
 
-    Samples are measured as they are rendered. Labelled points are taken for modes, one a class.
+    Samples are measured as they are rendered. Labelled points count as modes, one per class.
     """
     names: list[str] = []
     if _can_be_drawn_from(model):
@@ -259,7 +259,7 @@ def _registered(kind: Kind, names: Sequence[str], registry: Registry) -> tuple[s
 
 
 def _no_idle_settings(sets: Layer, samplers: Sequence[str], metrics: Sequence[str]) -> None:
-    """A --set for a sampler or metric that this run doesn't use would silently do nothing."""
+    """Refuse a --set for an unused sampler or metric, which would silently do nothing."""
     used = {("sampler", named_settings(text)[0]) for text in samplers}
     used |= {("metric", named_settings(text)[0]) for text in metrics}
     for kind, name in sets.settings:
@@ -270,11 +270,11 @@ def _no_idle_settings(sets: Layer, samplers: Sequence[str], metrics: Sequence[st
 
 
 def check_batch(spec: RunSpec, data: DataSpec) -> None:
-    """Raise where a batch can't be worked off in equal microbatches, or is more than the data."""
+    """Raise where a batch can't be split into equal microbatches, or is larger than the data."""
     if spec.batch_size % spec.accumulate:
         raise SettingError(
             f"accumulate = {spec.accumulate} must divide the batch size, {spec.batch_size}; "
-            f"choose one that does, or another --batch-size"
+            f"choose a divisor, or another --batch-size"
         )
     if spec.epoch_images and spec.epoch_images < spec.batch_size:
         raise SettingError(
@@ -283,6 +283,6 @@ def check_batch(spec: RunSpec, data: DataSpec) -> None:
         )
     if 0 < data.train < spec.batch_size:
         raise IncompatibleError(
-            f"a batch of {spec.batch_size} is more than the {data.train} training images of "
+            f"a batch of {spec.batch_size} is larger than the {data.train} training images of "
             f"'{data.name}'; set --batch-size {data.train} or less"
         )

@@ -41,22 +41,22 @@ def _names(value: Any) -> Any:
 
 
 def split_names(text: str) -> list[str]:
-    """Names that commas part, but for those within brackets and quotes.
+    """Split names at commas, except within brackets and quotes.
 
     >>> split_names("plain, ddls[eps=0.1,steps=5]")
     ['plain', 'ddls[eps=0.1,steps=5]']
     """
     parts, depth, quote = [""], 0, ""
-    for sign in text:
+    for char in text:
         if quote:
-            quote = "" if sign == quote else quote
-        elif sign in "'\"":
-            quote = sign
-        depth += {"[": 1, "]": -1}.get(sign, 0) if not quote else 0
-        if sign == "," and depth == 0 and not quote:
+            quote = "" if char == quote else quote
+        elif char in "'\"":
+            quote = char
+        depth += {"[": 1, "]": -1}.get(char, 0) if not quote else 0
+        if char == "," and depth == 0 and not quote:
             parts.append("")
         else:
-            parts[-1] += sign
+            parts[-1] += char
     return [part.strip() for part in parts]
 
 
@@ -130,9 +130,13 @@ class Scope:
             return ModelSettings if kind == "model" else Settings
         if not (isinstance(found, type) and issubclass(found, Settings)):
             owner = self.registry.get(kind, name).owner
-            raise PluginError(f"the settings of {kind} '{name}' ({owner}) are no genbench.Settings")
+            raise PluginError(
+                f"the settings of {kind} '{name}' ({owner}) are not a genbench.Settings"
+            )
         if kind == "dataset" and not issubclass(found, DatasetSettings):
-            raise PluginError(f"the settings of data set '{name}' are no genbench.DatasetSettings")
+            raise PluginError(
+                f"the settings of data set '{name}' are not a genbench.DatasetSettings"
+            )
         return found
 
     def current(self, kind: Kind) -> str | None:
@@ -187,7 +191,7 @@ def _target(path: str, scope: Scope) -> tuple[tuple[Kind, str] | None, str]:
 
 
 def from_environment(environ: Mapping[str, str]) -> Layer:
-    """``GENBENCH_EPOCHS`` and the like: one variable for each run field but the preset."""
+    """``GENBENCH_EPOCHS`` and so on: one variable for each field of a run, except the preset."""
     run = {}
     for name, info in RunSettings.model_fields.items():
         text = environ.get(f"GENBENCH_{name.upper()}")
@@ -199,7 +203,7 @@ def from_environment(environ: Mapping[str, str]) -> Layer:
 def literal(text: str, info: FieldInfo | None = None) -> Any:
     """A typed-in value: none/null, true/false, numbers, lists as in TOML; otherwise text.
 
-    A field that takes text but no number gets the text as it stands: a folder named 2024.
+    A field that takes text but no number gets the text unchanged: a folder named 2024.
     """
     stripped = text.strip()
     if stripped.lower() in ("none", "null"):
@@ -227,7 +231,7 @@ def _takes_only_text(annotation: Any) -> bool:
 
 
 def choose_preset(name: str, scope: Scope) -> tuple[Preset, str | None]:
-    """The variant of a preset for this data set; where none is, its first one with a note.
+    """The variant of a preset for this data set; if there is none, its first one with a note.
 
     Raises UnknownNameError.
     """
@@ -242,7 +246,7 @@ def choose_preset(name: str, scope: Scope) -> tuple[Preset, str | None]:
             return preset, None
     made_for = ", ".join(dict.fromkeys(data for preset in variants for data in preset.datasets))
     which = f" as on {variants[0].datasets[0]}" if len(variants) > 1 else ""
-    note = f"preset '{name}' is for {made_for}; using it{which} on {scope.dataset}"
+    note = f"preset '{name}' is meant for {made_for}; it is used{which} on {scope.dataset}"
     return variants[0], note
 
 

@@ -31,7 +31,7 @@ _LACKS = {
 
 @dataclass(frozen=True, kw_only=True)
 class RegisteredCapability:
-    """A capability of a plugin: its name, where its Protocol stands, what it means, whose it is."""
+    """A capability of a plugin: its name, its Protocol, its meaning and its owner."""
 
     name: str
     target: str
@@ -55,7 +55,7 @@ class Capabilities:
         """Raise PluginError where nobody registered a name; ``asked_by`` begins the sentence."""
         for name in alternatives(requirement):
             if name not in self:
-                own = "it is a plugin's own, install the one that registers it"
+                own = "a plugin defines it; install that plugin"
                 hint = f"; {own}" if ":" in name else suggest(name, self)
                 raise PluginError(f"{asked_by} asks for an unknown capability '{name}'{hint}")
 
@@ -94,7 +94,7 @@ class Capabilities:
 
 
 def alternatives(requirement: str) -> tuple[str, ...]:
-    """The capabilities of which a model needs one.
+    """The capabilities of which a model needs at least one.
 
     >>> alternatives("has-likelihood|has-density")
     ('has-likelihood', 'has-density')
@@ -110,7 +110,7 @@ def _imported(capability: RegisteredCapability) -> type:
     owner = f"capability '{capability.name}' of {capability.owner}"
     found = resolve(capability.target, owner)
     if not isinstance(found, type):
-        raise PluginError(f"{owner}: '{capability.target}' is no class but {found!r}")
+        raise PluginError(f"{owner}: '{capability.target}' is not a class but {found!r}")
     if getattr(found, "_is_protocol", False) and not getattr(found, "_is_runtime_protocol", False):
         raise PluginError(f"{owner}: decorate {found.__name__} with @typing.runtime_checkable")
     return found

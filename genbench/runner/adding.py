@@ -44,7 +44,7 @@ def skipped_parts(store: Store, run_id: str, spec: RunSpec) -> Iterator[Round]:
 
 @dataclass(frozen=True, kw_only=True)
 class StoredScoring:
-    """One evaluation of a stored run. ``labels`` tell its rows apart from those of the run."""
+    """One evaluation of a stored run. ``labels`` distinguish its rows from those of the run."""
 
     loaded: LoadedRun
     registry: Registry

@@ -1,4 +1,4 @@
-"""How a run ends that does not finish: a status, an error in words, a traceback in a file.
+"""How a run ends that does not finish: a status, an error message, a traceback in a file.
 
 ``error.txt`` in the run's folder has the whole traceback. Every error that leaves here is a
 GenbenchError; those that were one already keep their exit code.
@@ -45,12 +45,12 @@ def ending(
             f"run {run_id} {fate}", hint=f"To go on: genbench resume {run_id}"
         ) from None
     except TakenOverError:
-        raise  # nothing of the run is this process's any more
+        raise  # the run no longer belongs to this process
     except Exception as error:
         file = store.folder(run_id) / ERROR_FILE
         failure = in_words(error, spec, file)
         failure.hint = failure.hint.replace("RUN", run_id)
-        # On a full disk neither may succeed, and the first error is the one to tell.
+        # On a full disk neither may succeed, and the first error is the one to report.
         with contextlib.suppress(OSError):
             _write_trace(file, error)
         with contextlib.suppress(GenbenchError):
@@ -69,7 +69,7 @@ def in_words(error: Exception, spec: RunSpec, file: Path) -> GenbenchError:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DiskFullError(
             f"no space is left on the disk (writing {error.filename or 'into the run'}); "
-            "make room first",
+            "free some space first",
             hint="To go on: genbench resume RUN",
         )
     if is_out_of_memory(error):

@@ -15,7 +15,7 @@ from genbench import __version__
 from genbench.engine.cpu import cpu_name
 
 PACKAGES = ("torchvision", "numpy", "scikit-learn", "torch-fidelity", "pillow", "safetensors")
-"""The packages, beside torch and genbench, that can move a number."""
+"""The packages, in addition to torch and genbench, that can change a number."""
 
 
 def environment(device: torch.device, folder: Path | None = None) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""Finished runs that lend their latent space: found without torch, built when they are needed.
+"""Finished runs as sources of latent spaces: found without torch, built when they are needed.
 
-Law: the run that lends is never changed. Its weights are read, frozen, and nothing is written.
+Law: a source run is never changed. Its weights are read, frozen, and nothing is written.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 NEEDED = ("encodes", "decodes")
-"""The capabilities of a model that lends its latent space."""
+"""The capabilities of the model of a source run."""
 
 
 def with_runs(access: DataAccess, registry: Registry, store: Store | str) -> DataAccess:
@@ -89,7 +89,7 @@ class StoredRuns:
             head = self.head(run)
         except NoSuchRunError:
             raise DataError(
-                f"run {run}, whose latent space this data is, is not in the store any more: its "
+                f"the source run {run} of this latent data is no longer in the store, and its "
                 "decoder is gone with it; train one like it, and a new run on its latents"
             ) from None
         with self._opening() as store:
@@ -108,7 +108,7 @@ class StoredRuns:
         )
 
     def _check_capabilities(self, run: Run) -> None:
-        """What its registration says; a model that declares nothing is looked at once built."""
+        """What its registration says; a model that declares nothing is checked once it is built."""
         model = self._registry.get("model", run.model)
         missing = [name for name in NEEDED if name not in (*model.capabilities, *model.optional)]
         if model.capabilities and missing:

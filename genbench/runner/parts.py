@@ -113,9 +113,9 @@ def build_model(spec: RunSpec, data: DataSpec, registry: Registry) -> Model:
 def build_samplers(
     parts: Iterable[Part], registry: Registry, *, strict: bool = True
 ) -> list[tuple[Part, Sampler]]:
-    """Each sampler beside the part that it was built from.
+    """Each sampler with the part that it was built from.
 
-    One that can't be built raises PluginError; where that is not ``strict``, it stands there as
+    One that can't be built raises PluginError; without ``strict``, it is replaced by
     `Unbuilt`, which says so once it is asked to draw.
     """
     return [(part, _built("sampler", part, registry, strict=strict)) for part in parts]
@@ -124,7 +124,7 @@ def build_samplers(
 def build_metrics(
     parts: Iterable[Part], registry: Registry, *, strict: bool = True
 ) -> list[tuple[Part, Metric]]:
-    """Each metric beside the part that it was built from; see `build_samplers`."""
+    """Each metric with the part that it was built from; see `build_samplers`."""
     return [(part, _built("metric", part, registry, strict=strict)) for part in parts]
 
 
@@ -146,7 +146,7 @@ def monitor_parts(
 ) -> tuple[list[tuple[Part, Sampler]], list[tuple[Part, Metric]]]:
     """The sampler and the metrics of a run's monitor; none for a model that can't be drawn from.
 
-    A part that can't be built stands there and says so once it is used.
+    A part that can't be built is replaced by one that raises its error when it is used.
     """
     chosen = registry.get("model", spec.model).default_sampler
     names = [sampler.name for sampler in registry.of("sampler")]
@@ -168,7 +168,7 @@ def monitor_parts(
 
 
 def owner_in(registry: Registry) -> Owner:
-    """Says whose a part is: "genbench-lpips 0.3"."""
+    """Names the distribution of a part: "genbench-lpips 0.3"."""
 
     def owner(kind: str, name: str) -> str:
         found = [r.owner for r in registry.of(cast(Kind, kind)) if r.name == name]
@@ -178,7 +178,7 @@ def owner_in(registry: Registry) -> Owner:
 
 
 class Unbuilt:
-    """A sampler or metric whose class can't be imported or built: it raises why when it is used."""
+    """A sampler or metric that can't be imported or built: it raises the reason when it is used."""
 
     requires: tuple[str, ...] = ()
 

@@ -36,7 +36,7 @@ PAIRS = 32
 
 
 class RunPictures:
-    """Draws one run into its folder, and tells ``emit`` of each picture.
+    """Draws the pictures of one run into its folder, and passes each to ``emit``.
 
     The same noise serves every epoch, so that pictures differ by the weights alone. ``sampler`` is
     the model's own, which draws its samples.

@@ -165,12 +165,12 @@ def resume(
     if started is not None:
         started(taken)
     if not from_scratch:
-        _tell_of_older_checkpoint(found, store, _to_all(*listeners))
+        _warn_of_older_checkpoint(found, store, _to_all(*listeners))
     return _carry_out(job, taken, store, listeners, should_stop, resume=True)
 
 
-def _tell_of_older_checkpoint(found: Run, store: Store, tell: Listener) -> None:
-    """A checkpoint of before the one that the store knows was put back by somebody."""
+def _warn_of_older_checkpoint(found: Run, store: Store, tell: Listener) -> None:
+    """A checkpoint older than the one that the store knows was put back."""
     if found.checkpoint_step is None:
         return
     position = checkpoint_position(store.folder(found.id), identity(found))
@@ -178,7 +178,7 @@ def _tell_of_older_checkpoint(found: Run, store: Store, tell: Listener) -> None:
         tell(
             Noticed(
                 message=f"the checkpoint is of step {position['step']}, the store knows one of "
-                f"step {found.checkpoint_step}: what was recorded in between is done again"
+                f"step {found.checkpoint_step}: the steps in between are repeated"
             )
         )
 
@@ -198,9 +198,9 @@ def assemble(
 
     A sampler or metric that can't be built is an error before a training, and where it is not
     ``strict``, for one that has begun, it is skipped when its turn comes.
-    ``complete`` writes into the spec what it left to defaults, as a new run is stored.
+    ``complete`` fills in the defaults of the spec, as a new run is stored.
 
-    Finished runs of ``store`` may lend their latent space as data.
+    Data may be the latent space of a finished run of ``store``.
 
     Raises DataError, DeviceError, IncompatibleError, SettingError or PluginError.
     """
@@ -317,9 +317,9 @@ def _nothing_to_resume(run: Run, store: Store) -> UsageError:
     rounds = skipped_parts(store, run.id, RunSpec.from_json(run.spec))
     names = dict.fromkeys(part.name for _, metrics in rounds for part in metrics or ())
     if names:
-        told = f"{' and '.join(names)} {'were' if len(names) > 1 else 'was'} skipped"
+        skipped = f"{' and '.join(names)} {'were' if len(names) > 1 else 'was'} skipped"
         return UsageError(
-            f"run {run.id} is finished, but {told}",
+            f"run {run.id} is finished, but {skipped}",
             hint=f"To compute that: genbench evaluate {run.id}",
         )
     return UsageError(

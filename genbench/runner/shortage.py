@@ -9,15 +9,18 @@ from genbench.engine.memory import asked_bytes
 from genbench.errors import OutOfMemoryError
 
 _ACTIVITIES = {
-    "evaluate.py": ("while scoring", "ask for fewer --samples"),
-    "watching.py": ("while looking at samples between epochs", "leave that out by --no-watch"),
-    "pictures.py": ("while drawing pictures", "make the model smaller"),
-    "checkpoint.py": ("while writing a checkpoint", "make the model smaller"),
-    "stage.py": ("while preparing the data of a stage", "take fewer images, or a smaller model"),
-    "feed.py": ("while loading the training data", "take fewer images, or smaller ones"),
-    "optim.py": ("while setting up the optimizers", "make the model smaller"),
+    "evaluation": ("while scoring", "use fewer --samples"),
+    "health": ("while monitoring samples between epochs", "turn that off with --no-watch"),
+    "pictures": ("while drawing pictures", "use a smaller model"),
+    "engine/checkpoint.py": ("while writing a checkpoint", "use a smaller model"),
+    "engine/stage.py": (
+        "while preparing the data of a stage",
+        "use fewer images, or a smaller model",
+    ),
+    "engine/feed.py": ("while loading the training data", "use fewer images, or smaller ones"),
+    "engine/optim.py": ("while setting up the optimizers", "use a smaller model"),
 }
-"""By the file of the package that the error came through: what it was doing, and what helps."""
+"""By the folder or file of genbench that raised the error: the activity and a suggestion."""
 
 
 def out_of_memory(error: BaseException, *, device: str, file: Path) -> OutOfMemoryError:
@@ -34,6 +37,7 @@ def _activity(error: BaseException) -> tuple[str, str]:
     package = Path(__file__).parents[1]
     for frame in traceback.extract_tb(error.__traceback__):
         path = Path(frame.filename)
-        if path.is_relative_to(package) and path.name in _ACTIVITIES:
-            return _ACTIVITIES[path.name]
-    return "outside the training steps", "make the model, the images or their number smaller"
+        for place, found in _ACTIVITIES.items():
+            if path.is_relative_to(package / place):
+                return found
+    return "outside the training steps", "use a smaller model, smaller images or fewer of them"

@@ -61,9 +61,9 @@ from genbench.spec import Part
 from genbench.store import Store
 
 BATCH = 500
-"""Samples that are drawn at a time."""
+"""Number of samples that are drawn at a time."""
 SAMPLES = 64
-"""Samples that are drawn where nobody says how many."""
+"""Default number of samples."""
 
 
 def load_run(
@@ -80,8 +80,10 @@ def load_run(
     ``drawing`` takes the place of its settings of drawing. Raises UsageError for a run without a
     checkpoint, CheckpointError for a damaged one.
     """
-    lent = with_runs(access, registry, store)
-    return load(run_id, registry=registry, store=store, access=lent, device=device, drawing=drawing)
+    access = with_runs(access, registry, store)
+    return load(
+        run_id, registry=registry, store=store, access=access, device=device, drawing=drawing
+    )
 
 
 def evaluate_run(
@@ -104,8 +106,8 @@ def evaluate_run(
 
     What is None is as the run had it: its samplers, metrics, number of samples and draws, seed.
     Where nothing is given and the run has skipped something, that alone is taken. ``drawing`` are
-    settings of the model, which tell the scores apart; ``final`` makes the scores stand for the
-    run. Each record is stored as soon as it is taken.
+    settings of the model, which the scores are stored with; ``final`` makes them the run's final
+    scores. Each record is stored as soon as it is taken.
     """
     loaded = load_run(
         run_id,
@@ -160,7 +162,7 @@ def sample_run(
     else a folder, one PNG an image.
     ``sampler`` None is the model's own (see `default_sampler`), ``drawing`` are settings of the
     model. ``seed`` None draws what the run's final scores are taken on, or the first ``n`` of it:
-    their seed, settings, number and frequencies of classes; of ``sampler`` the name counts then.
+    their seed, settings, number and frequencies of classes; ``sampler`` gives only its name.
     ``label`` asks a conditional model for a class, by number or name, or for several: equally many
     of each, one class after the other. Without it the classes come in turn. Where the sampler gives
     up, what was drawn until then is written before SamplingError is raised.
@@ -204,7 +206,9 @@ def sample_run(
     places = range(len(samples)) if failure.places is None else failure.places
     labels = None if labels is None else labels[torch.tensor(places)]
     write_samples(samples, labels, loaded.data, out, loaded.described)
-    raise SamplingError(f"{failure}; the {len(samples):,} of {n:,} drawn by then are in {out}")
+    raise SamplingError(
+        f"{failure}; the {len(samples):,} of {n:,} samples drawn until then are in {out}"
+    )
 
 
 def _kept(n: int | None, scored: ScoredDraw | None) -> int:
@@ -243,12 +247,12 @@ def _check_destination(data: Data, out: Path) -> None:
         return
     if not has_pictures(data):
         raise UsageError(
-            f"'{data.spec.name}' has points of {data.spec.shape[0]} values, and only those of 2 "
-            "are drawn; use --out points.npz"
+            f"'{data.spec.name}' has points of {data.spec.shape[0]} values, and only points of 2 "
+            "values can be drawn; use --out points.npz"
         )
     if out.suffix != ".png":
         raise UsageError(
-            f"--out {out}: '{data.spec.name}' has points, which are no files of their own; use "
+            f"--out {out}: '{data.spec.name}' has points, and a point is not a picture file; use "
             "--out points.npz or points.png"
         )
 
@@ -286,18 +290,20 @@ def _draw(
 
 
 def _labels(loaded: LoadedRun, n: int, wanted: Sequence[int | str] | None) -> Tensor | None:
-    """The classes (n,) to ask for; of several, each one's samples stand together."""
+    """The classes (n,) to ask for; of several, the samples of each are consecutive."""
     if not isinstance(loaded.model, Conditional):
         if not wanted:
             return None
-        told = " ".join(f"--label {label}" for label in wanted)
+        given = " ".join(f"--label {label}" for label in wanted)
         raise IncompatibleError(
-            f"{told}: model '{loaded.spec.model}' of run {loaded.id} is not "
-            "conditional, so it can't be asked for a class; leave --label out"
+            f"{given}: model '{loaded.spec.model}' of run {loaded.id} is not "
+            "conditional, so it has no classes to draw; leave out --label"
         )
     if not wanted:
         return labels_in_turn(loaded.model, n)
     if n < len(wanted):
-        raise UsageError(f"--samples {n}: there are {len(wanted)} classes to draw; take more")
+        raise UsageError(
+            f"--samples {n}: there are {len(wanted)} classes to draw; draw at least as many samples"
+        )
     classes = [class_of(str(label), "--label", loaded.data.spec) for label in wanted]
     return torch.tensor(classes)[torch.arange(n) * len(classes) // n]

@@ -78,8 +78,8 @@ def with_versions(evaluated: Evaluated, differing: Sequence[str]) -> Evaluated:
     """
     if not differing:
         return evaluated
-    told = {"plugins": sorted(differing)}
-    scores = (replace(s, protocol={**s.protocol, **told}) for s in evaluated.scores)
+    versions = {"plugins": sorted(differing)}
+    scores = (replace(s, protocol={**s.protocol, **versions}) for s in evaluated.scores)
     return replace(evaluated, scores=tuple(scores))
 
 
@@ -105,8 +105,8 @@ def _owned(distribution: str, version: str) -> str:
 def _warn(run_id: str, ours: str, theirs: str) -> None:
     same = theirs.split(" and ")[-1].replace(" ", "==")
     message = (
-        f"run {run_id} was made with {theirs}, and {ours} is installed: numbers may come out "
-        f"otherwise. To have the same version: pip install '{same}'"
+        f"run {run_id} was made with {theirs}, and {ours} is installed: numbers may "
+        f"differ. To install the same version: pip install '{same}'"
     )
     # Python shows a warning once for each text and place: all come from this one.
     warnings.warn(message, GenbenchWarning, stacklevel=1)
@@ -119,10 +119,10 @@ def _gone(run_id: str, part: PartVersion, registry: Registry) -> PluginError:
     hint = f"to install it: pip install '{owner.replace(' ', '==')}'"
     for info in there:
         if info.disabled:
-            return PluginError(f"{what}, which {info.disabled} leaves out; unset it")
+            return PluginError(f"{what}, which is disabled by {info.disabled}; unset it")
         if info.error:
             broken = f"{info.owner} is installed and broken ({info.error})"
             return PluginError(f"{what}; {broken}; {hint}")
     if there:
-        return PluginError(f"{what}; {there[0].owner}, which is installed, has it not; {hint}")
+        return PluginError(f"{what}; {there[0].owner}, which is installed, doesn't have it; {hint}")
     return PluginError(f"{what}, which is not installed; {hint}")

@@ -1,1 +1,1 @@
-"""What ``genbench plugins new`` writes: a package whose own tests pass."""
+"""What ``genbench plugins new`` writes: a package with tests that pass."""

@@ -1,4 +1,4 @@
-"""A new plugin package whose own tests pass: what ``genbench plugins new`` writes."""
+"""A new plugin package with tests that pass, as ``genbench plugins new`` writes it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,9 @@ def new_plugin(name: str, kind: Kind, into: Path, registry: Registry) -> list[Pa
             raise UsageError(f"{kind} '{name}' is already registered by {taken.owner}")
     folder = into / f"genbench-{name}"
     if folder.exists():
-        raise UsageError(f"{folder} is there already; choose another name or --into another folder")
+        raise UsageError(
+            f"{folder} exists already; choose another name, or another folder with --into"
+        )
     written = []
     for path, template in _layout(name, kind).items():
         target = folder / path

@@ -14,7 +14,7 @@ class Address:
     """``path`` is the SQLite file, None elsewhere; ``url`` is SQLAlchemy's.
 
     The path is absolute and without symbolic links: the file has one place, whatever it is called
-    by, and so have the files of its runs and of SQLite beside it.
+    by, and so have the files of its runs and of SQLite next to it.
     """
 
     url: str
@@ -29,13 +29,13 @@ class Address:
             return cls(url=text, path=None)
         name = rest.partition("?")[0].removeprefix("/") if separator else text
         if name in ("", ":memory:"):
-            raise StoreError(f"'{text}' is no place for a store; give a file, such as runs.db")
+            raise StoreError(f"'{text}' can't be a store; give a file, such as runs.db")
         path = Path(os.path.realpath(Path(name).expanduser()))
         return cls(url=f"sqlite:///{path}", path=path)
 
     @property
     def runs_folder(self) -> Path:
-        """The folder of the runs' files: ``runs/`` beside the SQLite file, else here."""
+        """Folder of the runs' files: next to the SQLite file, or in the working folder."""
         return (self.path.parent if self.path else Path.cwd()) / "runs"
 
     def __str__(self) -> str:

@@ -22,7 +22,7 @@ def describe(kind: str, file: Path, epoch: int | None, folder: Path) -> dict[str
             digest = hashlib.file_digest(opened, "sha256").hexdigest()
         size = path.stat().st_size
     except OSError as error:
-        raise StoreError(f"no file {path} to note as '{kind}' ({error.strerror})") from error
+        raise StoreError(f"no file {path} to record as '{kind}' ({error.strerror})") from error
     return {
         "kind": kind,
         "path": _inside(path, folder),

@@ -43,7 +43,7 @@ def damage(url: str) -> StoreError | None:
     table, column, value, expected = found
     return StoreError(
         f"the store {address} is damaged: '{column}' of table '{table}' is {_shown(value)}, where "
-        f"{expected} is expected; put a backup in its place, or set it right with sqlite3"
+        f"{expected} is expected; put a backup in its place, or correct it with sqlite3"
     )
 
 
@@ -62,7 +62,7 @@ def _wrong(connection: sqlite3.Connection) -> Iterator[tuple[str, str, Any, str]
             elif type(column.type) is Integer:
                 tests.append(("abs({0}) >= 2147483648", "a number of 32 bits"))
             if column.name.endswith("_at"):
-                tests.append((_MOMENT, "a moment in UTC, ISO 8601,"))
+                tests.append((_MOMENT, "a UTC time, ISO 8601,"))
             elif column.name in _JSON:
                 tests.append((_OBJECT, "a JSON object"))
             elif (table.name, column.name) == ("runs", "status"):
@@ -92,7 +92,7 @@ def _wrong_json(connection: sqlite3.Connection) -> Iterator[tuple[str, str, Any,
     checks: list[tuple[str, str, Callable[[str], Any], str]] = [
         ("runs", "spec", RunSpec.from_json, "the spec of a run"),
         ("draws", "diagnostics", _all_numbers, "an object of numbers"),
-        ("draws", "skipped", _all_texts, "an object of texts"),
+        ("draws", "skipped", _all_texts, "an object of strings"),
     ]
     for table, column, check, expected in checks:
         for (text,) in connection.execute(f'SELECT "{column}" FROM "{table}"'):

@@ -24,7 +24,7 @@ _SENTENCES = {
     "SQLITE_CANTOPEN": "can't be opened; check that its folder exists and is yours, or give "
     "another --store",
     "SQLITE_NOTADB": "is not a database; give another --store",
-    "SQLITE_CORRUPT": "is damaged ({error}); put a backup in its place, or rescue what can be "
+    "SQLITE_CORRUPT": "is damaged ({error}); put a backup in its place, or recover what can be "
     "read: sqlite3 FILE .recover",
 }
 _LOCKED = ("SQLITE_BUSY", "SQLITE_LOCKED")
@@ -38,10 +38,10 @@ def told_plainly(address: Address) -> Iterator[None]:
     except GenbenchError:
         raise
     except Exception as error:
-        told = translate(error, address)
-        if told is None:
+        failure = translate(error, address)
+        if failure is None:
             raise
-        raise told from error
+        raise failure from error
 
 
 def translate(error: BaseException, address: Address) -> StoreError | None:

@@ -160,7 +160,7 @@ def add_warning(connection: Connection, run: int, warned: Warned) -> None:
 
 
 def rewind(connection: Connection, run: int, *, step: int, epoch: int) -> None:
-    """Delete all that lies after a checkpoint, for it is done again.
+    """Delete everything after a checkpoint, because it is done again.
 
     What an evaluation has added was taken on a checkpoint, which is this one or an earlier one.
     At step 0 there is no checkpoint (any more).
@@ -199,8 +199,8 @@ def recount(connection: Connection, run: int) -> None:
     connection.execute(_RECOUNT_RUN, {"run": run})
 
 
-# A checkpoint may stand at the last step of an epoch that had not ended: what was told at its end
-# has that same step, and will be told again.
+# A checkpoint may be of the last step of an epoch that had not ended: what is stored at its end
+# has the same step, and will be stored again.
 _FORGET_OPEN_END = text("""
 DELETE FROM points WHERE run = :run
   AND key IN (SELECT key FROM metric_keys WHERE kind IN ('validation', 'watch'))

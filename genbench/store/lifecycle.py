@@ -144,7 +144,7 @@ def _check_owner(row: Row[Any] | None, run_id: str) -> None:
     if (row.host, row.pid, row.process_start) != (mine.host, mine.pid, mine.started):
         raise TakenOverError(
             f"run {run_id} was taken over by process {row.pid} on {str(row.host).split('#')[0]}, "
-            "for this one had not been heard of; it stops, and writes no more of the run"
+            "because this one had sent no heartbeat; it stops, and writes no more of the run"
         )
 
 
@@ -179,7 +179,7 @@ def remove(connection: Connection, run_id: str) -> None:
     children = connection.execute(needed.order_by(runs.c.run)).scalars().all()
     if children:
         raise UsageError(
-            f"run {run_id} is needed by {', '.join(children)}, which builds upon it",
+            f"run {run_id} is needed by {', '.join(children)}, which uses its latent space",
             hint=f"Delete that first: genbench rm {' '.join(children)}",
         )
     connection.execute(delete(runs).where(runs.c.run == row.run))
@@ -219,7 +219,9 @@ def _check_name(connection: Connection, name: str | None) -> None:
         return
     _check_text(name, "a run's name")
     if not name or name.startswith("@") or name != name.strip():
-        raise UsageError(f"'{name}' can't be a run's name: it is empty, or has '@' or space around")
+        raise UsageError(
+            f"'{name}' can't be a run's name: it is empty, begins with '@' or has spaces around it"
+        )
     taken = select(runs.c.run).where(or_(runs.c.name == name, runs.c.id == name))
     if connection.execute(taken).first():
         raise _name_taken(name)

@@ -82,7 +82,7 @@ def _start_from_proc(pid: int) -> str | None:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return None
-    # The name of the command stands in parentheses and may hold anything, spaces too.
+    # The name of the command is in parentheses and may contain anything, even spaces.
     values = stat.rpartition(")")[2].split()
     state, ticks_since_boot = values[0], values[19]
     return None if state in "ZX" else f"{_boot()}/{ticks_since_boot}"

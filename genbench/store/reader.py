@@ -127,8 +127,8 @@ class SqliteReader:
                 if name == "SQLITE_INTERRUPT":
                     raise KeyboardInterrupt from None  # raised in the progress handler
                 if name == "SQLITE_AUTH":
-                    told = "genbench query only reads; give one SELECT statement"
-                    raise UsageError(told) from error
+                    message = "genbench query only reads; give one SELECT statement"
+                    raise UsageError(message) from error
                 if isinstance(error, _MISTAKES):
                     raise _bad_statement(error) from error
                 raise
@@ -215,7 +215,7 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
 
 
 def has_log(path: Path) -> bool:
-    """Whether committed rows may stand in SQLite's write-ahead log; an empty one counts as none."""
+    """Whether SQLite's write-ahead log may hold committed rows; an empty one counts as none."""
     log = log_of(path)
     return log.exists() and log.stat().st_size > 0
 

@@ -51,7 +51,7 @@ FLUSH_ROWS = 500
 HELD_ROWS = 500_000
 """So many rows are kept while the store is locked [120 bytes each]; then training waits too."""
 NOTICE_S = 5.0
-"""After so long a wait it is told of, and again whenever it has doubled."""
+"""Seconds of waiting before the first notice; the next come whenever the wait has doubled."""
 
 
 def nobody(event: Event) -> None:
@@ -150,7 +150,9 @@ class Recorder:
             case Warned():
                 self._write(lambda c: journal.add_warning(c, run, event))
             case Checkpointing():
-                self._write(lambda c: None)  # whose the run is must be known even if nothing is new
+                self._write(
+                    lambda c: None
+                )  # the run's owner must be checked even if nothing is new
             case Checkpointed():
                 self._write(lambda c: journal.note_checkpoint(c, run, event))
             case Resumed():
@@ -194,17 +196,17 @@ class Recorder:
 
     def _wait(self) -> Patience:
         """A patience without end, that tells of the wait and ends with a stop."""
-        told = 0.0
+        noticed = 0.0
 
         def go_on(waited: float) -> bool:
-            nonlocal told
+            nonlocal noticed
             if self._should_stop():
                 raise InterruptedRunError(
                     f"stopped while the store {self.store} was locked by another process",
                     hint="To go on from the last checkpoint: genbench resume RUN",
                 )
-            if waited >= max(NOTICE_S, 2 * told):
-                told = waited
+            if waited >= max(NOTICE_S, 2 * noticed):
+                noticed = waited
                 self._tell(
                     Noticed(
                         message=f"waiting for the store {self.store}: another process has held its "

@@ -9,7 +9,7 @@ from typing import Any
 
 
 class Status(StrEnum):
-    """Where a run stands. LOST: it says running, but its process is gone; resume it."""
+    """The status of a run. LOST: it says running, but its process is gone; resume it."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -25,7 +25,7 @@ class Run:
     ``parameters`` are the trainable ones of all its networks.
 
     ``host`` and ``heartbeat_at`` say where its process was last and when it was last heard of,
-    ``checkpoint_step`` and ``checkpoint_epoch`` where the last checkpoint that it wrote stands.
+    ``checkpoint_step`` and ``checkpoint_epoch`` those of the last checkpoint that it wrote.
     """
 
     id: str
@@ -97,7 +97,7 @@ class ScoreRecord:
     weights at the end of ``epoch``, else the step of those taken within the next one.
 
     ``draw`` is the number of its draw: scores of equal ones were taken on the same samples.
-    ``final``: it stands for the run, which is the law of `genbench.store.scoring`.
+    ``final``: it counts as the run's score, by the law of `genbench.store.scoring`.
     """
 
     metric: str
@@ -136,7 +136,7 @@ class WarningRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class PartVersion:
-    """A part that a run was made with, and whose it was: the distribution and its version.
+    """A part that a run was made with, and its distribution with the version.
 
     ``kind`` is "model", "dataset", "sampler" or "metric".
     """

@@ -31,12 +31,12 @@ def file_identity(path: Path | None) -> FileIdentity | None:
 
 
 def log_of(path: Path) -> Path:
-    """SQLite's write-ahead log of a file: what is committed may stand there alone."""
+    """SQLite's write-ahead log of a file: it may hold committed rows that are nowhere else."""
     return path.with_name(f"{path.name}-wal")
 
 
 def rescue(path: Path, database: Database, *, file_is_there: bool = False) -> StoreError:
-    """Copy what the open connection sees beside ``path``; the error that says where it is.
+    """Copy what the open connection sees next to ``path``; return the error that names the copy.
 
     ``file_is_there``: it is the log alone that went.
     """
@@ -47,16 +47,16 @@ def rescue(path: Path, database: Database, *, file_is_there: bool = False) -> St
     copy = unused(path.with_name(f"{path.name}.rescued"))
     try:
         database.copy_to(copy)
-    except Exception as error:  # whatever it is, the loss is to be told
+    except Exception as error:  # whatever it is, the loss must be reported
         reason = " ".join(str(error).split())
         return StoreError(
             f"{lost}, and what it held can't be copied to {copy} ({reason}). Stop what removes it, "
-            "put a backup in its place; a run that is not in it is to be started again"
+            "and put a backup in its place; start runs again that are not in it"
         )
     # A write-ahead log that stayed behind would be played into whatever is put in its place.
     place = f"rm -f {path}-wal {path}-shm; mv {copy} {path}"
     return StoreError(
-        f"{lost}. All that it held, what was recorded just now included, is in {copy}; checkpoints "
+        f"{lost}. Everything that it held, including the latest records, is in {copy}; checkpoints "
         f"are where they were. Give --store {copy} from now on, or put it in its place ({place})",
         hint="To go on: genbench resume RUN",
     )

@@ -1,4 +1,4 @@
-"""Rows in, records out: each reading statement of the store beside the record that it fills."""
+"""Rows in, records out: each reading statement of the store with the record that it fills."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Scores as statements: a draw of samples, its scores, and which of them are final.
 
 Law: only a running run itself (its recorder) replaces scores, and only its own, where it takes them
-again. What `genbench evaluate` adds stands beside them. *Final* are the scores of the last weights
+again. What `genbench evaluate` adds is additional. *Final* are the scores of the last weights
 that were scored, one of each kind (metric, sampler, its settings, protocol): the one that was
 preferred, else the run's own, else the first. So an added score displaces none unless it is asked
 to.
@@ -59,24 +59,24 @@ def add_evaluation(
         connection.execute(_DROP_REDONE_DRAWS, {**draw, "newest": number})
     if rows:
         connection.execute(insert(evals), rows)
-    told = [*evaluated.computed, *evaluated.skipped]
-    _settle_skipped(connection, {**draw, "draw": number}, told)
+    asked = [*evaluated.computed, *evaluated.skipped]
+    _settle_skipped(connection, {**draw, "draw": number}, asked)
     mark_final(connection, run)
 
 
-def _settle_skipped(connection: Connection, draw: dict[str, Any], told: Sequence[str]) -> None:
-    """What this draw tells of is no longer skipped in earlier draws of the same kind."""
+def _settle_skipped(connection: Connection, draw: dict[str, Any], asked: Sequence[str]) -> None:
+    """Metrics of this draw are no longer skipped in earlier draws of the same kind."""
     c = draws.c
     same = (c[name] == draw[name] for name in ("run", "epoch", "sampler", "sampler_settings"))
     earlier = select(c.draw, c.skipped).where(*same, c.draw < draw["draw"], c.skipped != "{}")
     for number, skipped in connection.execute(earlier).all():
-        left = {name: why for name, why in json.loads(skipped).items() if name not in told}
+        left = {name: why for name, why in json.loads(skipped).items() if name not in asked}
         settled = update(draws).where(c.draw == number)
         connection.execute(settled.values(skipped=canonical_json(left)))
 
 
 def mark_final(connection: Connection, run: int) -> None:
-    """Mark the scores that stand for the run, by the law above."""
+    """Mark the run's final scores, by the law above."""
     connection.execute(_CLEAR_FINAL, {"run": run})
     connection.execute(_MARK_FINAL, {"run": run})
 

@@ -1,7 +1,7 @@
 """The store: every run, what it was, what it left, how it was scored.
 
 Laws: a finished run is never changed (scores, names and tags may come to it); what was committed is
-never lost to a kill; reading changes nothing, not even the status of a run whose process is gone.
+never lost to a kill; reading changes nothing, not even the status of a run that lost its process.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ if TYPE_CHECKING:
 REMOVING = ".removing-"
 """Begins the name of a run's folder that is being removed."""
 RESERVE, RESERVED_BYTES = ".reserve", 1 << 18
-"""A file beside the runs' folders that gives its space when a run is removed from a full disk.
+"""A file next to the runs' folders that frees its space when a run is removed from a full disk.
 
 SQLite writes what a deletion changes into its log first [-shm 32 KB, -wal some 100 KB].
 """
 WHOSE = ".store"
-"""A file in the folder of a run whose store is no file beside it: the store's address."""
+"""A file in a run's folder with the store's address, if the store is not a file next to it."""
 
 
 def _shortly(waited: float) -> bool:
@@ -208,7 +208,7 @@ class Store:
         environment: Mapping[str, Any] | None = None,
         plugins: Sequence[PartVersion] = (),
     ) -> Run:
-        """Make a run that stands still this process's own, and running. Raises UsageError."""
+        """Make a run that isn't running this process's own, and running. Raises UsageError."""
         from genbench.store import lifecycle
 
         with self.transaction() as connection:
@@ -223,7 +223,7 @@ class Store:
     def fail(self, run_id: str, error: str, *, kind: str | None = None) -> None:
         """The run ended by an error; it keeps every epoch it had.
 
-        Raises TakenOverError, as do `finish` and `interrupt`, where it is another process's by now.
+        Raises TakenOverError, as do `finish` and `interrupt`, where another process has taken over.
         """
         self._end(run_id, Status.FAILED, error=error, kind=kind)
 
@@ -277,7 +277,7 @@ class Store:
         except DiskFullError as error:
             raise DiskFullError(
                 f"no space is left for the store {self}: the files of run {run_id} are removed, "
-                "but its row is not. Free some 300 KB on that disk, then try it again"
+                "but its row is not. Free about 300 KB on that disk, then try again"
             ) from error
         finally:
             self._close("_reader")  # on a full disk it may read the file as if nothing ever changed
@@ -309,7 +309,7 @@ class Store:
             self.folder(run_id).rename(self._aside(run_id))
 
     def restore_folder(self, run_id: str) -> None:
-        """Bring back the folder of a run whose removal was cut off before its row was deleted."""
+        """Restore a run's folder if its removal was interrupted before its row was deleted."""
         if self._aside(run_id).is_dir() and not self.folder(run_id).exists():
             self._aside(run_id).rename(self.folder(run_id))
 
@@ -332,7 +332,7 @@ class Store:
             lifecycle.add_tags(connection, lifecycle.number_of(connection, run_id), tags)
 
     def add_evaluation(self, run_id: str, evaluated: Evaluated, *, preferred: bool = False) -> None:
-        """Store scores of a run, beside those it has; ``preferred`` ones become the final ones."""
+        """Store additional scores of a run; ``preferred`` ones become the final ones."""
         from genbench.store import lifecycle, scoring
 
         with self.transaction() as connection:
@@ -430,7 +430,7 @@ class Store:
     def plugins(self, run_id: str) -> list[PartVersion]:
         """The parts that a run was made with, and the versions of their distributions.
 
-        A part stands there twice where a run was resumed with another version of it; no part does
+        A part is listed twice if a run was resumed with another version of it; no part does
         in a run of a store that did not keep them yet.
         """
         return details.plugins(self._reader, self._number(run_id))

@@ -68,7 +68,7 @@ def _flat(prefix: str, values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def param_value(num: float | None, text: str | None) -> Any:
-    """What stands in those columns: a text that begins like a JSON list is one."""
+    """The values of those columns: a text that begins like a JSON list is one."""
     if text is None or (num is None and not text.startswith("[")):
         return text
     return json.loads(text)

@@ -1,6 +1,6 @@
 """The views: the tables joined as people ask for them, in SQL that SQLite and PostgreSQL share.
 
-``status`` is the stored one: a run whose process died without a word still says running here
+``status`` is the stored one: a run with a process that died without notice still says running here
 (see ``heartbeat_at``); `Store.runs` tells it from a live one.
 """
 

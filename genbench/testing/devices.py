@@ -27,13 +27,13 @@ _MIXED = ("same device", "not on the expected device", "is on cpu", "device meta
 
 
 class _LeftBehindError(Exception):
-    """Something lies on the CPU though the nets were moved."""
+    """A tensor is on the CPU although the nets were moved."""
 
 
 def check_device(part: Subject, data: Data) -> None:
     """All that the model computes with moves with ``nets``: no tensor is left on the CPU.
 
-    Code that looks at values (``if x.mean() > 0``) can't be followed on ``meta``; what it calls
+    Code that reads values (``if x.mean() > 0``) can't be followed on ``meta``; what it calls
     from there on isn't checked.
     """
     model = build(part, data)

@@ -55,7 +55,7 @@ def check_model(
     """Check a model by its registered name, or its class and settings.
 
     Without ``data``, the smallest of a few shapes that the settings accept is made.
-    ``capabilities`` stands in for those of a registration where a class is given.
+    ``capabilities`` replaces those of a registration if a class is given.
     Raises AssertionError with the law that is broken and how to fix it.
     """
     part = subject("model", model, settings, registry)
@@ -120,9 +120,9 @@ def check_capabilities(part: Subject, data: Data) -> None:
 
 
 def _check_latent_shape(part: Subject, data: Data, code: tuple[int, ...]) -> None:
-    told = getattr(part.settings, "latent_shape", lambda _: None)(data.spec)
-    assert told == code, (
-        f"the codes of encode(x) have the shape {code}, and the settings' latent_shape says {told}"
+    declared = getattr(part.settings, "latent_shape", lambda _: None)(data.spec)
+    assert declared == code, (
+        f"codes of encode(x) have the shape {code}, but the settings' latent_shape is {declared}"
     )
 
 
@@ -213,11 +213,11 @@ def _check_curve(stage: Stage, losses: list[Mapping[str, float]]) -> None:
         if len(players) == 1:
             assert min(curve[-third:]) < curve[0], (
                 f"the loss of '{name}' doesn't fall on 8 images in stage '{stage.name}': "
-                f"{curve[0]:.4g} at first, {curve[-1]:.4g} at last; look at its sign and its rate"
+                f"{curve[0]:.4g} at first, {curve[-1]:.4g} at last; check sign and learning rate"
             )
 
 
 def _total_of(stage: Stage, optimizer: str) -> str:
-    """Where the sum of its terms stands; of its first phase, where several update it."""
+    """The key of the sum of its terms, in its first phase if several update it."""
     phases = [phase.name for phase in stage.phases if optimizer in phase.updates]
     return f"{optimizer}/loss" if len(phases) == 1 else f"{optimizer}/{phases[0]}.loss"

@@ -13,7 +13,7 @@ from torch import Tensor
 
 
 class Oracle:
-    """A model whose every capability is known: z ~ N(0, I), x = tanh(z), an exact logit."""
+    """A model with known values for each capability: z ~ N(0, I), x = tanh(z), an exact logit."""
 
     classes = 4
 
@@ -96,7 +96,7 @@ class LatentOracle:
 
 
 class LabelledOracle(Oracle):
-    """A model that must be given labels: the mean pixel of a sample tells its class."""
+    """A model that must be given labels: the mean pixel of a sample is its class."""
 
     levels = (-0.75, -0.25, 0.25, 0.75)
 

@@ -74,7 +74,7 @@ def _check_rows(
         apart = float(torch.nan_to_num(other - expected).abs().max())
         assert apart <= allowed, (
             f"a row of {name} changes by {apart:.3g} with the other rows of its minibatch; in eval "
-            "mode a row must depend on its own input alone, and stand in its place (look at "
+            "mode a row must depend on its own input alone, and keep its place (check "
             "statistics over the batch, at permutations and at what is kept between calls)"
         )
 

@@ -100,7 +100,7 @@ def check_metric(
 ) -> None:
     """Check a metric: repeatable, whatever the minibatches; real samples beat noise.
 
-    The last law is for metrics of samples. ``data`` and ``model`` stand in for small ones.
+    The last law is for metrics of samples. ``data`` and ``model`` replace the small defaults.
     """
     part = subject("metric", metric, settings, registry)
     data = data or small_data(train=256, test=SAMPLES)
@@ -140,7 +140,7 @@ def _is_score(name: str, score: Score) -> None:
     assert score.direction != "floor" or score.floor is not None, (
         f"{name}: '{score.metric}' is best near its floor, but has none"
     )
-    assert score.protocol, f"{name}: '{score.metric}' has no protocol; say all that decides it"
+    assert score.protocol, f"{name}: '{score.metric}' has no protocol; put in all that decides it"
     try:
         json.dumps(dict(score.protocol))
     except TypeError as error:

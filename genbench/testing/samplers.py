@@ -31,7 +31,7 @@ def check_sampler(
     """Check that a sampler draws n samples of the right shape from its generator alone.
 
     It is tried on a model of images, on one whose ``h`` is a code and on one that needs labels, as
-    far as it can work with them; ``model`` stands in for all of these.
+    far as it can work with them; ``model`` replaces all of these.
     """
     part = subject("sampler", sampler, settings, registry)
     built = part.cls(part.settings)

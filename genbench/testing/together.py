@@ -1,4 +1,4 @@
-"""A plugin's parts beside those that come with genbench: they must work with one another."""
+"""A plugin's parts together with those of genbench: they must work with one another."""
 
 from __future__ import annotations
 

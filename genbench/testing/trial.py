@@ -1,4 +1,4 @@
-"""What the laws of a model are made of: build it, train it by the engine, look at its state."""
+"""The building blocks of a model's laws: build it, train it with the engine, read its state."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _cut(split: Split, n: int) -> Split:
 
 
 def repeated(data: Data, times: int) -> Data:
-    """The training samples so many times over: long epochs cost fewer checkpoints."""
+    """The training samples, repeated: long epochs cost fewer checkpoints."""
     x, y = data.train.x, data.train.y
     split = replace(
         data.train,
@@ -104,8 +104,8 @@ def train_model(
 ) -> list[EpochDone]:
     """Train with the engine.
 
-    ``stop_after`` asks it to stop once so many epochs are done, ``stop_when`` (asked after each
-    20th iteration) once something holds. ``watch`` looks at each move.
+    ``stop_after`` asks it to stop after that many epochs, ``stop_when`` (asked after each
+    20th iteration) once something holds. ``watch`` checks each update.
     """
     size = min(8, len(data.train.x))
     spec = RunSpec(model="model", dataset=data.spec.name, epochs=epochs, batch_size=size)
@@ -160,7 +160,7 @@ def state_of(model: Any) -> dict[str, Tensor]:
 
 
 def differs(model: Any, before: Mapping[str, Tensor], name: str) -> bool:
-    """Whether an entry of the state is not what it was, bit for bit."""
+    """Whether an entry of the state has changed in any bit."""
     return not torch.equal(model.nets.state_dict()[name], before[name])
 
 
@@ -191,5 +191,5 @@ def is_sample(x: Tensor, data: Data, what: str) -> None:
     low, high = float(x.min()), float(x.max())
     inside = -1 <= low <= high <= 1
     assert inside or not data.spec.bounded, (
-        f"{what} lies in [{low:.3g}, {high:.3g}], outside [-1, 1]; end with a tanh, or map to it"
+        f"{what} is in [{low:.3g}, {high:.3g}], outside [-1, 1]; end with a tanh, or map to it"
     )

@@ -62,7 +62,7 @@ class Watch:
         strange = _changed(others, weights)
         assert not strange, (
             f"after the loss of {where} {_few(strange)} moved, which its updates "
-            f"{phase.updates} don't own: no move may reach another player's weights; look at "
+            f"{phase.updates} don't own: no update may reach another player's weights; check "
             "`after`, at hooks and at weights that share storage"
         )
 
@@ -124,7 +124,7 @@ class Watch:
 
 
 def _owners(model: Any) -> dict[str, set[str]]:
-    """The optimizers to whose nets a parameter or a buffer belongs, by its name."""
+    """The names of the optimizers that own each parameter or buffer."""
     owners: dict[str, set[str]] = {}
     for optimizer, settings in model.optimizers().items():
         for net in settings.nets:

@@ -112,7 +112,7 @@ def test_a_checkpoint_that_is_older_than_the_one_known_is_told_of(genbench, tmp_
         connection.exec_driver_sql("UPDATE runs SET checkpoint_step = checkpoint_step + 100")
     said = genbench("resume", left.id)
     assert said.code == 0, said
-    assert "what was recorded in between is done again" in said.err
+    assert "the steps in between are repeated" in said.err
 
 
 def test_from_scratch_drops_the_records_and_starts_again(genbench, tmp_path) -> None:

@@ -148,5 +148,5 @@ def test_latents_of_latents_render_through_both_decoders(bench, parent):
 def test_latents_need_a_store_and_a_run(bench, parent):
     with pytest.raises(DataError, match="no store is at hand"):
         LatentsSettings(run=parent.id).describe(replace(bench.access, runs=None))
-    with pytest.raises(SettingError, match="needs the setting 'run': write it after the name and"):
+    with pytest.raises(SettingError, match="needs the setting 'run': give it after the name and"):
         bench.plan("vae", "latents")

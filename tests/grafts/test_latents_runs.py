@@ -248,7 +248,7 @@ def test_a_child_whose_parent_is_gone_says_so(tmp_path, bench, parent, child):
     with Store.open(copy / "runs.db") as store:
         with store.transaction() as connection:
             connection.exec_driver_sql(f"DELETE FROM runs WHERE id = '{parent.id}'")
-        with pytest.raises(DataError, match=f"run {parent.id}, .* is not in the store any more"):
+        with pytest.raises(DataError, match=f"source run {parent.id} .* is no longer in the store"):
             evaluate_run(child.id, registry=bench.registry, store=store, access=bench.access)
 
 

@@ -131,7 +131,7 @@ def test_diff_shows_what_differs_and_nothing_else(filled, genbench):
     said = genbench("diff", "@1", "@3", "--json").json
     assert [row["key"] for row in said["settings"]] == ["seed"]
     assert (said["settings"][0]["a"], said["settings"][0]["b"]) == (2, 1)
-    assert genbench("diff", "@1", "@1").out.startswith("no difference")
+    assert genbench("diff", "@1", "@1").out.startswith("the runs don't differ")
 
 
 def test_query_prints_rows_and_can_not_write(filled, genbench):

@@ -90,7 +90,7 @@ def test_without_its_reserve_a_full_disk_says_how_much_is_needed(small_disk, mak
     (small_disk / "runs" / ".reserve").unlink()
     fill(small_disk)
     with Store.open(small_disk / "runs.db") as store:
-        with pytest.raises(DiskFullError, match=r"its row is not\. Free some 300 KB"):
+        with pytest.raises(DiskFullError, match=r"its row is not\. Free about 300 KB"):
             store.delete(run_id)
         (small_disk / "fill").unlink()
         store.delete(run_id)

@@ -118,7 +118,7 @@ def tell(folder: Path) -> Story:
     plan = make_plan(path, read_study(path), registry, access, os.environ, folder)
     places = Places(store="runs.db", folder=folder / "runs" / "study-two")
 
-    with pytest.raises(InterruptedRunError, match="the same command goes on"):
+    with pytest.raises(InterruptedRunError, match="the same command continues"):
         execute(plan, places, should_stop=an_epoch_is_done, say=lambda line: None)
     with Store.open("runs.db", mode="read") as store:
         stopped = store.runs()

@@ -157,7 +157,7 @@ def test_doctor_reads_all_of_it_where_it_is_asked_to(genbench, decoder, tmp_path
     monkeypatch.setenv("GENBENCH_CACHE", str(access.cache))
     load(access, decoder)
     code, said = genbench("doctor --data")
-    assert (code, "sound" in said) == (0, True)
+    assert (code, "verified" in said) == (0, True)
     file = entry(access) / "train-x.npy"
     before = file.stat()
     flip(file)
