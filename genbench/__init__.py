@@ -77,6 +77,7 @@ _FACE = {
         "Terms",
         "Translates",
         "prior_kind",
+        "rendered",
         "samples_data",
     ),
     "genbench.evaluation.calibration": (
@@ -175,6 +176,7 @@ if TYPE_CHECKING:
         Terms as Terms,
         Translates as Translates,
         prior_kind as prior_kind,
+        rendered as rendered,
         samples_data as samples_data,
     )
     from genbench.engine.batch_norm import statistics_held as statistics_held

@@ -321,7 +321,7 @@ class Model(Protocol):
 
 @runtime_checkable
 class Generates(Protocol):
-    """z ~ prior, h = generate(z), x = render(h).
+    """z ~ prior, h = generate(z), x = render(h), or h itself if the model has no ``render``.
 
     The prior is N(0, I), unless the model sets ``prior_kind = "uniform"`` for U(-1, 1) in each
     dimension (see `prior_kind`). If ``generate`` is not continuous in z (z selects a component of a
@@ -335,8 +335,13 @@ class Generates(Protocol):
     def generate(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """Map latents to ``h``, differentiably."""
 
+
+@runtime_checkable
+class Renders(Protocol):
+    """h -> x, for a model that generates something else than samples, such as latent codes."""
+
     def render(self, h: Tensor) -> Tensor:
-        """Map ``h`` to samples (B, *shape) in [-1, 1]; the identity if h is the image."""
+        """Map ``h`` to samples (B, *shape) in [-1, 1], differentiably."""
 
 
 @runtime_checkable
@@ -456,6 +461,11 @@ CAPABILITIES: Mapping[str, type] = {
 def samples_data(data: Data) -> Data:
     """The data that rendered samples are compared with: the source of a latent space, or itself."""
     return data if data.source is None else samples_data(data.source)
+
+
+def rendered(model: Any, h: Tensor) -> Tensor:
+    """The samples (B, *shape) of ``h`` as ``generate`` gives it: render(h), or h itself."""
+    return model.render(h) if isinstance(model, Renders) else h
 
 
 def prior_kind(model: Any) -> Literal["normal", "uniform"]:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genbench.contracts import Conditional, Data, Generates, prior_kind, samples_data
+from genbench.contracts import Conditional, Data, Generates, prior_kind, rendered, samples_data
 from genbench.pictures.samples import as_images
 from genbench.pixels import stored_as_float
 
@@ -67,7 +67,7 @@ def prior_space(model: Any, data: Data, device: torch.device) -> LatentSpace:
     return LatentSpace(
         shape=tuple(one.shape[1:]),
         law=prior_kind(model),
-        to_samples=lambda z, y: model.render(model.generate(z, y)),
+        to_samples=lambda z, y: rendered(model, model.generate(z, y)),
         data=data,
         device=device,
     )
@@ -102,7 +102,7 @@ def _decodes_its_noise(model: Any, shape: tuple[int, ...], device: torch.device)
         y = None
         if isinstance(model, Conditional):
             y = torch.zeros(PROBES, dtype=torch.int64, device=device)
-        made, decoded = model.render(model.generate(z, y)), model.decode(z, y)
+        made, decoded = rendered(model, model.generate(z, y)), model.decode(z, y)
     return torch.allclose(made, decoded, atol=1e-4)
 
 
@@ -133,7 +133,7 @@ def codes_of_samples(model: Any, z: Tensor, y: Tensor | None, device: torch.devi
         few = slice(start, start + BATCH)
         labels = None if y is None else y[few].to(device)
         with torch.no_grad():
-            x = model.render(model.generate(z[few].to(device), labels))
+            x = rendered(model, model.generate(z[few].to(device), labels))
             codes.append(model.encode(x, labels)[0].float().cpu())
     return torch.cat(codes)
 

@@ -15,7 +15,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genbench.contracts import Conditional, Data, DataSpec, Generates, Picture, samples_data
+from genbench.contracts import (
+    Conditional,
+    Data,
+    DataSpec,
+    Generates,
+    Picture,
+    rendered,
+    samples_data,
+)
 from genbench.files.writing import replacing
 from genbench.pictures.classes import class_name
 from genbench.pictures.figure import drawing
@@ -65,7 +73,7 @@ def fixed_samples(model: Generates, data: Data, *, seed: int, n: int | None = No
         z = model.prior(n, torch.Generator().manual_seed(seed))
         y = labels_in_turn(model, n)
         y = None if y is None else y.to(z.device)
-        return as_shown(model.render(model.generate(z, y)), data)
+        return as_shown(rendered(model, model.generate(z, y)), data)
 
 
 def labels_in_turn(model: Any, n: int) -> Tensor | None:

@@ -17,6 +17,7 @@ from genbench.contracts import (
     Encodes,
     Generates,
     Reconstructs,
+    rendered,
 )
 from genbench.testing.subject import Subject
 from genbench.testing.trial import build, images
@@ -78,7 +79,7 @@ def _calls(model: Any, data: Data) -> Iterator[tuple[str, Callable[[], object]]]
             h = model.generate(z, labels)
             if isinstance(model, Discriminates):
                 model.discriminate(h, labels)
-            return model.render(h)
+            return rendered(model, h)
 
         yield "render(generate(prior(n)))", generated
     if isinstance(model, Encodes):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from genbench.contracts import MONITOR, Data, Stage
+from genbench.contracts import MONITOR, Data, Stage, rendered
 from genbench.errors import UsageError
 from genbench.registry import Registry
 from genbench.settings import Settings
@@ -96,7 +96,7 @@ def check_capabilities(part: Subject, data: Data) -> None:
             again = model.prior(6, torch.Generator().manual_seed(1))
             assert torch.equal(z, again), "prior(n, generator) must draw from the generator alone"
             h = model.generate(z, labels)
-            is_sample(model.render(h), data, "render(generate(z))")
+            is_sample(rendered(model, h), data, "render(generate(z))")
             if "discriminates" in there:
                 has_shape(model.discriminate(h, labels), (6,), "discriminate(h)")
                 real = model.embed(x) if "embeds" in there else x

@@ -18,6 +18,7 @@ from genbench.contracts import (
     HasLikelihood,
     Reconstructs,
     prior_kind,
+    rendered,
 )
 from genbench.errors import UsageError
 from genbench.testing.subject import Subject
@@ -108,7 +109,7 @@ def _maps(
         z = model.prior(ROWS, torch.Generator().manual_seed(1))
 
         def generated(z: Tensor, *y: Tensor) -> Tensor:
-            return model.render(model.generate(z, *y))
+            return rendered(model, model.generate(z, *y))
 
         yield "render(generate(z))", generated, (z, *labels)
     if isinstance(model, Encodes):

@@ -66,7 +66,7 @@ def _check_draw(name: str, sampler: Any, model: Any, n: int) -> None:
     for x in drawn:
         assert tuple(x.shape[1:]) == shape, (
             f"{name} yields samples of shape {tuple(x.shape[1:])}; expected {shape}: what "
-            "generate gives is h, yield model.render(h)"
+            "generate gives is h, yield genbench.rendered(model, h)"
         )
     x = torch.cat(drawn)
     assert len(x) == n, f"asked for {n} samples, {name} drew {len(x)}"

@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 
-from genbench.contracts import Data, Generates, MetricContext, samples_data
+from genbench.contracts import Data, Generates, MetricContext, rendered, samples_data
+from genbench.engine.randomness import forked_rng
 from genbench.errors import SamplingError, UsageError
 from genbench.evaluation import sample_context, scored_labels
 from genbench.pixels import to_uint8
@@ -83,7 +84,7 @@ def _drawing(sampler: Subject, model: Any, data: Data) -> None:
 
 
 def _scoring(metric: Subject, model: Any, data: Data) -> None:
-    with tempfile.TemporaryDirectory() as folder, torch.random.fork_rng(devices=[]):
+    with tempfile.TemporaryDirectory() as folder, forked_rng(CPU):
         built = metric.cls(metric.settings)
         shown = data if built.uses == "model" else samples_data(data)
         context = MetricContext(
@@ -99,7 +100,7 @@ def _scoring(metric: Subject, model: Any, data: Data) -> None:
         if built.uses == "samples" and isinstance(model, Generates):
             labels = scored_labels(model, data, SAMPLES, 0)
             with torch.no_grad():
-                x = model.render(model.generate(model.prior(SAMPLES), labels))
+                x = rendered(model, model.generate(model.prior(SAMPLES), labels))
                 built.update(to_uint8(x) if x.dim() == 4 else x)
         with torch.no_grad():
             built.result()

@@ -13,7 +13,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genbench.contracts import Batch, Conditional, Data, Generates, Reconstructs, Split, Stage
+from genbench.contracts import (
+    Batch,
+    Conditional,
+    Data,
+    Generates,
+    Reconstructs,
+    Split,
+    Stage,
+    rendered,
+)
 from genbench.engine import seed_everything, train
 from genbench.errors import IncompatibleError, InterruptedRunError
 from genbench.events import EpochDone, Event
@@ -173,7 +182,7 @@ def outputs_of(model: Any, data: Data) -> dict[str, Tensor]:
     with torch.no_grad():
         if isinstance(model, Generates):
             z = model.prior(4, torch.Generator().manual_seed(2))
-            found["generate(z)"] = model.render(model.generate(z, labels))
+            found["generate(z)"] = rendered(model, model.generate(z, labels))
         if isinstance(model, Reconstructs):
             found["reconstruct(x)"] = model.reconstruct(images(data, 4)[0], labels)
     return found

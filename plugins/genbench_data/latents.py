@@ -102,6 +102,7 @@ class Latents:
         """Codes in the order of the split; each split draws from a stream of its own."""
         import torch
 
+        from genbench import forked_rng
         from genbench_nets.labels import with_labels
 
         model, classes = source.model, source.head.classes
@@ -111,7 +112,7 @@ class Latents:
             x = stored_as_float(split.x[start : start + CHUNK])
             y = _labels(split, start, classes)
             # An augmentation draws from the global generators, which are not ours to move.
-            with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            with torch.no_grad(), forked_rng(torch.device("cpu")):
                 # Not torch.manual_seed, which moves the generators of all devices.
                 torch.default_generator.manual_seed(seed + start)
                 mean, logvar = model.encode(x if augment is None else augment(x), y)

@@ -24,10 +24,10 @@ from torch import Tensor, nn
 
 from genbench import MONITOR, Batch, DataSpec, Optimizer, Phase, Schedule, Stage, Terms
 from genbench_gan.began_settings import BEGANSettings
+from genbench_nets.adversarial_losses import monitors
 from genbench_nets.adversarial_networks import decided
-from genbench_nets.autoencoder_discriminator import absolute_error, energy_players
-from genbench_nets.gan_losses import monitors
-from genbench_nets.players import two_adams
+from genbench_nets.adversarial_training import two_adams
+from genbench_nets.autoencoder_discriminator import absolute_error, energy_networks
 from genbench_nets.priors import draw_prior
 
 
@@ -63,11 +63,11 @@ class BEGAN:
         settings.check(data)
         self.settings = settings = settings.fitted(data)
         self.prior_kind = settings.prior
-        players = energy_players(settings, data, act="relu")
+        networks = energy_networks(settings, data, act="relu")
         self.nets = nn.ModuleDict(
             {
-                "generator": players.generator,
-                "discriminator": players.discriminator,
+                "generator": networks.generator,
+                "discriminator": networks.discriminator,
                 "balance": Balance(gamma=settings.gamma, rate=settings.k_rate),
             }
         )
@@ -125,10 +125,6 @@ class BEGAN:
         """G(z), (B, *shape); images in [-1, 1]."""
         sample: Tensor = self.nets["generator"](z)
         return sample.float()
-
-    def render(self, h: Tensor) -> Tensor:
-        """The sample itself is what is judged."""
-        return h
 
     def discriminate(self, h: Tensor, y: Tensor | None = None) -> Tensor:
         """Minus the energy, (B,): a score that rises with realness, no logit."""

@@ -24,10 +24,10 @@ from torch import Tensor, nn
 
 from genbench import MONITOR, Batch, DataSpec, Optimizer, Stage, Terms
 from genbench_gan.ebgan_settings import EBGANSettings
+from genbench_nets.adversarial_losses import monitors
 from genbench_nets.adversarial_networks import decided
-from genbench_nets.autoencoder_discriminator import energy_players, euclidean_error, squared_error
-from genbench_nets.gan_losses import monitors
-from genbench_nets.players import in_turns, two_adams
+from genbench_nets.adversarial_training import alternating_phases, two_adams
+from genbench_nets.autoencoder_discriminator import energy_networks, euclidean_error, squared_error
 from genbench_nets.priors import draw_prior
 
 
@@ -54,9 +54,9 @@ class EBGAN:
         self.settings = settings = settings.fitted(data)
         self.prior_kind = settings.prior
         self.mixes_samples = settings.pull_away > 0
-        players = energy_players(settings, data, act="relu")
+        networks = energy_networks(settings, data, act="relu")
         self.nets = nn.ModuleDict(
-            {"generator": players.generator, "discriminator": players.discriminator}
+            {"generator": networks.generator, "discriminator": networks.discriminator}
         )
         self._error = euclidean_error if settings.energy == "norm" else squared_error
 
@@ -67,7 +67,7 @@ class EBGAN:
 
     def stages(self) -> tuple[Stage, ...]:
         """D moves, then G."""
-        return (Stage(name="train", phases=in_turns(self.d_loss, self.g_loss)),)
+        return (Stage(name="train", phases=alternating_phases(self.d_loss, self.g_loss)),)
 
     def d_loss(self, batch: Batch) -> Terms:
         """D(x), and what D(G(z)) lacks to the margin."""
@@ -105,10 +105,6 @@ class EBGAN:
         """G(z), (B, *shape); images in [-1, 1]."""
         sample: Tensor = self.nets["generator"](z)
         return sample.float()
-
-    def render(self, h: Tensor) -> Tensor:
-        """The sample itself is what is judged."""
-        return h
 
     def discriminate(self, h: Tensor, y: Tensor | None = None) -> Tensor:
         """Minus the energy, (B,): a score that rises with realness, no logit."""

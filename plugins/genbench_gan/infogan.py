@@ -1,16 +1,16 @@
 """InfoGAN (Chen et al. 2016, arXiv:1606.03657).
 
 G gets noise and codes c: a category, and continuous values ~ U(-1, 1). Q, which shares D's body
-(section 5), tells c from G's sample; with it (eq. 5)
+(section 5), predicts c from G's sample. With it (eq. 5)
 
     L_I = E[log Q(c | G(z, c))] + H(c)  <=  I(c; G(z, c)),
 
-which G, Q and the shared body raise by lambda L_I (eq. 6). H(c) is constant. Q's law is a softmax
-for the category and a Gaussian with its own variance for each continuous code.
+which G, Q and the shared body raise by lambda L_I (eq. 6). H(c) is constant. Q's distribution is
+a softmax for the category and a Gaussian with its own variance for each continuous code.
 
-All of z is N(0, I), as samplers and interpolations expect it: the last ``categories`` +
-``continuous`` values of z are the codes in normal coordinates. The largest of the former names the
-category (each equally likely), and 2 Phi(u) - 1 of the latter is uniform. `codes` tells them.
+All of z is N(0, I), as samplers and interpolations expect: the last ``categories`` + ``continuous``
+values of z are the codes in normal coordinates. The largest of the former is the category (each
+equally likely), and 2 Phi(u) - 1 of the latter is uniform. `InfoGAN.codes` returns them.
 """
 
 from __future__ import annotations
@@ -25,14 +25,15 @@ from torch import Tensor, nn
 
 from genbench import MONITOR, Batch, DataSpec, Optimizer, Stage, Terms
 from genbench_gan.infogan_settings import InfoGANSettings
-from genbench_nets.adversarial_networks import Networks, Player, decided, networks
-from genbench_nets.game import Game, Noise, Rules
-from genbench_nets.players import two_optimizers
+from genbench_nets.adversarial_losses import fake_loss, monitors, real_loss
+from genbench_nets.adversarial_model import adversarial_model
+from genbench_nets.adversarial_networks import decided
+from genbench_nets.adversarial_training import alternating_phases
 
 
 @dataclass(frozen=True, kw_only=True)
-class Codes:
-    """What Q has to tell: ``category`` (B,) int64, ``continuous`` (B, K) in [-1, 1]."""
+class InfoGANCodes:
+    """What Q has to predict: ``category`` (B,) int64, ``continuous`` (B, K) in [-1, 1]."""
 
     category: Tensor
     continuous: Tensor
@@ -52,77 +53,71 @@ class CodeInput(nn.Module):
         hot = F.one_hot(codes.category, self.categories).to(z.dtype)
         return torch.cat((noise, hot, codes.continuous.to(z.dtype)), dim=1)
 
-    def codes(self, z: Tensor) -> Codes:
+    def codes(self, z: Tensor) -> InfoGANCodes:
         """The codes that z stands for."""
         end = z.shape[1] - self.continuous
         category = z[:, end - self.categories : end].argmax(1)
         uniform = 2 * torch.special.ndtr(z[:, end:].float()) - 1
-        return Codes(category=category, continuous=uniform)
+        return InfoGANCodes(category=category, continuous=uniform)
 
 
 class InfoGAN:
-    """A `Game` whose generator takes codes, and Q, which finds them again."""
+    """An adversarial model with a generator of noise and codes, and Q, which predicts the codes."""
 
     averaged = ("generator",)
 
     def __init__(self, settings: InfoGANSettings, data: DataSpec) -> None:
-        settings.check(data)
         self.settings = s = settings.fitted(data)
         size = decided(s.z_dim) + s.categories + s.continuous
-        plain = networks(s.model_copy(update={"z_dim": size}), data)
+        self.model = adversarial_model(s.model_copy(update={"z_dim": size}), data)
         self._input = CodeInput(s.categories, s.continuous)
-        players = Networks(
-            generator=Player(self._input, *plain.generator), discriminator=plain.discriminator
-        )
-        self.game = Game(
-            players,
-            rules=Rules(
-                loss="non_saturating",
-                n_critic=s.n_critic,
-                instance_noise=s.instance_noise,
-                augment=s.augment,
-            ),
-            optimizers=two_optimizers(s),
-            latent=Noise(size=size),
-        )
-        self.prior_kind = self.game.prior_kind
-        self.nets = self.game.nets
-        self.nets["q"] = _recogniser(plain.discriminator.head, s)
+        self.model.generator.insert(0, self._input)
+        self.prior_kind = self.model.prior_kind
+        self.nets = self.model.nets
+        self.nets["q"] = _recogniser(self.model.discriminator.head, s)
 
     def optimizers(self) -> Mapping[str, Optimizer]:
         """``d`` owns Q too, as it owns the body that they share."""
-        both = self.game.optimizers()
+        both = self.model.optimizers()
         return {**both, "d": replace(both["d"], nets=("discriminator", "q"))}
 
     def stages(self) -> tuple[Stage, ...]:
-        """The moves of the game."""
-        return (Stage(name="train", phases=self.game.phases(self.d_loss, self.g_loss)),)
+        """One stage: D with Q, then G."""
+        phases = alternating_phases(self.d_loss, self.g_loss, n_critic=self.settings.n_critic)
+        return (Stage(name="train", phases=phases),)
 
     def d_loss(self, batch: Batch) -> Terms:
-        """The game's terms, and what Q can't tell of the codes of G's samples."""
-        z = self.game.draw(len(batch))
+        """-E log D(x) - E log(1 - D(G(z))) - lambda E[log Q(c | G(z))]; ``information`` is L_I."""
+        model, z = self.model, self.prior(len(batch))
         with torch.no_grad():
-            fake = self.nets["generator"](z)
-        terms = self.game.discriminator_terms(batch.x, fake, batch)
-        unknown, information = self._unknown(fake, z, batch)
+            made = model.generator(z)
+        real, fake = model.seen(batch.x.to(made.dtype), batch), model.seen(made, batch)
+        real_scores, fake_scores = model.scores(real, fake)
+        unknown, information = self._unknown(made, z, batch)
         return {
-            "d": {**terms["d"], **unknown},
-            MONITOR: {**terms[MONITOR], "information": information.detach()},
+            "d": {"real": real_loss(real_scores), "fake": fake_loss(fake_scores), **unknown},
+            MONITOR: {
+                **monitors(real_scores, fake_scores, logits=True),
+                "information": information.detach(),
+            },
         }
 
     def g_loss(self, batch: Batch) -> Terms:
-        """The game's terms, and what Q can't tell, on fresh noise and codes."""
-        z = self.game.draw(len(batch))
-        fake = self.nets["generator"](z)
-        with self.game.held():
-            unknown, _ = self._unknown(fake, z, batch)
-        return {"g": {**self.game.generator_terms(fake, batch), **unknown}}
+        """-E log D(G(z)) - lambda E[log Q(c | G(z))], on fresh noise and codes."""
+        model, z = self.model, self.prior(len(batch))
+        made = model.generator(z)
+        with model.d_statistics_held():
+            unknown, _ = self._unknown(made, z, batch)
+            scores = model.discriminate(model.seen(made, batch))
+        return {"g": {"adversarial": real_loss(scores), **unknown}}
 
     def _unknown(self, fake: Tensor, z: Tensor, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
         """-lambda E[log Q(c | x)] by kind of code, and L_I in nats."""
         s, codes = self.settings, self.codes(z)
-        told = self.nets["q"](self.game.features(self.game.seen(fake, batch))).float()
-        logits, mean, logvar = told.split((s.categories, s.continuous, s.continuous), dim=1)
+        predicted = self.nets["q"](
+            self.model.discriminator.features(self.model.seen(fake, batch))
+        ).float()
+        logits, mean, logvar = predicted.split((s.categories, s.continuous, s.continuous), dim=1)
         category = F.cross_entropy(logits, codes.category)
         information = log(s.categories) - category
         terms = {"category": s.category_weight * category}
@@ -133,25 +128,21 @@ class InfoGAN:
             terms["continuous"] = s.continuous_weight * s.continuous * nats
         return terms, information
 
-    def codes(self, z: Tensor) -> Codes:
+    def codes(self, z: Tensor) -> InfoGANCodes:
         """The codes that z (B, ...) stands for."""
         return self._input.codes(z)
 
     def prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """z ~ N(0, I), (n, z_dim + categories + continuous)."""
-        return self.game.prior(n, generator)
+        return self.model.prior(n, generator)
 
     def generate(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """G(z), (B, *shape); images in [-1, 1]."""
-        return self.game.generate(z)
-
-    def render(self, h: Tensor) -> Tensor:
-        """The sample itself is what is judged."""
-        return self.game.render(h)
+        return self.model.generate(z)
 
     def discriminate(self, h: Tensor, y: Tensor | None = None) -> Tensor:
         """Logits (B,) of 'real'."""
-        return self.game.discriminate(h)
+        return self.model.discriminate(h)
 
 
 def _recogniser(head: nn.Module, s: InfoGANSettings) -> nn.Sequential:

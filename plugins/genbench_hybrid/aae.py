@@ -2,17 +2,17 @@
 
 Two phases on each minibatch (section 2): encoder and decoder lower the reconstruction error; then
 a discriminator of codes learns to tell z ~ N(0, I) from q(z|x), and the encoder, as its generator,
-to be taken for the prior. So the aggregated posterior is matched to the prior without a KL term.
-q(z|x) is a point or a Gaussian (section 2's two first choices).
+learns to fool it. So the aggregated posterior is matched to the prior without a KL term. q(z|x) is
+a point or a Gaussian (the first two choices of section 2).
 
 ``conditional`` is the supervised variant of section 4: the decoder sees the label beside the code,
 which then needs to hold the style alone. With ``judge_labels`` the discriminator sees the label
-too (section 2.3), so that the codes of each class match the prior; the paper has a mixture there,
-one component a class, and we the same N(0, I) for all.
+too (section 2.3), so that the codes of each class match the prior. The paper's prior is then a
+mixture with one component for each class; ours is N(0, I) for all classes.
 
-What is judged here are codes, real ones being the prior's: no judge of samples, and none is offered
-to samplers. We differ from the paper, which has SGD with a rate for each phase, in using Adam. Its
-encoder has one state for both phases, so ``adversarial`` weighs the two.
+The discriminator judges codes, and the real ones are draws of the prior: it is no discriminator of
+samples, and samplers are offered none. The paper uses SGD with a rate for each phase; we use Adam.
+The encoder has one Adam state for both phases, so ``adversarial`` weighs the two.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from genbench import Batch, DataSpec, Optimizer, Phase, Stage, Terms
+from genbench import MONITOR, Batch, DataSpec, Optimizer, Phase, Stage, Terms
 from genbench_hybrid.aae_settings import AAESettings
-from genbench_nets.adversarial_networks import Player
+from genbench_nets.adversarial_losses import fake_loss, monitors, real_loss
 from genbench_nets.coders import coders
 from genbench_nets.elbo import reconstruction_loss, sample_posterior
-from genbench_nets.gan_losses import discriminator_terms, generator_loss
-from genbench_nets.labels import needed
+from genbench_nets.labelled_sequential import LabelledSequential
+from genbench_nets.labels import required
 from genbench_nets.latent_networks import latent_discriminator
 from genbench_nets.priors import draw_prior
 
 
 class AAE:
-    """Encoder x -> code (or its mean and log-variance), decoder code -> logits, judge of codes."""
+    """Encoder x -> code (or its mean and log-variance), decoder code -> logits, D code -> logit."""
 
     averaged = ("encoder", "decoder")
     classes: int
@@ -52,7 +52,9 @@ class AAE:
             {
                 "encoder": coders(s, data, outputs=outputs).encoder,
                 "decoder": coders(s, data, classes=classes).decoder,
-                "discriminator": code_judge(s, self._code, classes if s.judge_labels else None),
+                "discriminator": code_discriminator(
+                    s, self._code, classes if s.judge_labels else None
+                ),
             }
         )
 
@@ -67,7 +69,7 @@ class AAE:
         }
 
     def stages(self) -> tuple[Stage, ...]:
-        """Reconstruction, then regularisation: the discriminator's move and the encoder's."""
+        """Reconstruction, then regularisation: a step of D and one of the encoder."""
         phases = (
             Phase(name="reconstruction", loss=self.loss, updates=("encoder", "decoder")),
             Phase(name="d", loss=self.d_loss, updates=("d",)),
@@ -83,19 +85,22 @@ class AAE:
         return {"encoder": {"reconstruction": error}, "decoder": {"reconstruction": error}}
 
     def d_loss(self, batch: Batch) -> Terms:
-        """-log D(z) - log(1 - D(q(x))): the prior's codes are the real ones."""
+        """-log D(z) - log(1 - D(q(x))): draws of the prior are the real codes."""
         y = self._labels(batch.y)
         with torch.no_grad():
             fake = self._posterior_sample(batch.x)
         real = self.prior(len(batch)).to(fake.dtype)
         both = None if y is None else torch.cat((y, y))
-        real_scores, fake_scores = self._judge(torch.cat((real, fake)), both).chunk(2)
-        return discriminator_terms(real_scores, fake_scores)
+        real_scores, fake_scores = self._scores(torch.cat((real, fake)), both).chunk(2)
+        return {
+            "d": {"real": real_loss(real_scores), "fake": fake_loss(fake_scores)},
+            MONITOR: monitors(real_scores, fake_scores, logits=True),
+        }
 
     def encoder_loss(self, batch: Batch) -> Terms:
-        """-log D(q(x)), weighted: codes that pass for the prior's."""
-        scores = self._judge(self._posterior_sample(batch.x), self._labels(batch.y))
-        return {"encoder": {"adversarial": self.settings.adversarial * generator_loss(scores)}}
+        """-log D(q(x)), weighted: it makes the codes look like draws of the prior."""
+        scores = self._scores(self._posterior_sample(batch.x), self._labels(batch.y))
+        return {"encoder": {"adversarial": self.settings.adversarial * real_loss(scores)}}
 
     def validate(self, batch: Batch) -> Mapping[str, Tensor]:
         """The reconstruction error per image of the test split."""
@@ -111,14 +116,14 @@ class AAE:
             return code
         return sample_posterior(*self.encode(x))
 
-    def _judge(self, code: Tensor, y: Tensor | None) -> Tensor:
+    def _scores(self, code: Tensor, y: Tensor | None) -> Tensor:
         """Logits (B,) of 'a draw of the prior'."""
-        judge = self.nets["discriminator"]
-        logits: Tensor = judge(code, y) if self.settings.judge_labels else judge(code)
+        labels = y if self.settings.judge_labels else None
+        logits: Tensor = self.nets["discriminator"](code, labels)
         return logits.squeeze(1)
 
     def _labels(self, y: Tensor | None) -> Tensor | None:
-        return needed(y) if self.settings.conditional else None
+        return required(y) if self.settings.conditional else None
 
     # --- what it can do
 
@@ -130,10 +135,6 @@ class AAE:
         """Pixel means (B, *shape) in [-1, 1]."""
         logits: Tensor = self.nets["decoder"](z, self._labels(y))
         return logits.float().sigmoid().mul(2).sub(1)
-
-    def render(self, h: Tensor) -> Tensor:
-        """The image is what is generated."""
-        return h
 
     def encode(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of q(z|x), each (B, *code); -inf of a deterministic one."""
@@ -152,9 +153,9 @@ class AAE:
         return self.generate(self.encode(x)[0], y)
 
 
-def code_judge(s: AAESettings, code: tuple[int, ...], classes: int | None) -> nn.Module:
+def code_discriminator(
+    s: AAESettings, code: tuple[int, ...], classes: int | None
+) -> LabelledSequential:
     """(B, *code) -> (B, 1), a grid flattened; labels join as values."""
-    if classes is None:
-        return latent_discriminator(code, s.d_hidden)
-    (size,) = code
-    return Player(*latent_discriminator((size + classes,), s.d_hidden), classes=classes)
+    inputs = code if classes is None else (code[0] + classes,)
+    return LabelledSequential(*latent_discriminator(inputs, s.d_hidden), classes=classes)

@@ -28,9 +28,9 @@ from torch import Tensor, nn
 
 from genbench import MONITOR, Batch, DataSpec, Optimizer, Phase, Stage, Terms
 from genbench_hybrid.avb_settings import AVBSettings
+from genbench_nets.adversarial_losses import fake_loss, monitors, real_loss
 from genbench_nets.coders import coders
 from genbench_nets.elbo import bernoulli_log_likelihood, reconstruction_loss
-from genbench_nets.gan_losses import fake_loss, monitors, real_loss
 from genbench_nets.implicit_posterior import ImplicitPosterior
 from genbench_nets.mlp import mlp
 from genbench_nets.priors import draw_prior
@@ -74,7 +74,7 @@ class AVB:
         }
 
     def stages(self) -> tuple[Stage, ...]:
-        """The adversary's moves, then that of encoder and decoder."""
+        """Steps of the adversary, then one of encoder and decoder."""
         phases = (
             Phase(
                 name="adversary",
@@ -139,10 +139,6 @@ class AVB:
         """Pixel means (B, *shape) in [-1, 1]."""
         logits: Tensor = self.nets["decoder"](z)
         return logits.float().sigmoid().mul(2).sub(1)
-
-    def render(self, h: Tensor) -> Tensor:
-        """The image is what is generated."""
-        return h
 
     def encode(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of q(z|x), each (B, z_dim); q itself is no Gaussian.

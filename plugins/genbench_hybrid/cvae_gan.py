@@ -10,20 +10,20 @@ classifier C. With z ~ E(x, c), x' = G(z, c) and x_p = G(z_p, c), z_p ~ N(0, I):
     L_GD = 1/2 ||mean f_D(x) - mean f_D(x_p)||^2
     L_GC = 1/2 sum_c ||mean_c f_C(x) - mean_c f_C(x_p)||^2
 
-f are features of an inner layer, here what the last layer sees. E minimises lambda_1 L_KL +
-lambda_2 L_G, G lambda_2 L_G + lambda_3 L_GD + lambda_4 L_GC, D L_D and C L_C, all at once. So G is
-told by means of features, not by D's verdict: the asymmetry of the title.
+f are features of an inner layer, here the input of the last layer. E minimises lambda_1 L_KL +
+lambda_2 L_G, G lambda_2 L_G + lambda_3 L_GD + lambda_4 L_GC, D L_D and C L_C, all at once. So G
+learns from mean features, not from D's output: the asymmetry of the title.
 
 The losses are the paper's; that its lambdas are 3, 1, 1e-3, 1e-3 is from memory and unchecked. We
 differ in small networks trained from scratch, in higher weights of the two means by default (they
 are all that samples from the prior are told by), and in a KL that weighs more at first
-(`genbench_nets.label_first`); the preset guo2023 has neither.
+(`genbench_nets.labels`); the preset guo2023 has neither.
 
 All are per image: squares and the KL are summed, and averaged over the batch. The fake samples of a
 minibatch have its real ones' labels. E and G share an optimizer: L_KL doesn't depend on G, nor L_GD
-and L_GC on E, so the gradient of the sum is each one's own, in one pass backward where two
-optimizers would take two. (With ``batch_norm`` they do, as far as the samples of a minibatch share
-its statistics.)
+and L_GC on E, so the gradient of the sum is the right one for each, in one backward pass
+where two optimizers would take two. (With ``batch_norm`` the losses do depend on one another, as
+far as the samples of a minibatch share its statistics.)
 """
 
 from __future__ import annotations
@@ -36,13 +36,12 @@ from torch import Tensor, nn
 
 from genbench import MONITOR, Batch, DataSpec, Optimizer, Phase, Stage, Terms
 from genbench_hybrid.cvae_gan_settings import CVAEGANSettings
-from genbench_nets.adversarial_networks import Player
+from genbench_nets.adversarial_losses import fake_loss, monitors, real_loss
 from genbench_nets.coders import coders
 from genbench_nets.elbo import kl_to_normal, sample_posterior
 from genbench_nets.feature_matching import MeansDistance, pair_distance
-from genbench_nets.gan_losses import discriminator_terms
-from genbench_nets.label_first import label_first
-from genbench_nets.labels import needed
+from genbench_nets.labelled_sequential import LabelledSequential
+from genbench_nets.labels import label_first, required
 from genbench_nets.mlp import activation, flat_size, mlp
 from genbench_nets.priors import draw_prior
 
@@ -59,7 +58,9 @@ class CVAEGAN:
         self.classes = data.classes
         self._bounded, self._code = data.bounded, s.latent_shape(data)
         both = coders(s, data, classes=data.classes)
-        self._d, self._c = judge(s, data, 1), judge(s, data, data.classes)
+        self._d, self._c = (
+            discriminative_network(s, data, outputs) for outputs in (1, data.classes)
+        )
         features = s.judge_hidden[-1] if s.network == "mlp" else s.judge_features
         self._d_means = MeansDistance(1, features, s.means_decay)
         self._c_means = MeansDistance(data.classes, features, s.means_decay)
@@ -77,7 +78,7 @@ class CVAEGAN:
     def optimizers(self) -> Mapping[str, Optimizer]:
         """An Adam for encoder and generator, one for D, one for C.
 
-        The means have no weights, but are named so that the engine puts them in training mode.
+        The means have no weights; they are named so that the engine puts them in training mode.
         """
         s, betas = self.settings, (self.settings.beta1, 0.999)
         made = ("encoder", "generator", "d_means", "c_means")
@@ -88,18 +89,18 @@ class CVAEGAN:
         }
 
     def stages(self) -> tuple[Stage, ...]:
-        """One joint phase of all players on one forward pass (algorithm 1)."""
+        """One joint phase of all networks on one forward pass (algorithm 1)."""
         phase = Phase(name="joint", loss=self.loss, updates=("g", "d", "c"))
         return (Stage(name="train", phases=(phase,), validate=self.validate),)
 
     # --- training
 
     def loss(self, batch: Batch) -> Terms:
-        """The terms of all players; the engine gives each one the gradient of its own.
+        """The terms of all networks; the engine gives each one the gradient of its own terms.
 
         KL and pixels are recorded without their weights too.
         """
-        x, y = batch.x, needed(batch.y)
+        x, y = batch.x, required(batch.y)
         mean, logvar = self.encode(x, y)
         codes = torch.cat((sample_posterior(mean, logvar), self.prior(len(x)).to(mean.dtype)))
         made = self._generated(codes, torch.cat((y, y)))
@@ -108,13 +109,13 @@ class CVAEGAN:
         again, _ = made.chunk(2)
         kl_weight = self.settings.kl_weight * label_first(batch, self.settings.label_first)
         kl, pairs = kl_to_normal(mean, logvar), self._pairs(x, again, d_features, c_features)
-        verdicts = self._verdicts(d_features)
+        d_terms = self._d_terms(d_features)
         bare = {"kl": kl, "pixels": pairs["pixels"] / self.settings.reconstruction_weight}
         return {
             "g": {"kl": kl_weight * kl, **pairs, **self._means(d_features, c_features, y)},
-            "d": verdicts["d"],
+            "d": d_terms["d"],
             "c": {"cross_entropy": self._cross_entropy(c_features.chunk(3)[0], y)},
-            MONITOR: {**verdicts[MONITOR], **bare},
+            MONITOR: {**d_terms[MONITOR], **bare},
         }
 
     def _pairs(
@@ -141,11 +142,15 @@ class CVAEGAN:
             "c_means": s.c_mean_weight * self._c_means(c_real, y, c_fake, y),
         }
 
-    def _verdicts(self, d_features: Tensor) -> Terms:
+    def _d_terms(self, d_features: Tensor) -> Terms:
         real, again, fake = d_features.chunk(3)
         if self.settings.d_reconstructions:
             fake = torch.cat((again, fake))
-        return discriminator_terms(self._logit(real), self._logit(fake))
+        real_logits, fake_logits = self._logit(real), self._logit(fake)
+        return {
+            "d": {"real": real_loss(real_logits), "fake": fake_loss(fake_logits)},
+            MONITOR: monitors(real_logits, fake_logits, logits=True),
+        }
 
     def _logit(self, features: Tensor) -> Tensor:
         logits: Tensor = self._d.head(features)
@@ -156,7 +161,7 @@ class CVAEGAN:
 
     def validate(self, batch: Batch) -> Mapping[str, Tensor]:
         """What E minimises and its unweighted parts, and how often C is right (0 to 1)."""
-        s, x, y = self.settings, batch.x, needed(batch.y)
+        s, x, y = self.settings, batch.x, required(batch.y)
         mean, logvar = self.encode(x, y)
         again = self._generated(sample_posterior(mean, logvar), y)
         kl, pixels = kl_to_normal(mean, logvar), pair_distance(x, again)
@@ -183,11 +188,7 @@ class CVAEGAN:
 
     def generate(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """G(z, y), (B, *shape), images in [-1, 1]; y also as weights (B, classes)."""
-        return self._generated(z, needed(y)).float()
-
-    def render(self, h: Tensor) -> Tensor:
-        """The sample itself is what is judged."""
-        return h
+        return self._generated(z, required(y)).float()
 
     def discriminate(self, h: Tensor, y: Tensor | None = None) -> Tensor:
         """Logits (B,) of 'real'; D doesn't see the label."""
@@ -195,7 +196,7 @@ class CVAEGAN:
 
     def encode(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of q(z|x, y), each (B, z_dim), or (B, z_dim, H, W) for a grid."""
-        mean, logvar = self.nets["encoder"](x, needed(y)).chunk(2, dim=1)
+        mean, logvar = self.nets["encoder"](x, required(y)).chunk(2, dim=1)
         return mean, logvar
 
     def decode(self, code: Tensor, y: Tensor | None = None) -> Tensor:
@@ -207,7 +208,9 @@ class CVAEGAN:
         return self.generate(self.encode(x, y)[0], y)
 
 
-def judge(settings: CVAEGANSettings, data: DataSpec, outputs: int) -> Player:
+def discriminative_network(
+    settings: CVAEGANSettings, data: DataSpec, outputs: int
+) -> LabelledSequential:
     """D or C: (B, *shape) -> features, leaky -> (B, outputs). No normalisation mixes samples."""
     s = settings
     if s.network == "mlp":
@@ -223,4 +226,4 @@ def judge(settings: CVAEGANSettings, data: DataSpec, outputs: int) -> Player:
             inputs, side = channels, side // 2
         layers += [nn.Flatten(), nn.Linear(inputs * side * side, s.judge_features)]
         width = s.judge_features
-    return Player(*layers, activation("leaky_relu"), nn.Linear(width, outputs))
+    return LabelledSequential(*layers, activation("leaky_relu"), nn.Linear(width, outputs))

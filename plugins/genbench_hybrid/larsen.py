@@ -7,19 +7,19 @@ x~ = Dec(z), z ~ q(z|x), and x_p = Dec(z_p), z_p ~ N(0, I),
     L_llike = -log N(Dis_l(x); Dis_l(x~), I) = 1/2 |Dis_l(x) - Dis_l(x~)|^2 + const.   (eq. 8)
     L_GAN   = -log Dis(x) - log(1 - Dis(x~)) - log(1 - Dis(x_p))           (algorithm 1)
 
-and one forward pass the players step on
+and on one forward pass the networks step on
 
     encoder        L_prior + L_llike
     decoder        gamma L_llike - L_GAN
     discriminator  L_GAN.
 
 Sums over features, means over the batch. The paper prints L_GAN without its minus signs and calls
-it a cross-entropy to be minimised by Dis; so it is taken here. gamma is the algorithm's weight
+it a cross-entropy that Dis minimises, which we follow. gamma is the algorithm's weight
 (section 3.2); a decoder that minimises w L_llike - (1 - w) L_GAN, as the authors' code has it, is
 the same up to the factor 1 - w, with gamma = w / (1 - w).
 
-We differ by default: of -L_GAN, whose gradient vanishes where Dis wins, the decoder gets the
-non-saturating counterpart -log Dis(x~) - log Dis(x_p) (``adversarial=minimax`` is the paper's), and
+We differ by default: in place of -L_GAN, which has no gradient left once Dis wins, the decoder gets
+the non-saturating -log Dis(x~) - log Dis(x_p) (``adversarial=minimax`` is the paper's), and
 Adam takes the place of RMSProp (``optimizer``).
 """
 
@@ -33,12 +33,12 @@ from torch import Tensor, nn
 
 from genbench import MONITOR, Batch, DataSpec, Optimizer, Phase, Stage, Terms
 from genbench_hybrid.larsen_settings import LarsenSettings
-from genbench_nets.adversarial_networks import Player
+from genbench_nets.adversarial_losses import fake_loss, monitors, real_loss
 from genbench_nets.coders import Coders, coders
 from genbench_nets.elbo import kl_to_normal, sample_posterior
-from genbench_nets.gan_losses import fake_loss, generator_loss, monitors, real_loss
-from genbench_nets.judges import conv_judge, dense_judge
-from genbench_nets.labels import needed
+from genbench_nets.feature_discriminators import conv_discriminator, dense_discriminator
+from genbench_nets.labelled_sequential import LabelledSequential
+from genbench_nets.labels import required
 from genbench_nets.larsen_networks import larsen_coders, larsen_discriminator
 from genbench_nets.priors import draw_prior
 
@@ -54,10 +54,13 @@ class LarsenVAEGAN:
         self.settings = settings
         if settings.conditional and data.classes:
             self.classes = data.classes
-        built, judge = networks(settings, data)
-        self.discriminator = judge
+        built, self.discriminator = networks(settings, data)
         self.nets = nn.ModuleDict(
-            {"encoder": built.encoder, "decoder": built.decoder, "discriminator": judge}
+            {
+                "encoder": built.encoder,
+                "decoder": built.decoder,
+                "discriminator": self.discriminator,
+            }
         )
 
     def optimizers(self) -> Mapping[str, Optimizer]:
@@ -71,14 +74,14 @@ class LarsenVAEGAN:
         }
 
     def stages(self) -> tuple[Stage, ...]:
-        """One phase: all three step on one forward pass, by the weights that it was made with."""
+        """One phase: all three networks step on one forward pass."""
         joint = Phase(name="joint", loss=self.loss, updates=("encoder", "decoder", "d"))
         return (Stage(name="train", phases=(joint,), validate=self.validate),)
 
     # --- training
 
     def loss(self, batch: Batch) -> Terms:
-        """The terms of the three players."""
+        """The terms of the three networks."""
         s, y = self.settings, self._labels(batch.y)
         mean, logvar = self.encode(batch.x, y)
         reconstructed = self.decode(sample_posterior(mean, logvar), y)
@@ -93,8 +96,8 @@ class LarsenVAEGAN:
             "encoder": {"kl": s.beta * kl, "features": distance},
             "decoder": {
                 "features": s.gamma * distance,
-                "reconstructed": generator_loss(fakes[0], s.adversarial),
-                "generated": generator_loss(fakes[1], s.adversarial),
+                "reconstructed": self._fooling(fakes[0]),
+                "generated": self._fooling(fakes[1]),
             },
             "d": {
                 "real": real_loss(real),
@@ -120,8 +123,13 @@ class LarsenVAEGAN:
         loss = self.settings.beta * kl + distance
         return {"loss": loss, "kl": kl, "features": distance, "pixels": pixels}
 
+    def _fooling(self, scores: Tensor) -> Tensor:
+        """The decoder's adversarial term: log(1 - Dis(x)), or -log Dis(x) (non-saturating)."""
+        minimax = self.settings.adversarial == "minimax"
+        return -fake_loss(scores) if minimax else real_loss(scores)
+
     def _labels(self, y: Tensor | None) -> Tensor | None:
-        return needed(y) if self.settings.conditional else None
+        return required(y) if self.settings.conditional else None
 
     # --- what it can do
 
@@ -132,10 +140,6 @@ class LarsenVAEGAN:
     def generate(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """Dec(z): images (B, *shape) in [-1, 1]."""
         return self.decode(z, y)
-
-    def render(self, h: Tensor) -> Tensor:
-        """The image itself is what is judged."""
-        return h
 
     def discriminate(self, h: Tensor, y: Tensor | None = None) -> Tensor:
         """Logits (B,) of 'real', against reconstructions and samples in equal parts."""
@@ -162,7 +166,7 @@ def feature_error(real: Tensor, fake: Tensor) -> Tensor:
     return 0.5 * (real.float() - fake.float()).square().sum() / len(real)
 
 
-def networks(s: LarsenSettings, data: DataSpec) -> tuple[Coders, Player]:
+def networks(s: LarsenSettings, data: DataSpec) -> tuple[Coders, LabelledSequential]:
     """Encoder, decoder and discriminator, on the CPU; with labels where they are conditional."""
     classes = data.classes if s.conditional else None
     if s.architecture == "paper":
@@ -170,5 +174,5 @@ def networks(s: LarsenSettings, data: DataSpec) -> tuple[Coders, Player]:
         return built, larsen_discriminator(data.shape, classes)
     built = coders(s, data, classes=classes)
     if s.network == "mlp":
-        return built, dense_judge(data.shape, s.d_hidden, s.layer(), classes)
-    return built, conv_judge(data.shape, s.d_channels, s.conv_hidden, s.layer(), classes)
+        return built, dense_discriminator(data.shape, s.d_hidden, s.layer(), classes)
+    return built, conv_discriminator(data.shape, s.d_channels, s.conv_hidden, s.layer(), classes)

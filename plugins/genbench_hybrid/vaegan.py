@@ -3,11 +3,11 @@
 Stage 1 trains a VAE (its Algorithm 1). Stage 2 freezes it, encodes the training set once and
 trains a GAN whose generator makes latents and whose discriminator judges latents (Algorithm 2:
 the real ones are samples of the trained VAE's posterior). An image is decoder(generator(z))
-(Algorithm 3). We differ in two points, which the document leaves open: the latents are
+(Algorithm 3). Two points that the document leaves open are our choice: the latents are
 standardised per dimension, and G's loss is the non-saturating one.
 
-The VAE is fully connected or convolutional; the latter's codes may be a grid (latent_dim, H, W), on
-which the GAN's networks work flattened or by convolutions.
+The VAE is fully connected or convolutional. The codes of a convolutional one may be a grid
+(latent_dim, H, W), which the GAN's networks take flattened or by convolutions.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from genbench import Batch, DataSpec, Optimizer, Phase, Stage, Terms
+from genbench import MONITOR, Batch, DataSpec, Optimizer, Phase, Stage, Terms
 from genbench_hybrid.vaegan_settings import VAEGANSettings
+from genbench_nets.adversarial_losses import fake_loss, monitors, real_loss
+from genbench_nets.adversarial_training import alternating_phases, two_adams
 from genbench_nets.coders import coders
 from genbench_nets.elbo import kl_to_normal, reconstruction_loss, sample_posterior
-from genbench_nets.gan_losses import discriminator_terms, generator_loss
 from genbench_nets.latent_networks import (
     grid_discriminator,
     grid_generator,
     latent_discriminator,
     latent_generator,
 )
-from genbench_nets.players import in_turns, two_adams
 from genbench_nets.priors import draw_prior
 
 
@@ -44,7 +44,7 @@ class VAEGAN:
         code = settings.latent_shape(data)
         vae = coders(settings.coders(), data)
         self._scaler = Scaler(code)
-        generator, discriminator = latent_players(settings, code)
+        generator, discriminator = latent_gan_networks(settings, code)
         self.nets = nn.ModuleDict(
             {
                 "encoder": vae.encoder,
@@ -56,7 +56,7 @@ class VAEGAN:
         )
 
     def optimizers(self) -> Mapping[str, Optimizer]:
-        """Adam for the VAE, and for each player of stage 2."""
+        """Adam for the VAE, and for each network of stage 2."""
         s = self.settings
         return {
             "vae": Optimizer(nets=("encoder", "decoder"), lr=s.vae_lr),
@@ -64,12 +64,12 @@ class VAEGAN:
         }
 
     def stages(self) -> tuple[Stage, ...]:
-        """The VAE, then the latent GAN on latents that are encoded once."""
+        """The VAE, then the GAN on latents that are encoded once."""
         vae = Phase(name="elbo", loss=self.vae_loss, updates=("vae",))
-        players = in_turns(self.d_loss, self.g_loss)
+        gan = alternating_phases(self.d_loss, self.g_loss)
         return (
             Stage(name="vae", phases=(vae,), epochs=self._vae_epochs, validate=self.validate_vae),
-            Stage(name="gan", phases=players, prepare=self.encode_data, fit=self.fit_scaler),
+            Stage(name="gan", phases=gan, prepare=self.encode_data, fit=self.fit_scaler),
         )
 
     # --- stage 1
@@ -111,15 +111,17 @@ class VAEGAN:
         real = self._scaler(mean + spread * torch.randn_like(mean))
         with torch.no_grad():
             fake = self.nets["generator"](self.prior(len(batch)))
-        real_logits, fake_logits = self.discriminate(torch.cat((real.to(fake.dtype), fake))).chunk(
-            2
-        )
-        return discriminator_terms(real_logits, fake_logits)
+        both = self.discriminate(torch.cat((real.to(fake.dtype), fake)))
+        real_logits, fake_logits = both.chunk(2)
+        return {
+            "d": {"real": real_loss(real_logits), "fake": fake_loss(fake_logits)},
+            MONITOR: monitors(real_logits, fake_logits, logits=True),
+        }
 
     def g_loss(self, batch: Batch) -> Terms:
         """-log D(G(z)) on fresh noise."""
         logits = self.discriminate(self.nets["generator"](self.prior(len(batch))))
-        return {"g": {"adversarial": generator_loss(logits, "non_saturating")}}
+        return {"g": {"adversarial": real_loss(logits)}}
 
     # --- what it can do
 
@@ -162,7 +164,7 @@ class VAEGAN:
         return logits.float().sigmoid().mul(2).sub(1)
 
 
-def latent_players(s: VAEGANSettings, code: tuple[int, ...]) -> tuple[nn.Module, nn.Module]:
+def latent_gan_networks(s: VAEGANSettings, code: tuple[int, ...]) -> tuple[nn.Module, nn.Module]:
     """Generator (B, z_dim) -> (B, *code) and discriminator (B, *code) -> (B, 1)."""
     if s.latent_network == "conv":
         generator = grid_generator(s.z_dim, s.latent_channels, code)
@@ -172,7 +174,7 @@ def latent_players(s: VAEGANSettings, code: tuple[int, ...]) -> tuple[nn.Module,
 
 
 class Scaler(nn.Module):
-    """(latent - mean) / std per dimension; what it was fitted to lies in buffers."""
+    """(latent - mean) / std per dimension; mean and std are buffers."""
 
     mean: Tensor
     std: Tensor
@@ -183,7 +185,7 @@ class Scaler(nn.Module):
         self.register_buffer("std", torch.ones(shape))
 
     def fit(self, mean: Tensor, std: Tensor) -> None:
-        """Take the statistics; a dimension that never moves keeps the scale of 1e-6."""
+        """Set the statistics; a constant dimension gets the scale 1e-6."""
         self.mean.copy_(mean)
         self.std.copy_(std.clamp_min(1e-6))
 

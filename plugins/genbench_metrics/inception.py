@@ -20,7 +20,7 @@ from torch_fidelity.feature_extractor_inceptionv3 import (
     FeatureExtractorInceptionV3,
 )
 
-from genbench import DataError, shared_network
+from genbench import DataError, forked_rng, shared_network
 
 NAME = "inception-v3-compat"
 LAYER = "2048"
@@ -144,7 +144,7 @@ def _network(content: bytes, path: Path, metric: str = "fid") -> FeatureExtracto
         fresh = io.BytesIO()
         torch.save(state, fresh)
         fresh.seek(0)
-        with torch.random.fork_rng(devices=[]):  # its constructor draws weights first
+        with forked_rng(torch.device("cpu")):  # its constructor draws weights first
             return FeatureExtractorInceptionV3(
                 NAME, list(_DIMS), feature_extractor_weights_path=fresh
             )

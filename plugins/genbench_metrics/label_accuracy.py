@@ -23,6 +23,7 @@ from genbench import (
     cached_tensors,
     classifier_for,
     real_samples,
+    rendered,
     sample_shape,
     samples_data,
     to_uint8,
@@ -98,7 +99,7 @@ class LabelAccuracy:
         with torch.no_grad():
             for y in torch.split(asked, context.batch_size):
                 z = model.prior(len(y), generator)
-                x = model.render(model.generate(z, y.to(context.device)))
+                x = rendered(model, model.generate(z, y.to(context.device)))
                 yield to_uint8(x if render is None else render(x))
 
     def _read(self, batches: Iterator[Tensor]) -> Tensor:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from genbench import Conditional, MetricContext, Score, cpu_name, synchronize
+from genbench import Conditional, MetricContext, Score, cpu_name, rendered, synchronize
 from genbench_metrics.feature_settings import SamplesPerSecondSettings
 
 
@@ -69,7 +69,7 @@ class SamplesPerSecond:
         start = time.perf_counter()
         with torch.no_grad():
             for _ in range(self._settings.batches):
-                model.render(model.generate(model.prior(size, generator), labels))
+                rendered(model, model.generate(model.prior(size, generator), labels))
         synchronize(device)
         return time.perf_counter() - start
 

@@ -1,10 +1,10 @@
-"""The networks of the two-player games: generators z -> x, discriminators x -> score.
+"""The networks of adversarial training: generators z -> x, discriminators x -> score.
 
 For images (B, C, H, W) in [-1, 1] fully connected (mlp) or, after DCGAN (Radford et al. 2015,
 arXiv:1511.06434), convolutional with strides; for points (B, D), in their own units, fully
 connected with a linear output, and so for latents, vectors (B, D) or grids (B, C, H, W). With
-``classes`` both players see a label as one-hot values beside their input (Mirza and Osindero 2014,
-arXiv:1411.1784).
+``classes`` both networks take a label as one-hot values beside their input (Mirza and Osindero
+2014, arXiv:1411.1784).
 """
 
 from __future__ import annotations
@@ -13,55 +13,24 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeVar
 
-from torch import Tensor, nn
+from torch import nn
 
 from genbench import DataSpec
 from genbench_nets.adversarial_settings import AdversarialSettings, Norm
 from genbench_nets.conv import halvings
-from genbench_nets.labels import with_labels
+from genbench_nets.labelled_sequential import LabelledSequential
 from genbench_nets.minibatch_std import MinibatchStd
 from genbench_nets.mlp import Activation, Unflatten, activation, flat_size
 
 T = TypeVar("T")
 
 
-class Player(nn.Sequential):
-    """Layers in a row, the last of which is the head: input -> features -> output.
-
-    Where it has ``classes``, labels y (B,) join the input as one-hot channels: values of a vector
-    (``flat``: of an image's pixels too), planes of an image.
-    """
-
-    def __init__(self, *layers: nn.Module, classes: int | None = None, flat: bool = False) -> None:
-        super().__init__(*layers)
-        self.classes, self.flat = classes, flat
-
-    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """The output of the head."""
-        output: Tensor = self.head(self.features(x, y))
-        return output
-
-    def features(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """What the head sees."""
-        if self.classes is not None:
-            assert y is not None, "a conditional network needs labels"
-            x = with_labels(x.flatten(1) if self.flat else x, y, self.classes)
-        for layer in list(self)[:-1]:
-            x = layer(x)
-        return x
-
-    @property
-    def head(self) -> nn.Module:
-        """The last layer."""
-        return self[-1]
-
-
 @dataclass(frozen=True, kw_only=True)
 class Networks:
-    """Both players: ``generator(z[, y])`` -> (B, *shape), ``discriminator(x[, y])`` -> (B, 1)."""
+    """``generator(z[, y])`` -> (B, *shape) and ``discriminator(x[, y])`` -> (B, 1)."""
 
-    generator: Player
-    discriminator: Player
+    generator: LabelledSequential
+    discriminator: LabelledSequential
 
 
 def networks(
@@ -71,9 +40,10 @@ def networks(
     classes: int | None = None,
     head_bias: bool = True,
 ) -> Networks:
-    """The networks of `settings.fitted(data)`, on the CPU, the generator built first.
+    """The networks of `settings.fitted(data)` on the CPU; the generator is built first.
 
-    A critic is defined up to a constant: its loss can't move the bias of its head, so it has none.
+    A critic is defined up to a constant and its loss cannot move the bias of its head, so it gets
+    none (``head_bias``).
     """
     if settings.network == "conv":
         generator = _conv_generator(settings, data, classes)
@@ -88,12 +58,14 @@ def networks(
     )
 
 
-def _dense_generator(s: AdversarialSettings, data: DataSpec, classes: int | None) -> Player:
-    """Images by tanh, points and latents as they come."""
+def _dense_generator(
+    s: AdversarialSettings, data: DataSpec, classes: int | None
+) -> LabelledSequential:
+    """The output is tanh for images, linear for points and latents."""
     z_dim, hidden = decided(s.z_dim), decided(s.g_hidden)
     squash = [nn.Tanh()] if data.bounded else []
     shaped = [Unflatten(data.shape)] if data.is_image else []
-    return Player(
+    return LabelledSequential(
         *_dense((z_dim + (classes or 0), *hidden), act=s.g_activation, norm=s.g_norm),
         nn.Linear(hidden[-1], flat_size(data.shape)),
         *squash,
@@ -104,10 +76,10 @@ def _dense_generator(s: AdversarialSettings, data: DataSpec, classes: int | None
 
 def _dense_discriminator(
     s: AdversarialSettings, data: DataSpec, classes: int | None, head_bias: bool
-) -> Player:
+) -> LabelledSequential:
     hidden, inputs = decided(s.d_hidden), flat_size(data.shape) + (classes or 0)
     aid = [MinibatchStd()] if s.minibatch_std else []
-    return Player(
+    return LabelledSequential(
         nn.Flatten(),
         *_dense((inputs, *hidden), norm=s.d_norm, dropout=s.d_dropout or 0.0),
         *aid,
@@ -117,7 +89,9 @@ def _dense_discriminator(
     )
 
 
-def _conv_generator(s: AdversarialSettings, data: DataSpec, classes: int | None) -> Player:
+def _conv_generator(
+    s: AdversarialSettings, data: DataSpec, classes: int | None
+) -> LabelledSequential:
     """From a grid of 4x4 (28 px: 7x7) by transposed 4x4 convolutions, each doubling the image."""
     z_dim, channels = decided(s.z_dim), decided(s.g_channels)
     steps, grid = decided(halvings(data.shape[1]))
@@ -136,15 +110,15 @@ def _conv_generator(s: AdversarialSettings, data: DataSpec, classes: int | None)
         ]
         width //= 2
     squash = [nn.Tanh()] if data.bounded else []
-    return Player(
+    return LabelledSequential(
         *layers, nn.ConvTranspose2d(width, data.shape[0], 4, 2, 1), *squash, classes=classes
     )
 
 
 def _conv_discriminator(
     s: AdversarialSettings, data: DataSpec, classes: int | None, head_bias: bool
-) -> Player:
-    """The mirror; no normalisation after the first layer (section 3 of the DCGAN paper)."""
+) -> LabelledSequential:
+    """The mirror image, without normalisation after the first layer (DCGAN paper, section 3)."""
     width, (steps, grid) = decided(s.d_channels), decided(halvings(data.shape[1]))
     layers: list[nn.Module] = [
         nn.Conv2d(data.shape[0] + (classes or 0), width, 4, 2, 1),
@@ -160,7 +134,7 @@ def _conv_discriminator(
     if s.minibatch_std:
         layers.append(MinibatchStd())
         width += 1
-    return Player(
+    return LabelledSequential(
         *layers,
         nn.Flatten(),
         nn.Linear(width * grid * grid, 1, bias=head_bias),
@@ -169,7 +143,7 @@ def _conv_discriminator(
 
 
 def decided(value: T | None) -> T:
-    """A value that `fitted` has decided."""
+    """A value that `fitted` has set."""
     assert value is not None, "the settings must be fitted to the data first"
     return value
 

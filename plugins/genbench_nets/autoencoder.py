@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from genbench import Batch, DataSpec, Optimizer, Phase, Schedule, Stage, Terms
 from genbench_nets.autoencoder_settings import AutoencoderSettings
 from genbench_nets.coders import coders
+from genbench_nets.decoder_output import DecoderOutput
 from genbench_nets.ex_post import ExPostDensity
 from genbench_nets.priors import draw_prior
-from genbench_nets.reconstruction import Reconstruction
 
 Objective = Callable[["Autoencoder", Tensor], Mapping[str, Tensor]]
 """A model and samples (B, *shape) -> the named terms of the loss."""
@@ -55,7 +55,7 @@ class Autoencoder:
         self.settings = settings
         self._shape, self._walk = data.shape, walk
         self._objective, self._double_backward = objective, double_backward
-        self._pixels = Reconstruction(error=settings.loss, bounded=data.bounded)
+        self._pixels = DecoderOutput(error=settings.loss, bounded=data.bounded)
         self._density = ExPostDensity(settings, data)
         built = coders(settings, data, outputs=1)
         self.nets = nn.ModuleDict(
@@ -125,7 +125,3 @@ class Autoencoder:
         for noise in rest[0].view(len(z), self._walk.steps, *self._shape).unbind(1):
             x = self.reconstruct(self._walk.corrupt(x, noise))
         return x
-
-    def render(self, h: Tensor) -> Tensor:
-        """The image is what is generated."""
-        return h

@@ -1,4 +1,4 @@
-"""Autoencoders as discriminators, and generators to go with them.
+"""Autoencoders as discriminators, and their generators.
 
 The reconstruction error of such a discriminator is an energy: low on what is real.
 """
@@ -18,11 +18,11 @@ from genbench_nets.mlp import Activation, Unflatten, activation, flat_size, mlp
 from genbench_nets.resize_conv import subsampling_encoder, upsampling_decoder
 
 
-class Autoencoder(nn.Module):
+class ReconstructingDiscriminator(nn.Module):
     """x (B, *shape) -> its reconstruction, through codes (B, code).
 
-    The decoder ends linearly, whatever the range of x: an error that a tanh bounds could not be
-    pushed up to any margin.
+    The decoder ends in a linear layer, whatever the range of x: the error of a bounded output could
+    not be raised to any margin.
     """
 
     def __init__(self, encoder: nn.Module, decoder: nn.Module) -> None:
@@ -37,39 +37,39 @@ class Autoencoder(nn.Module):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EnergyPlayers:
-    """Both players: ``generator(z)`` -> (B, *shape), images by tanh; and the discriminator."""
+class EnergyNetworks:
+    """``generator(z)`` -> (B, *shape), images by tanh, and the discriminator."""
 
     generator: nn.Module
-    discriminator: Autoencoder
+    discriminator: ReconstructingDiscriminator
 
 
-def energy_players(settings: EnergySettings, data: DataSpec, *, act: Activation) -> EnergyPlayers:
-    """The networks of `settings.fitted(data)`, on the CPU, the generator built first.
+def energy_networks(settings: EnergySettings, data: DataSpec, *, act: Activation) -> EnergyNetworks:
+    """The networks of `settings.fitted(data)`, on the CPU; the generator is built first.
 
-    ``act`` is the activation of the fully connected ones; their generator has batch normalisation.
+    ``act`` is the activation of the fully connected networks, whose generator is batch-normalised.
     """
     s = settings
     z_dim, code = decided(s.z_dim), decided(s.code)
     squash = [nn.Tanh()] if data.bounded else []
     if s.network == "conv":
-        return EnergyPlayers(
+        return EnergyNetworks(
             generator=nn.Sequential(upsampling_decoder(data.shape, s.channels, z_dim), *squash),
-            discriminator=Autoencoder(
+            discriminator=ReconstructingDiscriminator(
                 subsampling_encoder(data.shape, s.channels, code),
                 upsampling_decoder(data.shape, s.channels, code),
             ),
         )
     g_hidden, values = decided(s.g_hidden), flat_size(data.shape)
     widths = (code, *reversed(decided(s.d_hidden)), values)
-    return EnergyPlayers(
+    return EnergyNetworks(
         generator=nn.Sequential(
             *_hidden((z_dim, *g_hidden), act),
             nn.Linear(g_hidden[-1], values),
             *squash,
             Unflatten(data.shape),
         ),
-        discriminator=Autoencoder(
+        discriminator=ReconstructingDiscriminator(
             nn.Sequential(nn.Flatten(), *mlp(widths[::-1], act=act)),
             nn.Sequential(*mlp(widths, act=act), Unflatten(data.shape)),
         ),

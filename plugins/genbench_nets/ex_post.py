@@ -20,7 +20,7 @@ from genbench_nets.ex_post_settings import ExPostSettings
 from genbench_nets.mixture import GaussianMixture
 from genbench_nets.mixture_fit import fit_mixture
 
-Codes = Callable[[Tensor, torch.Generator], Tensor]
+Encode = Callable[[Tensor, torch.Generator], Tensor]
 """Samples (B, *shape) and a CPU generator -> their codes (B, *code)."""
 
 
@@ -39,7 +39,7 @@ class ExPostDensity(nn.Module):
         self.noise = 1 + size
         self.mixture = GaussianMixture(settings.components, size, settings.covariance)
 
-    def stage(self, codes: Codes) -> Stage:
+    def stage(self, codes: Encode) -> Stage:
         """Encode the training set once, fit the mixture: one epoch without steps."""
 
         def prepare(x: Tensor, generator: torch.Generator) -> Tensor:

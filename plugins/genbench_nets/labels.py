@@ -1,16 +1,32 @@
-"""Labels beside what a network sees."""
+"""Labels in conditional models: beside a network's input, and required of the data.
+
+Settings use this file too, so torch is imported inside the functions.
+"""
 
 from __future__ import annotations
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor
+from typing import TYPE_CHECKING
 
-from genbench import UsageError
+from genbench import Batch, DataSpec, IncompatibleError, UsageError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+FIRST_FACTOR = 20.0
+"""The factor on the KL at the first step of `label_first`."""
 
 
-def needed(y: Tensor | None) -> Tensor:
-    """The labels that a conditional network can't do without; raises UsageError without them."""
+def check_labelled(data: DataSpec, model: str, *, instead: str) -> None:
+    """Raise IncompatibleError if the data has no labels; ``instead`` is a model without them."""
+    if not data.classes:
+        raise IncompatibleError(
+            f"{model} needs labels, and '{data.name}' has none; choose a labelled data set, or a "
+            f"model without labels such as {instead}"
+        )
+
+
+def required(y: Tensor | None) -> Tensor:
+    """The labels, which a conditional network cannot do without; raises UsageError without them."""
     if y is None:
         raise UsageError(
             "a conditional model needs the label of each sample: give y, or take data with labels"
@@ -18,14 +34,30 @@ def needed(y: Tensor | None) -> Tensor:
     return y
 
 
-def one_hot(y: Tensor, classes: int, dtype: torch.dtype = torch.float32) -> Tensor:
-    """(B, classes): of int64 labels (B,); weights of a mixture of classes are taken as they are."""
-    return y.to(dtype) if y.is_floating_point() else F.one_hot(y, classes).to(dtype)
-
-
 def with_labels(x: Tensor, y: Tensor, classes: int) -> Tensor:
-    """(B, D) -> (B, D + classes), or (B, C, H, W) -> (B, C + classes, H, W), by `one_hot`."""
-    hot = one_hot(y, classes, x.dtype)
+    """Join labels to the input as one-hot channels, in the input's type.
+
+    (B, D) -> (B, D + classes), or (B, C, H, W) -> (B, C + classes, H, W). ``y`` is int64 (B,), or
+    the weights (B, classes) of a mixture of classes.
+    """
+    import torch
+    import torch.nn.functional as F
+
+    hot = (y if y.is_floating_point() else F.one_hot(y, classes)).to(x.dtype)
     if x.dim() == 4:
         hot = hot[:, :, None, None].expand(-1, -1, *x.shape[2:])
     return torch.cat((x, hot), dim=1)
+
+
+def label_first(batch: Batch, share: float) -> float:
+    """The factor on the KL at this step, so that a conditional model learns to use the label first.
+
+    A code can tell the class, and then a decoder does not need the label: samples of z ~ N(0, I)
+    have whatever class z stands for. While the KL weighs much more than usual, only the label,
+    which costs nothing, can tell the decoder the class; once it does, the code gains nothing by it.
+
+    The factor falls geometrically from `FIRST_FACTOR` to 1 over the first ``share`` of the steps;
+    it is 1 throughout if ``share`` is 0.
+    """
+    falling = share * batch.steps
+    return float(FIRST_FACTOR ** (1.0 - batch.step / falling)) if batch.step < falling else 1.0

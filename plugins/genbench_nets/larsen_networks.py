@@ -1,6 +1,6 @@
 """The networks of Larsen et al. 2016, arXiv:1512.09300, table 1: 5x5 kernels, batch normalisation.
 
-Of 64 px in the paper; of any side that is a multiple of 8 here. Labels are planes beside an image
+The paper has 64 px; here the side may be any multiple of 8. Labels are planes beside an image
 and values beside a latent.
 """
 
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from torch import nn
 
-from genbench_nets.adversarial_networks import Player
-from genbench_nets.coders import Coder, Coders
+from genbench_nets.coders import Coders
+from genbench_nets.labelled_sequential import LabelledSequential
 from genbench_nets.mlp import Unflatten
 
 
@@ -18,7 +18,7 @@ def larsen_coders(shape: tuple[int, ...], z_dim: int, classes: int | None = None
     channels, height, width = shape
     grid = (256, height // 8, width // 8)
     flat = 256 * grid[1] * grid[2]
-    encoder = Coder(
+    encoder = LabelledSequential(
         *_down(channels + (classes or 0), 64),
         *_down(64, 128),
         *_down(128, 256),
@@ -27,7 +27,7 @@ def larsen_coders(shape: tuple[int, ...], z_dim: int, classes: int | None = None
         nn.Linear(2048, 2 * z_dim),
         classes=classes,
     )
-    decoder = Coder(
+    decoder = LabelledSequential(
         *_dense(z_dim + (classes or 0), flat),
         Unflatten(grid),
         *_up(256, 256),
@@ -39,14 +39,14 @@ def larsen_coders(shape: tuple[int, ...], z_dim: int, classes: int | None = None
     return Coders(encoder=encoder, decoder=decoder)
 
 
-def larsen_discriminator(shape: tuple[int, ...], classes: int | None = None) -> Player:
+def larsen_discriminator(shape: tuple[int, ...], classes: int | None = None) -> LabelledSequential:
     """(B, *shape) -> (B, 1); its features are the last convolution's, before normalisation.
 
-    The paper leaves the layer open; this is the one that the authors' code compares.
+    The paper does not name the layer; the authors' code compares this one.
     """
     channels, height, width = shape
     last = 256 * (height // 8) * (width // 8)
-    return Player(
+    return LabelledSequential(
         nn.Conv2d(channels + (classes or 0), 32, 5, 1, 2),
         nn.ReLU(),
         *_down(32, 128),
@@ -64,7 +64,7 @@ def larsen_discriminator(shape: tuple[int, ...], classes: int | None = None) -> 
 
 
 def _down(inputs: int, outputs: int) -> list[nn.Module]:
-    # The normalisation that follows takes a bias out again: a weight that no loss could move.
+    # The normalisation that follows would cancel a bias, so no loss could move it.
     convolution = nn.Conv2d(inputs, outputs, 5, 2, 2, bias=False)
     return [convolution, nn.BatchNorm2d(outputs), nn.ReLU()]
 

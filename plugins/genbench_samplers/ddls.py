@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
-from genbench import AffineCalibration, SampleContext, SamplingError
+from genbench import AffineCalibration, SampleContext, SamplingError, rendered
 from genbench_samplers.judge import Judge, prepare_judge
 from genbench_samplers.langevin import Point, accept, step, tested_acceptance, tuned_eps
 from genbench_samplers.priors import from_normal, law_of_prior, to_normal
@@ -73,7 +73,7 @@ class DDLS:
                 first = energy(to_normal(model.prior(size, context.generator), law))
                 last = self._walk(energy, first, eps, context.generator)
                 with torch.no_grad():
-                    x: Tensor = model.render(energy.generate(last.u))
+                    x: Tensor = rendered(model, energy.generate(last.u))
                 logits.add(first.logit, last.logit)
             cost.samples += size
             cost.notes |= logits.figures()

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from genbench import SampleContext, SamplingError
+from genbench import SampleContext, SamplingError, rendered
 from genbench_samplers.judge import Judge, prepare_judge
 from genbench_samplers.proposals import propose
 from genbench_samplers.sampling_cost import SamplingCost
@@ -156,5 +156,5 @@ class _Envelope:
 
 def _rendered(model: Any, h: Tensor) -> Tensor:
     with torch.no_grad():
-        x: Tensor = model.render(h)
+        x: Tensor = rendered(model, h)
     return x

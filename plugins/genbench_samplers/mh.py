@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from genbench import SampleContext
+from genbench import SampleContext, rendered
 from genbench_samplers.judge import Judge, prepare_judge
 from genbench_samplers.proposals import asked_labels, propose
 from genbench_samplers.sampling_cost import SamplingCost
@@ -49,7 +49,7 @@ class MH:
             size = min(context.batch_size, n - start)
             with cost.drawing(), torch.no_grad():
                 h, again = self._chains(model, judge, size, start, context)
-                x: Tensor = model.render(h)
+                x: Tensor = rendered(model, h)
             restarted += again
             cost.samples += size
             cost.notes["restarted"] = restarted / cost.samples

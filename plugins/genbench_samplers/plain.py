@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from genbench import SampleContext
+from genbench import SampleContext, rendered
 from genbench_samplers.proposals import asked_labels, propose
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Plain:
             size = min(context.batch_size, n - start)
             with torch.no_grad():
                 h = propose(model, size, asked_labels(context, start, size), context)
-                x: Tensor = model.render(h)
+                x: Tensor = rendered(model, h)
             yield x
 
     def diagnostics(self) -> Mapping[str, float]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from genbench import SampleContext, synchronize
+from genbench import SampleContext, rendered, synchronize
 
 _PLAIN_DRAWS = 3
 """Number of timed plain draws, including the first one for warm-up."""
@@ -59,7 +59,7 @@ class SamplingCost:
         for _ in range(_PLAIN_DRAWS):
             start = self._now()
             with torch.no_grad():
-                model.render(model.generate(model.prior(size, generator), y))
+                rendered(model, model.generate(model.prior(size, generator), y))
             seconds.append(self._now() - start)
         self._plain = min(seconds[1:]) / size
 

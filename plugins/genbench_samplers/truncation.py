@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from genbench import SampleContext
+from genbench import SampleContext, rendered
 from genbench_samplers.priors import law_of_prior
 from genbench_samplers.proposals import asked_labels
 from genbench_samplers.sampling_cost import SamplingCost
@@ -42,7 +42,7 @@ class Truncation:
             size = min(context.batch_size, n - start)
             with cost.drawing(), torch.no_grad():
                 z = self._truncated(model, size, context)
-                x: Tensor = model.render(model.generate(z, asked_labels(context, start, size)))
+                x: Tensor = rendered(model, model.generate(z, asked_labels(context, start, size)))
             cost.samples += size
             yield x
 

@@ -36,7 +36,7 @@ def genbench_register_models(register: genbench.Register) -> None:
     register(
         "ae",
         "genbench_vae.ae:ae",
-        settings="genbench_vae.ae_settings:AESettings",
+        settings="genbench_vae.ae:AESettings",
         summary="autoencoder, sampled by a mixture fitted to its codes",
         family="vae",
         source="Hinton & Salakhutdinov 2006; Ghosh et al. 2020, arXiv:1903.12436",
@@ -45,7 +45,7 @@ def genbench_register_models(register: genbench.Register) -> None:
     register(
         "dae",
         "genbench_vae.dae:dae",
-        settings="genbench_vae.dae_settings:DAESettings",
+        settings="genbench_vae.dae:DAESettings",
         summary="denoising autoencoder, sampled by a mixture fitted to its codes",
         family="vae",
         source="Vincent et al. 2008, ICML; Bengio et al. 2013, arXiv:1305.6663",
@@ -54,7 +54,7 @@ def genbench_register_models(register: genbench.Register) -> None:
     register(
         "cae",
         "genbench_vae.cae:cae",
-        settings="genbench_vae.cae_settings:CAESettings",
+        settings="genbench_vae.cae:CAESettings",
         summary="contractive autoencoder, sampled by a mixture fitted to its codes",
         family="vae",
         source="Rifai et al. 2011, ICML",

@@ -27,8 +27,7 @@ from genbench_nets.elbo import (
     reconstruction_loss,
     sample_posterior,
 )
-from genbench_nets.label_first import label_first
-from genbench_nets.labels import needed
+from genbench_nets.labels import label_first, required
 from genbench_nets.priors import draw_prior
 from genbench_vae.cvae_settings import CVAESettings
 
@@ -83,12 +82,12 @@ class CVAE:
         return reconstruction, kl_to_normal(mean, logvar)
 
     def _logits(self, z: Tensor, y: Tensor | None) -> Tensor:
-        logits: Tensor = self.nets["decoder"](z, needed(y))
+        logits: Tensor = self.nets["decoder"](z, required(y))
         return logits
 
     def encode(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of q(z|x, y), each (B, z_dim), or (B, z_dim, H, W) for a grid."""
-        mean, logvar = self.nets["encoder"](x, needed(y)).chunk(2, dim=1)
+        mean, logvar = self.nets["encoder"](x, required(y)).chunk(2, dim=1)
         return mean, logvar
 
     def prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
@@ -114,10 +113,6 @@ class CVAE:
             "this cvae was trained with likelihood=mse, a loss and no likelihood; "
             "--set likelihood=bernoulli (with --set data.binarize=fixed) is one"
         )
-
-    def render(self, h: Tensor) -> Tensor:
-        """The image is what is generated."""
-        return h
 
     def reconstruct(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Decode the posterior's mean."""

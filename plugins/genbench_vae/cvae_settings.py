@@ -8,7 +8,7 @@ from pydantic import Field
 
 from genbench import DataSpec, IncompatibleError, Preset, Training
 from genbench_nets.coder_settings import CoderSettings
-from genbench_nets.labelled import check_labelled
+from genbench_nets.labels import check_labelled
 
 
 class CVAESettings(CoderSettings):

@@ -1,11 +1,11 @@
 """The denoising autoencoder (Vincent et al. 2008, ICML).
 
-It reconstructs a sample from a corrupted copy, the corruption drawn afresh at each step
-("Extracting and composing robust features with denoising autoencoders"; Gaussian noise and salt and
-pepper are of its JMLR version of 2010). A sample is the decoding of a draw from a mixture fitted to
-the codes of the clean training set (`genbench_nets.ex_post`); the paper has no density of them.
+It reconstructs a sample from a copy that is corrupted at random in each step ("Extracting and
+composing robust features with denoising autoencoders"; Gaussian noise and salt and pepper come from
+its JMLR version of 2010). A sample is decoded from a draw of a mixture that is fitted to the codes
+of the clean training set (`genbench_nets.ex_post`); the paper fits no density to them.
 
-With ``walk`` > 0 the sample then takes so many steps of the Markov chain of Bengio et al. 2013,
+With ``walk`` > 0 the sample then takes that many steps of the Markov chain of Bengio et al. 2013,
 "Generalized denoising auto-encoders as generative models", arXiv:1305.6663: corrupt, reconstruct.
 We differ from it in three points: the chain starts at a decoded draw rather than at a training
 sample; a step takes the mean of P(x | corrupted x), where the paper samples from it; and training
@@ -15,25 +15,69 @@ is without walkback.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal, Self
 
-import torch
-from torch import Tensor
+from pydantic import Field, model_validator
 
-from genbench import DataSpec
-from genbench_nets.autoencoder import Autoencoder, Walk
-from genbench_nets.corruption import corrupted
-from genbench_vae.dae_settings import DAESettings
+from genbench import DataSpec, IncompatibleError
+from genbench_nets.autoencoder_settings import AutoencoderSettings
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from genbench_nets.autoencoder import Autoencoder
+
+
+class DAESettings(AutoencoderSettings):
+    """An autoencoder that sees corrupted samples and learns the clean ones."""
+
+    corruption: Literal["gaussian", "masking", "salt_pepper"] = Field(
+        "gaussian",
+        description="what is done to the input: noise added, pixels made black, or black and white",
+    )
+    level: float = Field(
+        0.2,
+        gt=0,
+        description="standard deviation of the noise, x in [-1, 1] (gaussian), or share of the "
+        "pixels (masking, salt_pepper)",
+    )
+    walk: int = Field(
+        0, ge=0, le=100, description="steps of corrupting and reconstructing that a sample takes"
+    )
+
+    @model_validator(mode="after")
+    def _a_share_is_below_one(self) -> Self:
+        if self.corruption != "gaussian" and self.level >= 1:
+            raise ValueError(
+                f"level is a share of the pixels with corruption={self.corruption}; set level < 1"
+            )
+        return self
+
+    def check(self, data: DataSpec) -> None:
+        """As the autoencoder; salt and pepper are of pixels."""
+        if self.corruption == "salt_pepper" and not data.bounded:
+            raise IncompatibleError(
+                f"dae with corruption=salt_pepper takes values in [-1, 1], and those of "
+                f"'{data.name}' lie anywhere; set corruption=gaussian or masking"
+            )
+        self.check_autoencoder(data, "dae")
 
 
 def dae(settings: DAESettings, data: DataSpec) -> Autoencoder:
     """An autoencoder that learns to reconstruct what was corrupted."""
-    # Black, or of values that lie anywhere their usual mean.
+    import torch
+
+    from genbench_nets.autoencoder import Autoencoder, Walk
+    from genbench_nets.corruption import corrupted
+
+    # Masked values become black, or 0 if values are unbounded.
     black = -1.0 if data.bounded else 0.0
 
     def corrupt(x: Tensor, noise: Tensor) -> Tensor:
         return corrupted(x, noise, settings.corruption, settings.level, black=black)
 
     def objective(model: Autoencoder, x: Tensor) -> Mapping[str, Tensor]:
+        """The error of the clean sample, reconstructed from the corrupted one."""
         seen = corrupt(x, torch.randn_like(x))
         return {"reconstruction": model.error(model.encode(seen)[0], x)}
 

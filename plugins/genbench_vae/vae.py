@@ -162,10 +162,6 @@ class VAE:
             "--set likelihood=bernoulli (with --set data.binarize=fixed) or gaussian is one"
         )
 
-    def render(self, h: Tensor) -> Tensor:
-        """The image is what is generated."""
-        return h
-
     def reconstruct(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Decode the posterior's mean."""
         return self.generate(self.encode(x)[0])

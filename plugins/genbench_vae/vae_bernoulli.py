@@ -152,10 +152,6 @@ class BernoulliVAE:
         """The mean of p(x|z), (B, *shape) in [-1, 1], of bits or anything between, in [0, 1]."""
         return self._pixel_logits(code).sigmoid().mul(2).sub(1)
 
-    def render(self, h: Tensor) -> Tensor:
-        """The image is what is generated."""
-        return h
-
     def reconstruct(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Decode the probabilities of the bits."""
         return self.decode(self.encode(x)[0])

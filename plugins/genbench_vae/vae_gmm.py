@@ -18,10 +18,10 @@ from torch import Tensor, nn
 
 from genbench import MONITOR, Batch, DataSpec, Optimizer, Phase, Schedule, Stage, Terms
 from genbench_nets.coders import coders
+from genbench_nets.decoder_output import DecoderOutput
 from genbench_nets.elbo import kl_to_normal, sample_posterior
 from genbench_nets.ex_post import ExPostDensity
 from genbench_nets.priors import draw_prior
-from genbench_nets.reconstruction import Reconstruction
 from genbench_vae.vae_gmm_settings import VAEGMMSettings
 
 
@@ -34,7 +34,7 @@ class VAEGMM:
     def __init__(self, settings: VAEGMMSettings, data: DataSpec) -> None:
         settings.check(data)
         self.settings = settings
-        self._pixels = Reconstruction(
+        self._pixels = DecoderOutput(
             error="mse" if settings.likelihood == "mse" else "bce", bounded=data.bounded
         )
         self._density = ExPostDensity(settings, data)
@@ -104,7 +104,3 @@ class VAEGMM:
     def generate(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """Decode the mixture's draw for z."""
         return self.decode(self._density(z))
-
-    def render(self, h: Tensor) -> Tensor:
-        """The image is what is generated."""
-        return h

@@ -172,10 +172,6 @@ class VQVAE:
         """Quantise a grid (B, D, H, W) and draw it, (B, *shape) in [-1, 1]; straight through."""
         return self._draw(straight_through(code, self.quantise(code)[0]))
 
-    def render(self, h: Tensor) -> Tensor:
-        """The image is what is generated."""
-        return h
-
     def reconstruct(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Draw the codes of x."""
         return self.decode(self.encode(x)[0])

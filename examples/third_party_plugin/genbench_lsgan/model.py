@@ -34,6 +34,3 @@ class LSGAN:
 
     def generate(self, z, y=None):
         return self.nets["g"](z).view(-1, *self.shape)
-
-    def render(self, h):
-        return h

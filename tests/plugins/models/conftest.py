@@ -15,6 +15,7 @@ from genbench import (
     DataSpec,
     MetricContext,
     Score,
+    rendered,
     to_float,
     to_uint8,
 )
@@ -92,7 +93,7 @@ def learns(make, digits_data, tmp_path) -> Callable[..., Any]:
         with torch.no_grad():
             z = model.prior(n, torch.Generator().manual_seed(0))
             y = torch.arange(n) % model.classes if hasattr(model, "classes") else None
-            metric.update(to_uint8(model.render(model.generate(z, y))))
+            metric.update(to_uint8(rendered(model, model.generate(z, y))))
         return metric.result()[0].value
 
     return learn

@@ -7,7 +7,7 @@ import torch
 
 from genbench import Batch, DataSpec, IncompatibleError
 from genbench.testing import check_model, small_data
-from genbench_vae.ae_settings import AESettings
+from genbench_vae.ae import AESettings
 
 IMAGES = DataSpec(name="images", shape=(1, 8, 8))
 SMALL = {"z_dim": 3, "hidden": (16,), "components": 2}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from genbench import Conditional, DataSpec, IncompatibleError
+from genbench import Conditional, DataSpec, IncompatibleError, rendered
 from genbench.registry import Registry
 from genbench.settings import validate
 
@@ -54,7 +54,7 @@ def test_every_preset_builds_on_a_data_set_of_its_source_and_gives_images_in_ran
             model.nets.eval()
             with torch.no_grad():
                 y = torch.arange(3) if isinstance(model, Conditional) else None
-                images = model.render(model.generate(model.prior(3), y))
+                images = rendered(model, model.generate(model.prior(3), y))
             assert images.shape == (3, *data.shape), (registration.name, p.name)
             assert not data.is_image or images.abs().max() <= 1
 

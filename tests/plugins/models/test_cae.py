@@ -10,7 +10,7 @@ from torch.autograd.functional import jacobian
 from genbench import Batch, DataSpec, to_float
 from genbench.testing import check_model, small_data
 from genbench_nets.contraction import contraction
-from genbench_vae.cae_settings import CAESettings
+from genbench_vae.cae import CAESettings
 
 IMAGES = DataSpec(name="images", shape=(1, 8, 8))
 SMALL = {"z_dim": 3, "hidden": (16,), "components": 2}

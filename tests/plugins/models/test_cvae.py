@@ -8,7 +8,7 @@ import torch
 
 from genbench import MONITOR, Batch, Conditional, DataSpec, IncompatibleError, UsageError
 from genbench.testing import check_model, small_data
-from genbench_nets.label_first import DEAR, label_first
+from genbench_nets.labels import FIRST_FACTOR, label_first
 from genbench_vae.cvae_settings import CVAESettings
 
 IMAGES = DataSpec(name="images", shape=(1, 28, 28), classes=10, train=1000, test=100)
@@ -86,7 +86,7 @@ def test_its_likelihood_given_the_label_is_what_it_is_trained_on(make):
 def test_the_code_is_dear_at_first_and_the_kl_weighs_beta_from_then_on():
     x = torch.zeros(1)
     factors = [label_first(Batch(x=x, step=step, steps=100), 0.5) for step in (0, 25, 50, 99)]
-    assert factors == pytest.approx([DEAR, DEAR**0.5, 1.0, 1.0])
+    assert factors == pytest.approx([FIRST_FACTOR, FIRST_FACTOR**0.5, 1.0, 1.0])
     assert label_first(Batch(x=x, step=0, steps=100), 0.0) == 1.0
 
 
@@ -94,7 +94,7 @@ def test_training_records_the_kl_as_validation_does_without_its_weight(make):
     model, x, y = make("cvae", IMAGES, **SIZES), torch.zeros(4, 1, 28, 28), torch.arange(4)
     terms = model.loss(Batch(x=x, y=y, step=0, steps=100))
     bare = terms[MONITOR]["kl"]
-    assert torch.allclose(terms["vae"]["kl"], model.settings.beta * DEAR * bare)
+    assert torch.allclose(terms["vae"]["kl"], model.settings.beta * FIRST_FACTOR * bare)
     assert torch.allclose(bare, model.validate(Batch(x=x, y=y))["kl"])
 
 

@@ -17,7 +17,7 @@ from genbench_nets.feature_matching import (
     means_distance,
     pair_distance,
 )
-from genbench_nets.label_first import DEAR
+from genbench_nets.labels import FIRST_FACTOR
 
 IMAGES = DataSpec(name="images", shape=(1, 28, 28), classes=10, train=1000, test=100)
 SMALL = {"network": "mlp", "z_dim": 6, "hidden": (64,), "judge_hidden": (48, 32)}
@@ -239,7 +239,7 @@ def test_the_kl_is_per_image_and_a_sum_over_dimensions(make):
 def test_training_records_kl_and_pixels_without_their_weights(make):
     model = make("cvae-gan", IMAGES, **SMALL, reconstruction_weight=4.0)
     terms, validated = model.loss(batch()), model.validate(batch())
-    assert torch.allclose(terms["g"]["kl"], 3 * DEAR * terms[MONITOR]["kl"])
+    assert torch.allclose(terms["g"]["kl"], 3 * FIRST_FACTOR * terms[MONITOR]["kl"])
     assert torch.allclose(terms["g"]["pixels"], 4 * terms[MONITOR]["pixels"])
     assert torch.allclose(terms[MONITOR]["kl"], validated["kl"])
     assert {"d_real", "d_fake", "d_accuracy"} < set(terms[MONITOR])

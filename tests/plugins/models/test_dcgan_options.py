@@ -12,7 +12,7 @@ from torch import nn
 
 from genbench import Batch, DataSpec, IncompatibleError, SettingError
 from genbench.testing import check_model, small_data
-from genbench_gan.dcgan_settings import DCGANSettings
+from genbench_gan.dcgan import DCGANSettings
 
 IMAGENETTE = DataSpec(name="imagenette", shape=(3, 160, 160), classes=10, train=9469, test=3925)
 SMALL = {"g_channels": 4, "d_channels": 4}
@@ -49,9 +49,10 @@ def test_the_players_have_rates_of_their_own(make):
 def test_feature_matching_is_a_term_of_the_generator_alone(make):
     model = make("dcgan", image(28), feature_matching=1.0, **SMALL)
     batch = Batch(x=torch.rand(4, 1, 28, 28) * 2 - 1)
-    assert set(model.g_loss(batch)["g"]) == {"adversarial", "feature_matching"}
-    assert set(model.d_loss(batch)["d"]) == {"real", "fake"}
-    assert set(model.d_loss(batch)["monitor"]) == {"d_real", "d_fake", "d_accuracy"}
+    d, g = (phase.loss(batch) for phase in model.stages()[0].phases)
+    assert set(g["g"]) == {"adversarial", "feature_matching"}
+    assert set(d["d"]) == {"real", "fake"}
+    assert set(d["monitor"]) == {"d_real", "d_fake", "d_accuracy"}
 
 
 def test_what_does_not_go_together_is_refused_in_one_sentence(make):

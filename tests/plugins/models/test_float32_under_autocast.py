@@ -14,15 +14,15 @@ from torch import Tensor, nn
 
 from genbench_gan.ebgan import pulling_away
 from genbench_nets import bernoulli, elbo
+from genbench_nets.adversarial_losses import fake_loss, real_loss
 from genbench_nets.autoencoder_discriminator import absolute_error, euclidean_error, squared_error
 from genbench_nets.codebook import Codebook
 from genbench_nets.contraction import contraction
+from genbench_nets.decoder_output import DecoderOutput
 from genbench_nets.feature_matching import group_means, means_distance, pair_distance
-from genbench_nets.gan_losses import discriminator_losses, generator_loss
 from genbench_nets.minibatch_std import minibatch_std
 from genbench_nets.mixture import GaussianMixture
-from genbench_nets.reconstruction import Reconstruction
-from genbench_nets.regularisers import feature_distance, gradient_penalty, r1_penalty
+from genbench_nets.penalties import feature_distance, gradient_penalty, r1_penalty
 
 N, D = 64, 32
 torch.manual_seed(0)
@@ -36,10 +36,6 @@ MIXTURE = GaussianMixture(3, D)
 
 def score(x: Tensor) -> Tensor:
     return NET(x).squeeze(1)
-
-
-def total(terms: dict[str, Tensor]) -> Tensor:
-    return torch.stack([*terms.values()])
 
 
 def iwae_bound() -> Tensor:
@@ -58,8 +54,8 @@ LOSSES: dict[str, Callable[[], Tensor]] = {
     "bernoulli": lambda: elbo.bernoulli_log_likelihood(A, B.sign()),
     "gaussian": lambda: elbo.gaussian_log_likelihood(A, torch.zeros(()), B),
     "importance weight": iwae_bound,
-    "reconstruction bce": lambda: Reconstruction(error="bce", bounded=True).loss(A, B.tanh()),
-    "reconstruction mse": lambda: Reconstruction(error="mse", bounded=False).loss(A, B),
+    "reconstruction bce": lambda: DecoderOutput(error="bce", bounded=True).loss(A, B.tanh()),
+    "reconstruction mse": lambda: DecoderOutput(error="mse", bounded=False).loss(A, B),
     "bits' kl": lambda: bernoulli.kl_to_fair_coins(A),
     "bits' probability": lambda: bernoulli.log_probability(A, (B > 0).float()),
     "energies": lambda: torch.stack(
@@ -72,8 +68,8 @@ LOSSES: dict[str, Callable[[], Tensor]] = {
     "nearest codes": lambda: CODES(A).indices.float(),
     "mixture's density": lambda: MIXTURE.log_prob(A),
     "mixture's draws": lambda: MIXTURE(torch.cat((A[:, :1], B), dim=1)),
-    "d losses": lambda: total(discriminator_losses(SCORES, SCORES - 1, real_target=0.9)),
-    "g loss": lambda: generator_loss(SCORES),
+    "d losses": lambda: torch.stack((real_loss(SCORES, 0.9), fake_loss(SCORES - 1))),
+    "g loss": lambda: real_loss(SCORES),
 }
 
 

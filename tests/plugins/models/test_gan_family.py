@@ -1,7 +1,8 @@
-"""The models that are played by the one game: contract, players kept apart, refusals, learning."""
+"""Adversarial training: contract, gradients of one network alone, refusals, learning."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from genbench import Batch, Data, DataAccess, DataSpec, IncompatibleError, Setti
 from genbench.registry import Registry
 from genbench.settings import validate
 from genbench.testing import check_model, small_data
+from genbench_gan.gan import OBJECTIVES
+from genbench_nets.adversarial_model import adversarial_model
 from genbench_nets.spectral import LAYERS
 
 IMAGES = DataSpec(name="images", shape=(1, 28, 28), classes=10, train=1000, test=100)
@@ -50,6 +53,11 @@ def build(registry, name, data=IMAGES, **values):
     return registry.target("model", name)(settings_of(registry, name, **values), data)
 
 
+def losses(model):
+    """The losses of a model's one stage by the names of their phases."""
+    return {phase.name: phase.loss for phase in model.stages()[0].phases}
+
+
 def batch_of(data: DataSpec, size: int = 8) -> Batch:
     return Batch(x=torch.rand(size, *data.shape) * 2 - 1, step=0, steps=10)
 
@@ -80,11 +88,11 @@ def test_the_convolutional_networks_keep_the_contract(registry):
     check_model("sngan", settings, data=small_data((1, 28, 28)))
 
 
-# --- the players
+# --- the two networks
 
 
 @pytest.mark.parametrize("name", FAMILY)
-def test_no_gradient_of_one_players_loss_is_meant_for_the_other(registry, name):
+def test_no_gradient_of_one_networks_loss_is_meant_for_the_other(registry, name):
     """Of the engine's law the model's half: D's loss sees G's samples as plain data."""
     model = build(registry, name, **SMALL)
     (stage,) = model.stages()
@@ -99,7 +107,7 @@ def test_no_gradient_of_one_players_loss_is_meant_for_the_other(registry, name):
 
 
 @pytest.mark.parametrize("name", FAMILY)
-def test_each_step_of_the_engine_moves_one_player_alone(registry, name):
+def test_each_step_of_the_engine_moves_one_network_alone(registry, name):
     from genbench.engine.optim import build_optimizers
     from genbench.engine.update import Update
 
@@ -118,11 +126,27 @@ def test_each_step_of_the_engine_moves_one_player_alone(registry, name):
 
 @pytest.mark.parametrize("name", FAMILY)
 def test_every_discriminator_is_watched_by_its_outputs_and_its_accuracy(registry, name):
-    terms = build(registry, name, **SMALL).d_loss(batch_of(IMAGES))
+    terms = losses(build(registry, name, **SMALL))["d"](batch_of(IMAGES))
     assert set(terms["monitor"]) == {"d_real", "d_fake", "d_accuracy"}
 
 
-def test_the_critic_moves_five_times_for_one_move_of_the_generator(registry):
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [(name, {}) for name in ("lsgan", "wgan", "wgan-gp", "sngan", "cgan", "infogan")]
+    + [("sngan", {"loss": "non_saturating"})]
+    + [("gan", {"loss": loss, "spectral_norm": True}) for loss in OBJECTIVES]
+    + [("gan", {"feature_matching": 1.0, "r1": 1.0, "d_dropout": 0.0})],
+)
+def test_every_loss_of_bfloat16_networks_is_computed_in_float32(registry, name, values):
+    batch = replace(batch_of(IMAGES), y=torch.arange(8))
+    model = build(registry, name, **SMALL, **values)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert model.discriminate(batch.x, batch.y).dtype == torch.bfloat16
+        terms = [loss(batch) for loss in losses(model).values()]
+    assert all(t.dtype == torch.float32 for p in terms for o in p.values() for t in o.values())
+
+
+def test_the_critic_takes_five_steps_for_one_of_the_generator(registry):
     for name in ("wgan", "wgan-gp", "sngan"):
         phases = build(registry, name, n_critic=5, **SMALL).stages()[0].phases
         assert [(p.name, p.repeat) for p in phases] == [("d", 5), ("g", 1)]
@@ -145,9 +169,10 @@ def test_lazy_r1_weighs_as_much_on_average_as_r1_with_each_step(registry):
         build(registry, "gan", r1=2.0, r1_every=every, d_dropout=0.0, **SMALL) for every in (1, 4)
     )
     lazy.nets.load_state_dict(eager.nets.state_dict())
-    often, seldom = eager.d_loss(batch)["d"]["r1"], lazy.r1_loss(batch)["d"]["r1"]
+    often = losses(eager)["d"](batch)["d"]["r1"]
+    seldom = losses(lazy)["r1"](batch)["d"]["r1"]
     assert torch.allclose(4 * often, seldom, rtol=1e-5)
-    assert set(lazy.d_loss(batch)["d"]) == {"real", "fake"}
+    assert set(losses(lazy)["d"](batch)["d"]) == {"real", "fake"}
 
 
 def test_every_layer_of_sngans_discriminator_has_a_spectral_norm_of_one(registry):
@@ -165,9 +190,10 @@ def test_every_layer_of_sngans_discriminator_has_a_spectral_norm_of_one(registry
 def test_samples_of_a_minibatch_with_statistics_are_judged_apart_from_fake_ones(registry):
     model = build(registry, "gan", minibatch_std=True, d_dropout=0.0, **SMALL)
     real, fake = batch_of(IMAGES), torch.zeros(8, 1, 28, 28)
-    alone = model.discriminate(real.x).sigmoid().mean()
-    together = model.discriminator_terms(real.x, fake, real)["monitor"]["d_real"]
+    alone = model.discriminate(real.x)
+    together, _ = model.scores(real.x, fake)
     assert torch.allclose(alone, together)
+    assert not torch.allclose(alone, model.discriminate(torch.cat((real.x, fake))).chunk(2)[0])
 
 
 # --- networks
@@ -206,16 +232,14 @@ def test_points_are_drawn_in_their_own_units_without_dropout(registry, name):
     assert model.generate(model.prior(5)).shape == (5, 2)
 
 
-def test_a_conditional_game_shows_the_label_to_both_players(registry):
-    from genbench_nets.game import Rules, game
-
+def test_both_networks_of_a_conditional_model_see_the_label(registry):
     settings = settings_of(registry, "gan", d_dropout=0.0, **SMALL).fitted(IMAGES)
     for network in ("mlp", "conv"):
         if network == "conv":
             settings = settings_of(
                 registry, "gan", network="conv", g_channels=2, d_channels=2, g_norm="identity"
             ).fitted(IMAGES)
-        model = game(settings, IMAGES, Rules(loss="non_saturating"), classes=10)
+        model = adversarial_model(settings, IMAGES, classes=10)
         z, ones, twos = model.prior(4), torch.full((4,), 1), torch.full((4,), 2)
         assert not torch.equal(model.generate(z, ones), model.generate(z, twos))
         x = torch.rand(4, 1, 28, 28)
@@ -315,7 +339,7 @@ def fd_clf(model, data: Data, folder: Path) -> float:
     model.nets.eval()
     with torch.no_grad():
         z = model.prior(300, torch.Generator().manual_seed(0))
-        metric.update(to_uint8(model.render(model.generate(z))))
+        metric.update(to_uint8(model.generate(z)))
     return metric.result()[0].value
 
 

@@ -1,4 +1,4 @@
-"""The regularisers of the game against their closed forms."""
+"""The regularisers of adversarial training against their closed forms."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ import torch
 from torch import nn
 
 from genbench import Batch
-from genbench_nets.augment import STEPS, augmented
+from genbench_nets.augment import STEPS, augmented, noise_level, with_noise
 from genbench_nets.minibatch_std import MinibatchStd, minibatch_std
-from genbench_nets.regularisers import (
+from genbench_nets.penalties import (
     clip_weights,
     feature_distance,
     gradient_penalty,
-    noise_level,
     r1_penalty,
-    with_noise,
 )
 from genbench_nets.spectral import LAYERS, spectrally_normalised
 

@@ -1,9 +1,10 @@
-"""Regularisers of the two-player game: penalties on D's gradient, clipping, noise, features.
+"""Regularisers of adversarial training: penalties on D's gradient, clipping, feature matching.
 
-A penalty differentiates D's score with respect to its input and is itself differentiated with
-respect to D's weights, so a phase with one says ``compile=False``. Both are per sample: they mean
-nothing where one sample's score depends on another sample, as through BatchNorm. Under autocast D
-itself runs in float32 for them: near its aim the penalty is smaller than the error of bf16 slopes.
+A gradient penalty differentiates D's score with respect to its input and is itself differentiated
+with respect to D's weights, so its phase needs ``compile=False``. Both penalties are per sample:
+they mean nothing if one sample's score depends on another sample, as through BatchNorm. Under
+autocast D runs in float32 for them: near its optimum the penalty is smaller than the error of
+bf16 slopes.
 """
 
 from __future__ import annotations
@@ -13,16 +14,15 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from genbench import Batch
-
 Score = Callable[[Tensor], Tensor]
+"""Samples (B, ...) -> scores (B,)."""
 
 
 def gradient_penalty(score: Score, real: Tensor, fake: Tensor) -> Tensor:
-    """E (||grad s(x)|| - 1)^2 at random points between real and fake samples, without a weight.
+    """E (||grad s(x)|| - 1)^2 at random points between real and fake samples, unweighted.
 
     Eq. 3 of Gulrajani et al. 2017, arXiv:1704.00028: x = e real + (1 - e) fake, one e ~ U[0, 1]
-    for each sample. ``score`` maps (B, ...) to (B,).
+    for each sample.
     """
     share = torch.rand((len(real), *[1] * (real.dim() - 1)), device=real.device)
     between = torch.lerp(fake.detach().float(), real.detach().float(), share)
@@ -31,9 +31,9 @@ def gradient_penalty(score: Score, real: Tensor, fake: Tensor) -> Tensor:
 
 
 def r1_penalty(score: Score, real: Tensor) -> Tensor:
-    """E ||grad s(x)||^2 / 2 at real samples, to be weighted by gamma.
+    """E ||grad s(x)||^2 / 2 at real samples, without its weight gamma.
 
-    Eq. 9 of Mescheder et al. 2018, arXiv:1801.04406. ``score`` maps (B, ...) to (B,).
+    Eq. 9 of Mescheder et al. 2018, arXiv:1801.04406.
     """
     return 0.5 * _gradient(score, real.detach().float()).square().sum(1).mean()
 
@@ -53,19 +53,9 @@ def clip_weights(network: nn.Module, bound: float) -> None:
 
 
 def feature_distance(real_features: Tensor, fake_features: Tensor) -> Tensor:
-    """||E f(x) - E f(G(z))||^2, of features (B, ...) at a layer of D.
+    """||E f(x) - E f(G(z))||^2 of features (B, ...) at a layer of D.
 
     Feature matching: section 3.1 of Salimans et al. 2016, arXiv:1606.03498.
     """
     difference = real_features.detach().float().mean(0) - fake_features.float().mean(0)
     return difference.square().sum()
-
-
-def noise_level(first: float, batch: Batch) -> float:
-    """The noise's std at this step: from ``first`` linearly down to 0 at the stage's last step."""
-    return first * (1.0 - batch.step / max(1, batch.steps - 1))
-
-
-def with_noise(x: Tensor, std: float | Tensor) -> Tensor:
-    """Instance noise (Sonderby et al. 2017, arXiv:1610.04490): x + std * N(0, I)."""
-    return x + std * torch.randn_like(x)

@@ -1,4 +1,4 @@
-"""What two-player models share: an optimizer for each player, and their alternating moves."""
+"""Adversarial training: an optimizer for each network, and alternating phases."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Loss = Callable[[Batch], Terms]
 
 
 def two_adams(*, d_lr: float, g_lr: float, beta1: float) -> dict[str, Optimizer]:
-    """Optimizer ``d`` for the net ``discriminator``, ``g`` for ``generator``."""
+    """Adam ``d`` for the net ``discriminator``, Adam ``g`` for the net ``generator``."""
     betas = (beta1, 0.999)
     return {
         "d": Optimizer(nets=("discriminator",), lr=d_lr, betas=betas),
@@ -20,22 +20,17 @@ def two_adams(*, d_lr: float, g_lr: float, beta1: float) -> dict[str, Optimizer]
     }
 
 
-def two_optimizers(settings: AdversarialSettings) -> dict[str, Optimizer]:
-    """The same of the settings' kind, with a rate of its own for each player."""
-    s = settings
-    of_both = Optimizer(
-        nets=(),
-        kind=s.optimizer,
-        betas=(s.beta1, s.beta2),
-        schedule=Schedule(kind=s.decay),
-    )
+def two_optimizers(s: AdversarialSettings) -> dict[str, Optimizer]:
+    """The same two, of the settings' kind, betas, schedule and rates."""
+    schedule = Schedule(kind=s.decay)
+    both = Optimizer(nets=(), kind=s.optimizer, betas=(s.beta1, s.beta2), schedule=schedule)
     return {
-        "d": replace(of_both, nets=("discriminator",), lr=s.d_lr),
-        "g": replace(of_both, nets=("generator",), lr=s.g_lr),
+        "d": replace(both, nets=("discriminator",), lr=s.d_lr),
+        "g": replace(both, nets=("generator",), lr=s.g_lr),
     }
 
 
-def in_turns(
+def alternating_phases(
     d_loss: Loss,
     g_loss: Loss,
     *,
@@ -43,7 +38,10 @@ def in_turns(
     compile_d: bool = True,
     after_d: Callable[[Terms], None] | None = None,
 ) -> tuple[Phase, Phase]:
-    """D moves ``n_critic`` times, each on a fresh batch, then G once (Goodfellow, algorithm 1)."""
+    """``n_critic`` steps of D, each on a fresh batch, then one of G.
+
+    Algorithm 1 of Goodfellow et al. 2014, arXiv:1406.2661. ``after_d`` runs after each step of D.
+    """
     d = Phase(
         name="d",
         loss=d_loss,

@@ -1,4 +1,4 @@
-"""What the last layer of a decoder means, and how far it is from a sample."""
+"""The meaning of a decoder's output, and its error against a sample."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Error = Literal["bce", "mse"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reconstruction:
+class DecoderOutput:
     """Pixels are ``sigmoid(logits)`` on the scale [0, 1]; unbounded values are the output itself.
 
     ``error`` is the binary cross-entropy in nats, or the squared error.
@@ -29,7 +29,7 @@ class Reconstruction:
     def loss(self, output: Tensor, x: Tensor) -> Tensor:
         """The error of a decoder's output, summed over a sample, a mean over the batch; float32.
 
-        Of pixels on the scale [0, 1], of unbounded values in their own unit.
+        Pixels are compared on the scale [0, 1], unbounded values in their own unit.
         """
         if not self.bounded:
             return (output.float() - x.float()).square().sum() / len(x)

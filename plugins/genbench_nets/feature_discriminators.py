@@ -1,8 +1,7 @@
-"""Discriminators of images whose features are asked for: x -> features -> logit.
+"""Discriminators of images with a chosen feature layer: x -> features -> logit.
 
-A network is cut after its hidden layer ``layer``, counted from 1: `Player.features` gives what that
-layer puts out, and the head is all that follows. The layers are those of an encoder turned judge,
-LeakyReLU between them.
+A network is cut after its hidden layer ``layer``, counted from 1: `LabelledSequential.features`
+gives the output of that layer, and the head is everything after it. Activations are LeakyReLU.
 """
 
 from __future__ import annotations
@@ -11,27 +10,27 @@ from itertools import pairwise
 
 from torch import nn
 
-from genbench_nets.adversarial_networks import Player
+from genbench_nets.labelled_sequential import LabelledSequential
 from genbench_nets.mlp import activation, flat_size
 
 
-def dense_judge(
+def dense_discriminator(
     shape: tuple[int, ...], hidden: tuple[int, ...], layer: int, classes: int | None = None
-) -> Player:
+) -> LabelledSequential:
     """(B, *shape) -> (B, 1), linear layers through ``hidden``; labels are values beside pixels."""
     widths = (flat_size(shape) + (classes or 0), *hidden)
     blocks = [[nn.Linear(i, o), activation("leaky_relu")] for i, o in pairwise(widths)]
     return _cut(blocks, [nn.Flatten()], [nn.Linear(hidden[-1], 1)], layer, classes, flat=True)
 
 
-def conv_judge(
+def conv_discriminator(
     shape: tuple[int, ...],
     channels: tuple[int, ...],
     hidden: int,
     layer: int,
     classes: int | None = None,
-) -> Player:
-    """(B, C, H, W) -> (B, 1): 4x4 convolutions, each halves the image; labels are planes."""
+) -> LabelledSequential:
+    """(B, C, H, W) -> (B, 1): 4x4 convolutions that each halve the image; labels are planes."""
     widths = (shape[0] + (classes or 0), *channels)
     blocks = [[nn.Conv2d(i, o, 4, 2, 1), activation("leaky_relu")] for i, o in pairwise(widths)]
     grid = [side >> len(channels) for side in shape[1:]]
@@ -52,7 +51,9 @@ def _cut(
     classes: int | None,
     *,
     flat: bool = False,
-) -> Player:
+) -> LabelledSequential:
     body = [module for block in blocks[:layer] for module in block]
     rest = [module for block in blocks[layer:] for module in block]
-    return Player(*first, *body, nn.Sequential(*rest, *last), classes=classes, flat=flat)
+    return LabelledSequential(
+        *first, *body, nn.Sequential(*rest, *last), classes=classes, flat=flat
+    )
