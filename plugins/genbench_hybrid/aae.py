@@ -118,8 +118,8 @@ class AAE:
 
     def _scores(self, code: Tensor, y: Tensor | None) -> Tensor:
         """Logits (B,) of 'a draw of the prior'."""
-        labels = y if self.settings.judge_labels else None
-        logits: Tensor = self.nets["discriminator"](code, labels)
+        judged = (code, y) if self.settings.judge_labels else (code,)
+        logits: Tensor = self.nets["discriminator"](*judged)
         return logits.squeeze(1)
 
     def _labels(self, y: Tensor | None) -> Tensor | None:

@@ -60,7 +60,7 @@ def test_the_density_is_fitted_to_the_codes_of_the_training_set(make):
     _, density = model.stages()
     with torch.no_grad():
         codes = torch.cat([density.prepare(part, torch.Generator()) for part in x.split(100)])
-        density.prepared(codes)
+        density.fit(codes)
         draws = model.nets["density"](model.prior(4000, torch.Generator().manual_seed(0)))
     assert torch.equal(codes, model.encode(x)[0])
     assert torch.allclose(draws.mean(0), codes.mean(0), atol=0.1 * float(codes.std()))
