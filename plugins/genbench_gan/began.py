@@ -6,7 +6,7 @@ Section 3.4, with L(v) the L1 error of the autoencoder D as a mean over the pixe
     k_{t+1} = clip(k_t + lambda (gamma L(x) - L(G(z_G))), 0, 1),    k_0 = 0,
     M = L(x) + |gamma L(x) - L(G(z_G))|,    the measure of convergence (section 3.4.1).
 
-Both players move at once, on one phase, so that k and M compare errors of the same D. The paper
+Both networks step at once, in one phase, so that k and M compare errors of the same D. The paper
 halves its rates when M stalls; we halve them at equal shares of the run. We differ in the tanh that
 ends G for images, and by default in fully connected networks (ReLU, batch normalisation in G),
 larger batches, higher rates, a higher gamma and a quicker k, made for a short run on a CPU;
@@ -73,15 +73,15 @@ class BEGAN:
         )
 
     def optimizers(self) -> Mapping[str, Optimizer]:
-        """Adam for each player, its rate halved at equal shares of the run."""
+        """Adam for each network, its learning rate halved at equal shares of the run."""
         s = self.settings
         halved = Schedule(kind="step", gamma=0.5, every=1 / (s.halvings + 1))
         adams = two_adams(d_lr=s.d_lr, g_lr=s.g_lr, beta1=s.beta1)
         return {name: replace(adam, schedule=halved) for name, adam in adams.items()}
 
     def stages(self) -> tuple[Stage, ...]:
-        """Both players move together, then k."""
-        both = Phase(name="game", loss=self.loss, updates=("d", "g"), after=self._rebalance)
+        """Both networks step together, then k is updated."""
+        both = Phase(name="joint", loss=self.loss, updates=("d", "g"), after=self._rebalance)
         return (Stage(name="train", phases=(both,)),)
 
     def loss(self, batch: Batch) -> Terms:

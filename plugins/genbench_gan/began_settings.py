@@ -27,10 +27,15 @@ class BEGANSettings(EnergySettings):
         "uniform", description="z ~ N(0, I), or U(-1, 1) in each dimension"
     )
     gamma: float = Field(
-        0.85, gt=0, le=1, description="wanted L(G(z)) / L(x): lower is sharper, less diverse"
+        0.85,
+        gt=0,
+        le=1,
+        description="target of L(G(z)) / L(x); lower values give sharper, less diverse samples",
     )
     k_rate: float = Field(0.02, gt=0, le=1, description="lambda, the gain of k's controller")
-    halvings: int = Field(4, ge=1, le=100, description="how often the rates are halved in a run")
+    halvings: int = Field(
+        4, ge=1, le=100, description="how often the learning rates are halved in a run"
+    )
 
 
 PRESETS = (

@@ -29,7 +29,7 @@ class CGANSettings(AdversarialSettings):
     network: Network = Field("auto", description=DESCRIPTION)
     g_lr: float = Field(1e-3, gt=0, description="learning rate of the generator")
     label_smoothing: float = Field(
-        0.0, ge=0, lt=0.5, description="the discriminator's target for real samples is 1 less this"
+        0.0, ge=0, lt=0.5, description="the discriminator's target for real samples is 1 minus this"
     )
 
     def fitted(self, data: DataSpec) -> Self:

@@ -46,7 +46,7 @@ class DCGANSettings(ModelSettings):
     )
     upsample: Literal["transposed", "resize"] = Field(
         "transposed",
-        description="how the generator doubles an image: by transposed convolutions, or by nearest "
+        description="upsampling in the generator: transposed convolutions, or nearest "
         "neighbours and a convolution (paper, ijzer)",
     )
     z_dim: int = Field(100, ge=1, le=4096, description="size of the noise z ~ N(0, I)")
@@ -56,21 +56,24 @@ class DCGANSettings(ModelSettings):
     d_channels: int = Field(
         32, ge=1, le=1024, description="channels after the discriminator's first layer (paper)"
     )
-    n_critic: int = Field(1, ge=1, le=100, description="steps of D for one of G")
+    n_critic: int = Field(1, ge=1, le=100, description="steps of D for each step of G")
     g_lr: float = Field(2e-4, gt=0, description="learning rate of the generator's Adam")
     d_lr: float = Field(2e-4, gt=0, description="learning rate of the discriminator's Adam")
     beta1: float = Field(0.5, ge=0, lt=1, description="Adam's beta1")
     label_smoothing: float = Field(
-        0.0, ge=0, lt=0.5, description="the discriminator's target for real samples is 1 less this"
+        0.0, ge=0, lt=0.5, description="the discriminator's target for real samples is 1 minus this"
     )
     feature_matching: float = Field(
-        0.0, ge=0, description="weight of feature matching, beside the generator's own loss"
+        0.0, ge=0, description="weight of feature matching, added to the generator's own loss"
     )
     instance_noise: float = Field(
-        0.0, ge=0, description="std of noise on what the discriminator sees; falls linearly to 0"
+        0.0,
+        ge=0,
+        description="standard deviation of noise on the discriminator's input, which falls "
+        "linearly to 0",
     )
     augment: tuple[Augmentation, ...] = Field(
-        (), description="differentiable augmentation of what the discriminator sees"
+        (), description="differentiable augmentation of the discriminator's input"
     )
 
     def check(self, data: DataSpec) -> None:

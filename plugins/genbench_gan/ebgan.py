@@ -4,7 +4,7 @@ D is an autoencoder, D(x) = ||Dec(Enc(x)) - x|| its energy (section 2.3). With m
 
     L_D = D(x) + max(0, m - D(G(z))),    L_G = D(G(z)) + 0.1 f_PT(S)    (f_PT in EBGAN-PT only).
 
-The margin belongs to a unit. Ours is the Euclidean norm over all pixels in [-1, 1] of one image,
+The margin depends on the unit. Ours is the Euclidean norm over all pixels in [-1, 1] of one image,
 as the formula stands: in an epoch of MNIST a digit's energy comes down to 11, so the paper's m = 10
 holds what is generated where the real ones are. The paper's text and the lecture (hse2022) also
 speak of a mean squared error, ``energy=mse``: it is 4 at most where both images stay in range, so
@@ -37,7 +37,7 @@ def pulling_away(codes: Tensor) -> Tensor:
     Section 2.4; in float32. The square makes opposite directions as bad as equal ones.
     """
     n = len(codes)
-    # Autocast would take the product in bf16, whose cosines are off by up to 0.4 %.
+    # Autocast would take the product in bf16, where cosines are off by up to 0.4 %.
     with torch.autocast(codes.device.type, enabled=False):
         directions = F.normalize(codes.float(), dim=1)
         squares = (directions @ directions.T).square()
@@ -61,16 +61,16 @@ class EBGAN:
         self._error = euclidean_error if settings.energy == "norm" else squared_error
 
     def optimizers(self) -> Mapping[str, Optimizer]:
-        """Adam for each player."""
+        """Adam for each network."""
         s = self.settings
         return two_adams(d_lr=s.d_lr, g_lr=s.g_lr, beta1=s.beta1)
 
     def stages(self) -> tuple[Stage, ...]:
-        """D moves, then G."""
+        """A step of D, then one of G."""
         return (Stage(name="train", phases=alternating_phases(self.d_loss, self.g_loss)),)
 
     def d_loss(self, batch: Batch) -> Terms:
-        """D(x), and what D(G(z)) lacks to the margin."""
+        """D(x), and what D(G(z)) lacks of the margin."""
         with torch.no_grad():
             fake = self.nets["generator"](self.prior(len(batch)))
         real_energy, fake_energy = self.energy(batch.x), self.energy(fake)
@@ -81,7 +81,7 @@ class EBGAN:
         }
 
     def g_loss(self, batch: Batch) -> Terms:
-        """D(G(z)) on fresh noise; the pulling-away term moves G alone, through D's codes."""
+        """D(G(z)) on fresh noise; the pulling-away term changes G only, through D's codes."""
         energies, codes = self._judge(self.nets["generator"](self.prior(len(batch))))
         terms = {"energy": energies.mean()}
         if self.settings.pull_away:

@@ -22,12 +22,13 @@ class EBGANSettings(EnergySettings):
 
     energy: Literal["norm", "mse"] = Field(
         "norm",
-        description="the autoencoder's error: its norm over a sample's values, or the mean square",
+        description="error of the autoencoder: its norm over the values of a sample, or the "
+        "mean square",
     )
     margin: float | None = Field(
         None,
         gt=0,
-        description="energy above which a generated sample is let alone; by default 10, 3 for "
+        description="energy above which a generated sample has no loss; by default 10, 3 for "
         "latents, or 1 for points",
     )
     pull_away: float = Field(0.0, ge=0, description="weight of the pulling-away term on the codes")

@@ -17,7 +17,7 @@ from genbench_nets.adversarial_settings import (
 
 
 class GANSettings(AdversarialSettings):
-    """The original game by default; losses and regularisers of the later papers on request."""
+    """The original GAN by default, with the losses and regularisers of later papers as options."""
 
     training: ClassVar[Training] = Training(images=1_200_000, batch_size=100)
     sizes: ClassVar[Sizes] = {
@@ -35,17 +35,17 @@ class GANSettings(AdversarialSettings):
         None, description="normalisation in the generator; by default batch for conv, else identity"
     )
     beta1: float = Field(
-        0.5, ge=0, lt=1, description="Adam's beta1; at 0.9 it first collapses to one class"
+        0.5, ge=0, lt=1, description="Adam's beta1; at 0.9 samples collapse to one class at first"
     )
     d_dropout: float | None = Field(
         None, ge=0, lt=1, description="dropout in the discriminator; by default 0.3 for mlp, else 0"
     )
-    loss: AdversarialLoss = Field("non_saturating", description="what the two play for")
+    loss: AdversarialLoss = Field("non_saturating", description="adversarial loss")
     label_smoothing: float = Field(
-        0.0, ge=0, lt=0.5, description="the discriminator's target for real samples is 1 less this"
+        0.0, ge=0, lt=0.5, description="the discriminator's target for real samples is 1 minus this"
     )
     clip: float | None = Field(
-        None, gt=0, description="bound on the discriminator's weights after each of its steps"
+        None, gt=0, description="bound on each weight of the discriminator, after each of its steps"
     )
     gradient_penalty: float = Field(
         0.0, ge=0, description="weight of (|gradient| - 1)^2 between real and fake samples"
@@ -55,14 +55,17 @@ class GANSettings(AdversarialSettings):
     )
     r1: float = Field(0.0, ge=0, description="gamma of R1, gamma/2 |gradient|^2 at real samples")
     r1_every: int = Field(
-        1, ge=1, le=1000, description="take R1 each n-th iteration only, n times as strong"
+        1,
+        ge=1,
+        le=1000,
+        description="apply R1 only in every n-th iteration, with n times the weight",
     )
     feature_matching: float = Field(
-        0.0, ge=0, description="weight of feature matching, beside the generator's own loss"
+        0.0, ge=0, description="weight of feature matching, added to the generator's own loss"
     )
 
     def forbids_batch_norm(self) -> bool:
-        """A penalty on D's gradient and spectral normalisation do."""
+        """With a penalty on D's gradient, or spectral normalisation."""
         return bool(self.gradient_penalty or self.r1 or self.spectral_norm)
 
     @model_validator(mode="after")
@@ -71,9 +74,7 @@ class GANSettings(AdversarialSettings):
             name for name in ("clip", "gradient_penalty", "spectral_norm") if getattr(self, name)
         ]
         if len(bounds) > 1:
-            raise ValueError(
-                f"{' and '.join(bounds)} are means to one end, a bound on D's slope; choose one"
-            )
+            raise ValueError(f"{' and '.join(bounds)} each bound D's slope; choose one")
         if self.loss == "wasserstein" and not bounds:
             raise ValueError(
                 "loss=wasserstein needs a bound on D's slope; set gradient_penalty=10, clip=0.01 "
@@ -89,7 +90,7 @@ class GANSettings(AdversarialSettings):
                 "r1 pulls D's slope at real samples to 0 and gradient_penalty to 1; choose one"
             )
         if self.r1_every > 1 and not self.r1:
-            raise ValueError("r1_every without r1 does nothing; set r1=10 or r1_every=1")
+            raise ValueError("r1_every has no effect without r1; set r1=10 or r1_every=1")
         return self
 
 

@@ -21,13 +21,17 @@ class InfoGANSettings(AdversarialSettings):
     prior: Literal["normal"] = Field(
         "normal", description="noise and codes are functions of z ~ N(0, I)"
     )
-    categories: int = Field(10, ge=2, le=1000, description="values of the categorical code")
+    categories: int = Field(
+        10, ge=2, le=1000, description="number of values of the categorical code"
+    )
     continuous: int = Field(2, ge=0, le=64, description="number of continuous codes in [-1, 1]")
     category_weight: float = Field(
         1.0, gt=0, description="lambda: weight of the categorical code's information"
     )
-    continuous_weight: float = Field(0.1, gt=0, description="the same for the continuous codes")
-    q_hidden: int = Field(128, ge=1, le=4096, description="width of Q's own hidden layer")
+    continuous_weight: float = Field(
+        0.1, gt=0, description="weight of the continuous codes' information"
+    )
+    q_hidden: int = Field(128, ge=1, le=4096, description="width of the hidden layer of Q")
 
     def fitted(self, data: DataSpec) -> Self:
         """Convolutional networks where they fit; sizes and normalisation made concrete."""

@@ -27,7 +27,7 @@ class LSGANSettings(AdversarialSettings):
     g_lr: float = Field(5e-4, gt=0, description="learning rate of the generator")
     d_lr: float = Field(5e-4, gt=0, description="learning rate of the discriminator")
     label_smoothing: float = Field(
-        0.0, ge=0, lt=0.5, description="the discriminator's target for real samples is 1 less this"
+        0.0, ge=0, lt=0.5, description="the discriminator's target for real samples is 1 minus this"
     )
 
 

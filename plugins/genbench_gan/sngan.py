@@ -28,18 +28,18 @@ class SNGANSettings(AdversarialSettings):
         "conv": {**SIZES["conv"], "z_dim": 128},
     }
 
-    loss: Literal["hinge", "non_saturating"] = Field("hinge", description="what the two play for")
-    n_critic: int = Field(5, ge=1, le=100, description="steps of D for one of G")
+    loss: Literal["hinge", "non_saturating"] = Field("hinge", description="adversarial loss")
+    n_critic: int = Field(5, ge=1, le=100, description="steps of D for each step of G")
     g_lr: float = Field(5e-4, gt=0, description="learning rate of the generator")
     d_lr: float = Field(5e-4, gt=0, description="learning rate of the discriminator")
     beta1: float = Field(0.0, ge=0, lt=1, description="Adam's beta1")
     beta2: float = Field(0.9, ge=0, lt=1, description="Adam's beta2")
     decay: Literal["constant", "linear"] = Field(
-        "linear", description="both rates: constant, or falling linearly to 0"
+        "linear", description="schedule of both learning rates: constant, or linear decay to 0"
     )
 
     def forbids_batch_norm(self) -> bool:
-        """Its gains would undo the bound on D's slope."""
+        """Always: its gains would undo the bound on D's slope."""
         return True
 
 

@@ -23,9 +23,13 @@ class WGANSettings(AdversarialSettings):
 
     training: ClassVar[Training] = Training(images=1_800_000, batch_size=64)
 
-    clip: float = Field(0.03, gt=0, description="bound on the critic's weights")
-    n_critic: int = Field(5, ge=1, le=100, description="steps of the critic for one of G")
-    optimizer: Literal["adam", "rmsprop"] = Field("rmsprop", description="of both players")
+    clip: float = Field(
+        0.03, gt=0, description="bound on each weight of the critic, after each of its steps"
+    )
+    n_critic: int = Field(5, ge=1, le=100, description="steps of the critic for each step of G")
+    optimizer: Literal["adam", "rmsprop"] = Field(
+        "rmsprop", description="optimizer of both networks"
+    )
     g_lr: float = Field(1e-3, gt=0, description="learning rate of the generator")
     d_lr: float = Field(1e-3, gt=0, description="learning rate of the critic")
 

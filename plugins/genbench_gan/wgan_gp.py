@@ -32,13 +32,13 @@ class WGANGPSettings(AdversarialSettings):
     gradient_penalty: float = Field(
         10.0, gt=0, description="weight of (|gradient| - 1)^2 between real and fake samples"
     )
-    n_critic: int = Field(5, ge=1, le=100, description="steps of the critic for one of G")
+    n_critic: int = Field(5, ge=1, le=100, description="steps of the critic for each step of G")
     g_lr: float = Field(5e-4, gt=0, description="learning rate of the generator")
     d_lr: float = Field(5e-4, gt=0, description="learning rate of the critic")
     beta2: float = Field(0.9, ge=0, lt=1, description="Adam's beta2")
 
     def forbids_batch_norm(self) -> bool:
-        """The penalty does."""
+        """Always, because the penalty is per sample."""
         return True
 
 

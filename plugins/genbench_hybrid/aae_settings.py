@@ -20,23 +20,28 @@ class AAESettings(CoderSettings):
         "deterministic", description="q(z|x): a point, or a diagonal Gaussian (section 2)"
     )
     likelihood: Literal["bernoulli", "mse"] = Field(
-        "bernoulli", description="reconstruction error, summed over the pixels: cross-entropy, mse"
+        "bernoulli",
+        description="reconstruction error, summed over the pixels: cross-entropy or squared error",
     )
     d_hidden: tuple[int, ...] = Field(
         (256, 256), description="widths of the discriminator of codes"
     )
     adversarial: float = Field(
-        10.0, gt=0, description="weight of the encoder's adversarial loss, in the unit of the error"
+        10.0,
+        gt=0,
+        description="weight of the encoder's adversarial loss, in units of the reconstruction "
+        "error",
     )
     lr: float = Field(1e-3, gt=0, description="learning rate of encoder and decoder")
     d_lr: float = Field(1e-3, gt=0, description="learning rate of the discriminator")
     beta1: float = Field(0.5, ge=0, lt=1, description="Adam's beta1")
     conditional: bool = Field(
-        False, description="show the label to the decoder, so that z keeps the style (section 4)"
+        False, description="give the label to the decoder, so that z holds the style (section 4)"
     )
     judge_labels: bool = Field(
         False,
-        description="show the label to the discriminator of codes (section 2.3); conditional=true",
+        description="give the label to the discriminator of codes (section 2.3); needs "
+        "conditional=true",
     )
 
     @model_validator(mode="after")

@@ -17,19 +17,21 @@ class AVBSettings(CoderSettings):
 
     z_dim: int = Field(10, ge=1, le=4096, description="size of the latent z ~ N(0, I)")
     noise_dim: int = Field(32, ge=1, description="size of the encoder's noise")
-    basis: int = Field(4, ge=1, description="functions of the noise that make up the posterior")
-    noise_hidden: int = Field(64, ge=1, description="width of the network of the noise")
+    basis: int = Field(
+        4, ge=1, description="number of functions of the noise that make up the posterior"
+    )
+    noise_hidden: int = Field(64, ge=1, description="width of the network that takes the noise")
     adaptive_contrast: bool = Field(
         True,
-        description="tell q(z|x) from a Gaussian of its mean and variance, not from the prior "
-        "(section 3.2)",
+        description="contrast q(z|x) with a Gaussian of its mean and variance, not with the "
+        "prior (section 3.2)",
     )
     t_hidden: tuple[int, ...] = Field(
         (256, 256), min_length=1, description="widths of the adversary T(x, z)"
     )
-    t_features: int = Field(64, ge=1, description="size of what the adversary sees of x")
+    t_features: int = Field(64, ge=1, description="size of the features of x in the adversary")
     t_steps: int = Field(
-        1, ge=1, le=100, description="steps of the adversary for one of encoder and decoder"
+        1, ge=1, le=100, description="steps of the adversary for each step of encoder and decoder"
     )
     lr: float = Field(1e-3, gt=0, description="learning rate of encoder and decoder")
     t_lr: float = Field(1e-3, gt=0, description="learning rate of the adversary")

@@ -17,53 +17,64 @@ class CVAEGANSettings(CoderSettings):
     training: ClassVar[Training] = Training(images=600_000, max_epochs=100, batch_size=100)
 
     network: Literal["mlp", "conv"] = Field("conv", description="kind of all four networks")
-    z_dim: int = Field(10, ge=1, le=4096, description="size of the code; of a grid, its channels")
+    z_dim: int = Field(
+        10, ge=1, le=4096, description="size of the code, or its channels if it is a grid"
+    )
     channels: tuple[int, ...] = Field(
         (16, 32),
         min_length=1,
-        description="channels of the encoder's convolutions, each halves the image; the generator "
-        "mirrors them (conv)",
+        description="channels of the encoder's convolutions, which each halve the image; the "
+        "generator mirrors them (conv)",
     )
     judge_hidden: tuple[int, ...] = Field(
         (512, 256),
         min_length=1,
-        description="widths of discriminator and classifier, the last that of the features (mlp)",
+        description="widths of discriminator and classifier; the last is the width of the "
+        "features (mlp)",
     )
     judge_channels: tuple[int, ...] = Field(
         (16, 32),
         min_length=1,
-        description="channels of their convolutions, each halves the image (conv)",
+        description="channels of the convolutions of discriminator and classifier, which each "
+        "halve the image (conv)",
     )
-    judge_features: int = Field(128, ge=1, description="width of their features (conv)")
+    judge_features: int = Field(
+        128, ge=1, description="width of the features of discriminator and classifier (conv)"
+    )
     kl_weight: float = Field(3.0, ge=0, description="lambda_1: weight of the KL")
     label_first: float = Field(
         0.2,
         ge=0,
         le=1,
-        description="share of the steps in which that weight falls from 20 times as much, so that "
-        "the label is made use of before the code is",
+        description="share of the steps over which the KL weight falls from 20 times its value, "
+        "so that the model learns to use the label before the code",
     )
     reconstruction_weight: float = Field(
-        1.0, gt=0, description="lambda_2: of the distances between pairs: pixels, features in D, C"
+        1.0,
+        gt=0,
+        description="lambda_2: weight of the distances between pairs in pixels and in the "
+        "features of D and C",
     )
     d_mean_weight: float = Field(
-        0.3, ge=0, description="lambda_3: of the distance between mean features in D"
+        0.3, ge=0, description="lambda_3: weight of the distance between mean features in D"
     )
     c_mean_weight: float = Field(
-        0.3, ge=0, description="lambda_4: the same in C, for each class by itself"
+        0.3,
+        ge=0,
+        description="lambda_4: weight of the distance between mean features in C, for each class",
     )
     means_decay: float = Field(
         0.0,
         ge=0,
         lt=1,
-        description="share of the old kept by moving averages of mean features (0: none are taken)",
+        description="decay of the moving averages of mean features (0: no averages)",
     )
     d_reconstructions: bool = Field(
-        False, description="show the discriminator reconstructions too, as generated images"
+        False, description="train the discriminator on reconstructions too, as generated images"
     )
     lr: float = Field(1e-3, gt=0, description="learning rate of the Adam of encoder and generator")
-    d_lr: float = Field(1e-4, gt=0, description="that of the discriminator's")
-    c_lr: float = Field(1e-3, gt=0, description="that of the classifier's")
+    d_lr: float = Field(1e-4, gt=0, description="learning rate of the discriminator's Adam")
+    c_lr: float = Field(1e-3, gt=0, description="learning rate of the classifier's Adam")
     beta1: float = Field(0.5, ge=0, lt=1, description="beta1 of all Adams")
 
     def latent_classes(self, data: DataSpec) -> int | None:

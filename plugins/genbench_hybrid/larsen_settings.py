@@ -11,12 +11,13 @@ from genbench_nets.coder_settings import CoderSettings
 
 
 class LarsenSettings(CoderSettings):
-    """Encoder, decoder and a discriminator, in whose features reconstructions are compared."""
+    """Encoder, decoder and a discriminator; reconstructions are compared in its features."""
 
     training: ClassVar[Training] = Training(images=900_000, max_epochs=100, batch_size=100)
 
     architecture: Literal["network", "paper"] = Field(
-        "network", description="networks of the kind `network`, or those of the paper's table 1"
+        "network",
+        description="networks of the kind that network names, or those of the paper's table 1",
     )
     z_dim: int = Field(10, ge=1, le=4096, description="size of the latent z ~ N(0, I)")
     hidden: tuple[int, ...] = Field(
@@ -28,13 +29,14 @@ class LarsenSettings(CoderSettings):
     d_channels: tuple[int, ...] = Field(
         (32, 64),
         min_length=1,
-        description="channels of the discriminator's convolutions, each halves the image (conv)",
+        description="channels of the discriminator's convolutions, which each halve the image "
+        "(conv)",
     )
     feature_layer: int | None = Field(
         None,
         ge=1,
-        description="hidden layer of the discriminator whose output is compared (mlp, conv), "
-        "counted from 1; by default the last",
+        description="hidden layer of the discriminator in which reconstructions are compared "
+        "(mlp, conv), counted from 1; by default the last",
     )
     gamma: float = Field(
         1.0, gt=0, description="weight of the feature reconstruction in the decoder's loss"
@@ -42,14 +44,16 @@ class LarsenSettings(CoderSettings):
     beta: float = Field(1.0, ge=0, description="weight of the KL term in the encoder's loss")
     adversarial: Literal["minimax", "non_saturating"] = Field(
         "non_saturating",
-        description="the decoder's adversarial loss; minimax is algorithm 1 to the letter",
+        description="adversarial loss of the decoder; minimax is that of algorithm 1",
     )
-    optimizer: Literal["adam", "rmsprop"] = Field("adam", description="of all three players")
+    optimizer: Literal["adam", "rmsprop"] = Field(
+        "adam", description="optimizer of all three networks"
+    )
     lr: float = Field(3e-3, gt=0, description="learning rate of encoder and decoder")
     d_lr: float = Field(2e-4, gt=0, description="learning rate of the discriminator")
     beta1: float = Field(0.5, ge=0, lt=1, description="Adam's beta1")
     conditional: bool = Field(
-        False, description="show the label to all three networks, as the paper does with attributes"
+        False, description="give the label to all three networks, as the paper does with attributes"
     )
 
     @model_validator(mode="after")
@@ -123,7 +127,7 @@ PRESETS = (
         },
         data={"size": 64},
         note="the paper prints no gamma: 1e-6 is w / (1 - w) for the weight w = 1e-6 of the "
-        "authors' code, which also pauses a player that wins and leaves reconstructions out of "
+        "authors' code, which also pauses a network that wins and leaves reconstructions out of "
         "D's loss; the paper has neither",
     ),
 )

@@ -17,24 +17,26 @@ class VAEGANSettings(ModelSettings):
     vae_training: ClassVar[Training] = Training(images=900_000, max_epochs=100)
 
     vae_epochs: int | None = Field(
-        None, ge=1, description="epochs of stage 1; by default those of 900,000 images, 100 at most"
+        None,
+        ge=1,
+        description="epochs of stage 1; by default as many as 900,000 images take, at most 100",
     )
     network: Literal["mlp", "conv"] = Field(
         "mlp", description="kind of the VAE's encoder and decoder", exclude_if=at("mlp")
     )
     latent_dim: int = Field(
-        10, ge=1, le=4096, description="size of the VAE's latent; of a spatial one, its channels"
+        10, ge=1, le=4096, description="size of the VAE's latent, or its channels if it is spatial"
     )
     code: Literal["vector", "spatial"] = Field(
         "vector",
-        description="the latent of network=conv: a vector, or a grid as the convolutions leave it",
+        description="latent of network=conv: a vector, or the grid that the convolutions end in",
         exclude_if=at("vector"),
     )
     vae_hidden: tuple[int, ...] = Field((512, 256), description="widths of the VAE's encoder")
     channels: tuple[int, ...] = Field(
         (32, 64),
         min_length=1,
-        description="channels of the VAE's convolutions, each halves the image (conv)",
+        description="channels of the VAE's convolutions, which each halve the image (conv)",
         exclude_if=at((32, 64)),
     )
     batch_norm: bool = Field(
@@ -65,7 +67,7 @@ class VAEGANSettings(ModelSettings):
         exclude_if=at(32),
     )
     latents: Literal["sample", "mean"] = Field(
-        "sample", description="real latents: drawn from the posterior at each step, or its mean"
+        "sample", description="real latents: samples of the posterior at each step, or its mean"
     )
     lr: float = Field(1e-3, gt=0, description="learning rate of stage 2's Adams")
     beta1: float = Field(0.5, ge=0, lt=1, description="beta1 of stage 2's Adams")

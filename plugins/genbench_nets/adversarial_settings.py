@@ -1,6 +1,6 @@
-"""Settings that the models of two players share: networks, rates, and aids that fit any loss.
+"""Settings that adversarial models share: networks, learning rates, and options that fit any loss.
 
-A paper's settings extend them with its own and with its defaults. No torch here.
+The settings of a paper add its own fields and defaults. This file does not import torch.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ SIZES: Sizes = {
         "d_norm": "identity",
     },
 }
-"""What is left to the data, by network; ``latents``: fully connected, for codes of a model."""
+"""Defaults that depend on the network; ``latents``: fully connected, for the codes of a model."""
 
 
 def has_side(data: DataSpec, sides: Collection[int]) -> bool:
@@ -54,13 +54,13 @@ def has_side(data: DataSpec, sides: Collection[int]) -> bool:
 
 
 class AdversarialSettings(ModelSettings):
-    """A generator and a discriminator or critic. What is None is decided by the data."""
+    """A generator and a discriminator or critic; `fitted` sets what is None by the data."""
 
     point_training: ClassVar[Training] = Training(images=5_000_000, batch_size=256)
     latent_training: ClassVar[Training] = Training(images=2_400_000, batch_size=100)
     sizes: ClassVar[Sizes] = SIZES
     on_latents: ClassVar[Mapping[str, Any]] = {"g_lr": 1e-3, "d_lr": 1e-3, "decay": "linear"}
-    """Defaults that are others where the data are the codes of a model."""
+    """Defaults for data that are the codes of a model."""
 
     network: Network = Field(
         "auto",
@@ -97,29 +97,35 @@ class AdversarialSettings(ModelSettings):
     )
     d_norm: Norm | None = Field(
         None,
-        description="normalisation in the discriminator; by default batch for conv where neither "
-        "a gradient penalty nor spectral normalisation forbids it, else identity",
+        description="normalisation in the discriminator; by default batch for conv unless a "
+        "gradient penalty or spectral normalisation forbids it, else identity",
     )
     d_dropout: float | None = Field(
         None, ge=0, lt=1, description="dropout in the discriminator (mlp, points); by default none"
     )
     minibatch_std: bool = Field(
-        False, description="show the discriminator the minibatch's standard deviation"
+        False,
+        description="give the discriminator the standard deviation of the minibatch as a feature",
     )
     augment: tuple[Augmentation, ...] = Field(
-        (), description="differentiable augmentation of what the discriminator sees"
+        (), description="differentiable augmentation of the discriminator's input"
     )
     instance_noise: float = Field(
-        0.0, ge=0, description="std of noise on what the discriminator sees; falls linearly to 0"
+        0.0,
+        ge=0,
+        description="standard deviation of noise on the discriminator's input, which falls "
+        "linearly to 0",
     )
-    n_critic: int = Field(1, ge=1, le=100, description="steps of D for one of G")
-    optimizer: Literal["adam", "rmsprop"] = Field("adam", description="of both players")
+    n_critic: int = Field(
+        1, ge=1, le=100, description="steps of the discriminator for each step of the generator"
+    )
+    optimizer: Literal["adam", "rmsprop"] = Field("adam", description="optimizer of both networks")
     g_lr: float = Field(2e-4, gt=0, description="learning rate of the generator")
     d_lr: float = Field(2e-4, gt=0, description="learning rate of the discriminator")
     beta1: float = Field(0.5, ge=0, lt=1, description="Adam's beta1")
     beta2: float = Field(0.999, ge=0, lt=1, description="Adam's beta2")
     decay: Literal["constant", "linear"] = Field(
-        "constant", description="both rates: constant, or falling linearly to 0"
+        "constant", description="schedule of both learning rates: constant, or linear decay to 0"
     )
 
     def forbids_batch_norm(self) -> bool:
@@ -127,7 +133,7 @@ class AdversarialSettings(ModelSettings):
         return False
 
     def fitted(self, data: DataSpec) -> Self:
-        """Network, sizes and normalisation made concrete, and rates for latents."""
+        """Network, sizes and normalisation set for this data, and learning rates for latents."""
         network = self.network
         if network == "auto":
             network = "mlp" if data.is_image or data.latent else "points"
@@ -140,18 +146,17 @@ class AdversarialSettings(ModelSettings):
         return self.model_copy(update={"network": network, **left})
 
     def training_on(self, data: DataSpec) -> Training:
-        """Points and latents take many cheap steps, and the critic's share where it has several."""
+        """More images for points and latents, as their steps are cheap, and if n_critic > 1."""
         if data.bounded:
             return super().training_on(data)
         cheap = self.latent_training if data.latent else self.point_training
         return replace(cheap, images=cheap.images * min(2, self.n_critic))
 
     def check(self, data: DataSpec) -> None:
-        """Networks and aids fit the shape of the data."""
+        """Raise IncompatibleError if a network or an option does not fit the shape of the data."""
         if data.latent and self.augment:
             raise IncompatibleError(
-                f"augment takes images, and '{data.name}' has latents; set instance_noise in its "
-                "place"
+                f"augment takes images, and '{data.name}' has latents; use instance_noise instead"
             )
         if not data.is_image and not data.latent:
             self._check_points(data)
@@ -170,7 +175,7 @@ class AdversarialSettings(ModelSettings):
     def _check_points(self, data: DataSpec) -> None:
         for wrong, given, hint in (
             (self.network in ("mlp", "conv"), f"network={self.network}", "network=points"),
-            (bool(self.augment), "augment", "instance_noise in its place"),
+            (bool(self.augment), "augment", "instance_noise instead"),
             (self.minibatch_std, "minibatch_std", "minibatch_std=false"),
         ):
             if wrong:
@@ -193,7 +198,7 @@ class AdversarialSettings(ModelSettings):
         if self.forbids_batch_norm() and self.d_norm == "batch":
             raise ValueError(
                 "a gradient penalty or spectral normalisation forbids batch normalisation in D, "
-                "which makes a sample's score depend on other samples; set d_norm=identity"
+                "because it makes a sample's score depend on other samples; set d_norm=identity"
             )
         if len(set(self.augment)) < len(self.augment):
             raise ValueError("augment names a step twice; name each once")

@@ -1,7 +1,7 @@
-"""The deterministic autoencoder, written once: a code for each sample, and a density of the codes.
+"""The deterministic autoencoder: a code for each sample, and a density of the codes.
 
-A paper says by its `Objective` what is learned; everything else, the mixture of Gaussians that it
-samples from included (`genbench_nets.ex_post`), is the same for all of them.
+The `Objective` of a paper says what is learned; everything else is the same for all of them, also
+the mixture of Gaussians that they sample from (`genbench_nets.ex_post`).
 """
 
 from __future__ import annotations

@@ -18,13 +18,15 @@ class AutoencoderSettings(ExPostSettings):
     loss: Literal["bce", "mse"] = Field(
         "bce",
         description="reconstruction error, summed over the pixels: bce (cross-entropy) or mse "
-        "(squared error; points take no other)",
+        "(squared error, the only one for points)",
     )
     lr: float = Field(1e-3, gt=0, description="learning rate of Adam")
     schedule: Literal["constant", "linear", "cosine"] = Field(
-        "cosine", description="the learning rate over the steps"
+        "cosine", description="schedule of the learning rate over the steps"
     )
-    lr_final: float = Field(0.02, ge=0, le=1, description="its last share (linear, cosine)")
+    lr_final: float = Field(
+        0.02, ge=0, le=1, description="final learning rate as a share of lr (linear, cosine)"
+    )
 
     def fitted(self, data: DataSpec) -> Self:
         """On the codes of another model, the squared error where no loss was asked for."""

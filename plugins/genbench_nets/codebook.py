@@ -9,9 +9,9 @@ with gamma the decay, n_i the uses of code i in a step and z_ij the vectors that
 or, where they are ``learned``, by the gradient of eq. 3's second term.
 
 We differ in two points. N_i is smoothed towards equal use, (N_i + eps) / (N + K eps) N with N their
-sum, so that a code that nothing chooses divides by no zero. And a code whose averaged uses a step
-fall below ``revive`` starts again at a vector of the step (random restarts: Dhariwal et al. 2020,
-arXiv:2005.00341, section 3.1), as all codes do at the first step.
+sum, so that an unused code does not divide by zero. And a code with fewer averaged uses per step
+than ``revive`` is replaced by a vector of the step (random restarts: Dhariwal et al. 2020,
+arXiv:2005.00341, section 3.1), as all codes are at the first step.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ class Quantised:
 
 
 class Codebook(nn.Module):
-    """K codes of D values. In training mode it takes note of what it quantised until `update`.
+    """K codes of D values. In training mode it records what it quantised until `update`.
 
-    ``counts`` are N_i and ``sums`` m_i; ``started`` is 0 before the first update. What was noted
-    of a step, over all its chunks, lies in buffers of its own, empty between steps: as with batch
-    normalisation, a pass in training mode leaves a trace, and one in eval mode none.
+    ``counts`` are N_i and ``sums`` m_i; ``started`` is 0 before the first update. What was recorded
+    in a step, over all its chunks, is in separate buffers, which are zero between steps: as with
+    batch normalisation, only a pass in training mode changes them.
     """
 
     codes: Tensor
@@ -77,14 +77,14 @@ class Codebook(nn.Module):
             closeness = vectors @ self.codes.t() - 0.5 * self.codes.square().sum(1)
             indices = closeness.argmax(1)
             if self.training:
-                self._note(vectors, indices)
+                self._record(vectors, indices)
         return Quantised(vectors=self.lookup(indices), indices=indices)
 
     def lookup(self, indices: Tensor) -> Tensor:
         """The codes of int64 indices (...), (..., D)."""
         return nn.functional.embedding(indices, self.codes)
 
-    def _note(self, vectors: Tensor, indices: Tensor) -> None:
+    def _record(self, vectors: Tensor, indices: Tensor) -> None:
         self._uses.add_(uses(indices, len(self.codes)))
         self._totals.index_add_(0, indices, vectors)
         chosen = torch.randint(len(vectors), (len(self.codes),), device=vectors.device)
@@ -92,7 +92,7 @@ class Codebook(nn.Module):
 
     @torch.no_grad()
     def update(self) -> None:
-        """Move by what was noted since the last update, and forget it."""
+        """Update the codes by what was recorded since the last update, and reset it."""
         self.counts.lerp_(self._uses, 1 - self.decay)
         self.sums.lerp_(self._totals, 1 - self.decay)
         unused = (self.counts < self.revive) | (self.started == 0)
@@ -111,7 +111,7 @@ class Codebook(nn.Module):
 
 
 def uses(indices: Tensor, size: int) -> Tensor:
-    """How often each of ``size`` codes stands in int64 indices (M,): float32 (size,).
+    """How often each of ``size`` codes occurs in int64 indices (M,): float32 (size,).
 
     `torch.bincount` would make a GPU wait for the host.
     """
@@ -120,6 +120,6 @@ def uses(indices: Tensor, size: int) -> Tensor:
 
 
 def perplexity(indices: Tensor, size: int) -> Tensor:
-    """exp of the entropy of the codes' shares among indices, 0-dim: ``size`` if all serve alike."""
+    """exp of the entropy of the codes' shares among indices, 0-dim; ``size`` for equal use."""
     share = uses(indices.flatten(), size) / indices.numel()
     return torch.exp(torch.special.entr(share).sum())

@@ -21,8 +21,8 @@ def at(default: Any) -> Callable[[Any], bool]:
 InputRange = Annotated[
     Literal["-1,1", "0,1"],
     Field(
-        description="scale on which the encoder sees images: [-1, 1] as they are, or [0, 1], that "
-        "of the reconstruction error",
+        description="scale of the encoder's input: [-1, 1], as images are, or [0, 1], as in the "
+        "reconstruction error",
         exclude_if=at("-1,1"),
     ),
 ]
@@ -33,14 +33,14 @@ class CoderSettings(ModelSettings):
     """Sizes of an encoder and of the decoder that mirrors it (see `genbench_nets.coders`)."""
 
     network: Literal["mlp", "conv", "ijzer"] = Field(
-        "mlp", description="kind of encoder and decoder; ijzer's is made for 160 px"
+        "mlp", description="kind of encoder and decoder; ijzer is for 160 px"
     )
     z_dim: int = Field(
-        20, ge=1, le=4096, description="size of the latent; of a spatial one, its channels"
+        20, ge=1, le=4096, description="size of the latent, or its channels if it is spatial"
     )
     code: Literal["vector", "spatial"] = Field(
         "vector",
-        description="the latent of network=conv: a vector, or a grid as the convolutions leave it",
+        description="latent of network=conv: a vector, or the grid that the convolutions end in",
         exclude_if=at("vector"),
     )
     input_range: InputRange = "-1,1"
@@ -50,7 +50,7 @@ class CoderSettings(ModelSettings):
     channels: tuple[int, ...] = Field(
         (32, 64),
         min_length=1,
-        description="channels of the encoder's convolutions, each halves the image (conv)",
+        description="channels of the encoder's convolutions, which each halve the image (conv)",
     )
     kernel: Literal[3, 4] = Field(
         4, description="side of the convolutions' kernels (conv)", exclude_if=at(4)
@@ -62,7 +62,7 @@ class CoderSettings(ModelSettings):
     )
     conv_hidden: int = Field(256, ge=1, description="width between convolutions and latent (conv)")
     activation: Literal["relu", "leaky_relu", "elu", "tanh"] = Field(
-        "relu", description="activation (mlp)"
+        "relu", description="activation function (mlp)"
     )
     dropout: float = Field(0.0, ge=0, lt=1, description="dropout in the encoder (mlp)")
 

@@ -1,7 +1,7 @@
-"""How strongly an encoder's code moves with its input: the squared Frobenius norm of its Jacobian.
+"""The contraction of an encoder: the squared Frobenius norm of the Jacobian of its code.
 
-It is computed through gradients and is itself differentiated, so a phase with it says
-``compile=False``. Under autocast the encoder runs in float32 for it.
+It is computed by gradients and is itself differentiated, so its phase needs ``compile=False``.
+Under autocast the encoder runs in float32 for it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 SMALLEST = 1e-6
-"""Of the standard deviation of a code's dimension over a batch: below, it counts as this."""
+"""Smallest standard deviation of a dimension of the code over a batch, for ``relative``."""
 
 
 def contraction(
@@ -25,10 +25,10 @@ def contraction(
     """The mean over the batch of ||J||_F^2, J = d encode(x) / d x, 0-dim, float32.
 
     The penalty of Rifai et al. 2011 (ICML). Exact with ``directions`` None: one backward
-    pass for each value of the code. Else an unbiased estimate by so many passes: E ||v J||^2 over
-    signs v, drawn for each sample (Hutchinson 1989). ``relative`` measures each value of the code
-    in its own standard deviation over the batch, so that a code that is merely made smaller does
-    not count as contracted.
+    pass for each value of the code. Else an unbiased estimate by that many passes: E ||v J||^2 over
+    random signs v for each sample (Hutchinson 1989). ``relative`` measures each value of the code
+    in its own standard deviation over the batch, so that a smaller scale of
+    the code does not count as contraction.
     """
     with torch.enable_grad(), torch.autocast(x.device.type, enabled=False):
         x = x.detach().float().requires_grad_(True)
@@ -43,7 +43,7 @@ def contraction(
 
 
 def _vectors(code: Tensor, directions: int | None) -> Iterator[Tensor]:
-    """What the rows of the Jacobian are weighted by, (B, values) each."""
+    """Weights of the rows of the Jacobian, (B, values) each."""
     if directions is not None:
         for _ in range(directions):
             yield torch.empty_like(code).bernoulli_(0.5).mul_(2).sub_(1).detach()

@@ -1,10 +1,10 @@
-"""Ex-post density estimation: what an autoencoder samples from, fitted once it is trained.
+"""Ex-post density estimation: the distribution of codes, fitted once an autoencoder is trained.
 
 A mixture of Gaussians is fitted to the codes of the training set, and a sample is the decoding of
 a draw from it (Ghosh et al. 2020, "From variational to deterministic autoencoders",
-arXiv:1903.12436). An autoencoder that knows no prior samples by it, and one that does
-(a VAE) closes the gap between its prior and the codes that it really gives. The paper fits 10
-components; the number is a setting here.
+arXiv:1903.12436). An autoencoder without a prior samples from it, and one with a prior
+(a VAE) closes the gap between the prior and its codes. The paper fits 10 components; here the
+number is a setting.
 """
 
 from __future__ import annotations

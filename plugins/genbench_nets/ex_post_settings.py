@@ -1,4 +1,4 @@
-"""Settings of an autoencoder whose density is fitted to its codes after training."""
+"""Settings of an autoencoder with a density that is fitted to its codes after training."""
 
 from __future__ import annotations
 
@@ -11,26 +11,27 @@ from genbench import DataSpec, IncompatibleError
 from genbench_nets.coder_settings import CoderSettings
 
 LARGEST = 256
-"""Values in a code up to which a full covariance is fitted: EM's work grows with their cube."""
+"""The largest code, in values, for a full covariance: the cost of EM grows with their cube."""
 
 
 class ExPostSettings(CoderSettings):
     """Encoder, decoder, and the mixture of Gaussians that is fitted to the codes."""
 
     z_dim: int = Field(
-        16, ge=1, le=4096, description="size of the code; of a spatial one, its channels"
+        16, ge=1, le=4096, description="size of the code, or its channels if it is spatial"
     )
     components: int = Field(
-        50, ge=1, le=10_000, description="Gaussians in the mixture on the codes"
+        50, ge=1, le=10_000, description="number of Gaussians in the mixture fitted to the codes"
     )
     covariance: Literal["full", "diag"] = Field(
         "full",
-        description=f"of each of them: full (codes of {LARGEST} values at most), or diagonal",
+        description=f"covariance of each Gaussian: full (codes of {LARGEST} values at most), or "
+        "diagonal",
     )
     fit_samples: int | None = Field(
         10_000,
         ge=2,
-        description="codes of the training set, at random, that it is fitted to (none: all)",
+        description="number of random training codes that the mixture is fitted to (none: all)",
     )
 
     def check_density(self, data: DataSpec, model: str) -> None:

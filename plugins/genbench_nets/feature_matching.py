@@ -23,7 +23,7 @@ def pair_distance(real: Tensor, again: Tensor) -> Tensor:
 class GroupMeans:
     """The mean features of each group of a batch: ``means`` (groups, F), ``counts`` (groups,).
 
-    The mean of a group that has no sample is 0 and counts for nothing.
+    The mean of a group without samples is 0 and is not used.
     """
 
     means: Tensor
@@ -41,7 +41,7 @@ def group_means(features: Tensor, groups: Tensor, size: int) -> GroupMeans:
 def means_distance(real: GroupMeans, fake: GroupMeans) -> Tensor:
     """1/2 sum over groups of ||mean f(x) - mean f(G(z))||^2; with one group, of the overall means.
 
-    A group that either side has no sample of contributes nothing.
+    A group without samples on either side contributes nothing.
     """
     squares = (fake.means - real.means.detach()).square().sum(1)
     both = (real.counts > 0) & (fake.counts > 0)
@@ -51,9 +51,9 @@ def means_distance(real: GroupMeans, fake: GroupMeans) -> Tensor:
 class RunningMeans(nn.Module):
     """Means of a batch -> their moving average, by group, with the gradient of the batch's means.
 
-    A minibatch of 100 has 10 samples of each of 10 classes, whose means are noisy: half a squared
-    distance of such means also pays for the samples' spread. As in batch normalisation the average
-    moves with each pass in training mode. With ``decay`` 0 it is the batch's own means.
+    A minibatch of 100 has 10 samples of each of 10 classes, and their means are noisy: half a
+    squared distance of such means also contains the samples' spread. As in batch normalisation the
+    average changes with each pass in training mode. With ``decay`` 0 it is the batch's own means.
     """
 
     average: Tensor
@@ -66,7 +66,7 @@ class RunningMeans(nn.Module):
         self.register_buffer("seen", torch.zeros(groups))
 
     def forward(self, batch: GroupMeans) -> GroupMeans:
-        """The same counts; a group that the batch has no sample of stays as it was."""
+        """The same counts; the mean of a group without samples in the batch stays as it was."""
         if not self.decay:
             return batch
         with torch.no_grad():
@@ -97,7 +97,7 @@ class MeansDistance(nn.Module):
     def forward(
         self, real: Tensor, real_groups: Tensor, fake: Tensor, fake_groups: Tensor
     ) -> Tensor:
-        """0-dim; features (B, ...) and int64 (B,) of each side, whose B may differ."""
+        """0-dim; features (B, ...) and int64 (B,) of each side; the two batch sizes may differ."""
         of_real: GroupMeans = self.real(group_means(real.detach(), real_groups, self.groups))
         of_fake: GroupMeans = self.fake(group_means(fake, fake_groups, self.groups))
         return means_distance(of_real, of_fake)

@@ -1,9 +1,9 @@
-"""An implicit posterior whose moments are known (Mescheder et al. 2017, arXiv:1701.04722).
+"""An implicit posterior with known moments (Mescheder et al. 2017, arXiv:1701.04722).
 
 z = a_0(x) + sum_i v_i(eps) * a_i(x), elementwise, i = 1 .. K, eps ~ N(0, I): the encoder gives
 all a, a small network of the noise all v (the paper's encoder on MNIST; its noise is split among
-the v_i, ours is common to them). So q(z|x) has no density to be written down, but its mean and
-its variance follow from those of v, which don't depend on x.
+the v_i, ours is common to them). So q(z|x) has no density in closed form, but its mean and its
+variance follow from those of v, which do not depend on x.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from genbench_nets.mlp import mlp
 
 DRAWS = 256
-"""Of the noise, kept in a buffer: the moments of v are means over them, the same each time."""
+"""Number of draws of the noise in a buffer; the moments of v are means over them."""
 SMALLEST = 1e-8
-"""Of a variance, so that its logarithm is finite."""
+"""Smallest variance, so that its logarithm is finite."""
 
 
 class ImplicitPosterior(nn.Module):

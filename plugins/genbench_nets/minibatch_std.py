@@ -1,8 +1,8 @@
 """Minibatch standard deviation: D sees how much the samples of a minibatch differ.
 
 Section 3 of Karras et al. 2018, arXiv:1710.10196: the standard deviation of each feature over the
-minibatch, averaged over all features, is one more channel of every sample. A generator that
-collapses gives itself away. Real and fake samples must pass D apart from one another.
+minibatch, averaged over all features, is one more channel of every sample. D recognises
+a generator that collapses. Real and fake samples must pass through D in separate batches.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 EPS = 1e-8
-"""Within the root, whose slope at 0 is infinite."""
+"""Added inside the square root, which has an infinite slope at 0."""
 
 
 class MinibatchStd(nn.Module):

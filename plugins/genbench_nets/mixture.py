@@ -1,8 +1,7 @@
 """A mixture of Gaussians as a layer: standard normal noise in, draws of the mixture out.
 
-It is a part of a network like any other: what it was fitted to (see `genbench_nets.mixture_fit`)
-lies in buffers, it draws from the noise it is given and from nothing else, and a draw is
-differentiable in that noise.
+It is a module like any other: its parameters (fitted by `genbench_nets.mixture_fit`) are buffers,
+its draws depend only on the noise that it is given, and a draw is differentiable in that noise.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ Covariance = Literal["full", "diag"]
 
 @dataclass(frozen=True, kw_only=True)
 class Components:
-    """What a mixture of k Gaussians in d dimensions is: float tensors on the CPU.
+    """The parameters of a mixture of k Gaussians in d dimensions: float tensors on the CPU.
 
     ``weights`` (k,) sum to 1; ``means`` (k, d); ``scales`` are the lower Cholesky factors of the
     covariances (k, d, d), or for diagonal ones the standard deviations (k, d).
@@ -31,7 +30,7 @@ class Components:
 
 
 class GaussianMixture(nn.Module):
-    """Noise (B, 1 + size) -> draws (B, size). Before it was fitted it is N(0, I)."""
+    """Noise (B, 1 + size) -> draws (B, size). It is N(0, I) until it is fitted."""
 
     weights: Tensor
     means: Tensor
@@ -46,10 +45,9 @@ class GaussianMixture(nn.Module):
         self.register_buffer("scales", unit.repeat(components, *[1] * unit.dim()))
 
     def adopt(self, found: Components) -> None:
-        """Take what was fitted: as many components as this has, or fewer.
+        """Set the fitted components, at most as many as this has.
 
-        Those that are missing have weight 0 and come first, where no noise, however far out,
-        finds them.
+        The missing ones have weight 0 and come first, where no noise picks them.
         """
         missing = len(self.weights) - len(found.weights)
         for buffer, values in (
@@ -61,7 +59,7 @@ class GaussianMixture(nn.Module):
         self.weights[:missing] = 0
 
     def pick(self, u: Tensor) -> Tensor:
-        """The component of each u ~ N(0, 1), int64 (B,): the one whose share Phi(u) falls into."""
+        """The component of each u ~ N(0, 1), int64 (B,): that with the share around Phi(u)."""
         upper_ends = self.weights.cumsum(0)[:-1].contiguous()
         return torch.searchsorted(upper_ends, torch.special.ndtr(u.float()), right=True)
 

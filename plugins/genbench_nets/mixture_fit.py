@@ -18,20 +18,20 @@ from genbench import GenbenchError
 from genbench_nets.mixture import Components, Covariance
 
 FLOOR = 1e-6
-"""Added to each variance, of codes with variance 1: a dead dimension, or codes that repeat."""
+"""Added to each variance of the standardised codes, for dead dimensions or repeated codes."""
 TOLERANCE = 1e-3
-"""EM stops where the log-likelihood of a code gains less than this, in nats."""
+"""EM stops when the log-likelihood of a code gains less than this, in nats."""
 ITERATIONS = 100
-"""EM stops after so many at the latest; a mixture on its way is a mixture too."""
+"""EM stops after this many iterations at the latest, converged or not."""
 
 
 def fit_mixture(
     codes: Tensor, *, components: int, covariance: Covariance = "full", limit: int | None = None
 ) -> Components:
-    """Fit to codes (N, d), or to ``limit`` of them at random, the same ones each time.
+    """Fit to codes (N, d), or to a random subset of ``limit`` codes, the same each time.
 
-    Fewer ``components`` are fitted where there are not as many codes for each as a covariance has
-    rows, plus one (two, for a diagonal one). Raises GenbenchError where a code isn't finite.
+    Fewer ``components`` are fitted if there are fewer codes for each than rows of a covariance plus
+    one (two, for a diagonal one). Raises GenbenchError if a code is not finite.
     """
     x = _chosen(codes.detach().cpu().double(), limit)
     if not bool(torch.isfinite(x).all()):
@@ -69,7 +69,7 @@ def _affordable(components: int, samples: int, size: int, covariance: Covariance
 
 
 def _undone(em: Estimator, centre: Tensor, spread: Tensor) -> Components:
-    """The mixture of the codes as they were, of one fitted to standardised codes."""
+    """The mixture in the scale of the codes, of one fitted to standardised codes."""
     means = torch.from_numpy(em.means_) * spread + centre
     covariances = torch.from_numpy(em.covariances_)
     if em.covariance_type == "diag":

@@ -21,7 +21,7 @@ def genbench_register_models(register: genbench.Register) -> None:
         "genbench_vae.cvae:CVAE",
         settings="genbench_vae.cvae_settings:CVAESettings",
         presets="genbench_vae.cvae_settings:PRESETS",
-        summary="conditional VAE: labels beside x and z",
+        summary="conditional VAE: labels are inputs beside x and z",
         family="vae",
         source="Sohn et al. 2015, NeurIPS; Kingma et al. 2014, arXiv:1406.5298",
         capabilities=(
@@ -74,7 +74,7 @@ def genbench_register_models(register: genbench.Register) -> None:
         "genbench_vae.vae_bernoulli:BernoulliVAE",
         settings="genbench_vae.vae_bernoulli_settings:BernoulliVAESettings",
         presets="genbench_vae.vae_bernoulli_settings:PRESETS",
-        summary="VAE with bits for latents, trained by REINFORCE, straight through or relaxed",
+        summary="VAE with binary latents, trained by REINFORCE, straight through or relaxed",
         family="vae",
         source="Ying, section 2; Mnih & Gregor 2014, arXiv:1402.0030",
         capabilities=("generates", "encodes", "decodes", "reconstructs"),
@@ -84,7 +84,8 @@ def genbench_register_models(register: genbench.Register) -> None:
         "genbench_vae.vq_vae:VQVAE",
         settings="genbench_vae.vq_vae_settings:VQVAESettings",
         presets="genbench_vae.vq_vae_settings:PRESETS",
-        summary="a grid of codes from a learned codebook, then a prior that writes such grids",
+        summary="autoencoder with a grid of codes from a learned codebook, and a prior over "
+        "such grids",
         family="vae",
         source="van den Oord et al. 2017, arXiv:1711.00937",
         capabilities=("generates", "encodes", "decodes", "reconstructs"),

@@ -45,8 +45,8 @@ class CAESettings(AutoencoderSettings):
     )
     jacobian: Literal["auto", "exact", "estimate"] = Field(
         "auto",
-        description="that norm: exact (a backward pass for each value of the code), an unbiased "
-        f"estimate (one pass), or auto (exact for codes of {SMALL} values at most)",
+        description="computation of that norm: exact (a backward pass for each value of the code), "
+        f"an unbiased estimate (one pass), or auto (exact for codes of {SMALL} values at most)",
     )
 
     @model_validator(mode="after")

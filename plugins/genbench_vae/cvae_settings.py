@@ -21,16 +21,20 @@ class CVAESettings(CoderSettings):
         description="p(x|z, y), summed over the pixels: bernoulli (a likelihood on black and white "
         "pixels, a loss on grey ones) or mse (a loss)",
     )
-    z_dim: int = Field(10, ge=1, le=4096, description="size of the code; of a grid, its channels")
+    z_dim: int = Field(
+        10, ge=1, le=4096, description="size of the code, or its channels if it is a grid"
+    )
     beta: float = Field(
-        2.0, ge=0, description="weight of the KL term (beta-VAE); 1 is the bound itself"
+        2.0,
+        ge=0,
+        description="weight of the KL term (beta-VAE); 1 gives the evidence lower bound itself",
     )
     label_first: float = Field(
         0.2,
         ge=0,
         le=1,
-        description="share of the steps in which that weight falls from 20 times as much, so that "
-        "the label is made use of before the code is",
+        description="share of the steps over which the KL weight falls from 20 times its value, "
+        "so that the model learns to use the label before the code",
     )
     lr: float = Field(1e-3, gt=0, description="learning rate of Adam")
 

@@ -33,7 +33,7 @@ class DAESettings(AutoencoderSettings):
 
     corruption: Literal["gaussian", "masking", "salt_pepper"] = Field(
         "gaussian",
-        description="what is done to the input: noise added, pixels made black, or black and white",
+        description="corruption of the input: added noise, black pixels, or black and white pixels",
     )
     level: float = Field(
         0.2,
@@ -42,7 +42,7 @@ class DAESettings(AutoencoderSettings):
         "pixels (masking, salt_pepper)",
     )
     walk: int = Field(
-        0, ge=0, le=100, description="steps of corrupting and reconstructing that a sample takes"
+        0, ge=0, le=100, description="steps of corruption and reconstruction that each sample takes"
     )
 
     @model_validator(mode="after")

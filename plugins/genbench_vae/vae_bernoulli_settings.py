@@ -16,26 +16,27 @@ class BernoulliVAESettings(CoderSettings):
     training: ClassVar[Training] = Training(images=600_000, max_epochs=100, batch_size=100)
 
     z_dim: int = Field(
-        16, ge=1, le=4096, description="number of bits; of a spatial code, those at each place"
+        16, ge=1, le=4096, description="number of bits, or of bits at each place of a spatial code"
     )
     estimator: Literal["reinforce", "straight_through", "concrete"] = Field(
         "reinforce",
-        description="the encoder's gradient: reinforce (unbiased), straight_through (that of a bit "
-        "for that of its probability) or concrete (relaxed bits in training)",
+        description="estimator of the encoder's gradient: reinforce (unbiased), "
+        "straight_through (takes the gradient of a bit for that of its probability) "
+        "or concrete (relaxed bits in training)",
     )
     baseline: Literal["none", "running", "leave_one_out"] = Field(
         "leave_one_out",
-        description="what reinforce takes off the reconstruction error: nothing, a running mean, "
-        "or the mean error of the same image's other samples",
+        description="baseline that reinforce subtracts from the reconstruction error: nothing, "
+        "a running mean, or the mean error of the same image's other samples",
     )
     baseline_decay: float = Field(
         0.99,
         ge=0,
         le=1,
-        description="of the running mean, a step (1: the mean over all steps so far)",
+        description="decay of the running mean per step (1: the mean over all steps so far)",
     )
     samples: int = Field(
-        2, ge=1, le=1000, description="samples of the posterior for an image and step"
+        2, ge=1, le=1000, description="number of posterior samples for each image and step"
     )
     temperature: float = Field(0.5, gt=0, description="temperature of the relaxed bits (concrete)")
     lr: float = Field(3e-3, gt=0, description="learning rate of Adam")

@@ -17,23 +17,27 @@ class VAEGMMSettings(ExPostSettings):
 
     likelihood: Literal["bernoulli", "mse"] = Field(
         "bernoulli",
-        description="p(x|code), summed over the pixels: bernoulli, or mse (points take no other)",
+        description="p(x|code), summed over the pixels: bernoulli, or mse (the only one for "
+        "points)",
     )
     beta: float = Field(
         0.05,
         ge=0,
-        description="weight of the KL term; below 1 the codes need not follow N(0, I), from which "
-        "nothing is sampled",
+        description="weight of the KL term; it may be below 1, because samples are not drawn "
+        "from N(0, I)",
     )
     fit_to: Literal["sample", "mean"] = Field(
         "sample",
-        description="what the mixture is fitted to: a draw of each image's posterior, or its mean",
+        description="codes that the mixture is fitted to: a sample of each image's posterior, "
+        "or its mean",
     )
     lr: float = Field(1e-3, gt=0, description="learning rate of Adam")
     schedule: Literal["constant", "linear", "cosine"] = Field(
-        "cosine", description="the learning rate over the steps"
+        "cosine", description="schedule of the learning rate over the steps"
     )
-    lr_final: float = Field(0.02, ge=0, le=1, description="its last share (linear, cosine)")
+    lr_final: float = Field(
+        0.02, ge=0, le=1, description="final learning rate as a share of lr (linear, cosine)"
+    )
 
     def fitted(self, data: DataSpec) -> Self:
         """On the codes of another model, the squared error where no likelihood was asked for."""

@@ -17,18 +17,18 @@ class VAESettings(CoderSettings):
 
     centred: bool = Field(
         False,
-        description="take the mean training image out of the encoder's input and into the "
-        "decoder's output",
+        description="subtract the mean training image from the encoder's input and add it to "
+        "the decoder's output",
         exclude_if=at(False),
     )
     input_dropout: float = Field(
-        0.0, ge=0, lt=1, description="share of pixels hidden from the encoder", exclude_if=at(0.0)
+        0.0, ge=0, lt=1, description="dropout of the encoder's input pixels", exclude_if=at(0.0)
     )
     input_noise: float = Field(
         0.0,
         ge=0,
-        description="standard deviation of white noise on what the encoder sees in training, in "
-        "the unit of x (images: [-1, 1]); the target stays clean",
+        description="standard deviation of white noise on the encoder's input in training, in "
+        "the unit of x (images: [-1, 1]); the target has none",
         exclude_if=at(0.0),
     )
     likelihood: Literal["bernoulli", "gaussian", "mse"] = Field(
@@ -45,7 +45,7 @@ class VAESettings(CoderSettings):
     reconstruction_weight: float = Field(
         1.0,
         gt=0,
-        description="weight of the reconstruction; beta weighs the KL",
+        description="weight of the reconstruction term; beta is the weight of the KL term",
         exclude_if=at(1.0),
     )
     beta: float = Field(1.0, ge=0, description="weight of the KL term (beta-VAE)")
@@ -53,18 +53,27 @@ class VAESettings(CoderSettings):
         0.0,
         ge=0,
         le=1,
-        description="share of the steps in which that weight rises from 0",
+        description="share of the steps over which beta rises from 0",
         exclude_if=at(0.0),
     )
     iwae_samples: int = Field(
-        1, ge=1, description="samples of the importance-weighted bound (IWAE)", exclude_if=at(1)
+        1,
+        ge=1,
+        description="number of samples in the importance-weighted bound (IWAE)",
+        exclude_if=at(1),
     )
     lr: float = Field(1e-3, gt=0, description="learning rate of Adam")
     schedule: Literal["constant", "linear", "cosine"] = Field(
-        "constant", description="the learning rate over the steps", exclude_if=at("constant")
+        "constant",
+        description="schedule of the learning rate over the steps",
+        exclude_if=at("constant"),
     )
     lr_final: float = Field(
-        0.02, ge=0, le=1, description="its last share (linear, cosine)", exclude_if=at(0.02)
+        0.02,
+        ge=0,
+        le=1,
+        description="final learning rate as a share of lr (linear, cosine)",
+        exclude_if=at(0.02),
     )
 
     @model_validator(mode="after")

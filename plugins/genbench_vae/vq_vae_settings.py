@@ -17,12 +17,16 @@ class VQVAESettings(ModelSettings):
     code_training: ClassVar[Training] = Training(images=120_000, max_epochs=100)
 
     code_epochs: int | None = Field(
-        None, ge=1, description="epochs of stage 1; by default those of 120,000 images, 100 at most"
+        None,
+        ge=1,
+        description="epochs of stage 1; by default as many as 120,000 images take, at most 100",
     )
     codes: int = Field(64, ge=2, le=65_536, description="K: the number of codes in the codebook")
     code_dim: int = Field(16, ge=1, le=4096, description="D: the size of a code")
     channels: tuple[int, ...] = Field(
-        (16, 32), min_length=1, description="channels of the convolutions, each halves the image"
+        (16, 32),
+        min_length=1,
+        description="channels of the convolutions, which each halve the image",
     )
     residual_blocks: int = Field(
         0, ge=0, le=16, description="residual blocks on the grid, in encoder and decoder"
@@ -31,24 +35,29 @@ class VQVAESettings(ModelSettings):
         "bernoulli", description="the reconstruction error, summed over the pixels"
     )
     commitment: float = Field(
-        0.25, ge=0, description="beta: weight of the encoder's distance to the codes it chose"
+        0.25, ge=0, description="beta: weight of the encoder's distance to its nearest codes"
     )
     codebook: Literal["ema", "gradient"] = Field(
-        "ema", description="how codes follow their vectors: moving averages, or eq. 3's second term"
+        "ema",
+        description="update of the codes: moving averages of their vectors (ema), or the "
+        "gradient of eq. 3's second term",
     )
     decay: float = Field(
-        0.99, ge=0, lt=1, description="gamma: decay of the codes' moving averages, a step"
+        0.99, ge=0, lt=1, description="gamma: decay of the codes' moving averages per step"
     )
     revive_below: float = Field(
         0.5,
         ge=0,
-        description="a code of fewer uses a step starts again at an encoder's output (0: never)",
+        description="uses per step below which a code is replaced by an encoder's output (0: "
+        "never)",
     )
     lr: float = Field(4e-3, gt=0, description="learning rate of stage 1's Adam")
-    prior_embedding: int = Field(16, ge=1, le=1024, description="size of a code to the prior")
+    prior_embedding: int = Field(
+        16, ge=1, le=1024, description="size of the prior's embedding of a code"
+    )
     prior_width: int = Field(64, ge=1, le=4096, description="channels of the prior")
     prior_layers: int = Field(2, ge=0, le=64, description="residual layers of the prior")
-    prior_lr: float = Field(5e-3, gt=0, description="first learning rate of stage 2's Adam")
+    prior_lr: float = Field(5e-3, gt=0, description="initial learning rate of stage 2's Adam")
 
     def check(self, data: DataSpec) -> None:
         """Square images in [-1, 1] whose side halves often enough."""
