@@ -60,7 +60,9 @@ def test_a_finished_run_is_scored_and_sampled_again_without_training(genbench, t
     said = genbench("evaluate", "@1", "--sampler", "drs", "--set", "sampler.drs.gamma=-3")
     assert (said.code, "drs" in said.err) == (0, True), said.err
     said = genbench("evaluate", "@1", "--sampler", "drs", *QUICK)
-    assert "drs: not exact: gamma at the 80th percentile trades exactness for acceptance" in said.err
+    assert (
+        "drs: not exact: gamma at the 80th percentile trades exactness for acceptance" in said.err
+    )
     for sampler in ("drs", "mh", "ddls", "truncation"):
         steps = () if sampler in ("drs", "truncation") else ("--set", f"sampler.{sampler}.steps=5")
         said = genbench("sample", "@1", "--sampler", sampler, *steps, "-n", "10", "--out", "s.npz")
