@@ -85,11 +85,14 @@ CLOTHES = DataSpec(name="clothes", shape=(1, 8, 8), classes=3, class_names=("Shi
 
 
 def test_every_class_has_a_row_with_its_name_and_all_its_images() -> None:
-    labels = torch.tensor([2, 0, 2, 0, 2])
     images = torch.arange(5, dtype=torch.uint8).view(5, 1, 1, 1).expand(5, 1, 8, 8)
-    grid = by_class(Picture(images=images, about="Samples"), labels, CLOTHES)
-    assert (grid.row_names, grid.columns, grid.rows) == (["Coat", "Shirt"], 3, 2)
-    assert grid.images[:, 0, 0, 0].tolist() == [0, 2, 4, 1, 3, 255]
+    picture = Picture(images=images, about="Samples")
+    mixed = by_class(picture, torch.tensor([2, 0, 2, 0, 2]), CLOTHES)
+    assert (mixed.row_names, mixed.columns, mixed.rows) == (["Shirt", "Coat"], 3, 2)
+    assert mixed.images[:, 0, 0, 0].tolist() == [1, 3, 255, 0, 2, 4]
+    asked = by_class(picture, torch.tensor([2, 2, 2, 0, 0]), CLOTHES)
+    assert asked.row_names == ["Coat", "Shirt"]
+    assert asked.images[:, 0, 0, 0].tolist() == [0, 1, 2, 3, 4, 255]
 
 
 def test_a_class_of_many_images_has_several_rows_with_one_name() -> None:

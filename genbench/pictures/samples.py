@@ -142,11 +142,14 @@ def save_samples(
 
 
 def by_class(grid: Picture, labels: Tensor, data: DataSpec) -> Picture:
-    """The grid with a row, or several, for each class in ``labels`` (N,), in the order they come.
+    """The grid with a row, or several, for each class in ``labels`` (N,).
 
-    It stays as it is where there are many classes with few images each.
+    Classes keep their order where the images of each stand together, else they are sorted. The grid
+    stays as it is where there are many classes with few images each.
     """
     classes = list(dict.fromkeys(labels.tolist()))
+    if len(labels.unique_consecutive()) > len(classes):
+        classes.sort()
     most = int(labels.bincount().max())
     if len(classes) > max(FEW, 2 * most):
         return grid
