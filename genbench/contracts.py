@@ -153,7 +153,7 @@ class FinishedRuns(Protocol):
         Raises UsageError if it isn't finished, IncompatibleError if it has no latent space.
         """
 
-    def lend(self, run: str) -> SourceRun:
+    def load(self, run: str) -> SourceRun:
         """Build the model of a run, by its id, with its last weights."""
 
 

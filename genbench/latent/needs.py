@@ -12,13 +12,7 @@ from genbench.errors import IncompatibleError
 from genbench.evaluation.loaded_run import LoadedRun
 from genbench.pictures.classes import class_of
 from genbench.pictures.samples import has_images
-
-LACKS = {
-    "generates": "makes no samples",
-    "encodes": "encodes no images",
-    "decodes": "decodes no codes",
-    "reconstructs": "reconstructs no images",
-}
+from genbench.registration.capabilities import BUILTIN
 
 
 def who(loaded: LoadedRun) -> str:
@@ -30,7 +24,8 @@ def need(loaded: LoadedRun, *capabilities: str, hint: str) -> None:
     """Raise IncompatibleError, which ends in ``hint``, where the model lacks one of them."""
     for capability in capabilities:
         if not isinstance(loaded.model, CAPABILITIES[capability]):
-            raise IncompatibleError(f"{who(loaded)} {LACKS[capability]}; {hint}")
+            kind = BUILTIN.in_words(capability)
+            raise IncompatibleError(f"{who(loaded)} is not a model {kind}; {hint}")
 
 
 def need_images(loaded: LoadedRun) -> None:

@@ -1,8 +1,8 @@
 """What models can do, by name: the built-in capabilities and those that plugins register.
 
 A capability is a Protocol. A plugin's own is named ``name:capability`` (``flows:inverts``), so that
-it never takes the name of a later built-in one. Its Protocol is imported when a model is first held
-against it.
+it never takes the name of a later built-in one. Its Protocol is imported when a model is first
+checked against it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from genbench.contracts import CAPABILITIES
 from genbench.errors import PluginError, suggest
 from genbench.registration.targets import resolve
 
-_LACKS = {
+_IN_WORDS = {
     "generates": "that generates",
     "discriminates": "that discriminates",
     "embeds": "that embeds",
@@ -83,12 +83,12 @@ class Capabilities:
         return tuple(name for name in self if self.fits(model, name))
 
     def in_words(self, requirement: str) -> str:
-        """What a model lacks, in a sentence: 'that generates', "with 'flows:inverts' (x -> z)"."""
+        """The models that have it, in words: 'that generates', "with 'flows:inverts' (x -> z)"."""
         return " or ".join(self._word(name) for name in alternatives(requirement))
 
     def _word(self, name: str) -> str:
-        if name in _LACKS:
-            return _LACKS[name]
+        if name in _IN_WORDS:
+            return _IN_WORDS[name]
         summary = self._registered[name].summary if name in self._registered else ""
         return f"with the capability '{name}'" + (f" ({summary})" if summary else "")
 

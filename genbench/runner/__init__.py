@@ -18,7 +18,7 @@ _HOME = {
     "load_run": "genbench.runner.stored_runs",
     "evaluate_run": "genbench.runner.stored_runs",
     "sample_run": "genbench.runner.stored_runs",
-    "with_runs": "genbench.runner.lending",
+    "with_runs": "genbench.runner.source_runs",
 }
 
 __all__ = ["data_access", "evaluate_run", "load_run", "resume", "run", "sample_run", "with_runs"]
@@ -32,8 +32,8 @@ def __getattr__(name: str) -> Any:
 
 if TYPE_CHECKING:
     from genbench.runner.access import data_access as data_access
-    from genbench.runner.lending import with_runs as with_runs
     from genbench.runner.running import resume as resume, run as run
+    from genbench.runner.source_runs import with_runs as with_runs
     from genbench.runner.stored_runs import (
         evaluate_run as evaluate_run,
         load_run as load_run,

@@ -33,7 +33,6 @@ from genbench.registry import Registry
 from genbench.runner.adding import skipped_parts
 from genbench.runner.ending import ending
 from genbench.runner.environment import environment
-from genbench.runner.lending import with_runs
 from genbench.runner.loading import check_checkpoint, identity
 from genbench.runner.parts import (
     build_metrics,
@@ -48,6 +47,7 @@ from genbench.runner.parts import (
     unabridged,
 )
 from genbench.runner.run_pictures import RunPictures
+from genbench.runner.source_runs import with_runs
 from genbench.runner.versions import check_versions, installed, names_in
 from genbench.spec import Part, RunSpec, canonical_json
 from genbench.store import Recorder, Store

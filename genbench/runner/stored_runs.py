@@ -48,7 +48,6 @@ from genbench.pictures.samples import (
 from genbench.registry import Registry
 from genbench.runner.adding import StoredScoring, skipped_parts
 from genbench.runner.as_scored import ScoredDraw, scored_draw
-from genbench.runner.lending import with_runs
 from genbench.runner.loading import load
 from genbench.runner.parts import (
     build_metrics,
@@ -56,6 +55,7 @@ from genbench.runner.parts import (
     default_sampler,
     owner_in,
 )
+from genbench.runner.source_runs import with_runs
 from genbench.runner.versions import check_versions
 from genbench.spec import Part
 from genbench.store import Store

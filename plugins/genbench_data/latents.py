@@ -3,7 +3,7 @@
 Any model can be trained on it: what Lin et al. 2023 (Generate Faster) do for a GAN on a VAE, and
 Dai and Wipf 2019 (arXiv:1903.05789, section 4) for a second VAE on the first, as a graft of any
 two. Both splits are encoded once; the codes are cached as they are and standardised when they are
-loaded. The run that lends is only read, and nothing trains what it lent.
+loaded. The source run is only read, and nothing trains its networks.
 
 The codes of a conditional model are decoded with a label. They carry it: one-hot values beside a
 vector, planes of a grid, standardised with the rest. A model trained on them so learns which label
@@ -43,9 +43,9 @@ class Latents:
         self.settings = settings
 
     def load(self, access: DataAccess) -> Data:
-        """Encode once, standardise. Raises DataError if the run that lends is gone."""
+        """Encode once, standardise. Raises DataError if the source run is gone."""
         settings = self.settings
-        source = sources(access).lend(settings.run)
+        source = sources(access).load(settings.run)
         train, test = self._encoded(source, access)
         scale = fitted_scale(train.x) if settings.standardise else None
         if scale is not None:
@@ -136,7 +136,7 @@ def _labels(split: Split, start: int, classes: int | None) -> Tensor | None:
 
     if split.y is None:
         raise DataError(
-            "the run that lends decodes codes with labels, and the data it was trained on has none "
+            "the source run decodes codes with labels, and the data it was trained on has none "
             "any more; name another run"
         )
     return torch.from_numpy(np.array(split.y[start : start + CHUNK], np.int64))
@@ -183,9 +183,9 @@ def _standardised(split: Split, scale: CodeScale, fitted_to: str) -> Split:
 
 
 class Renderer:
-    """Codes (B, *latent_shape) -> what the run that lends them decodes them to, as it is shown.
+    """Codes (B, *latent_shape) -> what the source run decodes them to, as it is shown.
 
-    The lent networks stand still and follow the codes to their device. A gradient is kept with
+    The source networks are frozen and follow the codes to their device. A gradient is kept with
     respect to the codes alone, where one is asked for.
     """
 

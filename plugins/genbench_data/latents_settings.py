@@ -36,7 +36,7 @@ class LatentsSettings(DatasetSettings):
         return self.model_copy(update={"run": found.run})
 
     def parents(self) -> tuple[str, ...]:
-        """The run that lends its latent space."""
+        """The source run with the latent space."""
         return (self.run,)
 
     def describe(self, access: DataAccess) -> DataSpec:

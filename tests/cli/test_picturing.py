@@ -190,11 +190,14 @@ def test_runs_together_have_one_curve_each_by_name(store, genbench, tmp_path):
 
 
 REFUSED = [
-    (("interpolate", "classes", "--between", "images"), "encodes no images; use --between samples"),
+    (
+        ("interpolate", "classes", "--between", "images"),
+        "that encodes; use --between samples",
+    ),
     (("interpolate", "points"), "a point is no picture; genbench sample"),
     (("traverse", "points"), "a point is no picture"),
-    (("latents", "classes"), "encodes no images"),
-    (("reconstruct", "classes"), "reconstructs no images"),
+    (("latents", "classes"), "is not a model that encodes"),
+    (("reconstruct", "classes"), "is not a model that reconstructs"),
     (("interpolate", "plane", "--label", "3"), "is not conditional"),
     (("interpolate", "classes", "--label", "12"), "'digits' has the classes 0 to 9"),
     (("interpolate", "plane", "--classes", "3,8"), "goes with --between classes"),

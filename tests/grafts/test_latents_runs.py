@@ -98,7 +98,7 @@ def test_a_run_without_parents_keeps_its_hash():
     ("reference", "error", "message"),
     [
         ("nothing", NoSuchRunError, "no run 'nothing'"),
-        ("CHILD", IncompatibleError, r"run \w+ \(gan\) has no latent space to lend: it has no"),
+        ("CHILD", IncompatibleError, r"run \w+ \(gan\) has no latent space to use: it has no"),
     ],
 )
 def test_only_a_run_with_a_latent_space_lends_it(bench, child, reference, error, message):
@@ -172,8 +172,8 @@ def test_the_parent_stays_bitwise_as_it_is_while_a_child_trains_and_is_scored(be
         child.id, registry=bench.registry, store=bench.store, access=bench.access, device="cpu"
     )
     assert files_of(bench, parent) == before
-    lent = bench.runs.lend(parent.id)
-    assert lent.digest == bench.runs.lend(parent.id).digest
+    source = bench.runs.load(parent.id)
+    assert source.digest == bench.runs.load(parent.id).digest
 
 
 def epochs_to(told):

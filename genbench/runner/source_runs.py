@@ -78,12 +78,12 @@ class StoredRuns:
             classes=settings.latent_classes(data),
         )
 
-    def lend(self, run: str) -> SourceRun:
+    def load(self, run: str) -> SourceRun:
         """Build the model of a run, by its id, with its last weights: frozen, on the CPU.
 
         Raises DataError where the run was removed, CheckpointError where its weights are damaged.
         """
-        from genbench.runner.loading import load
+        from genbench.runner.loading import load as load_run
 
         try:
             head = self.head(run)
@@ -94,7 +94,7 @@ class StoredRuns:
             ) from None
         with self._opening() as store:
             made = store.run(run)
-            loaded = load(
+            loaded = load_run(
                 run, registry=self._registry, store=store, access=self._access, device="cpu"
             )
         model = loaded.model
