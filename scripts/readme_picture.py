@@ -19,7 +19,9 @@ GAP, HEAD, INK, PAPER = 24, 44, "#1c2430", "#ffffff"
 
 def grid_of(store: Store, model: str) -> Image.Image:
     run = store.runs(model=model, dataset="digits", status="finished", limit=1)[0]
-    return Image.open(store.folder(run.id) / "samples.png").convert("RGB")
+    grid = Image.open(store.folder(run.id) / "samples.png")
+    caption = int(grid.info.get("caption-height", 0))
+    return grid.convert("RGB").crop((0, caption, *grid.size))
 
 
 def main() -> None:

@@ -91,8 +91,8 @@ def key_of(number: int) -> tuple[Any, str, str]:
     import matplotlib
 
     colours = matplotlib.color_sequences[PALETTE]
-    again, place = divmod(number, len(colours))
-    return colours[place], MARKERS[again % len(MARKERS)], LINES[again % len(LINES)]
+    turn, place = divmod(number, len(colours))
+    return colours[place], MARKERS[turn % len(MARKERS)], LINES[turn % len(LINES)]
 
 
 def broken(text: str, letters: int = LETTERS) -> str:
