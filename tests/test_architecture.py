@@ -203,7 +203,7 @@ def loaded(arguments: list[str], folder: Path) -> tuple[int, set[str]]:
 def test_a_listing_loads_no_heavy_module(arguments, tmp_path):
     code, modules = loaded(arguments, tmp_path)
     assert code == 0
-    assert not {"torch", "numpy", "alembic", "sqlalchemy", "sklearn"} & modules
+    assert not {"torch", "numpy", "alembic", "sqlalchemy", "sklearn", "matplotlib"} & modules
     assert not {name for name in modules if name in ("genbench_vae.vae", "genbench_gan.gan")}
 
 
@@ -215,4 +215,4 @@ def test_reading_the_store_loads_no_torch(arguments, tmp_path):
     code, modules = loaded(arguments, tmp_path)
     assert code in (0, 3)
     assert "sqlite3" in modules
-    assert not {"torch", "numpy", "alembic"} & modules
+    assert not {"torch", "numpy", "alembic", "matplotlib"} & modules

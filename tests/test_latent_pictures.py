@@ -225,6 +225,16 @@ def test_texts_stand_beside_the_images_and_never_on_them_and_none_is_cut() -> No
             assert (border == 255).all(), name
 
 
+def test_the_file_says_how_much_of_its_top_the_caption_takes(tmp_path) -> None:
+    picture = Picture(images=torch.full((6, 1, 28, 28), 7, dtype=torch.uint8), columns=3)
+    save_sheet(picture, tmp_path / "sheet.png", "of a run")
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        height, pixels = int(sheet.text["caption-height"]), np.asarray(sheet)
+    assert (pixels[:height] < 200).any()
+    assert (pixels[height : height + SPACE] == 255).all()
+    assert (pixels[height + SPACE] == 7).any()
+
+
 @pytest.mark.parametrize("side", [8, 14, 28, 32])
 def test_small_images_are_enlarged_to_a_readable_size_on_wide_sheets_too(side) -> None:
     images = torch.zeros(21 * 21, 1, side, side, dtype=torch.uint8)

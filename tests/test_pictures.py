@@ -287,3 +287,9 @@ def test_figures_of_several_threads_are_those_of_one(tmp_path) -> None:
         thread.join()
     assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
     assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_nothing_that_is_only_imported_loads_matplotlib() -> None:
+    script = "import sys, genbench.runner, genbench.report.loss_curves; "
+    script += "assert 'matplotlib' not in sys.modules"
+    subprocess.run([sys.executable, "-c", script], check=True)

@@ -29,17 +29,18 @@ if TYPE_CHECKING:
     from genbench.evaluation.loaded_run import LoadedRun
 
 Seed = Annotated[
-    int, typer.Option(min=0, max=MOST_SEED, help="Of the noise and the choice of images.")
+    int,
+    typer.Option(min=0, max=MOST_SEED, help="Random seed of the noise and the choice of images."),
 ]
-Out = Annotated[str | None, typer.Option(help="Where to write the picture (a name in .png).")]
+Out = Annotated[str | None, typer.Option(help="File to write the picture to (.png).")]
 Label = Annotated[
     str | None, typer.Option(help="A class of a conditional model, by number or name.")
 ]
-Rows = Annotated[int | None, typer.Option(min=1, max=1_000, help="How many rows.")]
+Rows = Annotated[int | None, typer.Option(min=1, max=1_000, help="Number of rows.")]
 
 
 class Between(StrEnum):
-    """What an interpolation leads from and to."""
+    """What an interpolation is between."""
 
     SAMPLES = "samples"
     IMAGES = "images"
@@ -47,14 +48,14 @@ class Between(StrEnum):
 
 
 class PathKind(StrEnum):
-    """The way from one latent to another."""
+    """The path from one latent to another."""
 
     SPHERICAL = "spherical"
     LINEAR = "linear"
 
 
 class Scale(StrEnum):
-    """What the stops of a traversal are."""
+    """How the values of a traversal are chosen."""
 
     LINEAR = "linear"
     QUANTILES = "quantiles"
@@ -62,7 +63,7 @@ class Scale(StrEnum):
 
 
 class Start(StrEnum):
-    """Where a traversal leaves the dimensions that it doesn't walk along."""
+    """What the dimensions are that a traversal doesn't change."""
 
     ZERO = "zero"
     IMAGE = "image"
@@ -79,17 +80,17 @@ def add_to(app: typer.Typer) -> None:
 
 def interpolate(
     reference: RunArgument,
-    between: Annotated[
-        Between, typer.Option(help="Draws of the prior, test images or classes.")
-    ] = (Between.SAMPLES),
+    between: Annotated[Between, typer.Option(help="What to interpolate between.")] = (
+        Between.SAMPLES
+    ),
     path: Annotated[
         PathKind | None,
-        typer.Option(help="Spherical between draws of a normal prior, else linear."),
+        typer.Option(help="Path (default: spherical for a normal prior, else linear)."),
     ] = None,
     rows: Rows = None,
-    steps: Annotated[int, typer.Option(min=2, max=1_000, help="Images of a row.")] = 10,
+    steps: Annotated[int, typer.Option(min=2, max=1_000, help="Images in each row.")] = 10,
     classes: Annotated[
-        str | None, typer.Option(metavar="A,B", help="Two classes (default: each and its next).")
+        str | None, typer.Option(metavar="A,B", help="Two classes (default: each and the next).")
     ] = None,
     label: Label = None,
     out: Out = None,
@@ -100,7 +101,7 @@ def interpolate(
     offline: OfflineOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Draw what lies between samples, real images or classes of a stored run."""
+    """Draw interpolations between samples, test images or classes of a stored run."""
 
     def draw(loaded: LoadedRun, target: Path) -> None:
         from genbench.latent.interpolate import Interpolation, interpolate
@@ -123,20 +124,26 @@ def traverse(
     reference: RunArgument,
     scale: Annotated[
         Scale | None,
-        typer.Option(help="Even steps, quantiles of the prior, or the codes' own spread."),
+        typer.Option(
+            help="Even steps, quantiles of the prior, or standard deviations of the codes."
+        ),
     ] = None,
     reach: Annotated[
         float | None,
-        typer.Option("--range", min=1e-6, max=1e6, help="From -RANGE to RANGE (5, or 3)."),
+        typer.Option(
+            "--range", min=1e-6, max=1e6, help="Traverse from -RANGE to RANGE (default: 5 or 3)."
+        ),
     ] = None,
     steps: Annotated[
-        int | None, typer.Option(min=2, max=1_000, help="Stops along a dimension (21, or 11).")
+        int | None,
+        typer.Option(min=2, max=1_000, help="Images along a dimension (default: 21 or 11)."),
     ] = None,
     dims: Annotated[
         str | None, typer.Option(metavar="I,J,..", help="Dimensions (default: the most active).")
     ] = None,
     start: Annotated[
-        Start, typer.Option("--from", help="What the other dimensions are: 0, or a test image's.")
+        Start,
+        typer.Option("--from", help="Values of the other dimensions: 0 or a test image's code."),
     ] = Start.ZERO,
     label: Label = None,
     out: Out = None,
@@ -170,10 +177,13 @@ def traverse(
 def latents(
     reference: RunArgument,
     count: Annotated[
-        int | None, typer.Option("-n", "--samples", min=2, max=MOST, help="Test samples (all).")
+        int | None,
+        typer.Option(
+            "-n", "--samples", min=2, max=MOST, help="Number of test samples (default: all)."
+        ),
     ] = None,
     out: Annotated[
-        str | None, typer.Option(help="picture.png, or codes.npz for the codes themselves.")
+        str | None, typer.Option(help="picture.png, or codes.npz for the codes as arrays.")
     ] = None,
     seed: Seed = 0,
     device: DeviceOption = None,
@@ -182,7 +192,7 @@ def latents(
     offline: OfflineOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Draw where a stored run's encoder puts the test samples, by class."""
+    """Draw the codes of the test samples in a stored run's latent space, by class."""
 
     def draw(loaded: LoadedRun, target: Path) -> None:
         from genbench.latent.encode import encode
@@ -207,7 +217,7 @@ def latents(
 def reconstruct(
     reference: RunArgument,
     count: Annotated[
-        int, typer.Option("-n", "--samples", min=1, max=10_000, help="Test images.")
+        int, typer.Option("-n", "--samples", min=1, max=10_000, help="Number of test images.")
     ] = 32,
     out: Out = None,
     seed: Seed = 0,
@@ -217,7 +227,7 @@ def reconstruct(
     offline: OfflineOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Draw test images with a stored run's reconstructions beside them."""
+    """Draw test images and a stored run's reconstructions of them."""
 
     def draw(loaded: LoadedRun, target: Path) -> None:
         from genbench.latent.encode import reconstruct
@@ -234,12 +244,12 @@ def curves(
         list[str], typer.Argument(metavar="RUN...", help="Id, prefix, name, @1 (newest).")
     ],
     term: Annotated[
-        list[str] | None, typer.Option(help="Only this term of the loss (repeatable).")
+        list[str] | None, typer.Option(help="Draw only this term of the loss (repeatable).")
     ] = None,
     together: Annotated[
-        bool, typer.Option("--together", help="All runs in one panel for each term.")
+        bool, typer.Option("--together", help="Draw all runs in one panel for each term.")
     ] = False,
-    out: Annotated[str | None, typer.Option(help="Where to write it (a name in .svg).")] = None,
+    out: Annotated[str | None, typer.Option(help="File to write the figure to (.svg).")] = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 
 from genbench.contracts import Picture
 from genbench.files.writing import replacing
@@ -36,6 +37,8 @@ NARROWEST = 420
 
 PAPER, INK = 255, 70
 
+CAPTION = "caption-height"
+
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 Text = tuple[tuple[float, float], str, str]
 """A place (x, y) from the corner of the first image, what stands there, Pillow's anchor of it."""
@@ -50,9 +53,16 @@ def save_sheet(picture: Picture, path: Path, run: str = "") -> None:
 
 
 def write_png(image: Image.Image, path: Path) -> None:
-    """Write an image as PNG; a reader never sees half a file."""
+    """Write an image as PNG; a reader never sees half a file.
+
+    The file says in a text chunk how many pixels of its top the caption takes, so that a page with
+    captions of its own can leave it out.
+    """
+    chunks = PngInfo()
+    if CAPTION in image.info:
+        chunks.add_text(CAPTION, f"{image.info[CAPTION]:04d}")
     with replacing(path) as part:
-        image.save(part, format="PNG")
+        image.save(part, format="PNG", pnginfo=chunks)
 
 
 def as_pillow(pixels: Pixels) -> Image.Image:
@@ -66,6 +76,7 @@ def drawn(picture: Picture, run: str = "") -> Image.Image:
     draw = ImageDraw.Draw(Image.new("L", (1, 1)))
     texts = [*_headings(picture, columns), *_names(picture, columns, rows)]
     left, top, right, bottom = _bounds(draw, texts, grid.size)
+    images_top = top
     if caption := ": ".join(filter(None, (picture.about, run))):
         wide = max(right - left, NARROWEST)
         texts.append(((left, top - EDGE), broken(caption, round(wide / LETTER)), "ld"))
@@ -73,6 +84,7 @@ def drawn(picture: Picture, run: str = "") -> Image.Image:
     edge = EDGE if texts else SPACE
     size = (round(right - left) + 2 * edge, round(bottom - top) + 2 * edge)
     sheet = Image.new(grid.mode, size, "white")
+    sheet.info[CAPTION] = round(images_top - top) + edge - SPACE if caption else 0
     x, y = edge - round(left), edge - round(top)
     sheet.paste(grid, (x, y))
     draw = ImageDraw.Draw(sheet)

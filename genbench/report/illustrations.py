@@ -5,6 +5,7 @@ Pictures are embedded unchanged, as data URIs.
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
 
@@ -85,8 +86,8 @@ def strips(galleries: Sequence[Gallery]) -> str:
     for gallery in shown:
         pictures = "".join(
             f'<figure><img alt="{escape(gallery.title)}, samples, {_when(picture)}" '
-            f'src="{_uri(picture)}" loading="lazy"><figcaption>{_when(picture)}</figcaption>'
-            "</figure>"
+            f'src="{_uri(picture)}"{_cropped(picture)} loading="lazy">'
+            f"<figcaption>{_when(picture)}</figcaption></figure>"
             for picture in gallery.samples[:-1]
         )
         rows.append(
@@ -119,7 +120,7 @@ def _figure(gallery: Gallery, picture: EmbeddedPicture, what: str) -> str:
     return (
         f"<figure><figcaption>{_dot(gallery)}{escape(gallery.title)} "
         f"<small>{_when(picture)}</small></figcaption>"
-        f'<img alt="{alt}" src="{_uri(picture)}" loading="lazy"></figure>'
+        f'<img alt="{alt}" src="{_uri(picture)}"{_cropped(picture)} loading="lazy"></figure>'
     )
 
 
@@ -131,6 +132,20 @@ def _when(picture: EmbeddedPicture) -> str:
     if picture.epoch != picture.stage_epoch:
         return escape(f"epoch {picture.stage_epoch} of stage {picture.stage}")
     return f"epoch {picture.epoch}"
+
+
+def _cropped(picture: EmbeddedPicture) -> str:
+    """The style that leaves a picture's own caption out, as the page has one.
+
+    Its height stands in a text chunk of the file, the picture's size in the header.
+    """
+    head = picture.png[:200]
+    found = re.search(rb"tEXtcaption-height\0(\d{4})", head)
+    if found is None:
+        return ""
+    width, height = (int.from_bytes(head[start : start + 4], "big") for start in (16, 20))
+    shape = f"aspect-ratio:{width}/{height - int(found[1])}"
+    return f' style="{shape};object-fit:cover;object-position:bottom"'
 
 
 def _uri(picture: EmbeddedPicture) -> str:

@@ -82,7 +82,7 @@ def save_curves_together(
         for term, curves in panels.items():
             keys = [key for key in _keys(main) if _term(key) == term]
             if not keys:
-                raise _no_such(run_id, [term], epochs)
+                raise _no_such(run_id, [term], main)
             key = next((key for key in keys if key.startswith(f"{HELD_OUT}/")), keys[0])
             name = _called(run)
             curves[f"{name} ({run.id})" if name in curves else name] = _series(main, key)

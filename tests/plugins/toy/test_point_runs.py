@@ -73,6 +73,19 @@ def test_every_command_works_on_a_run_of_points(genbench, tmp_path) -> None:
     assert "Samples of the trained models" in page
 
 
+def test_a_run_trains_and_scores_where_matplotlib_is_missing_and_warns_once(
+    genbench, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    said = genbench("run", "gan", "gaussians-25", *RUN, "--json")
+    ran = json.loads(said.out)
+    assert (ran["status"], len(ran["scores"])) == ("finished", 4)
+    assert "the picture of samples is skipped" in said.err
+    folder = tmp_path / "runs" / ran["run"]
+    assert len(list((folder / "tracebacks").iterdir())) == 1
+    assert not (folder / "samples.png").exists()
+
+
 def test_points_are_sampled_into_a_scatter_or_an_array_and_no_folder(genbench, tmp_path) -> None:
     genbench("run", "gan", "swiss-roll", *RUN)
     genbench("sample", "@1", "-n", "70", "--out", "points.npz")
