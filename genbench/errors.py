@@ -53,7 +53,7 @@ class GenbenchError(Exception):
 
 
 class DivergedError(GenbenchError):
-    """Training produced a value that is not finite. ``kept``: there is a checkpoint of before."""
+    """Training produced a value that is not finite. ``kept``: an earlier checkpoint is kept."""
 
     kept = False
 

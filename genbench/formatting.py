@@ -1,4 +1,4 @@
-"""Text for people: numbers with as many digits as they can use, and strangers' text made harmless.
+"""Text for people: numbers with as many digits as they can use, and unsafe text made harmless.
 
 Names, tags, settings, paths and error messages may hold what a terminal obeys (ESC), what turns a
 line around (bidi marks) or what can't be seen (zero widths). All of that becomes an escape that
@@ -45,7 +45,7 @@ def measured(value: float | None, std: float | None, draws: int = 1) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Seconds as a person says them: '0.42 s', '54.2 s', '12 min 5 s', '3 h 20 min'.
+    """Seconds in the usual units: '0.42 s', '54.2 s', '12 min 5 s', '3 h 20 min'.
 
     >>> [duration(s) for s in (0.4213, 54.21, 725.0, 12000.0)]
     ['0.421 s', '54.2 s', '12 min 5 s', '3 h 20 min']

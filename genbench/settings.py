@@ -91,13 +91,13 @@ class ModelSettings(Settings):
     training: ClassVar[Training] = Training()
 
     def fitted(self, data: DataSpec) -> Self:
-        """These settings with all that was left to the data decided; what is stored and built."""
+        """These settings with everything decided that depends on the data, as stored and built."""
         return self
 
     def paced(self, images: int) -> Self:
         """These settings for a run whose epochs go through ``images`` images, not all of them.
 
-        Where a stage's epochs are the model's own and were left open, as many more of them.
+        A stage with a default number of epochs of its own gets proportionally more of them.
         """
         return self
 
@@ -130,7 +130,7 @@ class DatasetSettings(Settings):
     argument: ClassVar[str | None] = None
 
     def fitted(self, access: DataAccess) -> Self:
-        """These settings with all that was left open decided; what is stored and loaded."""
+        """These settings with everything decided that was left open, as stored and loaded."""
         return self
 
     def parents(self) -> tuple[str, ...]:
@@ -166,7 +166,7 @@ class Preset:
 
 @dataclass(frozen=True, kw_only=True)
 class SettingInfo:
-    """One setting in words, for ``genbench info``; a required one has ``default`` None."""
+    """The description of a setting, for ``genbench info``; a required one has ``default`` None."""
 
     name: str
     type: str
@@ -198,7 +198,7 @@ def validate(
     owner: str,
     sources: Mapping[str, str] | None = None,
 ) -> Settings:
-    """Build settings from typed or typed-in values; all that is wrong in one SettingError.
+    """Build settings from typed or typed-in values; all problems in one SettingError.
 
     ``owner`` is what the message calls them, such as "model 'vae'"; ``sources`` says for a name
     where its value comes from ("genbench.toml", "--set").

@@ -1,4 +1,4 @@
-"""RunSpec: all that decides the numbers of a run, frozen, with a JSON round trip and a hash.
+"""RunSpec: everything that decides the numbers of a run, frozen, with a JSON round trip and a hash.
 
 Equal experiments have equal ``experiment`` hashes whatever their seed, and whatever the seeds of
 the runs that their data is made of; seeds of one experiment are compared as repetitions. What
@@ -25,7 +25,7 @@ MOST_LETTERS = 200
 """The maximum length of a name or a tag."""
 
 _LATER = {"repeats": 1, "epoch_images": None}
-"""Fields that came after the first version: at their default they leave the hash as it was."""
+"""Fields that came after the first version: at their default they don't change the hash."""
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,7 @@ class RunSpec(RunFields):
 
 
 def labels(parts: Sequence[Part]) -> list[str]:
-    """What to call each part: its name, and where several share it, the settings that differ.
+    """Labels of the parts: the name, and if several share it, the settings that differ.
 
     >>> labels([Part(name="mh"), Part(name="ddls", settings={"eps": 0.1}), Part(name="ddls")])
     ['mh', 'ddls[eps=0.1]', 'ddls']

@@ -38,5 +38,5 @@ def test_a_hint_follows_the_message_as_a_sentence_of_its_own() -> None:
 
 def test_code_that_knows_no_id_leaves_it_to_the_one_that_does() -> None:
     with pytest.raises(GenbenchError) as caught, hints_for("3f2a"):
-        raise errors.CheckpointError("it is damaged", hint="To go on: genbench resume RUN")
-    assert str(caught.value) == "it is damaged. To go on: genbench resume 3f2a"
+        raise errors.CheckpointError("it is damaged", hint="To resume: genbench resume RUN")
+    assert str(caught.value) == "it is damaged. To resume: genbench resume 3f2a"

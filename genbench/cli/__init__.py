@@ -135,7 +135,7 @@ def _typer(app: typer.Typer, arguments: list[str]) -> int:
 
 
 def _app(arguments: list[str]) -> typer.Typer:
-    """The command line; where its first word is a command, with that command's group alone.
+    """The command line; if its first word is a command, only with that command's group.
 
     Typer builds every option of every command it is given [some 20 ms for all groups].
     """
@@ -180,7 +180,7 @@ def _app(arguments: list[str]) -> typer.Typer:
 
 
 def _leave_out_parameters(app: typer.Typer) -> None:
-    """Keep of each command its name and help: the list of commands shows no more.
+    """Keep only the name and the help of each command: the list of commands shows no more.
 
     Typer would build every option of every command to print it [14 of 110 ms].
     """

@@ -70,14 +70,14 @@ def score_as_json(score: ScoreRecord) -> dict[str, Any]:
 
 
 def ratio_to_floor(score: ScoreRecord) -> float | None:
-    """The score in units of real against real at the same n; None where there is no floor."""
+    """The score divided by its floor (real against real at the same n); None without a floor."""
     if score.value is None or not score.floor:
         return None
     return score.value / score.floor
 
 
 def say_closing(store: Store, run: Run, *, seconds: float) -> None:
-    """Scores, seconds, where the pictures are and what to do next, on stderr.
+    """Print scores, seconds, the places of the pictures and the next commands, on stderr.
 
     ``seconds`` is the time since the start of the program, scoring included.
     """

@@ -151,7 +151,7 @@ def _text(cell: Cell) -> str:
 
 
 def _stacked(row: Sequence[Cell]) -> list[list[str]]:
-    """A row as several where a cell has lines, so that the table fits a terminal."""
+    """A row as several rows if a cell has several lines, so that the table fits a terminal."""
     height = max(len(cell.lines) for cell in row)
     first = [_text(cell) if len(cell.lines) < 2 else cell.lines[0] for cell in row]
     others = [
@@ -173,7 +173,7 @@ def _print_csv(tables: Sequence[Table]) -> None:
 
 
 def _exact(value: Any) -> Any:
-    """Numbers in CSV are for programs: all their digits."""
+    """CSV is for programs: its numbers keep all digits."""
     return repr(value) if isinstance(value, float) else value
 
 
@@ -194,7 +194,7 @@ def _tell_hidden(hidden: Mapping[str, int]) -> None:
 
 
 def _defaults(dataset: str) -> Mapping[str, Any]:
-    """The default settings of a data set; none where its plugin isn't there any more."""
+    """The default settings of a data set; none if its plugin is no longer installed."""
     from genbench.errors import GenbenchError
 
     try:

@@ -1,7 +1,7 @@
-"""Where an output goes: checked before any work, so that nothing that is there is lost to it.
+"""The destination of an output, checked before any work so that it overwrites nothing of value.
 
-An output never takes the place of the store or what belongs to it, of a file that the command
-reads, or of anything that is no regular file; its name says what it will hold. Writing itself is
+An output never replaces the store or what belongs to it, a file that the command
+reads, or anything that is not a regular file; its suffix names its format. Writing itself is
 `genbench.files.writing`'s: whole or not at all, through symlinks.
 """
 
@@ -36,7 +36,7 @@ def file_for(
 
 
 def folder_for(given: Path | str, *, store: str) -> Path:
-    """The folder to write into, which may be there already. Raises UsageError."""
+    """The folder to write into, which may exist already. Raises UsageError."""
     path = Path(given).expanduser()
     _check_place(path / "file", given)
     _check_free(path, given, store, ())
@@ -44,7 +44,7 @@ def folder_for(given: Path | str, *, store: str) -> Path:
 
 
 def _check_place(path: Path, given: Path | str) -> None:
-    """That the file can be made: the nearest folder above it that is there takes new files."""
+    """Check that the file can be made: new files are allowed in the nearest existing folder."""
     try:
         os.fsencode(path)
         target = Path(os.path.realpath(path))
@@ -64,7 +64,7 @@ def _check_place(path: Path, given: Path | str) -> None:
 
 
 def _check_free(path: Path, given: Path | str, store: str, inputs: Iterable[Path]) -> None:
-    """That it is no place of the store's and no input."""
+    """Check that it is neither part of the store nor an input."""
     from genbench.store.address import Address
 
     target = Path(os.path.realpath(path))

@@ -1,4 +1,4 @@
-"""``genbench doctor``: what this machine has, where files are, and what is broken."""
+"""``genbench doctor``: the machine, the places of files, and what is broken."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def doctor(
 
 
 def _clean(url: str, access: DataAccess) -> list[str]:
-    """Remove the leftovers, say so, and return their paths."""
+    """Remove the leftovers, print them, and return their paths."""
     from genbench.doctor import leftovers
     from genbench.doctor.machine import size
 

@@ -2,7 +2,7 @@
 
 JSON carries ``schema_version``; NaN and infinities become null. Markdown, CSV and LaTeX tables hold
 the same cells as the one for the terminal. A cell that is None is empty, a number that is not
-finite says so. Text that a person typed in (names, tags, errors) can't break a row or move the
+finite is named. Text that a person typed in (names, tags, errors) can't break a row or move the
 cursor. Rows are printed as they come: a table of any length takes the memory of its first rows,
 which decide how wide its columns are.
 """
@@ -26,7 +26,7 @@ from genbench.formatting import latex, markdown, number, spreadsheet, visible
 SCHEMA_VERSION = 1
 
 FIRST = 1_000
-"""Rows that decide how wide the columns of a table for the terminal are, and how aligned."""
+"""Number of rows that decide the width and alignment of columns on a terminal."""
 
 
 class Format(StrEnum):
@@ -161,10 +161,10 @@ def _print_text(
     *,
     terminal: bool,
 ) -> None:
-    """Aligned text, never cut: ids are there to be copied. A later cell may stick out.
+    """Aligned text, never cut, so that ids can be copied. A later cell may exceed its column.
 
-    Not rich: it takes 30 ms more, and on a narrow terminal it cuts ids and parts a number from its
-    spread. A terminal gets headings of several lines, which makes columns narrow.
+    Not rich: it takes 30 ms more, and on a narrow terminal it cuts ids and separates a number from
+    its spread. A terminal gets headings of several lines, which makes columns narrow.
     """
     ahead = iter(cells)
     first = list(islice(ahead, FIRST))
@@ -186,7 +186,7 @@ def _print_text(
 
 
 def _headings(columns: Sequence[str], widths: Sequence[int]) -> list[list[str]]:
-    """Headings broken between words to such widths: lines of cells, the last ones full."""
+    """Headings broken between words to fit the widths: lines of cells, aligned at the bottom."""
     pairs = zip(columns, widths, strict=True)
     heads = [wrap(column, width, break_long_words=False) for column, width in pairs]
     height = max(map(len, heads), default=0)
@@ -201,7 +201,7 @@ def _aligned(
     right: Sequence[str],
     styled: Sequence[str] | None = None,
 ) -> str:
-    """One line; ``styled`` are the same texts with codes that take no place."""
+    """One line; ``styled`` are the same texts with escape codes, which have no width."""
     padded = []
     for column, text, width, word in zip(columns, texts, widths, styled or texts, strict=True):
         space = " " * (width - _width(text))

@@ -36,20 +36,20 @@ if TYPE_CHECKING:
 SECONDS_BETWEEN_LINES = 0.5
 SECONDS_BETWEEN_TRANSFERS = 5.0
 BAR, NAME, COUNT, TIME = 20, 20, 7, 7
-"""Columns of a terminal for the parts of a bar: the name's at most, the others' at least."""
+"""Terminal columns of the parts of a bar: at most for the name, at least for the others."""
 
 
 class Screen(Protocol):
-    """Where a display draws."""
+    """The screen that a display draws on."""
 
     def line(self, text: str) -> None:
-        """A line that stays."""
+        """Print a line that remains."""
 
     def bar(self, what: str, done: float, total: float | None, text: str = "") -> None:
-        """How far ``what`` is; a screen that can't redraw leaves it out."""
+        """Show the progress of ``what``; a screen that can't redraw omits it."""
 
     def transfer(self, what: str, done: int, total: int | None) -> None:
-        """How far a download (bytes) or decoding (images) is."""
+        """Show the progress of a download (bytes) or of decoding (images)."""
 
     def close(self) -> None:
         """Leave the terminal as it was."""
@@ -80,7 +80,7 @@ class Display:
         self.screen.close()
 
     def started(self, run: Run) -> None:
-        """Head line of a run that begins or goes on."""
+        """Print the first line of a run that begins or continues."""
         self._epochs = run.epochs_planned
         name = f" '{run.name}'" if run.name else ""
         self.screen.line(
@@ -112,7 +112,7 @@ class Display:
             case Resumed():
                 self._reported, self._step = event.epoch, event.step
                 done = f"step {event.step} (epoch {event.epoch})"
-                self.screen.line(f"going on after {done}" if event.step else "starting again")
+                self.screen.line(f"continuing after {done}" if event.step else "starting again")
 
     def _begin(self, stage: StageStarted) -> None:
         self._stage = stage
@@ -241,7 +241,7 @@ class BarScreen:
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
         from rich.table import Column
 
-        # On a narrow terminal the losses give way, and after them the name; bar and time stay.
+        # On a narrow terminal the losses are cut first, then the name; bar and time remain.
         whole = Column(no_wrap=True, min_width=BAR)
         rest = Column(no_wrap=True, overflow="ellipsis", ratio=1)
         self._progress = Progress(

@@ -1,4 +1,4 @@
-"""Commands that read the store and never make one: ``runs``, ``show``, ``diff``, ``query``."""
+"""Commands that read the store and never create one: ``runs``, ``show``, ``diff``, ``query``."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class Final(NamedTuple):
 
 
 Scores = Mapping[str, Mapping[str, Final]]
-"""By run and metric."""
+"""Final scores by run and metric."""
 
 
 def _final_scores(store: Store, runs: Sequence[Run]) -> Scores:
@@ -121,13 +121,13 @@ def _metrics(runs: Sequence[Run], scores: Scores) -> dict[str, str]:
 
 
 def _metric_of(runs: Sequence[Run], scores: Scores) -> str | None:
-    """The one that most of these runs have, as `compare` ranks by; None without any."""
+    """The metric that most of these runs have, as in `compare`; None without any."""
     counted = Counter(metric for run in runs for metric in scores.get(run.id, ()))
     return min(counted, key=lambda metric: (-counted[metric], metric), default=None)
 
 
 def _shown(run: Run, scores: Scores, metrics: Mapping[str, str]) -> list[str | None]:
-    """One cell for each metric that is shown; what isn't finite is stored without a value."""
+    """One cell per metric; a score that is not finite is stored without a value."""
     own = scores.get(run.id, {})
     return [
         ("nan" if own[metric].value is None else number(own[metric].value))

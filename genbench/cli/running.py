@@ -188,9 +188,9 @@ def remove(
 
 
 def _builders_first(store: Store, ids: Sequence[str]) -> list[str]:
-    """The runs to delete, each after those that build upon it.
+    """The runs to delete, each after the runs that use its latent space.
 
-    Raises UsageError where one that builds upon them, directly or not, would stay.
+    Raises UsageError if a run that depends on them, directly or not, would remain.
     """
     from genbench.errors import UsageError
 

@@ -126,7 +126,7 @@ def _print_head(store: Store, identity: str, format: Format) -> None:
         "experiment": run.experiment,
         "folder": str(store.folder(identity)),
         "error": run.error,
-        "to go on": hint(run),
+        "to resume": hint(run),
     }
     rows = [(key, value) for key, value in known.items() if value is not None]
     print_table(("run", run.id), rows[1:], format=format)
@@ -147,7 +147,7 @@ def _relatives(store: Store, identities: Sequence[str]) -> str | None:
 
 
 def hint(run: Run) -> str | None:
-    """The command that takes up a run that didn't end well."""
+    """The command that resumes a run that didn't finish."""
     if run.status.value in ("failed", "interrupted", "lost"):
         return f"genbench resume {run.id}"
     return None
@@ -256,7 +256,7 @@ def _settings_rows(store: Store, identity: str) -> list[tuple[str, str, str | No
 def _defaults(spec: RunSpec) -> dict[str, Any]:
     """The defaults of all settings under their stored keys; without parts that aren't installed.
 
-    Fields that a model, a preset or the data decide when nobody does have no default of their own.
+    Fields that the model, a preset or the data decide have no default of their own.
     """
     from genbench.planning.sources import RunSettings
 
@@ -279,7 +279,7 @@ def _defaults(spec: RunSpec) -> dict[str, Any]:
 
 
 def _plain_defaults(settings: type[Settings]) -> dict[str, Any]:
-    """As JSON has them: what is stored is a list where the default is a tuple."""
+    """The defaults as JSON values: tuples become lists, as in the store."""
     from pydantic_core import to_jsonable_python
 
     return {
@@ -311,7 +311,7 @@ def role(score: ScoreRecord) -> str:
 
 
 def _weights(score: ScoreRecord) -> str:
-    """The epoch after which the weights were so, or the step within the next one."""
+    """The epoch of the scored weights, or the step within the next epoch."""
     return str(score.epoch) if score.step is None else f"{score.epoch} (step {score.step:,})"
 
 
@@ -379,7 +379,7 @@ def diff(
 
 
 def _brief(part: str, value: Any) -> str:
-    """Settings with all their digits, measured values with as many as mean something."""
+    """Settings with all digits, measured values with the significant ones."""
     return number(value) if part == "scores" else _text(value)
 
 
@@ -392,14 +392,14 @@ def differing(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[tuple[str, Any
 def _settings(store: Store, identity: str) -> dict[str, Any]:
     run = store.run(identity)
     fixed = {"model": run.model, "dataset": run.dataset, "seed": run.seed, "device": run.device}
-    # A run from before a setting came has it at its default.
+    # An older run, without the setting, has it at its default.
     defaults = _defaults(RunSpec.from_json(run.spec))
     params = {**defaults, **store.params(identity)}
     return {**fixed, "precision": run.precision, "preset": run.preset, **params}
 
 
 def _score_values(store: Store, identity: str) -> dict[str, Any]:
-    """The last value of each metric and sampler; a protocol that differs makes another key."""
+    """The last value of each metric and sampler; another protocol makes another key."""
     values: dict[str, Any] = {}
     for score in store.scores(identity):
         where = f"{score.metric}, {_sampler(score)}, protocol {score.protocol_hash[:6]}"

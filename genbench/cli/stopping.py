@@ -9,7 +9,7 @@ from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Any
 
-_NOTICE = "\nstopping after this step, with a checkpoint if one can be written (again: at once)\n"
+_NOTICE = "\nstopping after this step, with a checkpoint if one can be written (again: stop now)\n"
 _CODE = 130
 _end = os._exit  # kept, because it is replaced while a plugin is imported
 
@@ -22,10 +22,10 @@ ONE_PRESS_S = 0.3
 class StopSignals:
     """A ``should_stop`` for a run; a context that handles the signals within it.
 
-    The first makes it true. A second SIGINT or SIGTERM raises KeyboardInterrupt where the program
-    stands, once: what follows is the saving of what there is, and later signals leave it alone for
-    ``patience`` seconds; after that they end the process. A SIGHUP never counts as a second: a
-    terminal that is closed costs no checkpoint.
+    The first makes it true. A second SIGINT or SIGTERM raises KeyboardInterrupt immediately, but
+    only once: later signals don't disturb the saving that follows for ``patience`` seconds; after
+    that they end the process. A SIGHUP never counts as a second signal: closing a terminal costs
+    no checkpoint.
     """
 
     def __init__(self, *, quiet: bool = False, patience: float = 10.0) -> None:

@@ -1,4 +1,4 @@
-"""What the program reads and writes: stdin, stdout and stderr, whatever state they come in.
+"""What the program reads and writes: stdin, stdout and stderr, in whatever state they are.
 
 A descriptor that is closed (``>&-``) would go to the next file that is opened, such as the store,
 and text meant for a person would be written into it; so each gets a place of its own first. A
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 
 class ReaderGoneError(BaseException):
-    """Nobody reads stdout any more. No Exception, so that nothing below handles it as a fault."""
+    """Nobody reads stdout any more. Not an Exception, so that no handler takes it for a fault."""
 
 
 def prepare() -> None:
-    """Put such streams in the place of Python's own; streams that a test put there stay."""
+    """Replace Python's streams by such ones; streams that a test has set remain."""
     _open_descriptors()
     if sys.stdout is sys.__stdout__:
         sys.stdout = _text(_Stdout(1, "w", closefd=False), sys.stdout, lines=os.isatty(1))
@@ -65,7 +65,7 @@ def _text(raw: io.RawIOBase, before: TextIO | None, *, lines: bool) -> TextIO:
 
 
 class _Stdout(io.FileIO):
-    """Tells of a write that fails by an error of ours, once; drops what comes after it."""
+    """Raises our own error for the first write that fails; drops later writes."""
 
     failed = False
 

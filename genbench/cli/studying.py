@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 _DIGITS = 100
-"""Of a number that is read at all: Python takes long over very long ones."""
+"""The maximum number of digits that are parsed: very long numbers take Python long."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -85,7 +85,7 @@ def study(
     if dry_run:
         _print_forecast(plan, forecast(plan, places), as_json=json)
         return
-    outcome = Outcome() if table_only else _conduct(plan, places, jobs, retry, out)
+    outcome = Outcome() if table_only else _execute(plan, places, jobs, retry, out)
     _print_results(plan, places, outcome, out, format, as_json=json)
     if outcome.failed:
         failed = counted(outcome.failed, "run")
@@ -144,8 +144,8 @@ def _numbers(text: str | None) -> tuple[int, ...]:
     return tuple(dict.fromkeys(numbers))
 
 
-def _conduct(plan: Plan, places: Places, jobs: int, retry: bool, out: Path | None) -> Outcome:
-    """Do what is missing; where there will be a page, draw its figures too."""
+def _execute(plan: Plan, places: Places, jobs: int, retry: bool, out: Path | None) -> Outcome:
+    """Execute what is missing; if a page is written, draw its figures too."""
     from genbench.cli.stopping import StopSignals
     from genbench.errors import InterruptedRunError
     from genbench.study import draw, execute

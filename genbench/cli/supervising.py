@@ -58,7 +58,7 @@ def supervise(
 
 
 def _interrupted(store: Store, made: Sequence[Run], stop: BaseException) -> InterruptedRunError:
-    """What to say of a stop; a run of this process that still says running is interrupted.
+    """The error of a stop; a run of this process that is still marked as running is interrupted.
 
     A second signal comes at any moment: before there is a run, while its row is committed, while
     it is noted that it is interrupted, or when it is finished.
@@ -72,6 +72,6 @@ def _interrupted(store: Store, made: Sequence[Run], stop: BaseException) -> Inte
         if store.run(run_id).status == "finished":
             return InterruptedRunError(f"interrupted, but run {run_id} is finished and stored")
         return InterruptedRunError(
-            f"run {run_id} is interrupted", hint=f"To go on: genbench resume {run_id}"
+            f"run {run_id} is interrupted", hint=f"To resume: genbench resume {run_id}"
         )
     return InterruptedRunError("interrupted before the training began; nothing was stored")

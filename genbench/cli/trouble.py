@@ -1,7 +1,7 @@
-"""Any error as one sentence with an exit code: what the system, Python or PyTorch says, in words.
+"""Any error as one sentence with an exit code, also those of the system, Python and PyTorch.
 
 What genbench raises on purpose is a sentence already. The rest comes from three places: the
-machine (files, memory, numbers beyond 64 bits, text that is no UTF-8), a store with values that
+machine (files, memory, numbers beyond 64 bits, text that is not UTF-8), a store with values that
 genbench never wrote, and a bug of genbench or of a plugin, which is called one.
 """
 

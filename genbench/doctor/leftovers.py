@@ -25,7 +25,7 @@ from genbench.store.store import REMOVING, WHOSE
 
 RUN_ID = re.compile(r"[0-9a-f]{10}")
 UNTOUCHED_S = 3600.0
-"""A download or a cache that nobody has written to for so long has no process any more."""
+"""Seconds without a write after which a download or a cache entry counts as abandoned."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +50,7 @@ def clean(store_url: str, access: DataAccess) -> list[Leftover]:
         try:
             leftover.remove()
         except FileNotFoundError:
-            continue  # somebody else was faster
+            continue  # another process was faster
         except OSError as error:
             raise StoreError(
                 f"{leftover.path} can't be removed: {error.strerror or error}; it is a leftover "
@@ -73,7 +73,7 @@ def _of_store(url: str) -> Iterator[Leftover]:
         with Store.open(url, mode="read") as store:
             runs = {run.id: run for run in store.runs()}
     except GenbenchError:
-        return  # it can't be judged; doctor says what is wrong with it
+        return  # it can't be judged; doctor says its error
     known = {*runs, *_runs_of_neighbours(address)}
     for folder in folders:
         yield from _of_folder(folder, address, runs, known)

@@ -1,4 +1,4 @@
-"""What this machine has and what is broken on it: the findings of ``genbench doctor``."""
+"""What a machine has and what is broken on it: the findings of ``genbench doctor``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PACKAGES = ("genbench", "torch", "torchvision", "torch-fidelity", "numpy", "scik
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One line of the report. ``ok`` None: not there, and that is no fault; ``error``: a fault."""
+    """One line of the report. ``ok`` None: it is absent, which is no fault; ``error``: a fault."""
 
     group: str
     name: str
@@ -45,7 +45,7 @@ def examine(
 ) -> list[Finding]:
     """All findings, in the order of the report. Nothing is downloaded, made or changed.
 
-    ``data``: all decoded data in the cache are read and held against their digests, too.
+    ``data``: all decoded data in the cache are read and checked against their digests, too.
     """
     return [
         *_versions(),

@@ -1,4 +1,4 @@
-"""Does what is registered really work? Every target is imported and held against its contract.
+"""Checks that registered parts work: every target is imported and compared with its contract.
 
 This imports torch and every plugin's code; listings never do.
 """
@@ -35,7 +35,7 @@ class Problem:
 
 
 def problems(registry: Registry) -> list[Problem]:
-    """All that is wrong with what is registered; empty where everything holds."""
+    """All problems of registered parts; empty if there is none."""
     return [
         Problem(kind=kind, name=registration.name, owner=registration.owner, text=text)
         for kind in KINDS
@@ -45,7 +45,7 @@ def problems(registry: Registry) -> list[Problem]:
 
 
 def faults(registry: Registry, registration: Registration) -> Iterator[str]:
-    """What is wrong with one registration, a sentence each."""
+    """The problems of one registration, one sentence each."""
     kind, name = registration.kind, registration.name
     for capability in registration.capabilities:
         try:

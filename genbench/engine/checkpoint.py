@@ -225,6 +225,6 @@ def _writing(home: Path, temporary: Path) -> Iterator[None]:
             kept = "; the last one is kept" if any(home.glob("step-*")) else ""
             raise DiskFullError(
                 f"no space left to write a checkpoint in {home}{kept}. Free some space",
-                hint="To go on: genbench resume RUN",
+                hint="To resume: genbench resume RUN",
             ) from error
         raise CheckpointError(f"can't write a checkpoint in {home}: {error.strerror}") from error

@@ -193,7 +193,7 @@ class Trainer:
                 self._pause(run)
                 raise InterruptedRunError(
                     f"interrupted at step {at.step}; a checkpoint was written",
-                    hint="To go on: genbench resume RUN",
+                    hint="To resume: genbench resume RUN",
                 )
             if self.recovery.age > self.checkpoint_s:
                 self._pause(run)

@@ -1,1 +1,1 @@
-"""Files of a person's: read within bounds, written whole or not at all."""
+"""Files that people write and read: read within bounds, written whole or not at all."""

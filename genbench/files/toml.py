@@ -9,7 +9,7 @@ from typing import Any
 from genbench.errors import SettingError, UsageError
 
 LARGEST = 1 << 20
-"""Bytes of a file of settings; a device or a wrong file has more, and would fill the memory."""
+"""Maximum bytes of a settings file; a device or a wrong file could fill the memory."""
 
 
 def read_toml(path: Path, what: str) -> dict[str, Any]:

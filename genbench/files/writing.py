@@ -14,7 +14,7 @@ from pathlib import Path
 def replacing(path: Path) -> Iterator[Path]:
     """A new file that replaces ``path`` at the end of the block, whole or not at all.
 
-    Its folder is made. A symlink stays one: what it points to is replaced. Permissions are kept.
+    Its folder is made. A symlink is kept: its target is replaced. Permissions are kept.
     Raises OSError with ``path`` in it, also if something is there that is not a regular file.
     """
     part: Path | None = None
@@ -39,7 +39,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def regular(path: Path) -> Path:
-    """Where ``path`` leads in the end: a regular file, or a place for one. Raises OSError."""
+    """The path behind symlinks: a regular file, or a place for one. Raises OSError."""
     target = Path(os.path.realpath(path))
     if not target.exists():
         return target
@@ -51,7 +51,7 @@ def regular(path: Path) -> Path:
 
 
 def _new_beside(target: Path) -> Path:
-    """An empty file of a name of its own, with the permissions that ``target`` has or would get."""
+    """An empty file with a unique name and the permissions that ``target`` has or would get."""
     part = target.with_name(f".{secrets.token_hex(8)}.part")
     os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     if target.exists():

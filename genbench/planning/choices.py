@@ -39,7 +39,7 @@ def choose(
     metrics: Sequence[str] | None = (),
     sets: Sequence[str] = (),
 ) -> Choices:
-    """The choices for a stored run; ``metrics`` None where none are taken (`genbench sample`).
+    """The choices for a stored run; ``metrics`` None if none are computed (`genbench sample`).
 
     A sampler or metric that is named starts from its defaults, one of the run from the run's own
     settings. Raises UsageError for a setting that nothing uses.

@@ -111,7 +111,7 @@ class Layer:
 
 @dataclass(frozen=True, kw_only=True)
 class Scope:
-    """The run that sources speak of: its model and data set, and what is registered."""
+    """The run that the sources apply to: its model and data set, and the registry."""
 
     registry: Registry
     model: str

@@ -42,7 +42,7 @@ def ending(
         except LockedError:
             fate = "is stopped at its last checkpoint (and shown as lost: its store is locked)"
         raise InterruptedRunError(
-            f"run {run_id} {fate}", hint=f"To go on: genbench resume {run_id}"
+            f"run {run_id} {fate}", hint=f"To resume: genbench resume {run_id}"
         ) from None
     except TakenOverError:
         raise  # the run no longer belongs to this process
@@ -70,7 +70,7 @@ def in_words(error: Exception, spec: RunSpec, file: Path) -> GenbenchError:
         return DiskFullError(
             f"no space is left on the disk (writing {error.filename or 'into the run'}); "
             "free some space first",
-            hint="To go on: genbench resume RUN",
+            hint="To resume: genbench resume RUN",
         )
     if is_out_of_memory(error):
         return out_of_memory(error, device=spec.device, file=file)

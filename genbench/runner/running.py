@@ -302,9 +302,9 @@ def _carry_out(
 
 
 def _scored(store: Store, made: Run, epoch: int) -> set[tuple[str, str]]:
-    """Samplers, with their settings, whose final scores the run has taken itself.
+    """Samplers, with their settings, for which the run has computed its final scores itself.
 
-    What an evaluation has added meanwhile is no score of the run itself.
+    Scores that an evaluation has added meanwhile don't count.
     """
     return {
         (score.sampler, canonical_json(score.sampler_settings))

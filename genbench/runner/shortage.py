@@ -1,4 +1,4 @@
-"""Memory that runs short outside the training steps: what was going on, and what helps."""
+"""Out of memory outside the training steps: during which activity, and what helps."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ACTIVITIES = {
 
 
 def out_of_memory(error: BaseException, *, device: str, file: Path) -> OutOfMemoryError:
-    """The error in words; a smaller batch is no suggestion here. ``file`` has the traceback."""
+    """The error message; a smaller batch would not help here. ``file`` has the traceback."""
     asked = asked_bytes(error)
     size = f" (it asked for {asked / 1e9:.3g} GB at once)" if asked else ""
     activity, suggestion = _activity(error)

@@ -1,4 +1,4 @@
-"""Work on runs that are stored: load their weights, score them again, draw samples.
+"""Operations on stored runs: load their weights, score them again, draw samples.
 
 Nothing of a stored run is changed: scores are added to it.
 """
@@ -75,9 +75,9 @@ def load_run(
     device: str = "auto",
     drawing: Mapping[str, Any] | None = None,
 ) -> LoadedRun:
-    """Rebuild a run's model from its spec and put its last weights in: averages where it has any.
+    """Rebuild a run's model from its spec and load its last weights: the EMA if it has one.
 
-    ``drawing`` takes the place of its settings of drawing. Raises UsageError for a run without a
+    ``drawing`` replaces its sampling settings. Raises UsageError for a run without a
     checkpoint, CheckpointError for a damaged one.
     """
     access = with_runs(access, registry, store)
@@ -104,7 +104,7 @@ def evaluate_run(
 ) -> list[Evaluated]:
     """Score the last weights of a run and add the scores to the store; nothing is overwritten.
 
-    What is None is as the run had it: its samplers, metrics, number of samples and draws, seed.
+    None means as in the run: its samplers, metrics, number of samples and draws, seed.
     Where nothing is given and the run has skipped something, that alone is taken. ``drawing`` are
     settings of the model, which the scores are stored with; ``final`` makes them the run's final
     scores. Each record is stored as soon as it is taken.
@@ -212,7 +212,7 @@ def sample_run(
 
 
 def _kept(n: int | None, scored: ScoredDraw | None) -> int:
-    """How many samples are wanted in the end."""
+    """The number of samples to keep."""
     if scored is None:
         return SAMPLES if n is None else n
     if n is not None and n > scored.n:
@@ -260,7 +260,7 @@ def _check_destination(data: Data, out: Path) -> None:
 def _draw(
     loaded: LoadedRun, sampler: Sampler, n: int, seed: int, labels: Tensor | None, name: str
 ) -> tuple[Tensor, SamplingError | None]:
-    """The samples; where the sampler gave up, those until then and why.
+    """The samples; if the sampler gave up, those until then and the reason.
 
     Raises PluginError, which names the sampler, for samples of another kind than the data's.
     """

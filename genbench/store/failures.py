@@ -76,7 +76,7 @@ def _of_sqlite(error: sqlite3.Error, address: Address) -> StoreError:
 def _disk_full(address: Address) -> DiskFullError:
     return DiskFullError(
         f"no space is left for the store {address}; what was written is safe. Free some space",
-        hint="To go on with a run: genbench resume RUN",
+        hint="To resume a run: genbench resume RUN",
     )
 
 

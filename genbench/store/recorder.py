@@ -203,7 +203,7 @@ class Recorder:
             if self._should_stop():
                 raise InterruptedRunError(
                     f"stopped while the store {self.store} was locked by another process",
-                    hint="To go on from the last checkpoint: genbench resume RUN",
+                    hint="To resume from the last checkpoint: genbench resume RUN",
                 )
             if waited >= max(NOTICE_S, 2 * noticed):
                 noticed = waited

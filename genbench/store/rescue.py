@@ -58,7 +58,7 @@ def rescue(path: Path, database: Database, *, file_is_there: bool = False) -> St
     return StoreError(
         f"{lost}. Everything that it held, including the latest records, is in {copy}; checkpoints "
         f"are where they were. Give --store {copy} from now on, or put it in its place ({place})",
-        hint="To go on: genbench resume RUN",
+        hint="To resume: genbench resume RUN",
     )
 
 

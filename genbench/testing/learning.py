@@ -74,7 +74,7 @@ def _likeness(model: Any, data: Data) -> dict[str, float]:
 
 
 def _correlation(a: Tensor, b: Tensor) -> float:
-    """Of what differs between the rows: the mean image carries no information."""
+    """Correlation of the deviations from the mean image, which carries no information."""
     a, b = ((v - v.mean(0)).flatten().double() for v in (a, b))
     return float(a @ b / (a.norm() * b.norm()).clamp(min=1e-12))
 

@@ -94,7 +94,7 @@ def check_capabilities(part: Subject, data: Data) -> None:
         if "generates" in there:
             z = model.prior(6, torch.Generator().manual_seed(1))
             again = model.prior(6, torch.Generator().manual_seed(1))
-            assert torch.equal(z, again), "prior(n, generator) must draw from the generator alone"
+            assert torch.equal(z, again), "prior(n, generator) must draw only from the generator"
             h = model.generate(z, labels)
             is_sample(rendered(model, h), data, "render(generate(z))")
             if "discriminates" in there:

@@ -86,7 +86,7 @@ class Watch:
         )
         moved = _changed(weights, dict(self._model.nets.named_parameters()))
         assert not moved, (
-            f"a loss changed the weights {_few(moved)} in {where}; the engine steps, not the loss"
+            f"a loss changed the weights {_few(moved)} in {where}; only the engine updates weights"
         )
         assert needing == self._needing(), (
             f"the loss of {where} changed requires_grad of {_few(needing ^ self._needing())}: so a "
@@ -108,7 +108,7 @@ class Watch:
         ]
         assert not moved, (
             f"{where} moved the running statistics {_few(moved)} of another player's net, which "
-            "sees generated samples alone there; wrap it in genbench.statistics_held(net), or "
+            "sees only generated samples there; wrap it in genbench.statistics_held(net), or "
             "give the net a normalisation without running statistics (GroupNorm, InstanceNorm)"
         )
 

@@ -147,7 +147,7 @@ def test_a_store_behind_a_symbolic_link_has_its_runs_beside_the_file(genbench, t
     (link / "runs.db").symlink_to(real / "runs.db")
     said = genbench("resume", left.id, "--store", str(link / "runs.db"))
     assert said.code == 0, said
-    assert "going on after step" in said.err
+    assert "continuing after step" in said.err
     assert not (link / "runs").exists()
     assert epochs(real / "runs.db", left.id) == [1, 2, 3, 4]
 
