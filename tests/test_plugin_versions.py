@@ -28,7 +28,7 @@ from genbench.compare.read_results import read_results
 from genbench.compare.row_labels import group_runs
 from genbench.contracts import DataAccess
 from genbench.errors import GenbenchWarning, InterruptedRunError, PluginError
-from genbench.latent.traverse import Traversal, traverse_run
+from genbench.latent.traverse import Traversal, traverse
 from genbench.registration.installed import PluginInfo
 from genbench.registry import Registry
 from genbench.runner import (
@@ -40,7 +40,7 @@ from genbench.runner import (
     sample_run,
     with_runs,
 )
-from genbench.runner.opened import Opened
+from genbench.runner.opened import Opened, at_work
 from genbench.spec import Part, RunSpec
 from genbench.store import Run, Store
 
@@ -277,12 +277,16 @@ def test_every_use_of_a_run_whose_plugin_is_gone_names_what_to_install(
 ) -> None:
     done = run(SPEC, registry=registry_with("0.1.0"), store=store, access=access)
     rest: dict[str, Any] = {"registry": registry_with(None), "store": store, "access": access}
-    opened = Opened(**rest)
+
+    def traversed() -> None:
+        with at_work(done.id, Opened(**rest), seed=0) as loaded:
+            traverse(loaded, Traversal(), tmp_path / "t.png")
+
     uses: list[Callable[[], Any]] = [
         lambda: evaluate_run(done.id, **rest),
         lambda: sample_run(done.id, out=tmp_path / "grid.png", **rest),
         lambda: load_run(done.id, **rest),
-        lambda: traverse_run(done.id, Traversal(), tmp_path / "t.png", opened),
+        traversed,
         lambda: with_runs(access, rest["registry"], store).runs.head(done.id),
     ]
     for use in uses:

@@ -23,7 +23,7 @@ from genbench.store import Store
 
 @dataclass(frozen=True, kw_only=True)
 class Opened:
-    """Where a stored run is found, and where it is put to work."""
+    """The store, the data and the device that a stored run is used with."""
 
     registry: Registry
     store: Store

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from genbench import DataAccess, DataError
-from genbench_data import cache
+from genbench_data import split_cache as cache
 from genbench_data.split_cache import Decoding, digest, splits
 
 TRAIN = np.arange(5 * 3 * 4 * 4, dtype=np.uint8).reshape(5, 3, 4, 4)
