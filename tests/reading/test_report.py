@@ -8,8 +8,12 @@ from html.parser import HTMLParser
 from itertools import pairwise
 
 import pytest
+import torch
+from PIL import Image
 
 from genbench.compare import Question, Selection
+from genbench.contracts import Picture
+from genbench.pictures.sheet import save_sheet
 from genbench.report.charts import (
     Curve,
     downsample,
@@ -141,6 +145,18 @@ def test_pictures_are_of_the_last_stage_and_early_and_late(filled):
     assert {picture.stage for picture in vaegan} == {"gan"}
     assert [vaegan[0].stage_epoch, vaegan[-1].stage_epoch] == [1, 5]
     assert vaegan[-1].epoch == 8
+
+
+def test_the_page_leaves_out_the_captions_within_pictures_and_keeps_their_shape(filled):
+    paths = list(filled.store.runs_folder.rglob("*.png"))
+    assert "object-fit" not in page_of(filled)
+    for path in paths:
+        save_sheet(Picture(images=torch.zeros(8, 1, 28, 28).byte()), path, "a caption")
+    with Image.open(paths[0]) as sheet:
+        shape = f"{sheet.width}/{sheet.height - int(sheet.text['caption-height'])}"
+    page = page_of(filled)
+    style = f'style="aspect-ratio:{shape};object-fit:cover;object-position:bottom"'
+    assert page.count("<img") == page.count(style) > 0
 
 
 def test_a_picture_that_is_gone_is_left_out(filled):
