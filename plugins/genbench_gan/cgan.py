@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 from pydantic import Field
 
-from genbench import MONITOR, Batch, DataSpec, Preset, Terms, Training
+from genbench import MONITOR, Batch, DataSpec, Terms, Training
 from genbench_nets.adversarial_settings import AdversarialSettings, Network
 from genbench_nets.conv_first import DESCRIPTION, conv_where_it_fits
 from genbench_nets.labels import check_labelled
@@ -68,6 +68,3 @@ def cgan(settings: CGANSettings, data: DataSpec) -> AdversarialModel:
         return {"g": {"adversarial": real_loss(model.fake_scores(batch))}}
 
     return model.trained_by(*alternating_phases(d_loss, g_loss, n_critic=s.n_critic))
-
-
-PRESETS: tuple[Preset, ...] = ()

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field
 
-from genbench import DataSpec, Preset, Training
+from genbench import DataSpec, Training
 from genbench_nets.adversarial_settings import AdversarialSettings, Network
 from genbench_nets.conv_first import DESCRIPTION, conv_where_it_fits
 
@@ -36,6 +36,3 @@ class InfoGANSettings(AdversarialSettings):
     def fitted(self, data: DataSpec) -> Self:
         """Convolutional networks where they fit; sizes and normalisation made concrete."""
         return super(InfoGANSettings, conv_where_it_fits(self, data)).fitted(data)
-
-
-PRESETS: tuple[Preset, ...] = ()

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from genbench import DataSpec, IncompatibleError, Preset, Training
+from genbench import DataSpec, IncompatibleError, Training
 from genbench_nets.coder_settings import CoderSettings
 
 
@@ -69,6 +69,3 @@ class AAESettings(CoderSettings):
                 "set conditional=false"
             )
         self.check_shape(data, "aae")
-
-
-PRESETS: tuple[Preset, ...] = ()

@@ -6,7 +6,7 @@ from typing import ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from genbench import DataSpec, IncompatibleError, Preset, Training
+from genbench import DataSpec, IncompatibleError, Training
 from genbench_nets.coder_settings import CoderSettings
 
 
@@ -50,6 +50,3 @@ class AVBSettings(CoderSettings):
                 f"avb takes images, and '{data.name}' has none; use vae with likelihood=gaussian"
             )
         self.check_shape(data, "avb")
-
-
-PRESETS: tuple[Preset, ...] = ()

@@ -28,11 +28,7 @@ def fake_loss(logits: Tensor) -> Tensor:
 
 
 def monitors(
-    real_scores: Tensor,
-    fake_scores: Tensor,
-    *,
-    threshold: float | None = 0.0,
-    logits: bool = False,
+    real_scores: Tensor, fake_scores: Tensor, *, threshold: float | None = 0.0, logits: bool = False
 ) -> dict[str, Tensor]:
     """``d_real``, ``d_fake`` and ``d_accuracy`` of scores (B,) that rise with realness.
 

@@ -45,17 +45,11 @@ def networks(
     A critic is defined up to a constant and its loss cannot move the bias of its head, so it gets
     none (``head_bias``).
     """
-    if settings.network == "conv":
-        generator = _conv_generator(settings, data, classes)
-        return Networks(
-            generator=generator,
-            discriminator=_conv_discriminator(settings, data, classes, head_bias),
-        )
-    generator = _dense_generator(settings, data, classes)
-    return Networks(
-        generator=generator,
-        discriminator=_dense_discriminator(settings, data, classes, head_bias),
-    )
+    conv = settings.network == "conv"
+    generator = (_conv_generator if conv else _dense_generator)(settings, data, classes)
+    build = _conv_discriminator if conv else _dense_discriminator
+    discriminator = build(settings, data, classes, head_bias)
+    return Networks(generator=generator, discriminator=discriminator)
 
 
 def _dense_generator(
@@ -66,7 +60,7 @@ def _dense_generator(
     squash = [nn.Tanh()] if data.bounded else []
     shaped = [Unflatten(data.shape)] if data.is_image else []
     return LabelledSequential(
-        *_dense((z_dim + (classes or 0), *hidden), act=s.g_activation, norm=s.g_norm),
+        *dense_layers((z_dim + (classes or 0), *hidden), act=s.g_activation, norm=s.g_norm),
         nn.Linear(hidden[-1], flat_size(data.shape)),
         *squash,
         *shaped,
@@ -81,7 +75,7 @@ def _dense_discriminator(
     aid = [MinibatchStd()] if s.minibatch_std else []
     return LabelledSequential(
         nn.Flatten(),
-        *_dense((inputs, *hidden), norm=s.d_norm, dropout=s.d_dropout or 0.0),
+        *dense_layers((inputs, *hidden), norm=s.d_norm, dropout=s.d_dropout or 0.0),
         *aid,
         nn.Linear(hidden[-1] + len(aid), 1, bias=head_bias),
         classes=classes,
@@ -135,10 +129,7 @@ def _conv_discriminator(
         layers.append(MinibatchStd())
         width += 1
     return LabelledSequential(
-        *layers,
-        nn.Flatten(),
-        nn.Linear(width * grid * grid, 1, bias=head_bias),
-        classes=classes,
+        *layers, nn.Flatten(), nn.Linear(width * grid * grid, 1, bias=head_bias), classes=classes
     )
 
 
@@ -154,7 +145,7 @@ def mixes_samples(network: nn.Module) -> bool:
     return any(isinstance(module, mixing) for module in network.modules())
 
 
-def _dense(
+def dense_layers(
     sizes: tuple[int, ...],
     *,
     act: Activation = "leaky_relu",

@@ -43,11 +43,6 @@ def alternating_phases(
     Algorithm 1 of Goodfellow et al. 2014, arXiv:1406.2661. ``after_d`` runs after each step of D.
     """
     d = Phase(
-        name="d",
-        loss=d_loss,
-        updates=("d",),
-        repeat=n_critic,
-        compile=compile_d,
-        after=after_d,
+        name="d", loss=d_loss, updates=("d",), repeat=n_critic, compile=compile_d, after=after_d
     )
     return (d, Phase(name="g", loss=g_loss, updates=("g",)))

@@ -73,10 +73,7 @@ class Autoencoder:
     def stages(self) -> tuple[Stage, ...]:
         """Both networks by the objective, validated each epoch; then the density of the codes."""
         phase = Phase(
-            name="reconstruct",
-            loss=self.loss,
-            updates=("ae",),
-            compile=not self._double_backward,
+            name="reconstruct", loss=self.loss, updates=("ae",), compile=not self._double_backward
         )
         train = Stage(name="train", phases=(phase,), validate=self.validate)
         return (train, self._density.stage(lambda x, _: self.encode(x)[0]))

@@ -6,15 +6,14 @@ The reconstruction error of such a discriminator is an energy: low on what is re
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
 from genbench import DataSpec
-from genbench_nets.adversarial_networks import decided
+from genbench_nets.adversarial_networks import decided, dense_layers
 from genbench_nets.energy_settings import EnergySettings
-from genbench_nets.mlp import Activation, Unflatten, activation, flat_size, mlp
+from genbench_nets.mlp import Activation, Unflatten, flat_size, mlp
 from genbench_nets.resize_conv import subsampling_encoder, upsampling_decoder
 
 
@@ -64,7 +63,7 @@ def energy_networks(settings: EnergySettings, data: DataSpec, *, act: Activation
     widths = (code, *reversed(decided(s.d_hidden)), values)
     return EnergyNetworks(
         generator=nn.Sequential(
-            *_hidden((z_dim, *g_hidden), act),
+            *dense_layers((z_dim, *g_hidden), act=act, norm="batch"),
             nn.Linear(g_hidden[-1], values),
             *squash,
             Unflatten(data.shape),
@@ -74,13 +73,6 @@ def energy_networks(settings: EnergySettings, data: DataSpec, *, act: Activation
             nn.Sequential(*mlp(widths, act=act), Unflatten(data.shape)),
         ),
     )
-
-
-def _hidden(sizes: tuple[int, ...], act: Activation) -> list[nn.Module]:
-    layers: list[nn.Module] = []
-    for inputs, outputs in pairwise(sizes):
-        layers += [nn.Linear(inputs, outputs), nn.BatchNorm1d(outputs), activation(act)]
-    return layers
 
 
 def euclidean_error(reconstruction: Tensor, x: Tensor) -> Tensor:

@@ -56,9 +56,7 @@ class CoderSettings(ModelSettings):
         4, description="side of the convolutions' kernels (conv)", exclude_if=at(4)
     )
     batch_norm: bool = Field(
-        False,
-        description="batch normalisation after the convolutions (conv)",
-        exclude_if=at(False),
+        False, description="batch normalisation after the convolutions (conv)", exclude_if=at(False)
     )
     conv_hidden: int = Field(256, ge=1, description="width between convolutions and latent (conv)")
     activation: Literal["relu", "leaky_relu", "elu", "tanh"] = Field(

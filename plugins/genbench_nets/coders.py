@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -36,56 +37,43 @@ def coders(
         make = _spatial if settings.code == "spatial" else _convolutional
     else:
         make = _dense if settings.network == "mlp" else _imagenette
-    built = make(settings, data, outputs, classes or 0)
-    built.encoder.unit = settings.input_range == "0,1"
-    return built
+    down, up = make(settings, data, outputs, classes or 0)
+    flat, unit = settings.network == "mlp", settings.input_range == "0,1"
+    return Coders(
+        encoder=LabelledSequential(*down, classes=classes, flat=flat, unit=unit),
+        decoder=LabelledSequential(*up, classes=classes),
+    )
 
 
-def _dense(s: CoderSettings, data: DataSpec, outputs: int, classes: int) -> Coders:
+Layers = tuple[Iterable[nn.Module], Iterable[nn.Module]]
+"""Those of an encoder and of a decoder, for inputs with the classes joined."""
+
+
+def _dense(s: CoderSettings, data: DataSpec, outputs: int, classes: int) -> Layers:
     pixels, act = flat_size(data.shape), s.activation
     sizes = (pixels + classes, *s.hidden, outputs * s.z_dim)
     encoder = mlp(sizes, act=act, dropout=s.dropout)
     decoder = mlp((s.z_dim + classes, *reversed(s.hidden), pixels), act=act)
-    return Coders(
-        encoder=LabelledSequential(nn.Flatten(), *encoder, classes=classes or None, flat=True),
-        decoder=LabelledSequential(*decoder, Unflatten(data.shape), classes=classes or None),
-    )
+    return (nn.Flatten(), *encoder), (*decoder, Unflatten(data.shape))
 
 
-def _convolutional(s: CoderSettings, data: DataSpec, outputs: int, classes: int) -> Coders:
+def _convolutional(s: CoderSettings, data: DataSpec, outputs: int, classes: int) -> Layers:
     seen = (data.shape[0] + classes, *data.shape[1:])
     encoder = conv_encoder(
-        seen,
-        s.channels,
-        s.conv_hidden,
-        outputs * s.z_dim,
-        kernel=s.kernel,
-        norm=s.batch_norm,
+        seen, s.channels, s.conv_hidden, outputs * s.z_dim, kernel=s.kernel, norm=s.batch_norm
     )
     decoder = conv_decoder(
-        data.shape,
-        s.channels,
-        s.conv_hidden,
-        s.z_dim + classes,
-        kernel=s.kernel,
-        norm=s.batch_norm,
+        data.shape, s.channels, s.conv_hidden, s.z_dim + classes, kernel=s.kernel, norm=s.batch_norm
     )
-    return Coders(
-        encoder=LabelledSequential(*encoder, classes=classes or None),
-        decoder=LabelledSequential(*decoder, classes=classes or None),
-    )
+    return encoder, decoder
 
 
-def _imagenette(s: CoderSettings, data: DataSpec, outputs: int, classes: int) -> Coders:
+def _imagenette(s: CoderSettings, data: DataSpec, outputs: int, classes: int) -> Layers:
     encoder = imagenette_encoder(data.shape[0] + classes, outputs * s.z_dim)
-    decoder = imagenette_decoder(s.z_dim + classes, data.shape[0])
-    return Coders(
-        encoder=LabelledSequential(*encoder, classes=classes or None),
-        decoder=LabelledSequential(*decoder, classes=classes or None),
-    )
+    return encoder, imagenette_decoder(s.z_dim + classes, data.shape[0])
 
 
-def _spatial(s: CoderSettings, data: DataSpec, outputs: int, classes: int) -> Coders:
+def _spatial(s: CoderSettings, data: DataSpec, outputs: int, classes: int) -> Layers:
     """Strided convolutions to a grid of codes and back, with no linear layer between."""
     deepest, norm = s.channels[-1], s.batch_norm
     down: list[nn.Module] = []
@@ -95,9 +83,4 @@ def _spatial(s: CoderSettings, data: DataSpec, outputs: int, classes: int) -> Co
     for inputs, width in pairwise(reversed(s.channels)):
         up += [*normed(inputs, norm), doubling(inputs, width, s.kernel, bias=not norm)]
     up += [*normed(s.channels[0], norm), doubling(s.channels[0], data.shape[0], s.kernel)]
-    return Coders(
-        encoder=LabelledSequential(
-            *down, nn.Conv2d(deepest, outputs * s.z_dim, 1), classes=classes or None
-        ),
-        decoder=LabelledSequential(*up, classes=classes or None),
-    )
+    return (*down, nn.Conv2d(deepest, outputs * s.z_dim, 1)), up

@@ -29,11 +29,7 @@ def paper_generator(
         nn.ReLU(),
     ]
     for _ in range(steps - 1):
-        layers += [
-            *_doubling(width, width // 2, upsample),
-            nn.BatchNorm2d(width // 2),
-            nn.ReLU(),
-        ]
+        layers += [*_doubling(width, width // 2, upsample), nn.BatchNorm2d(width // 2), nn.ReLU()]
         width //= 2
     return _initialised([*layers, *_doubling(width, shape[0], upsample), nn.Tanh()])
 
@@ -51,10 +47,7 @@ def paper_discriminator(shape: tuple[int, ...], channels: int) -> list[nn.Module
     """(B, *shape) -> (B, 1): halve the image down to the smallest grid, then one value."""
     steps, grid = halvings(shape[1]) or (0, 0)
     width = channels
-    layers: list[nn.Module] = [
-        nn.Conv2d(shape[0], width, 4, 2, 1, bias=False),
-        nn.LeakyReLU(0.2),
-    ]
+    layers: list[nn.Module] = [nn.Conv2d(shape[0], width, 4, 2, 1, bias=False), nn.LeakyReLU(0.2)]
     for _ in range(steps - 1):
         layers += [
             nn.Conv2d(width, width * 2, 4, 2, 1, bias=False),

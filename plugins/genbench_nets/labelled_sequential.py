@@ -16,11 +16,7 @@ class LabelledSequential(nn.Sequential):
     """
 
     def __init__(
-        self,
-        *layers: nn.Module,
-        classes: int | None = None,
-        flat: bool = False,
-        unit: bool = False,
+        self, *layers: nn.Module, classes: int | None = None, flat: bool = False, unit: bool = False
     ) -> None:
         super().__init__(*layers)
         self.classes, self.flat, self.unit = classes, flat, unit

@@ -53,11 +53,7 @@ def larsen_discriminator(shape: tuple[int, ...], classes: int | None = None) -> 
         *_down(128, 256),
         nn.Conv2d(256, 256, 5, 2, 2, bias=False),
         nn.Sequential(
-            nn.BatchNorm2d(256),
-            nn.ReLU(),
-            nn.Flatten(),
-            *_dense(last, 512),
-            nn.Linear(512, 1),
+            nn.BatchNorm2d(256), nn.ReLU(), nn.Flatten(), *_dense(last, 512), nn.Linear(512, 1)
         ),
         classes=classes,
     )

@@ -19,7 +19,3 @@ class WhiteNoise(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """The same shape."""
         return x + self.std * torch.randn_like(x) if self.training else x
-
-    def extra_repr(self) -> str:
-        """What a printed network says of it."""
-        return f"std={self.std}"

@@ -20,7 +20,6 @@ def genbench_register_models(register: genbench.Register) -> None:
         "cvae",
         "genbench_vae.cvae:CVAE",
         settings="genbench_vae.cvae_settings:CVAESettings",
-        presets="genbench_vae.cvae_settings:PRESETS",
         summary="conditional VAE: labels are inputs beside x and z",
         family="vae",
         source="Sohn et al. 2015, NeurIPS; Kingma et al. 2014, arXiv:1406.5298",

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from genbench import DataSpec, IncompatibleError, Preset, Training
+from genbench import DataSpec, IncompatibleError, Training
 from genbench_nets.coder_settings import CoderSettings
 from genbench_nets.labels import check_labelled
 
@@ -51,6 +51,3 @@ class CVAESettings(CoderSettings):
                 "vae with likelihood=gaussian"
             )
         self.check_shape(data, "cvae")
-
-
-PRESETS: tuple[Preset, ...] = ()

@@ -24,17 +24,7 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor, nn
 
-from genbench import (
-    MONITOR,
-    Batch,
-    DataSpec,
-    Optimizer,
-    Phase,
-    Schedule,
-    Stage,
-    Terms,
-    UsageError,
-)
+from genbench import MONITOR, Batch, DataSpec, Optimizer, Phase, Schedule, Stage, Terms, UsageError
 from genbench_nets.centring import Centred, Offset, mean_image
 from genbench_nets.coders import coders
 from genbench_nets.elbo import (
