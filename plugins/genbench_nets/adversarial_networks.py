@@ -23,6 +23,7 @@ from genbench_nets.minibatch_std import MinibatchStd
 from genbench_nets.mlp import Activation, Unflatten, activation, flat_size
 
 T = TypeVar("T")
+Layers = list[nn.Module]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,53 +46,40 @@ def networks(
     A critic is defined up to a constant and its loss cannot move the bias of its head, so it gets
     none (``head_bias``).
     """
-    conv = settings.network == "conv"
-    generator = (_conv_generator if conv else _dense_generator)(settings, data, classes)
-    build = _conv_discriminator if conv else _dense_discriminator
-    discriminator = build(settings, data, classes, head_bias)
-    return Networks(generator=generator, discriminator=discriminator)
+    conv, extra = settings.network == "conv", classes or 0
+    g = (_conv_generator if conv else _dense_generator)(settings, data, extra)
+    d = (_conv_discriminator if conv else _dense_discriminator)(settings, data, extra, head_bias)
+    return Networks(
+        generator=LabelledSequential(*g, classes=classes),
+        discriminator=LabelledSequential(*d, classes=classes, flat=not conv),
+    )
 
 
-def _dense_generator(
-    s: AdversarialSettings, data: DataSpec, classes: int | None
-) -> LabelledSequential:
+def _dense_generator(s: AdversarialSettings, data: DataSpec, classes: int) -> Layers:
     """The output is tanh for images, linear for points and latents."""
     z_dim, hidden = decided(s.z_dim), decided(s.g_hidden)
     squash = [nn.Tanh()] if data.bounded else []
     shaped = [Unflatten(data.shape)] if data.is_image else []
-    return LabelledSequential(
-        *dense_layers((z_dim + (classes or 0), *hidden), act=s.g_activation, norm=s.g_norm),
-        nn.Linear(hidden[-1], flat_size(data.shape)),
-        *squash,
-        *shaped,
-        classes=classes,
-    )
+    layers = dense_layers((z_dim + classes, *hidden), act=s.g_activation, norm=s.g_norm)
+    return [*layers, nn.Linear(hidden[-1], flat_size(data.shape)), *squash, *shaped]
 
 
 def _dense_discriminator(
-    s: AdversarialSettings, data: DataSpec, classes: int | None, head_bias: bool
-) -> LabelledSequential:
-    hidden, inputs = decided(s.d_hidden), flat_size(data.shape) + (classes or 0)
+    s: AdversarialSettings, data: DataSpec, classes: int, bias: bool
+) -> Layers:
+    hidden, inputs = decided(s.d_hidden), flat_size(data.shape) + classes
     aid = [MinibatchStd()] if s.minibatch_std else []
-    return LabelledSequential(
-        nn.Flatten(),
-        *dense_layers((inputs, *hidden), norm=s.d_norm, dropout=s.d_dropout or 0.0),
-        *aid,
-        nn.Linear(hidden[-1] + len(aid), 1, bias=head_bias),
-        classes=classes,
-        flat=True,
-    )
+    layers = dense_layers((inputs, *hidden), norm=s.d_norm, dropout=s.d_dropout or 0.0)
+    return [nn.Flatten(), *layers, *aid, nn.Linear(hidden[-1] + len(aid), 1, bias=bias)]
 
 
-def _conv_generator(
-    s: AdversarialSettings, data: DataSpec, classes: int | None
-) -> LabelledSequential:
+def _conv_generator(s: AdversarialSettings, data: DataSpec, classes: int) -> Layers:
     """From a grid of 4x4 (28 px: 7x7) by transposed 4x4 convolutions, each doubling the image."""
     z_dim, channels = decided(s.z_dim), decided(s.g_channels)
     steps, grid = decided(halvings(data.shape[1]))
     width = channels << (steps - 1)
     layers: list[nn.Module] = [
-        nn.Linear(z_dim + (classes or 0), width * grid * grid),
+        nn.Linear(z_dim + classes, width * grid * grid),
         Unflatten((width, grid, grid)),
         *_normed(width, s.g_norm),
         activation(s.g_activation),
@@ -104,18 +92,14 @@ def _conv_generator(
         ]
         width //= 2
     squash = [nn.Tanh()] if data.bounded else []
-    return LabelledSequential(
-        *layers, nn.ConvTranspose2d(width, data.shape[0], 4, 2, 1), *squash, classes=classes
-    )
+    return [*layers, nn.ConvTranspose2d(width, data.shape[0], 4, 2, 1), *squash]
 
 
-def _conv_discriminator(
-    s: AdversarialSettings, data: DataSpec, classes: int | None, head_bias: bool
-) -> LabelledSequential:
+def _conv_discriminator(s: AdversarialSettings, data: DataSpec, classes: int, bias: bool) -> Layers:
     """The mirror image, without normalisation after the first layer (DCGAN paper, section 3)."""
     width, (steps, grid) = decided(s.d_channels), decided(halvings(data.shape[1]))
     layers: list[nn.Module] = [
-        nn.Conv2d(data.shape[0] + (classes or 0), width, 4, 2, 1),
+        nn.Conv2d(data.shape[0] + classes, width, 4, 2, 1),
         activation("leaky_relu"),
     ]
     for _ in range(steps - 1):
@@ -128,9 +112,7 @@ def _conv_discriminator(
     if s.minibatch_std:
         layers.append(MinibatchStd())
         width += 1
-    return LabelledSequential(
-        *layers, nn.Flatten(), nn.Linear(width * grid * grid, 1, bias=head_bias), classes=classes
-    )
+    return [*layers, nn.Flatten(), nn.Linear(width * grid * grid, 1, bias=bias)]
 
 
 def decided(value: T | None) -> T:
