@@ -9,16 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from genbench.cli import options
 from genbench.cli.destination import file_for
 from genbench.cli.opening import open_store
-from genbench.cli.options import (
-    DatasetOption,
-    FormatOption,
-    JsonOption,
-    ModelOption,
-    StoreOption,
-    TagOption,
-)
 from genbench.cli.output import Best, Format, print_json, print_table
 from genbench.cli.session import SESSION, say, warn
 from genbench.formatting import counted, plain
@@ -54,9 +47,9 @@ def add_to(app: typer.Typer) -> None:
 
 
 def compare(
-    dataset: DatasetOption = None,
-    model: ModelOption = None,
-    tag: TagOption = None,
+    dataset: options.DatasetOption = None,
+    model: options.ModelOption = None,
+    tag: options.TagOption = None,
     metric: Annotated[
         list[str] | None, typer.Option("--metric", help="Only this metric; repeatable.")
     ] = None,
@@ -76,9 +69,9 @@ def compare(
     ] = None,
     limit: LimitOption = 20,
     all_metrics: AllMetricsOption = False,
-    store: StoreOption = None,
-    format: FormatOption = Format.TABLE,
-    json: JsonOption = False,
+    store: options.StoreOption = None,
+    format: options.FormatOption = Format.TABLE,
+    json: options.JsonOption = False,
 ) -> None:
     """Compare finished runs: scores with spread over seeds, seconds, speed-ups."""
     from genbench.compare import SORTS, Question, Selection, baseline_of, reached, select, tabulate
@@ -212,16 +205,16 @@ def report(
             metavar="[RUN]...", help="Runs to show with their experiments (default: all)."
         ),
     ] = None,
-    dataset: DatasetOption = None,
-    tag: TagOption = None,
+    dataset: options.DatasetOption = None,
+    tag: options.TagOption = None,
     baseline: BaselineOption = None,
     limit: LimitOption = 12,
     all_metrics: AllMetricsOption = False,
     out: Annotated[Path, typer.Option("--out", help="File of the page.")] = Path(
         "genbench-report.html"
     ),
-    store: StoreOption = None,
-    json: JsonOption = False,
+    store: options.StoreOption = None,
+    json: options.JsonOption = False,
 ) -> None:
     """Write one self-contained HTML page: the comparison, curves and pictures."""
     from genbench.compare import Question, Selection, baseline_of

@@ -8,16 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from genbench.cli import showing
+from genbench.cli import options, showing
 from genbench.cli.opening import age, head, open_store
-from genbench.cli.options import (
-    DatasetOption,
-    FormatOption,
-    JsonOption,
-    ModelOption,
-    StoreOption,
-    TagOption,
-)
 from genbench.cli.output import Format, numeric, print_json, print_json_rows, print_table
 from genbench.formatting import ARROWS, number
 from genbench.spec import MOST
@@ -38,18 +30,18 @@ def add_to(app: typer.Typer) -> None:
 
 
 def runs(
-    model: ModelOption = None,
-    dataset: DatasetOption = None,
+    model: options.ModelOption = None,
+    dataset: options.DatasetOption = None,
     status: Annotated[
         str | None, typer.Option("--status", help="Only runs with this status, such as failed.")
     ] = None,
-    tag: TagOption = None,
+    tag: options.TagOption = None,
     limit: Annotated[
         int, typer.Option("--limit", min=1, max=MOST, help="Maximum number of runs.")
     ] = 20,
-    store: StoreOption = None,
-    format: FormatOption = Format.TABLE,
-    json: JsonOption = False,
+    store: options.StoreOption = None,
+    format: options.FormatOption = Format.TABLE,
+    json: options.JsonOption = False,
 ) -> None:
     """List runs, newest first."""
     from genbench.errors import NoSuchRunError, UnknownNameError
@@ -142,9 +134,9 @@ def _shown(run: Run, scores: Scores, metrics: Mapping[str, str]) -> list[str | N
 
 def query(
     sql: Annotated[str, typer.Argument(metavar="SQL", help="One SELECT statement.")],
-    store: StoreOption = None,
-    format: FormatOption = Format.TABLE,
-    json: JsonOption = False,
+    store: options.StoreOption = None,
+    format: options.FormatOption = Format.TABLE,
+    json: options.JsonOption = False,
 ) -> None:
     """Query the store with SQL, read-only; docs/store.md lists its tables and views."""
     with open_store(store) as opened, opened.stream(sql) as (columns, rows):

@@ -8,19 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from genbench.cli.options import (
-    DataDirOption,
-    DeviceOption,
-    JsonOption,
-    MetricsOption,
-    OfflineOption,
-    RunArgument,
-    SamplersOption,
-    SetsOption,
-    StoreOption,
-    TagsOption,
-    run_options,
-)
+from genbench.cli import options
 from genbench.cli.session import SESSION, say
 
 if TYPE_CHECKING:
@@ -39,7 +27,7 @@ def add_to(app: typer.Typer) -> None:
     app.command("rm")(remove)
 
 
-@run_options()
+@options.run_options()
 def run(
     model: Annotated[str, typer.Argument(help="Name of a model; see: genbench models.")],
     dataset: Annotated[
@@ -48,22 +36,22 @@ def run(
             help="Name of a data set, or NAME:ARGUMENT such as latents:@1; see: genbench datasets."
         ),
     ],
-    sets: SetsOption = None,
+    sets: options.SetsOption = None,
     preset: Annotated[
         str | None, typer.Option(help="Published settings of the model; see: genbench presets.")
     ] = None,
-    sampler: SamplersOption = None,
-    metric: MetricsOption = None,
+    sampler: options.SamplersOption = None,
+    metric: options.MetricsOption = None,
     config: Annotated[Path | None, typer.Option(help="TOML file of settings.")] = None,
-    store: StoreOption = None,
-    data_dir: DataDirOption = None,
-    offline: OfflineOption = False,
+    store: options.StoreOption = None,
+    data_dir: options.DataDirOption = None,
+    offline: options.OfflineOption = False,
     name: NameOption = None,
-    tag: TagsOption = None,
+    tag: options.TagsOption = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan and its cost; train nothing.")
     ] = False,
-    as_json: JsonOption = False,
+    as_json: options.JsonOption = False,
     **fields: Any,
 ) -> None:
     """Train a model on a data set, score it and store the run."""
@@ -91,18 +79,18 @@ def run(
 
 
 def resume(
-    reference: RunArgument,
-    device: DeviceOption = None,
+    reference: options.RunArgument,
+    device: options.DeviceOption = None,
     from_scratch: Annotated[
         bool,
         typer.Option(
             "--from-scratch", help="Drop the checkpoint and the records, and start again."
         ),
     ] = False,
-    store: StoreOption = None,
-    data_dir: DataDirOption = None,
-    offline: OfflineOption = False,
-    as_json: JsonOption = False,
+    store: options.StoreOption = None,
+    data_dir: options.DataDirOption = None,
+    offline: options.OfflineOption = False,
+    as_json: options.JsonOption = False,
 ) -> None:
     """Resume a run that was interrupted, failed or killed, from its last checkpoint."""
     from genbench.cli.supervising import supervise
@@ -125,16 +113,16 @@ def resume(
     supervise(work, lambda: Store.open(url), _access(data_dir, offline, url), as_json=as_json)
 
 
-@run_options("seed", "epochs", "batch_size", "accumulate", "device")
+@options.run_options("seed", "epochs", "batch_size", "accumulate", "device")
 def rerun(
-    reference: RunArgument,
-    sets: SetsOption = None,
-    store: StoreOption = None,
-    data_dir: DataDirOption = None,
-    offline: OfflineOption = False,
+    reference: options.RunArgument,
+    sets: options.SetsOption = None,
+    store: options.StoreOption = None,
+    data_dir: options.DataDirOption = None,
+    offline: options.OfflineOption = False,
     name: NameOption = None,
-    tag: TagsOption = None,
-    as_json: JsonOption = False,
+    tag: options.TagsOption = None,
+    as_json: options.JsonOption = False,
     **fields: Any,
 ) -> None:
     """Train the spec of a stored run again as a new run, with the changes that are given."""
@@ -157,7 +145,7 @@ def rerun(
 def remove(
     references: Annotated[list[str], typer.Argument(metavar="RUN...", help="Runs to delete.")],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete without asking.")] = False,
-    store: StoreOption = None,
+    store: options.StoreOption = None,
 ) -> None:
     """Delete runs: their rows in the store and their folders."""
     import sys

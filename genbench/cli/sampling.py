@@ -9,18 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from genbench.cli import options
 from genbench.cli.destination import file_for, folder_for
-from genbench.cli.options import (
-    DataDirOption,
-    DeviceOption,
-    JsonOption,
-    MetricsOption,
-    OfflineOption,
-    RunArgument,
-    SamplersOption,
-    SetsOption,
-    StoreOption,
-)
 from genbench.cli.session import SESSION, say
 from genbench.errors import UsageError
 from genbench.formatting import plain
@@ -39,9 +29,9 @@ def add_to(app: typer.Typer) -> None:
 
 
 def evaluate(
-    reference: RunArgument,
-    metric: MetricsOption = None,
-    sampler: SamplersOption = None,
+    reference: options.RunArgument,
+    metric: options.MetricsOption = None,
+    sampler: options.SamplersOption = None,
     samples: Annotated[
         int | None,
         typer.Option(min=2, max=MOST, help="Number of samples to score (default: as the run)."),
@@ -52,18 +42,18 @@ def evaluate(
             min=1, max=MOST_REPEATS, help="Number of draws that a score is averaged over."
         ),
     ] = None,
-    sets: SetsOption = None,
+    sets: options.SetsOption = None,
     seed: Annotated[
         int | None, typer.Option(min=0, max=MOST_SEED, help="Random seed of the samples.")
     ] = None,
     final: Annotated[
         bool, typer.Option("--final", help="Make these the final scores of the run.")
     ] = False,
-    device: DeviceOption = None,
-    store: StoreOption = None,
-    data_dir: DataDirOption = None,
-    offline: OfflineOption = False,
-    as_json: JsonOption = False,
+    device: options.DeviceOption = None,
+    store: options.StoreOption = None,
+    data_dir: options.DataDirOption = None,
+    offline: options.OfflineOption = False,
+    as_json: options.JsonOption = False,
 ) -> None:
     """Score a stored run: what it skipped, otherwise everything again, or what is named.
 
@@ -109,7 +99,7 @@ def evaluate(
 
 
 def sample(
-    reference: RunArgument,
+    reference: options.RunArgument,
     count: Annotated[
         int | None,
         typer.Option(
@@ -124,7 +114,7 @@ def sample(
         str | None,
         typer.Option(help="Sampler (default: the model's own, or plain); see: genbench samplers."),
     ] = None,
-    sets: SetsOption = None,
+    sets: options.SetsOption = None,
     out: Annotated[
         str | None,
         typer.Option(
@@ -145,11 +135,11 @@ def sample(
         list[str] | None,
         typer.Option(help="Class to draw from a conditional model, by number or name; repeatable."),
     ] = None,
-    device: DeviceOption = None,
-    store: StoreOption = None,
-    data_dir: DataDirOption = None,
-    offline: OfflineOption = False,
-    as_json: JsonOption = False,
+    device: options.DeviceOption = None,
+    store: options.StoreOption = None,
+    data_dir: options.DataDirOption = None,
+    offline: options.OfflineOption = False,
+    as_json: options.JsonOption = False,
 ) -> None:
     """Draw samples of a stored run into a picture, an array file or a folder."""
     from genbench.cli.output import print_json

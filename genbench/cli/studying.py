@@ -8,15 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from genbench.cli import options
 from genbench.cli.destination import file_for, folder_for
-from genbench.cli.options import (
-    DataDirOption,
-    DeviceOption,
-    FormatOption,
-    JsonOption,
-    OfflineOption,
-    StoreOption,
-)
 from genbench.cli.output import Best, Format, print_json, print_table
 from genbench.cli.session import SESSION, say
 from genbench.formatting import counted
@@ -67,12 +60,12 @@ def study(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan; run nothing.")
     ] = False,
-    device: DeviceOption = None,
-    store: StoreOption = None,
-    data_dir: DataDirOption = None,
-    offline: OfflineOption = False,
-    format: FormatOption = Format.TABLE,
-    json: JsonOption = False,
+    device: options.DeviceOption = None,
+    store: options.StoreOption = None,
+    data_dir: options.DataDirOption = None,
+    offline: options.OfflineOption = False,
+    format: options.FormatOption = Format.TABLE,
+    json: options.JsonOption = False,
 ) -> None:
     """Train, score and tabulate a grid of runs; the same command continues a stopped study."""
     from genbench.study import Outcome, folder_of, forecast
