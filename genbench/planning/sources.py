@@ -246,7 +246,7 @@ def choose_preset(name: str, scope: Scope) -> tuple[Preset, str | None]:
             return preset, None
     made_for = ", ".join(dict.fromkeys(data for preset in variants for data in preset.datasets))
     which = f" as on {variants[0].datasets[0]}" if len(variants) > 1 else ""
-    note = f"preset '{name}' is meant for {made_for}; it is used{which} on {scope.dataset}"
+    note = f"preset '{name}' is for {made_for}; using it{which} on {scope.dataset}"
     return variants[0], note
 
 

@@ -165,7 +165,7 @@ def test_doctor_reads_all_of_it_where_it_is_asked_to(genbench, decoder, tmp_path
     assert genbench("doctor")[0] == 0
     code, said = genbench("doctor --data")
     assert code == 2
-    assert "is damaged (the train split is not what was written); delete it" in " ".join(
+    assert "is damaged (the train split has changed since it was written); delete it" in " ".join(
         said.split()
     )
 
