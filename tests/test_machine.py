@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from genbench import cpu_name
-from genbench.engine import machine
+from genbench.engine import cpu
 
 X86 = "processor\t: 0\nvendor_id\t: AuthenticAMD\nmodel name\t: AMD EPYC   7B13\n\n" * 2
 SERVER = "processor\t: 0\nCPU implementer\t: 0x41\nCPU architecture: 8\nCPU part\t: 0xd0c\n"
@@ -23,14 +23,14 @@ def pretend(monkeypatch):
     """A machine of another kind: its system, its /proc/cpuinfo, and what commands say there."""
 
     def pretend(system, *, cpuinfo="", said=None):
-        machine.cpu_name.cache_clear()
+        cpu.cpu_name.cache_clear()
         monkeypatch.setattr(platform, "system", lambda: system)
         monkeypatch.setattr(platform, "processor", str)
-        monkeypatch.setattr(machine, "_cpuinfo", lambda: cpuinfo)
-        monkeypatch.setattr(machine, "_said_by", lambda *command: (said or {}).get(command[0], ""))
+        monkeypatch.setattr(cpu, "_cpuinfo", lambda: cpuinfo)
+        monkeypatch.setattr(cpu, "_output_of", lambda *command: (said or {}).get(command[0], ""))
 
     yield pretend
-    machine.cpu_name.cache_clear()
+    cpu.cpu_name.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -67,4 +67,4 @@ def test_a_machine_that_says_nothing_is_called_by_its_architecture(pretend, syst
 def test_the_name_here_is_the_one_that_lscpu_tells():
     said = subprocess.run(["lscpu"], capture_output=True, text=True, env={"LC_ALL": "C"}).stdout
     if "Model name" in said:
-        assert " ".join(machine._values(said)["Model name"].split()) == cpu_name()
+        assert " ".join(cpu._values(said)["Model name"].split()) == cpu_name()

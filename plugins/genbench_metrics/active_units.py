@@ -1,8 +1,7 @@
 """active_units: how many latents a model uses.
 
-A unit u is active where its posterior mean moves with the sample, Var_x(E_q(u|x)[u]) > 0.01
-(Burda, Grosse and Salakhutdinov 2016, arXiv:1509.00519, section 5.2). We differ in the samples:
-those of the test split.
+A unit u is active if its posterior mean varies with the sample, Var_x(E_q(u|x)[u]) > 0.01 (Burda,
+Grosse and Salakhutdinov 2016, arXiv:1509.00519, section 5.2). We differ in using test samples.
 """
 
 from __future__ import annotations
@@ -28,11 +27,11 @@ class ActiveUnits:
         self._settings = settings or ActiveUnitsSettings()
 
     def begin(self, context: MetricContext) -> None:
-        """Remember where the test samples are."""
+        """Keep the context."""
         self._context = context
 
     def update(self, images: Tensor) -> None:
-        """Takes no samples: this score is of the model itself."""
+        """Samples are not used: this metric scores the model itself."""
 
     def result(self) -> Sequence[Score]:
         """One score, ``active_units``."""

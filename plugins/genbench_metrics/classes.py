@@ -1,8 +1,8 @@
 """classes and class_kl: how many of the data's classes a generator hits, and how evenly.
 
-The number of modes of Srivastava et al. (2017, VEEGAN, arXiv:1705.07761, section 5.1), who read
-the classes of stacked MNIST off a classifier, and the KL divergence beside it. We differ in asking
-for more than one sample of a class: at 10,000 samples a classifier's slips hit every class.
+These are the number of modes of Srivastava et al. (2017, VEEGAN, arXiv:1705.07761, section 5.1),
+who classify samples of stacked MNIST, and their KL divergence. We differ in requiring more than one
+sample of a class: with 10,000 samples, errors of the classifier alone would hit every class.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from genbench import MetricContext, Score, UsageError, classifier_for, sample_sh
 from genbench_metrics.collapse_settings import ClassesSettings
 
 SHARE = 0.1
-"""Of the samples that a class would get if all were equally frequent: so many make it hit."""
+"""The minimum frequency of a class that is hit, relative to equal frequencies of all classes."""
 PRIOR = 0.5
-"""Added to the data's count of each class, so that one that is absent there is not infinite."""
+"""Added to the data's count of each class, so that an absent class doesn't make KL infinite."""
 
 
-class Classes:
-    """Two scores of the classes that a classifier of the data set reads off the samples.
+class ClassCounts:
+    """Two scores from the classes that a classifier predicts for the samples.
 
-    ``classes``: those that at least one in 10 C of the samples is read as, of C. ``class_kl``:
-    KL(read classes || labels of the test split) in nats. Their floors are what perfect samples
-    get: the classes that are so frequent among the labels, and (C - 1) / 2 (1/n + 1/m), to first
-    order the expected divergence of n draws from m labels: these are a sample too.
-    In a watch only a classifier that is shipped or was trained before is used.
+    ``classes`` is the number of the C classes with at least 1 / (10 C) of the samples. ``class_kl``
+    is KL(predicted classes || labels of the test split) in nats. Their floors are the scores of
+    perfect samples: the number of classes with that frequency among the labels, and
+    (C - 1) / 2 (1/n + 1/m), to first order the expected divergence of n draws from m labels, which
+    are a sample too. The monitor only uses a classifier that is shipped or already trained.
     """
 
     uses: Literal["samples", "model"] = "samples"
@@ -40,7 +40,7 @@ class Classes:
         self._settings = settings or ClassesSettings()
 
     def begin(self, context: MetricContext) -> None:
-        """Get classifier and labels. Raises UsageError if there is nothing to classify."""
+        """Prepare the classifier and labels. Raises UsageError without labelled images."""
         data, shape = context.data, sample_shape(context.data)
         if len(shape) != 3 or data.test.y is None or (data.spec.classes or 0) < 2:
             raise UsageError(
@@ -57,7 +57,7 @@ class Classes:
         }
 
     def update(self, images: Tensor) -> None:
-        """Take a minibatch of samples; what comes after the first ``n`` is left out."""
+        """Add a minibatch of samples; only the first ``n`` samples count."""
         images = images[: self._n - int(self._counts.sum())]
         if len(images):
             with torch.no_grad():
@@ -95,7 +95,7 @@ Counts = np.ndarray[Any, Any]
 
 
 def hits(counts: Counts) -> int:
-    """The classes that got at least the share ``SHARE`` / C of all counts (C,), and one at least.
+    """The number of classes with at least the share ``SHARE`` / C of all counts (C,), and with one.
 
     >>> hits(np.array([500, 0, 1, 499]))
     2
@@ -104,16 +104,16 @@ def hits(counts: Counts) -> int:
 
 
 def expected_divergence(classes: int, n: int, m: int) -> float:
-    """The mean `divergence` of ``n`` from ``m`` draws of one law, in nats and to first order.
+    """The mean `divergence` of ``n`` from ``m`` draws of one distribution, in nats, to first order.
 
-    Twice n (or m) times the divergence from the law itself is a chi-square of C - 1 degrees of
-    freedom; the errors of two independent samples add up.
+    2n (or 2m) times the divergence from the distribution itself follows a chi-square distribution
+    with C - 1 degrees of freedom; the errors of two independent samples add up.
     """
     return (classes - 1) / 2 * (1 / n + 1 / m)
 
 
 def divergence(counts: Counts, labels: Counts) -> float:
-    """KL(p || q) in nats of the frequencies of two vectors of counts (C,); q is never 0."""
+    """KL(p || q) in nats for the frequencies of two vectors of counts (C,); q is never 0."""
     p = counts / counts.sum()
     q = (labels + PRIOR) / (labels + PRIOR).sum()
     there = p > 0

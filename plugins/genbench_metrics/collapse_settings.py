@@ -11,7 +11,7 @@ class ClassesSettings(Settings):
     """Settings of classes."""
 
     n: int | None = Field(
-        default=None, ge=2, description="use only the first n samples of the draw (default: all)"
+        default=None, ge=2, description="number of samples to use, the first ones (default: all)"
     )
 
 
@@ -19,5 +19,5 @@ class SpreadSettings(Settings):
     """Settings of spread."""
 
     n: int | None = Field(
-        default=None, ge=2, description="use only the first n samples of the draw (default: all)"
+        default=None, ge=2, description="number of samples to use, the first ones (default: all)"
     )

@@ -1,6 +1,6 @@
-"""The features of a draw beside those of real images: what the scores on features are taken on.
+"""Features of samples and of real images, for the metrics on features.
 
-Features of real images are kept in the cache where they cost a network; floors always are.
+Features of real images are cached if they need a network; floors are always cached.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from genbench import MetricContext, Score, Split, UsageError, cached_tensors, re
 from genbench_metrics.extractors import Chosen
 
 CHUNK = 4000
-"""Real images compared at once where a whole training split is gone through."""
+"""The number of real images per chunk of a whole split."""
 
 
 class Collected:
-    """The features of the first ``n`` samples, float32 on the CPU: all that is kept of them.
+    """The features of the first ``n`` samples, float32 on the CPU.
 
-    ``least`` is the smallest number of samples, and of test images, that ``metric`` works on.
+    ``least`` is the minimum number of samples, and of test images, for ``metric``.
     """
 
     def __init__(
@@ -41,32 +41,32 @@ class Collected:
         }
 
     def update(self, samples: Tensor) -> None:
-        """Take a minibatch; what comes after the first ``n`` is left out."""
+        """Add a minibatch; only the first ``n`` samples count."""
         missing = self.n - sum(map(len, self._parts))
         if missing > 0:
-            # The whole minibatch, so that other metrics on this extractor can share the pass.
+            # Use the whole minibatch, so that other metrics on this extractor can share the pass.
             features = self._chosen.extractor.features(samples)
             self._parts.append(features[:missing].float().cpu())
 
     @property
     def samples(self) -> Tensor:
-        """Features (n, d) of the samples taken."""
+        """Features (n, d) of the samples."""
         taken = torch.cat(self._parts)
         self._refuse_few("samples", len(taken))
         return taken
 
     @property
     def test(self) -> Tensor:
-        """Features of the whole test split, in its order."""
+        """Features of the whole test split, in order."""
         split = self._context.data.test
         self._refuse_few("test images", len(split.x))
         return self.of_real(split, None, "all")
 
     @property
     def train(self) -> Tensor:
-        """Features of as many training images as samples come, or of all where it has fewer.
+        """Features of as many training images as samples, or of all if there are fewer.
 
-        They are the same whatever the run's seed: a floor belongs to the protocol.
+        The images don't depend on the seed of the run, since a floor is part of the protocol.
         """
         split = self._context.data.train
         n = min(self.n, len(split.x))
@@ -74,7 +74,7 @@ class Collected:
         return self.of_real(split, rows, f"{n} drawn")
 
     def chunks(self, split: Split) -> Iterator[Tensor]:
-        """Features of a whole split, some thousands at a time; pixels are not held all at once."""
+        """Features of a whole split in chunks; pixels are not in memory all at once."""
         context, extractor = self._context, self._chosen.extractor
         if extractor.protocol["weights"] is not None:
             yield from torch.split(self.of_real(split, None, "all"), CHUNK)
@@ -83,7 +83,7 @@ class Collected:
             yield extractor.features(batch).float().cpu()
 
     def floor(self, protocol: Mapping[str, Any], measure: Callable[[Tensor], float]) -> float:
-        """The same measure of real training images in place of the samples, from the cache."""
+        """The same measure with real training images instead of the samples, cached."""
         train = self._context.data.train
         key = {
             **self.protocol(protocol),
@@ -98,12 +98,12 @@ class Collected:
         return float(cached_tensors(self._folder, "floor", key, build)["floor"])
 
     def kept(self, kind: str, own: Mapping[str, Any], build: Callable[[], Tensor]) -> Tensor:
-        """What was made of the test split on this extractor, from the cache; ``own`` decides it."""
+        """A cached tensor computed from the test split on this extractor, with ``own`` as key."""
         key = {**self._chosen.extractor.protocol, **self.reference, **own}
         return cached_tensors(self._folder, kind, key, lambda: {kind: build()})[kind]
 
     def of_real(self, split: Split, rows: np.ndarray[Any, Any] | None, which: str) -> Tensor:
-        """Features (len(rows), d) of some images of a split; ``which`` names them in the cache."""
+        """Features (len(rows), d) of some images of a split; ``which`` identifies the rows."""
         extractor, context = self._chosen.extractor, self._context
 
         def build() -> dict[str, Tensor]:
@@ -114,14 +114,14 @@ class Collected:
                 made = [extractor.features(batch).float().cpu() for batch in batches]
             return {"features": torch.cat(made)}
 
-        if extractor.protocol["weights"] is None:  # cheaper to make than to read
+        if extractor.protocol["weights"] is None:  # cheaper to compute than to read
             return build()["features"]
         rendered = context.data.render is not None
         key = {**extractor.protocol, "digest": split.digest, "rows": which, "rendered": rendered}
         return cached_tensors(self._folder, "features", key, build)["features"]
 
     def protocol(self, own: Mapping[str, Any]) -> dict[str, Any]:
-        """All that decides the number: the extractor's, n, and the metric's ``own``."""
+        """The protocol of a score: the extractor's, n, and the metric's ``own``."""
         return {**self._chosen.extractor.protocol, "n": self.n, **own}
 
     def score(
@@ -150,10 +150,10 @@ class Collected:
     def _few_for_the_floor(self, floor: float | None) -> list[str]:
         size = len(self._context.data.train.x)
         few = floor is not None and size < self.n
-        return [f"the floor has {size} real images, all that train has"] if few else []
+        return [f"the floor has only {size} real images (all of train)"] if few else []
 
     def _refuse_few(self, what: str, size: int) -> None:
         if size < self._least:
             raise UsageError(
-                f"{self._metric} needs at least {self._least} {what}, and there are {size}"
+                f"{self._metric} needs at least {self._least} {what}, but there are {size}"
             )

@@ -1,8 +1,8 @@
-"""density and coverage: precision and recall that single outliers can't spoil.
+"""density and coverage: versions of precision and recall that are robust to outliers.
 
 Naeem et al. (2020), "Reliable fidelity and diversity metrics for generative models",
-arXiv:2002.09797, eq. 5 and 6. Balls are those of the test images alone, so that samples far away
-from everything gain nothing. A test holds both equal to the authors' package `prdc`.
+arXiv:2002.09797, eq. 5 and 6. Only the test images have balls, so that outliers among the samples
+don't improve a score. A test compares both with the authors' package `prdc`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ IMPLEMENTATION = "genbench-density-coverage-1"
 
 
 class Density:
-    """How many balls of test images hold a sample, over k: about 1 for real ones, no bound."""
+    """The mean number of test images' balls around a sample, over k; about 1 for real data."""
 
     uses: Literal["samples", "model"] = "samples"
     requires: tuple[str, ...] = ()
@@ -33,11 +33,11 @@ class Density:
         self._settings = settings or DensityCoverageSettings()
 
     def begin(self, context: MetricContext) -> None:
-        """Get the balls of the test images, and the floor."""
+        """Compute the balls of the test images, and the floor."""
         self._balls = _Balls("density", context, self._settings, _density)
 
     def update(self, images: Tensor) -> None:
-        """Take a minibatch of samples."""
+        """Add a minibatch of samples."""
         self._balls.collected.update(images)
 
     def result(self) -> Sequence[Score]:
@@ -46,7 +46,7 @@ class Density:
 
 
 class Coverage:
-    """The share of test images whose ball holds a sample: 0 to 1."""
+    """The share of test images with a sample in their ball, 0 to 1."""
 
     uses: Literal["samples", "model"] = "samples"
     requires: tuple[str, ...] = ()
@@ -55,11 +55,11 @@ class Coverage:
         self._settings = settings or DensityCoverageSettings()
 
     def begin(self, context: MetricContext) -> None:
-        """Get the balls of the test images, and the floor."""
+        """Compute the balls of the test images, and the floor."""
         self._balls = _Balls("coverage", context, self._settings, _coverage)
 
     def update(self, images: Tensor) -> None:
-        """Take a minibatch of samples."""
+        """Add a minibatch of samples."""
         self._balls.collected.update(images)
 
     def result(self) -> Sequence[Score]:
@@ -68,7 +68,7 @@ class Coverage:
 
 
 class _Balls:
-    """The samples of one draw and the balls of the test images, measured by ``measure``."""
+    """The samples of one draw and the balls of the test images, with their ``measure``."""
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
 """elbo: the evidence lower bound of test samples, and its two parts.
 
-log p(x) >= E_q log p(x|z) - KL[q(z|x) || p(z)] (Kingma and Welling 2013, arXiv:1312.6114, eq. 3):
-the expectation by draws from q, the divergence in closed form (appendix B).
+log p(x) >= E_q log p(x|z) - KL[q(z|x) || p(z)] (Kingma and Welling 2013, arXiv:1312.6114, eq. 3),
+with the expectation from draws of q, and the divergence in closed form (appendix B).
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from genbench_metrics.likelihood_settings import ElboSettings
 
 
 class Elbo:
-    """Three scores in nats a sample: ``elbo`` = ``elbo_reconstruction`` - ``elbo_kl``.
+    """Three scores in nats per sample: ``elbo`` = ``elbo_reconstruction`` - ``elbo_kl``.
 
-    Higher is better for the bound and its first part. The divergence is what the latents tell:
-    less of it is a cheaper code, and 0 is a decoder that ignores them.
+    Higher is better for the bound and its first part. The divergence is the information in the
+    latents: a lower one is a shorter code, and 0 means that the decoder ignores them.
     """
 
     uses: Literal["samples", "model"] = "model"
@@ -37,15 +37,15 @@ class Elbo:
         self._settings = settings or ElboSettings()
 
     def begin(self, context: MetricContext) -> None:
-        """Raises UsageError if the model has no likelihood of such data."""
+        """Keep the context; raises UsageError if the model has no likelihood for the data."""
         check_likelihood("elbo", context)
         self._context = context
 
     def update(self, images: Tensor) -> None:
-        """Takes no samples: this score is of the model itself."""
+        """Samples are not used: this metric scores the model itself."""
 
     def result(self) -> Sequence[Score]:
-        """The bound and its parts, each a mean over the test samples."""
+        """The bound and its parts, as means over the test samples."""
         n = min(self._settings.n, len(self._context.data.test.x))
         reconstruction, kl = self._parts(n)
         bound = reconstruction - kl
@@ -53,7 +53,7 @@ class Elbo:
         return [self._score(name, values) for name, values in parts.items()]
 
     def _parts(self, n: int) -> tuple[Tensor, Tensor]:
-        """E_q log p(x|z) and KL of each sample, float64 (n,) on the CPU."""
+        """E_q log p(x|z) and the KL divergence of each sample, float64 (n,) on the CPU."""
         context, draws = self._context, self._settings.samples
         generator = torch.Generator(context.device).manual_seed(context.seed)
         size = max(1, context.batch_size // draws)
@@ -82,7 +82,7 @@ class Elbo:
                 **likelihood_protocol(self._context, n),
                 "implementation": "genbench-elbo-1",
             },
-            note=f"standard error between samples {float(values.std()) / math.sqrt(n):.2g} nats",
+            note=f"standard error over samples {float(values.std()) / math.sqrt(n):.2g} nats",
         )
 
 

@@ -1,10 +1,10 @@
-"""bits_per_dim, and the exact nll: log p(x) of test samples, of a model that knows its density.
+"""bits_per_dim and the exact nll: log p(x) of test samples, for models with an exact density.
 
-A density has no value at a grey level: uniform noise over the level's width is added, with a fixed
-seed, so that the mean of the density over the level is bounded from below (Theis et al. 2016,
-arXiv:1511.01844, section 3.1). Bits are those of the grey levels 0 .. 255: by the change of scale
-from [-1, 1] to [0, 256], log2(128) is added for each of the D values of a sample. So a model that
-knows nothing, uniform on [-1, 1]^D, has 8 bits.
+Uniform noise over the width of a grey level is added to images, with a fixed seed, since a density
+at a single level is not meaningful; the result bounds the log-likelihood of the levels (Theis et
+al. 2016, arXiv:1511.01844, section 3.1). Bits are those of the grey levels 0 .. 255: the change of
+scale from [-1, 1] to [0, 256] adds log2(128) for each of the D values of a sample. A uniform
+distribution on [-1, 1]^D thus has 8 bits.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from genbench_metrics.held_out import given_by, held_out_protocol, takes_labels
 from genbench_metrics.likelihood_settings import HeldOutSettings
 
 SEED = 0
-"""Of the noise that is added to the test images: the same for all models and runs."""
+"""The seed of the noise, which is the same for all models and runs."""
 CHUNK = 100
-"""Test samples at a time: a fixed number, for the noise is drawn in these chunks."""
+"""Test samples per chunk; the number is fixed, since noise is drawn per chunk."""
 SCALE = math.log(128)
-"""Nats a value between a density of x in [-1, 1] and one of the levels in [0, 256]."""
+"""Nats per value between a density of x in [-1, 1] and one of levels in [0, 256]."""
 
 
 class BitsPerDim:
-    """Minus the exact log-density of dequantised test images, bits a value; lower is better."""
+    """The negative log-density of dequantised test images, in bits per dimension."""
 
     uses: Literal["samples", "model"] = "model"
     requires: tuple[str, ...] = ("has-density",)
@@ -39,16 +39,16 @@ class BitsPerDim:
         self._settings = settings or HeldOutSettings()
 
     def begin(self, context: MetricContext) -> None:
-        """Raises UsageError if samples are no images of 256 levels."""
+        """Keep the context; raises UsageError if samples aren't images with 256 levels."""
         if context.data.test.x.dtype != np.uint8:
             raise UsageError(
-                f"bits_per_dim is of images of 256 grey levels, and '{context.data.spec.name}' has "
-                "none; use nll"
+                f"bits_per_dim needs images with 256 levels, which '{context.data.spec.name}' "
+                "doesn't have; use nll"
             )
         self._context = context
 
     def update(self, images: Tensor) -> None:
-        """Takes no samples: this score is of the model itself."""
+        """Samples are not used: this metric scores the model itself."""
 
     def result(self) -> Sequence[Score]:
         """One score, ``bits_per_dim``."""
@@ -64,13 +64,13 @@ class BitsPerDim:
                 direction="min",
                 unit="bits",
                 protocol={**density_protocol(context, len(bits)), "scale": "levels 0 .. 255"},
-                note=f"between samples {float(bits.std()) / math.sqrt(len(bits)):.2g}",
+                note=f"standard error {float(bits.std()) / math.sqrt(len(bits)):.2g}",
             )
         ]
 
 
 def exact_nll(context: MetricContext, n: int) -> Score:
-    """``nll`` in nats a sample: of x in [-1, 1] after dequantisation, of points as they are."""
+    """``nll`` in nats per sample: for dequantised images in [-1, 1], or for points."""
     found = log_densities(context, n)
     return Score(
         metric="nll",
@@ -79,14 +79,14 @@ def exact_nll(context: MetricContext, n: int) -> Score:
         direction="min",
         unit="nats",
         protocol=density_protocol(context, len(found)),
-        note=f"exact; between samples {float(found.std()) / math.sqrt(len(found)):.2g} nats",
+        note=f"exact; standard error {float(found.std()) / math.sqrt(len(found)):.2g} nats",
     )
 
 
 def log_densities(context: MetricContext, n: int) -> Tensor:
-    """log p of the first ``n`` test samples, nats, float64 (n,) on the CPU.
+    """log p of the first ``n`` test samples in nats, float64 (n,) on the CPU.
 
-    Raises PluginError if the model gives something else than one number a sample.
+    Raises PluginError if the model doesn't return one number per sample.
     """
     test, generator = context.data.test, torch.Generator().manual_seed(SEED)
     labels = test.y if takes_labels(context) else None
@@ -102,15 +102,15 @@ def log_densities(context: MetricContext, n: int) -> Tensor:
         if not isinstance(log_p, Tensor) or log_p.shape != (len(x),):
             shape = tuple(getattr(log_p, "shape", ()))
             raise PluginError(
-                f"log_density gave shape {shape} for {len(x)} samples; expected ({len(x)},), the "
-                "log-density of each whole sample"
+                f"log_density returned shape {shape} for {len(x)} samples; expected ({len(x)},), "
+                "the log-density of each sample"
             )
         found.append(log_p.cpu().double())
     return torch.cat(found)
 
 
 def density_protocol(context: MetricContext, n: int) -> Mapping[str, Any]:
-    """What decides an exact density beside the model."""
+    """The protocol of an exact density."""
     levels = context.data.test.x.dtype == np.uint8
     return {
         "measure": "exact density",

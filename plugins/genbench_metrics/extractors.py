@@ -1,4 +1,4 @@
-"""Which extractor a score is taken on: as asked for, or as the data allow."""
+"""Choose the extractor of a metric, by its settings and the data."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from genbench_metrics.inception import LAYER, LOGITS, InceptionFeatures, weights
 
 @dataclass(frozen=True, kw_only=True)
 class Chosen:
-    """An extractor, and what the note of a score on it should say."""
+    """An extractor, and a note for the scores on it."""
 
     extractor: Extractor
     note: str
 
 
 def features_for(metric: str, context: MetricContext, settings: FeatureSettings) -> Chosen:
-    """The features that ``metric`` asks for; raises UsageError if the data don't allow them.
+    """The feature extractor of ``metric``; raises UsageError if it doesn't fit the data.
 
-    auto: the classifier's for labelled images, else pixels; points are their own features.
+    auto means the classifier for labelled images, else pixels; points are their own features.
     """
     shape = sample_shape(context.data)
     kind = settings.extractor
@@ -44,14 +44,14 @@ def features_for(metric: str, context: MetricContext, settings: FeatureSettings)
 
 
 def logits_for(metric: str, context: MetricContext, settings: FeatureSettings) -> Chosen:
-    """The class logits that ``metric`` asks for: the classifier's (auto too) or Inception's.
+    """The extractor of class logits for ``metric``: the classifier (also for auto) or Inception.
 
-    Raises UsageError if an extractor has no classes, or the data no labels.
+    Raises UsageError if the extractor has no classes, or the data has no labels.
     """
     shape = sample_shape(context.data)
     if settings.extractor == "pixels":
         raise UsageError(
-            f"{metric} needs class probabilities, and the extractor 'pixels' has none; use "
+            f"{metric} needs class probabilities, which the extractor 'pixels' doesn't have; use "
             f"classifier or inception"
         )
     if settings.extractor == "inception":
@@ -74,11 +74,11 @@ def _inception(
 ) -> InceptionFeatures:
     if len(shape) != 3 or shape[0] not in (1, 3):
         raise UsageError(
-            f"{metric} on inception needs grey or RGB images, and a sample of "
+            f"{metric} on inception needs grey or RGB images, but a sample of "
             f"'{context.data.spec.name}' is {'x'.join(map(str, shape))}"
         )
     if context.quick:
-        raise UsageError(f"{metric} on inception takes too long to be taken between two epochs")
+        raise UsageError(f"{metric} on inception is too expensive between two epochs")
     weights = weights_file(settings.weights, offline=context.offline, metric=metric)
     return InceptionFeatures(weights, device=context.device, layer=layer, metric=metric)
 
@@ -96,6 +96,6 @@ def _refuse_without_classes(
     what = "no labels" if len(shape) == 3 else "points"
     hint = f"; use --set metric.{metric}.extractor={instead}" if instead else ""
     raise UsageError(
-        f"{metric} on the classifier needs labelled images, and '{context.data.spec.name}' has "
+        f"{metric} on the classifier needs labelled images, but '{context.data.spec.name}' has "
         f"{what}{hint}"
     )

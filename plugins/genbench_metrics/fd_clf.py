@@ -1,7 +1,7 @@
 """fd_clf: the Fréchet distance on the features of a small classifier of the data set itself.
 
-The offline default: no download, and on small grey images a far better judge than pixels. As in
-the code of MMD-GAN (Li et al. 2017), which scores MNIST on a LeNet.
+It is the default offline: it needs no download, and for small grey images it is a much better
+measure than pixels. The code of MMD-GAN (Li et al. 2017) also scores MNIST with a LeNet.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from genbench_metrics.reference import DistanceToTest
 from genbench_metrics.settings import FdClfSettings
 
 FLOOR_DRAWS = 10
-"""A draw of the floor costs little here, and one alone is 23 % off (sd)."""
+"""A draw of the floor is cheap here, and a single one has a standard deviation of 23 %."""
 
 
 class FdClf:
-    """84-d features; weights are shipped for digits, mnist and fashion-mnist, else trained."""
+    """Uses 84-d features; weights are shipped for digits, mnist and fashion-mnist, else trained."""
 
     uses: Literal["samples", "model"] = "samples"
     requires: tuple[str, ...] = ()
@@ -29,15 +29,15 @@ class FdClf:
         self._settings = settings or FdClfSettings()
 
     def begin(self, context: MetricContext) -> None:
-        """Get classifier and reference. Raises UsageError if there is nothing to classify."""
+        """Prepare classifier and reference. Raises UsageError without labelled images."""
         data, shape = context.data, sample_shape(context.data)
         if len(shape) != 3:
             raise UsageError(
-                f"fd_clf needs images, and '{data.spec.name}' has points; use fd_pixel"
+                f"fd_clf needs images, but '{data.spec.name}' has points; use fd_pixel"
             )
         if data.train.y is None or (data.spec.classes or 0) < 2:
             raise UsageError(
-                f"fd_clf needs a labelled data set, and '{data.spec.name}' has no labels; "
+                f"fd_clf needs a labelled data set, but '{data.spec.name}' has no labels; "
                 f"use fd_pixel"
             )
         extractor, self._note = classifier_for(context, shape)
@@ -46,7 +46,7 @@ class FdClf:
         )
 
     def update(self, images: Tensor) -> None:
-        """Take a minibatch of samples."""
+        """Add a minibatch of samples."""
         self._distance.update(images)
 
     def result(self) -> Sequence[Score]:

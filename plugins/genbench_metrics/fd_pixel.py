@@ -1,4 +1,4 @@
-"""fd_pixel: the Fréchet distance on raw pixels. Needs no weights; a weak judge of pictures."""
+"""fd_pixel: the Fréchet distance on raw pixels. It needs no weights, but is a weak measure."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from genbench_metrics.reference import DistanceToTest
 from genbench_metrics.settings import FdPixelSettings
 
 FLOOR_DRAWS = 3
-"""One draw alone is 4 % off (sd)."""
+"""A single draw of the floor has a standard deviation of 4 %."""
 
 
 class FdPixel:
-    """Compares means and covariances of pixel values: comparable everywhere, for any data."""
+    """Compares means and covariances of pixel values, for any data."""
 
     uses: Literal["samples", "model"] = "samples"
     requires: tuple[str, ...] = ()
@@ -25,14 +25,14 @@ class FdPixel:
         self._settings = settings or FdPixelSettings()
 
     def begin(self, context: MetricContext) -> None:
-        """Get the moments of the test split."""
+        """Compute the moments of the test split."""
         extractor = PixelFeatures(sample_shape(context.data))
         self._distance = DistanceToTest(
             context, extractor, n=self._settings.n, floor_draws=FLOOR_DRAWS
         )
 
     def update(self, images: Tensor) -> None:
-        """Take a minibatch of samples."""
+        """Add a minibatch of samples."""
         self._distance.update(images)
 
     def result(self) -> Sequence[Score]:

@@ -12,62 +12,76 @@ ExtractorName = Literal["auto", "classifier", "inception", "pixels"]
 
 
 class FeatureSettings(Settings):
-    """What every score on features can be told."""
+    """Settings of all metrics on features."""
 
     n: int | None = Field(
-        default=None, ge=2, description="use only the first n samples of the draw (default: all)"
+        default=None, ge=2, description="number of samples to use, the first ones (default: all)"
     )
     extractor: ExtractorName = Field(
         default="auto",
-        description="what makes the features; auto: the classifier for labelled images, else the "
-        "values themselves",
+        description="extractor of the features; auto: the classifier for labelled images, else "
+        "the values themselves",
     )
     weights: str | None = Field(
         default=None,
-        description="path of torch-fidelity's Inception weights (.pth), for extractor inception; "
-        "default: torch hub's cache, else a download",
+        description="path of torch-fidelity's Inception weights (.pth), for the extractor "
+        "inception; default: the cache of torch hub, or else a download",
     )
 
 
 class KidSettings(FeatureSettings):
     """Settings of kid."""
 
-    subsets: int = Field(default=100, ge=1, description="how many subsets the mean is over")
+    subsets: int = Field(default=100, ge=1, description="number of subsets in the mean")
     subset_size: int = Field(
-        default=1000, ge=2, description="samples in a subset; lowered where there are fewer"
+        default=1000, ge=2, description="samples per subset; reduced if there are fewer"
     )
 
 
 class InceptionScoreSettings(FeatureSettings):
     """Settings of is."""
 
-    splits: int = Field(default=10, ge=1, description="splits of the samples, scored apart")
+    splits: int = Field(
+        default=10, ge=1, description="number of splits of the samples, which are scored separately"
+    )
 
 
 class PrecisionRecallSettings(FeatureSettings):
     """Settings of precision and of recall."""
 
-    nearest_k: int = Field(default=3, ge=1, description="a ball reaches to its k-th neighbour")
+    nearest_k: int = Field(
+        default=3,
+        ge=1,
+        description="k of the k-th nearest neighbour, which is the radius of a ball",
+    )
 
 
 class DensityCoverageSettings(FeatureSettings):
     """Settings of density and of coverage."""
 
-    nearest_k: int = Field(default=5, ge=1, description="a ball reaches to its k-th neighbour")
+    nearest_k: int = Field(
+        default=5,
+        ge=1,
+        description="k of the k-th nearest neighbour, which is the radius of a ball",
+    )
 
 
 class NearestSettings(FeatureSettings):
     """Settings of nearest."""
 
     n: int | None = Field(
-        default=1000, ge=2, description="use only the first n samples, and test images"
+        default=1000,
+        ge=2,
+        description="number of samples and of test images to use, the first ones",
     )
-    rows: int = Field(default=10, ge=1, description="samples in the picture")
+    rows: int = Field(default=10, ge=1, description="number of samples in the picture")
 
 
 class SamplesPerSecondSettings(Settings):
     """Settings of samples_per_second."""
 
-    batch_size: int = Field(default=500, ge=1, description="samples generated at once")
-    batches: int = Field(default=5, ge=1, description="batches in one timed run")
-    runs: int = Field(default=7, ge=1, description="timed runs; the score is their median")
+    batch_size: int = Field(default=500, ge=1, description="samples per batch")
+    batches: int = Field(default=5, ge=1, description="batches per timed run")
+    runs: int = Field(
+        default=7, ge=1, description="number of timed runs; the score is their median"
+    )

@@ -13,14 +13,14 @@ from genbench_metrics.reference import DistanceToTest
 from genbench_metrics.settings import FidSettings
 
 FLOOR_DRAWS = 1
-"""A draw of the floor costs as much as the score itself."""
+"""A draw of the floor is as expensive as the score itself."""
 
 
 class Fid:
     """Heusel et al. (2017), 2048-d pooled features of the Inception-v3 of 2015.
 
-    Costs about 0.16 s an image on one CPU core; the reference, the whole test split,
-    is taken once and kept.
+    It takes about 0.16 s per image on one CPU core; the reference, which is the whole test split,
+    is computed once and cached.
     """
 
     uses: Literal["samples", "model"] = "samples"
@@ -30,11 +30,11 @@ class Fid:
         self._settings = settings or FidSettings()
 
     def begin(self, context: MetricContext) -> None:
-        """Get weights and reference. Raises DataError without weights, UsageError for points."""
+        """Prepare the reference. Raises DataError without weights, UsageError for points."""
         shape = sample_shape(context.data)
         if len(shape) != 3 or shape[0] not in (1, 3):
             raise UsageError(
-                f"fid needs grey or RGB images, and a sample of '{context.data.spec.name}' is "
+                f"fid needs grey or RGB images, but a sample of '{context.data.spec.name}' is "
                 f"{'x'.join(map(str, shape))}; use fd_pixel"
             )
         weights = weights_file(self._settings.weights, offline=context.offline)
@@ -44,7 +44,7 @@ class Fid:
         )
 
     def update(self, images: Tensor) -> None:
-        """Take a minibatch of samples."""
+        """Add a minibatch of samples."""
         self._distance.update(images)
 
     def result(self) -> Sequence[Score]:

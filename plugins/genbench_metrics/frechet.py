@@ -11,14 +11,14 @@ import torch
 from torch import Tensor
 
 IMPLEMENTATION = "genbench-frechet-1"
-"""Names this arithmetic in protocols; to be counted up when a change moves the numbers."""
+"""The name of this implementation in protocols; change it when the numbers change."""
 
 
 class Moments:
     """Mean and covariance of a stream of feature vectors, in float64 and in constant memory.
 
-    Minibatches are merged by Chan, Golub and LeVeque (1979): each is centred on its own mean, so
-    that features with a large mean and a small spread lose no digits (E[xx'] - mu mu' would).
+    Minibatches are merged as in Chan, Golub and LeVeque (1979): each is centred on its own mean, so
+    that features with a large mean and a small variance lose no digits (E[xx'] - mu mu' would).
     """
 
     def __init__(self) -> None:
@@ -27,7 +27,7 @@ class Moments:
         self._scatter = torch.zeros(0, 0, dtype=torch.float64)
 
     def update(self, features: Tensor) -> None:
-        """Take a minibatch (b, d) of any float type."""
+        """Add a minibatch (b, d) of any float type."""
         if len(features) == 0:
             return
         # Metal has no float64.
@@ -51,16 +51,17 @@ class Moments:
 
     @property
     def covariance(self) -> Tensor:
-        """The unbiased covariance (d, d), float64 on the CPU; of one vector, nan."""
+        """The unbiased covariance (d, d), float64 on the CPU; nan for a single vector."""
         return self._scatter.cpu() / (self.n - 1) if self.n > 1 else self._scatter.cpu() * torch.nan
 
 
 def frechet_distance(mean1: Tensor, cov1: Tensor, mean2: Tensor, cov2: Tensor) -> float:
     """Squared Fréchet distance of two Gaussians given by float64 moments; nan for moments with nan.
 
-    S1 = L L' by eigh, then the eigenvalues of the symmetric L' S2 L, which are those of S1 S2 but
-    real: faster than eigvals of the product and 5 times faster than a matrix root at d = 2048.
-    Eigenvalues below 0 are rounding, where a covariance is singular (n <= d); they count as 0.
+    It computes S1 = L L' by eigh, then the eigenvalues of the symmetric L' S2 L, which are those of
+    S1 S2. This is faster than eigvals of the product, and 5 times as fast as a matrix root for
+    d = 2048. Eigenvalues below 0 are rounding errors of singular covariances (n <= d); they count
+    as 0.
     """
     if not all(bool(torch.isfinite(t).all()) for t in (mean1, cov1, mean2, cov2)):
         return float("nan")

@@ -1,7 +1,4 @@
-"""Held-out samples and what a model's posterior says of them, one minibatch at a time.
-
-What nll, elbo and active_units have in common.
-"""
+"""Held-out samples and their posteriors, for nll, elbo and active_units."""
 
 from __future__ import annotations
 
@@ -18,9 +15,9 @@ from genbench import Conditional, MetricContext, UsageError, prior_kind, to_floa
 
 @dataclass(frozen=True, kw_only=True)
 class Posterior:
-    """Samples (b, *shape) as floats, q(z|x) = N(mean, exp(logvar)), each (b, values).
+    """Samples (b, *shape) as floats, with q(z|x) = N(mean, exp(logvar)), each (b, values).
 
-    A grid of codes is flattened; ``code`` is its shape, without the batch.
+    A grid of codes is flattened; ``code`` is its shape without the batch dimension.
     """
 
     x: Tensor
@@ -45,7 +42,7 @@ class Posterior:
 
 
 def posteriors(context: MetricContext, n: int, size: int) -> Iterator[Posterior]:
-    """Of the first n test samples, ``size`` at a time; a conditional model is told the labels."""
+    """The posteriors of the first n test samples, ``size`` at a time, given labels if possible."""
     model, test = context.model, context.data.test
     labels = test.y if takes_labels(context) else None
     for start in range(0, n, size):
@@ -64,33 +61,33 @@ def posteriors(context: MetricContext, n: int, size: int) -> Iterator[Posterior]
 
 
 def check_likelihood(metric: str, context: MetricContext) -> None:
-    """Raise UsageError, in one sentence, where no likelihood can be taken."""
+    """Raise UsageError if there is no likelihood for the model and data."""
     kind = prior_kind(context.model)
     if kind != "normal":
-        raise UsageError(f"{metric} is taken under the prior N(0, I); this model's is {kind}")
+        raise UsageError(f"{metric} needs the prior N(0, I), but this model's prior is {kind}")
     if likelihood_of(context.model) != "bernoulli":
         return
     x = context.data.test.x
     if x.dtype != np.uint8 or not ((x == 0) | (x == 255)).all():
         raise UsageError(
-            "cross-entropy on grey levels is no likelihood; train on black and white pixels "
+            "cross-entropy on grey levels is not a likelihood; train on black and white pixels "
             "(--set data.binarize=fixed), or with another likelihood"
         )
 
 
 def check_spread(metric: str, posterior: Posterior) -> None:
-    """Raise UsageError for an encoder that gives points: no density to weigh with."""
+    """Raise UsageError for a deterministic encoder, which has no density."""
     if torch.isneginf(posterior.logvar).any():
         raise UsageError(
-            f"{metric} needs a posterior with a variance; this model encodes to points"
+            f"{metric} needs a posterior with a variance, but this encoder is deterministic"
         )
 
 
 def likelihood_protocol(context: MetricContext, n: int) -> Mapping[str, Any]:
-    """What decides a likelihood beside the model: its kind, the draw of the pixels, the data.
+    """The protocol of a likelihood: its kind, the binarisation, and the data.
 
-    The test images of fixed and dynamic binarisation are the same, but what was trained on fresh
-    draws is not ranked with what was not: some 2 nats lie between them.
+    Fixed and dynamic binarisation have the same test images, but models trained with one are not
+    ranked with models trained with the other: the difference is about 2 nats.
     """
     likelihood = likelihood_of(context.model)
     redrawn = context.data.augment is not None
@@ -105,7 +102,7 @@ def likelihood_protocol(context: MetricContext, n: int) -> Mapping[str, Any]:
 
 
 def held_out_protocol(context: MetricContext, n: int) -> Mapping[str, Any]:
-    """Which samples a score was taken on."""
+    """The part of a protocol that identifies the test samples."""
     test = context.data.test
     return {
         "n": n,
@@ -116,15 +113,15 @@ def held_out_protocol(context: MetricContext, n: int) -> Mapping[str, Any]:
 
 
 def likelihood_of(model: Any) -> str:
-    """What the model calls its p(x|z)."""
+    """The model's name of p(x|z)."""
     return str(getattr(model, "likelihood", "unnamed"))
 
 
 def given_by(context: MetricContext) -> str | None:
-    """What a likelihood is conditioned on."""
+    """What the likelihood is conditioned on."""
     return "label" if takes_labels(context) else None
 
 
 def takes_labels(context: MetricContext) -> bool:
-    """Whether the model is told the labels of the test samples."""
+    """Whether the model gets the labels of the test samples."""
     return isinstance(context.model, Conditional) and context.data.test.y is not None

@@ -1,7 +1,7 @@
-"""Features and class logits of Inception-v3 of 2015, as torch-fidelity computes them.
+"""Features and class logits of Inception-v3 of 2015, computed by torch-fidelity.
 
-The network and its TF 1.x resize are torch-fidelity's own class; we give it weights that were
-read without unpickling code, and feed it one minibatch at a time.
+The network and its TF 1.x resize are torch-fidelity's class; it gets weights that were read without
+unpickling code, and one minibatch at a time.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ NAME = "inception-v3-compat"
 LAYER = "2048"
 LOGITS = "logits_unbiased"
 DIGEST = "6726825d"
-"""The first digits of the published file's SHA-256, as its name says."""
+"""The first digits of the published file's SHA-256, which are part of its name."""
 CHUNK = 50
-"""Images that go through the network at once: at 299 x 299 a batch of 500 would take 3 GB."""
+"""Images per forward pass: at 299 x 299, a batch of 500 would need 3 GB."""
 _DIMS = {LAYER: 2048, LOGITS: 1008}
 
 
 class InceptionFeatures:
     """A layer of Inception-v3 for uint8 images; grey images are repeated to RGB.
 
-    ``layer`` is `LAYER`, the 2048 pooled features, or `LOGITS`, the 1008 class logits without
-    bias. ``metric`` is what messages call the score it is for.
+    ``layer`` is `LAYER`, the 2048 pooled features, or `LOGITS`, the 1008 class logits without bias.
+    ``metric`` is the name of the metric in messages.
     """
 
     name = NAME
@@ -64,24 +64,23 @@ class InceptionFeatures:
 
 
 def weights_file(given: str | None, *, offline: bool, metric: str = "fid") -> Path:
-    """The weights: the file given, else torch hub's copy, else a download into its cache.
+    """The weights: the given file, else the copy in torch hub's cache, else a download into it.
 
-    Raises DataError, with the ways to fix it, where there are none or where torch hub's copy is
-    not the published file.
+    Raises DataError, with a hint, if there are none or if that copy is not the published file.
     """
     if given is not None:
         path = Path(given).expanduser()
         if not path.is_file():
-            raise DataError(f"{metric}: there are no Inception weights at {path}; {_mend(metric)}")
+            raise DataError(f"{metric}: there are no Inception weights at {path}; {_hint(metric)}")
         return path
     path = Path(torch.hub.get_dir()) / "checkpoints" / Path(URL_INCEPTION_V3).name
     if not path.is_file():
         if offline:
-            raise DataError(f"{metric}: there are no Inception weights at {path}; {_mend(metric)}")
+            raise DataError(f"{metric}: there are no Inception weights at {path}; {_hint(metric)}")
         _download(path, metric)
     if not hashlib.sha256(_read(path, metric)).hexdigest().startswith(DIGEST):
         raise DataError(
-            f"{metric}: {path} is not the published Inception file; remove it and {_mend(metric)}"
+            f"{metric}: {path} is not the published Inception file; remove it and {_hint(metric)}"
         )
     return path
 
@@ -96,14 +95,14 @@ def _download(path: Path, metric: str) -> None:
         reason = getattr(error, "reason", error)
         raise DataError(
             f"{metric}: the Inception weights could not be downloaded to {path} ({reason}); "
-            f"{_mend(metric)}"
+            f"{_hint(metric)}"
         ) from error
 
 
-def _mend(metric: str) -> str:
+def _hint(metric: str) -> str:
     return (
-        "run once with a network and without GENBENCH_OFFLINE, and it is downloaded, or give a "
-        f"copy by --set metric.{metric}.weights=PATH"
+        "run once with network access and without GENBENCH_OFFLINE to download it, or set "
+        f"--set metric.{metric}.weights=PATH"
     )
 
 
@@ -112,7 +111,7 @@ def _read(path: Path, metric: str) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise DataError(
-            f"{metric}: {path} can't be read ({error.strerror}); {_mend(metric)}"
+            f"{metric}: {path} can't be read ({error.strerror}); {_hint(metric)}"
         ) from error
 
 
@@ -134,10 +133,10 @@ def _both_layers(
 
 
 def _network(content: bytes, path: Path, metric: str = "fid") -> FeatureExtractorInceptionV3:
-    """torch-fidelity's network with these weights, giving the layers of `_DIMS`.
+    """torch-fidelity's network with these weights, which returns the layers of `_DIMS`.
 
-    Its constructor unpickles what it is given. So the bytes are read as tensors only, and it gets
-    a fresh file in memory that we wrote from them.
+    Its constructor unpickles the file. So the content is read as tensors only, and the constructor
+    gets a file in memory that was written from these tensors.
     """
     try:
         state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
@@ -151,6 +150,6 @@ def _network(content: bytes, path: Path, metric: str = "fid") -> FeatureExtracto
     except Exception as error:  # torch.load and load_state_dict raise many kinds
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(
-            f"{metric}: {path} does not hold torch-fidelity's Inception weights ({reason}); "
-            f"{_mend(metric)}"
+            f"{metric}: {path} does not have torch-fidelity's Inception weights ({reason}); "
+            f"{_hint(metric)}"
         ) from error

@@ -1,8 +1,8 @@
 """is: the inception score, on the class probabilities of any classifier.
 
 exp E_x KL(p(y|x) || p(y)): Salimans et al. (2016), "Improved techniques for training GANs",
-arXiv:1606.03498, section 4. High where each sample is surely of one class and all classes are as
-frequent. It sees no reference: the split into splits and their shuffle are torch-fidelity's.
+arXiv:1606.03498, section 4. It is high if each sample is clearly of one class, and all classes are
+equally frequent. It uses no reference data; shuffle and splits are those of torch-fidelity.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from genbench_metrics.extractors import logits_for
 from genbench_metrics.feature_settings import InceptionScoreSettings
 
 SEED = 2020
-"""Of the shuffle: torch-fidelity's default."""
+"""The seed of the shuffle, torch-fidelity's default."""
 ENOUGH = 50
-"""Samples per class in a split below which p(y) is estimated too roughly."""
+"""With fewer samples per class in a split, the estimate of p(y) is too rough."""
 
 
 class InceptionScore:
-    """From 1 to the number of classes. Its std is that over the splits."""
+    """From 1 to the number of classes; its std is over the splits."""
 
     uses: Literal["samples", "model"] = "samples"
     requires: tuple[str, ...] = ()
@@ -39,7 +39,7 @@ class InceptionScore:
         self._settings = settings or InceptionScoreSettings()
 
     def begin(self, context: MetricContext) -> None:
-        """Get the classifier and the floor. Raises UsageError if there are no classes."""
+        """Prepare the classifier and the floor. Raises UsageError without classes."""
         chosen = logits_for("is", context, self._settings)
         least = max(2, self._settings.splits)
         self._classes = chosen.extractor.dim
@@ -50,7 +50,7 @@ class InceptionScore:
             "implementation": "torch-fidelity",
             "torch-fidelity": version("torch-fidelity"),
         }
-        # Real images of the training split: fewer than there are splits give no floor.
+        # The floor needs at least as many real training images as there are splits.
         self._floor = None
         if len(context.data.train.x) >= least:
             self._floor = self._collected.floor(
@@ -58,7 +58,7 @@ class InceptionScore:
             )
 
     def update(self, images: Tensor) -> None:
-        """Take a minibatch of samples."""
+        """Add a minibatch of samples."""
         self._collected.update(images)
 
     def result(self) -> Sequence[Score]:

@@ -1,8 +1,8 @@
 """kid: the kernel inception distance, on any extractor.
 
-The unbiased squared maximum mean discrepancy with the kernel (x'y / d + 1)^3, as a mean over
-random subsets: Bińkowski et al. (2018), "Demystifying MMD GANs", arXiv:1801.01401, eq. 4. The
-arithmetic and the subsets are torch-fidelity's own.
+This is the unbiased squared maximum mean discrepancy with the kernel (x'y / d + 1)^3, as a mean
+over random subsets: Bińkowski et al. (2018), "Demystifying MMD GANs", arXiv:1801.01401, eq. 4. It
+is computed by torch-fidelity.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from genbench_metrics.feature_settings import KidSettings
 
 KERNEL = {"kid_kernel": "poly", "kid_kernel_poly_degree": 3, "kid_kernel_poly_coef0": 1}
 SEED = 2020
-"""Of the subsets: torch-fidelity's default."""
+"""The seed of the subsets, torch-fidelity's default."""
 
 
 class Kid:
-    """Unbiased, unlike a Fréchet distance, so it may fall below 0 and serves few samples too.
+    """An unbiased score, unlike a Fréchet distance: it may be below 0, and suits few samples.
 
-    Its std is that over the subsets. The score of real images is about 0, of either sign: a ratio
-    to it would mean nothing, so it stands in the note and not as a floor.
+    Its std is over the subsets. The score of real images is about 0, so a ratio to it would be
+    meaningless; it is in the note instead of being a floor.
     """
 
     uses: Literal["samples", "model"] = "samples"
@@ -42,7 +42,7 @@ class Kid:
         self._settings = settings or KidSettings()
 
     def begin(self, context: MetricContext) -> None:
-        """Get the features of the test split, and what real images score."""
+        """Compute the features of the test split, and the score of real images."""
         settings = self._settings
         chosen = features_for("kid", context, settings)
         self._collected = Collected("kid", context, chosen, n=settings.n)
@@ -62,7 +62,7 @@ class Kid:
         )
 
     def update(self, images: Tensor) -> None:
-        """Take a minibatch of samples."""
+        """Add a minibatch of samples."""
         self._collected.update(images)
 
     def result(self) -> Sequence[Score]:
@@ -71,7 +71,7 @@ class Kid:
         lowered = self._size < self._settings.subset_size
         notes = [f"real training images score {self._of_real:.3g}"]
         if lowered:
-            notes.append(f"subsets of {self._size}, all there are")
+            notes.append(f"subsets of only {self._size} samples")
         return [
             self._collected.score(
                 found[KEY_METRIC_KID_MEAN],

@@ -1,9 +1,9 @@
-"""label_accuracy: whether a conditional model's samples are of the class that was asked for.
+"""label_accuracy: whether samples of a conditional model belong to the requested class.
 
-A classifier trained on real images reads samples of every class: the GAN-test of Shmelkov, Schmid
-and Alahari (2018, "How good is my GAN?", arXiv:1807.09499, section 4). We differ in asking for
-equally many samples of each class. It says nothing of their variety: one good image a class would
-score 1, so read it beside a distance or a recall.
+A classifier trained on real images classifies samples of every class: the GAN-test of Shmelkov,
+Schmid and Alahari (2018, "How good is my GAN?", arXiv:1807.09499, section 4). We differ in using
+equally many samples of each class. It doesn't measure variety: one good image per class would score
+1, so read it together with a distance or a recall.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from genbench_metrics.label_accuracy_settings import LabelAccuracySettings
 
 
 class LabelAccuracy:
-    """The share of samples read as the class asked for, 0 to 1, a mean over the classes.
+    """The share of samples classified as the requested class, 0 to 1, averaged over classes.
 
-    Samples are drawn plainly (z from the prior) by a generator of the context's seed. The floor is
-    what the same classifier reads right of real test images, likewise a mean over the classes: more
-    than that can't be asked for, though a model of only typical images may score higher.
+    Samples are drawn with z from the prior, by a generator with the context's seed. The floor is
+    the accuracy of the same classifier on real test images, also averaged over classes. A model
+    that only generates typical images may score higher.
     """
 
     uses: Literal["samples", "model"] = "model"
@@ -46,24 +46,24 @@ class LabelAccuracy:
         self._settings = settings or LabelAccuracySettings()
 
     def begin(self, context: MetricContext) -> None:
-        """Get the classifier. Raises UsageError if there is nothing to classify."""
+        """Prepare the classifier. Raises UsageError without labelled images."""
         shown = samples_data(context.data)
         shape, classes = sample_shape(shown), shown.spec.classes or 0
         if len(shape) != 3 or shown.train.y is None or classes < 2:
             raise UsageError(
-                f"label_accuracy needs labelled images, and '{shown.spec.name}' has none"
+                f"label_accuracy needs labelled images, but '{shown.spec.name}' has none"
             )
         self._n = self._settings.n or context.n
         if self._n < classes:
             raise UsageError(
-                f"label_accuracy needs a sample of each of the {classes} classes, and {self._n} "
-                "were asked for; set metric.label_accuracy.n"
+                f"label_accuracy needs a sample of each of the {classes} classes, but n is "
+                f"{self._n}; set metric.label_accuracy.n"
             )
         self._context, self._shown = context, replace(context, data=shown)
         self._classifier, self._note = classifier_for(self._shown, shape)
 
     def update(self, images: Tensor) -> None:
-        """Takes no samples: this score draws its own."""
+        """Samples are not used: this metric draws its own."""
 
     def result(self) -> Sequence[Score]:
         """One score, ``label_accuracy``."""
@@ -92,7 +92,7 @@ class LabelAccuracy:
         ]
 
     def _samples(self, asked: Tensor) -> Iterator[Tensor]:
-        """Samples of these classes (n,), uint8 minibatches as `Data.render` shows them."""
+        """Samples of these classes (n,), as rendered uint8 minibatches."""
         context = self._context
         model, render = context.model, context.data.render
         generator = torch.Generator().manual_seed(context.seed)
@@ -103,11 +103,11 @@ class LabelAccuracy:
                 yield to_uint8(x if render is None else render(x))
 
     def _read(self, batches: Iterator[Tensor]) -> Tensor:
-        """The classes that the classifier reads, (n,) on the CPU."""
+        """The predicted classes, (n,) on the CPU."""
         return torch.cat([self._classifier.logits(batch).argmax(1).cpu() for batch in batches])
 
     def _floor(self) -> float:
-        """The same of real test images, from the cache."""
+        """The same score of real test images, cached."""
         context, test = self._shown, self._shown.data.test
         assert test.y is not None, "the data has labels"
         labels = torch.from_numpy(np.asarray(test.y, dtype=np.int64))
@@ -128,7 +128,7 @@ class LabelAccuracy:
 
 
 def accuracies(asked: Tensor, read: Tensor) -> Tensor:
-    """The share of each class that is read as such, float64 (C,); nan for one nobody asked for.
+    """The accuracy for each class, float64 (C,); nan for a class without samples.
 
     >>> accuracies(torch.tensor([0, 0, 2, 2]), torch.tensor([0, 1, 2, 2]))
     tensor([0.5000,    nan, 1.0000], dtype=torch.float64)

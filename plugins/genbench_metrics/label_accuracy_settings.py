@@ -13,5 +13,6 @@ class LabelAccuracySettings(Settings):
     n: int | None = Field(
         default=None,
         ge=2,
-        description="samples in all, equally many of each class (default: as many as are scored)",
+        description="total number of samples, equally many per class (default: the number of "
+        "scored samples)",
     )

@@ -1,4 +1,4 @@
-"""Nearest neighbours by brute force, in chunks: memory grows with n, never with n squared."""
+"""Nearest neighbours by brute force, in chunks, so that memory grows with n, not n squared."""
 
 from __future__ import annotations
 
@@ -10,46 +10,46 @@ from sklearn.metrics.pairwise import euclidean_distances
 from torch import Tensor
 
 CHUNK = 1000
-"""Rows of a distance matrix held at once: 40 MB beside 10,000 points."""
+"""Rows of a distance matrix in memory at once: 40 MB for 10,000 points."""
 
 
 def distances(points: Tensor, others: Tensor) -> Iterator[Tensor]:
     """Rows of the Euclidean distances (len(points), len(others)), `CHUNK` at a time, float32.
 
-    By `torch.cdist` in float32, as torch-fidelity does.
+    They are computed by `torch.cdist` in float32, as in torch-fidelity.
     """
     for part in torch.split(points, CHUNK):
         yield torch.cdist(part, others)
 
 
 def careful_distances(points: Tensor, others: Tensor) -> Iterator[Tensor]:
-    """The same by scikit-learn, which multiplies in float64 before it rounds, as `prdc` does."""
+    """The same distances by scikit-learn, which multiplies in float64, as in `prdc`."""
     other = others.numpy()
     for part in torch.split(points, CHUNK):
         yield torch.from_numpy(euclidean_distances(part.numpy(), other))
 
 
 def radii(rows: Iterable[Tensor], k: int) -> Tensor:
-    """Each point's distance to its k-th neighbour, (n,), from its distances to the whole set.
+    """The distance of each point to its k-th neighbour, (n,), from its distances to all points.
 
-    The nearest of them is the point itself, which doesn't count.
+    The point itself, at distance 0, doesn't count.
     """
     return torch.cat([part.kthvalue(k + 1, dim=1).values for part in rows])
 
 
 @dataclass(frozen=True, kw_only=True)
 class Neighbours:
-    """The nearest of a set for each query: places in the set and distances, both (n, k)."""
+    """The nearest neighbours of each query: indices in the set and distances, both (n, k)."""
 
     places: Tensor
     distances: Tensor
 
 
 class NeighbourSearch:
-    """The k nearest of a set that comes chunk by chunk, for queries (n, d) that are there.
+    """The k nearest neighbours of queries (n, d), in a set that is passed in chunks.
 
-    Chunks are compared by one matrix product each; what has been found is then measured again,
-    for the product loses the small differences that tell a copy from a likeness.
+    Each chunk needs one matrix product; the distances of the neighbours are then computed again,
+    since the product is too imprecise to distinguish a copy from a similar point.
     """
 
     def __init__(self, queries: Tensor, k: int) -> None:
@@ -59,7 +59,7 @@ class NeighbourSearch:
         self._measured = torch.zeros((len(queries), 0))
 
     def update(self, chunk: Tensor) -> None:
-        """Take the next points (b, d) of the set."""
+        """Add the next points (b, d) of the set."""
         squared = torch.addmm(chunk.square().sum(1), self._queries, chunk.T, alpha=-2)
         squared += self._squares
         near = squared.topk(min(self._k, len(chunk)), largest=False)
@@ -71,12 +71,12 @@ class NeighbourSearch:
         self._seen += len(chunk)
 
     def found(self) -> Neighbours:
-        """The neighbours among all that was taken, the nearest first."""
+        """The neighbours among all points so far, the nearest first."""
         return Neighbours(places=self._places, distances=self._measured)
 
 
 def neighbours(queries: Tensor, chunks: Iterable[Tensor], k: int) -> Neighbours:
-    """The k nearest of a set given in chunks."""
+    """The k nearest neighbours in a set that is given in chunks."""
     search = NeighbourSearch(queries, k)
     for chunk in chunks:
         search.update(chunk)
@@ -84,6 +84,6 @@ def neighbours(queries: Tensor, chunks: Iterable[Tensor], k: int) -> Neighbours:
 
 
 def _measured(queries: Tensor, chunk: Tensor, places: Tensor) -> Tensor:
-    """Distances (n, k) from the differences themselves."""
+    """Distances (n, k), computed from differences."""
     columns = [(queries - chunk[column]).square().sum(1) for column in places.T]
     return torch.stack(columns, 1).sqrt()

@@ -1,11 +1,11 @@
-"""nll: minus the log-likelihood of test samples: exact, or by importance weighting (IWAE bound).
+"""nll: the negative log-likelihood of test samples, exact or as the IWAE bound.
 
-Of a model that knows its density it is exact (`exact_density`). Of one with an encoder and a
-likelihood it is a bound.
+It is exact for models with a density (`exact_density`), and a bound for models with an encoder and
+a likelihood:
 
 log p(x) >= E log (1/k) sum_i p(x, z_i) / q(z_i|x), z_i ~ q(z|x): eq. 8 of Burda, Grosse and
-Salakhutdinov 2016, arXiv:1509.00519, who report k = 5,000. It grows with k and reaches log p(x) as
-k does; where q is the exact posterior it is exact at k = 1.
+Salakhutdinov 2016, arXiv:1509.00519, who use k = 5,000. The bound increases with k and converges to
+log p(x); if q is the exact posterior, it is exact for k = 1.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ from genbench_metrics.held_out import (
 from genbench_metrics.likelihood_settings import NllSettings
 
 VALUES = {"cpu": 1_000_000}
-"""Values of x that are decoded at once: on a CPU what stays near its caches."""
+"""Values of x that are decoded at once; on a CPU they should fit its caches."""
 VALUES_ELSEWHERE = 40_000_000
 FEWEST, MOST = 50, 50_000
-"""Latents that are decoded at once, whatever the size of a sample."""
+"""Bounds on the number of latents that are decoded at once."""
 
 
 class Nll:
-    """Minus the log-density or its bound, a mean over test samples, in nats; lower is better.
+    """The mean negative log-density of test samples or its bound, in nats; lower is better.
 
-    Latents are drawn and decoded in chunks, so that memory doesn't grow with k; their weights
-    are summed in float64. The noise comes from ``context.seed`` alone.
+    Latents are drawn and decoded in chunks, so that memory doesn't grow with k; their weights are
+    summed in float64. The noise depends on ``context.seed`` only.
     """
 
     uses: Literal["samples", "model"] = "model"
@@ -54,18 +54,18 @@ class Nll:
         self._settings = settings or NllSettings()
 
     def begin(self, context: MetricContext) -> None:
-        """Raises UsageError if the model has no likelihood of such data, or time is short."""
+        """Keep the context; raises UsageError without a likelihood for the data, or if quick."""
         if context.quick:
-            raise UsageError("nll decodes k latents an image: too dear between two epochs")
+            raise UsageError("nll decodes k latents per image: too expensive between two epochs")
         if not isinstance(context.model, HasDensity):
             check_likelihood("nll", context)
         self._context = context
 
     def update(self, images: Tensor) -> None:
-        """Takes no samples: this score is of the model itself."""
+        """Samples are not used: this metric scores the model itself."""
 
     def result(self) -> Sequence[Score]:
-        """One score, ``nll``, with the error of its estimate in the note."""
+        """One score, ``nll``, with its standard errors in the note."""
         context, k = self._context, self._settings.k
         if isinstance(context.model, HasDensity):
             return [exact_nll(context, self._settings.n)]
@@ -92,17 +92,17 @@ class Nll:
                     "implementation": "genbench-nll-1",
                 },
                 note=f"Monte-Carlo standard error {float(variance.sum().sqrt()) / n:.2g} nats; "
-                f"between samples {float(bound.std()) / math.sqrt(n):.2g}",
+                f"over samples {float(bound.std()) / math.sqrt(n):.2g}",
             )
         ]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Weighted:
-    """Of each sample the bound in nats and the variance of its estimate, float64 (b,) on the CPU.
+    """The bound in nats and the variance of its estimate for each sample, float64 (b,), on the CPU.
 
-    The variance is that of the log of a mean to first order: with few latents that carry the sum
-    it is an underestimate.
+    The variance is that of the log of a mean to first order; it is underestimated if few latents
+    dominate the sum.
     """
 
     bound: Tensor
@@ -122,15 +122,15 @@ def weighted(
         weights = log_weights(model, posterior, min(at_once, k - start), generator)
         logsum = torch.logaddexp(logsum, weights.logsumexp(1))
         logsum_of_squares = torch.logaddexp(logsum_of_squares, (2 * weights).logsumexp(1))
-    # sum w^2 / (sum w)^2 = (1 + c^2) / k, c the coefficient of variation of one weight.
+    # sum w^2 / (sum w)^2 = (1 + c^2) / k, with c the coefficient of variation of a weight.
     share = torch.exp(logsum_of_squares - 2 * logsum)
     return Weighted(bound=logsum - math.log(k), variance=(share - 1 / k).clamp_min(0))
 
 
 def log_weights(model: Any, posterior: Posterior, k: int, generator: torch.Generator) -> Tensor:
-    """log p(x, z) - log q(z|x) of k draws of z for each sample, float64 (b, k) on the CPU.
+    """log p(x, z) - log q(z|x) for k draws of z per sample, float64 (b, k) on the CPU.
 
-    The prior is N(0, I), q a diagonal Gaussian: their factors of 2 pi cancel.
+    The prior is N(0, I) and q is a diagonal Gaussian, so factors of 2 pi cancel.
     """
     mean, logvar = posterior.mean, posterior.logvar
     count, dim = mean.shape
@@ -144,6 +144,6 @@ def log_weights(model: Any, posterior: Posterior, k: int, generator: torch.Gener
 
 
 def rows_at_once(context: MetricContext) -> int:
-    """Latents to decode at once: a function of device and shape alone, and so is the noise."""
+    """Latents to decode at once; this and the noise depend on device and shape only."""
     values = VALUES.get(context.device.type, VALUES_ELSEWHERE)
     return min(max(values // math.prod(context.data.spec.shape), FEWEST), MOST)

@@ -1,8 +1,9 @@
-"""precision and recall: are samples where real images are, and real images where samples are?
+"""precision and recall: the overlap of samples and real images.
 
-Balls around each point reach to its k-th neighbour in its own set: Kynkäänniemi et al. (2019),
-"Improved precision and recall metric for assessing generative models", arXiv:1904.06991, eq. 1
-and 2. The arithmetic is that of torch-fidelity, in chunks; a test holds the two equal.
+The radius of the ball around a point is the distance to its k-th neighbour in its own set:
+Kynkäänniemi et al. (2019), "Improved precision and recall metric for assessing generative models",
+arXiv:1904.06991, eq. 1 and 2. The computation is that of torch-fidelity, in chunks; a test compares
+the two.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ IMPLEMENTATION = "genbench-precision-recall-1"
 
 
 class Precision:
-    """The share of samples that lie in some ball of the test images: quality. 0 to 1."""
+    """The share of samples in any ball of the test images, 0 to 1: quality."""
 
     uses: Literal["samples", "model"] = "samples"
     requires: tuple[str, ...] = ()
@@ -32,7 +33,7 @@ class Precision:
         self._settings = settings or PrecisionRecallSettings()
 
     def begin(self, context: MetricContext) -> None:
-        """Get the balls of the test images, and the floor."""
+        """Compute the balls of the test images, and the floor."""
         self._collected, self._protocol = _begun("precision", context, self._settings)
         self._test = self._collected.test
         k = self._settings.nearest_k
@@ -44,7 +45,7 @@ class Precision:
         self._floor = self._collected.floor(self._protocol, self._precision)
 
     def update(self, images: Tensor) -> None:
-        """Take a minibatch of samples."""
+        """Add a minibatch of samples."""
         self._collected.update(images)
 
     def result(self) -> Sequence[Score]:
@@ -57,10 +58,10 @@ class Precision:
 
 
 class Recall:
-    """The share of test images that lie in some ball of the samples: variety. 0 to 1.
+    """The share of test images in any ball of the samples, 0 to 1: variety.
 
-    A few samples far away from everything have balls that hold all: a generator of noise can
-    reach 1 on raw pixels. Read it beside precision.
+    A few outliers have very large balls: a generator of noise can reach 1 on raw pixels. Read it
+    together with precision.
     """
 
     uses: Literal["samples", "model"] = "samples"
@@ -70,7 +71,7 @@ class Recall:
         self._settings = settings or PrecisionRecallSettings()
 
     def begin(self, context: MetricContext) -> None:
-        """Get the features of the test images, and the floor."""
+        """Compute the features of the test images, and the floor."""
         self._collected, self._protocol = _begun("recall", context, self._settings)
         self._test = self._collected.test
         self._floor = None
@@ -78,7 +79,7 @@ class Recall:
             self._floor = self._collected.floor(self._protocol, self._recall)
 
     def update(self, images: Tensor) -> None:
-        """Take a minibatch of samples."""
+        """Add a minibatch of samples."""
         self._collected.update(images)
 
     def result(self) -> Sequence[Score]:
@@ -92,7 +93,7 @@ class Recall:
 
 
 def share_inside(points: Tensor, centres: Tensor, balls: Tensor) -> float:
-    """The share of points within the radius of at least one centre, its border included."""
+    """The share of points within the radius of at least one centre, including its border."""
     inside = [(rows <= balls).any(dim=1) for rows in distances(points, centres)]
     return float(torch.cat(inside).double().mean())
 

@@ -12,13 +12,13 @@ from genbench import Conditional, MetricContext, Score, Split, samples_data, sto
 from genbench_metrics.settings import ReconstructionSettings
 
 
-class Reconstruction:
-    """Squared error between a test image and the model's noiseless rendering of it.
+class ReconstructionError:
+    """The mean squared error between test images and the model's reconstructions without noise.
 
-    Images are compared in [0, 1], so an error of 0.01 is a typical deviation of a tenth of the
-    grey scale; nothing is rounded or clamped. Point data is compared in its own unit. On a latent
-    space it is the way of an image through both models: encoded, encoded again, decoded twice; so
-    it is compared with the images, and stands beside the same score of other models.
+    Images are compared in [0, 1], so an error of 0.01 is a typical deviation of a tenth of the grey
+    scale; nothing is rounded or clamped. Point data is compared in its own unit. For a model of
+    latents, an image is encoded and decoded by both models and compared with the original, so that
+    the score is comparable with that of other models.
     """
 
     uses: Literal["samples", "model"] = "model"
@@ -28,11 +28,11 @@ class Reconstruction:
         self._settings = settings or ReconstructionSettings()
 
     def begin(self, context: MetricContext) -> None:
-        """Remember where the test images are."""
+        """Keep the context."""
         self._context, self._shown = context, samples_data(context.data)
 
     def update(self, images: Tensor) -> None:
-        """Takes no samples: this score is of the model itself."""
+        """Samples are not used: this metric scores the model itself."""
 
     def result(self) -> Sequence[Score]:
         """One score, ``reconstruction``."""
@@ -67,7 +67,7 @@ class Reconstruction:
         return self._context.data.spec.is_image or self._context.data.render is not None
 
     def _squared_error(self, start: int, stop: int) -> Tensor:
-        """Squared errors of some test images, of any shape with one entry a value."""
+        """Squared errors of some test images, with one entry per value."""
         context, test = self._context, self._context.data.test
         x = self._samples(test, start, stop)
         y = None
@@ -82,7 +82,7 @@ class Reconstruction:
             )
             if self._shown.render is not None:
                 original = self._shown.render(original)
-        # From [-1, 1] to [0, 1]: half the difference.
+        # The difference in [0, 1] is half of that in [-1, 1].
         scale = 0.5 if self._are_images else 1.0
         error: Tensor = ((again.float() - original) * scale).square()
         return error

@@ -1,6 +1,6 @@
-"""The Fréchet distance of a stream of samples to the test split, beside its floor.
+"""The Fréchet distance of samples to the test split, with its floor.
 
-What fd_clf, fd_pixel and fid have in common: they differ in their extractor alone.
+fd_clf, fd_pixel and fid share it, and only differ in their extractor.
 """
 
 from __future__ import annotations
@@ -16,17 +16,16 @@ from genbench import Extractor, MetricContext, Score, Split, cached_tensors, rea
 from genbench_metrics.frechet import IMPLEMENTATION, Moments, frechet_distance
 
 ENOUGH = 10
-"""Samples per feature dimension below which the bias of the distance can't be neglected."""
+"""With fewer samples per feature dimension, the bias of the distance is not negligible."""
 
 
 class DistanceToTest:
-    """Collects the moments of samples and compares them with the whole test split's.
+    """Collects the moments of samples and compares them with those of the whole test split.
 
-    The floor is the distance of as many real images, drawn from the training split, to the same
-    reference: what a perfect generator would get. It has the same bias, for it has the same n.
-    It is the mean over ``floor_draws`` draws, for one draw alone can be far off [84-d features of
-    digits at n = 360: 17.7 to 49.6 in 30 draws, sd 23 %].
-    Reference and floor are kept in the cache, keyed by all that decides them.
+    The floor is the distance of as many real images from the training split to the same reference,
+    as for a perfect generator. It has the same bias, since it has the same n. It is the mean over
+    ``floor_draws`` draws, since a single draw is not precise [84-d features of digits with n = 360:
+    17.7 to 49.6 in 30 draws, sd 23 %]. Reference and floor are cached.
     """
 
     def __init__(
@@ -54,14 +53,14 @@ class DistanceToTest:
         self._floor, self._floor_n = self._real_against_real(floor_draws)
 
     def update(self, samples: Tensor) -> None:
-        """Take a minibatch; what comes after the first ``n`` is left out."""
+        """Add a minibatch; only the first ``n`` samples count."""
         missing = self._n - self._samples.n
         if missing > 0:
-            # The whole minibatch, so that other metrics on this extractor can share the pass.
+            # Use the whole minibatch, so that other metrics on this extractor can share the pass.
             self._samples.update(self._extractor.features(samples)[:missing])
 
     def score(self, metric: str, *, note: str = "") -> Score:
-        """The distance of all samples taken, with floor and protocol."""
+        """The distance of all samples, with floor and protocol."""
         n = self._samples.n
         return Score(
             metric=metric,
@@ -78,11 +77,11 @@ class DistanceToTest:
         smaller = min(n, len(self._context.data.test.x))
         if smaller < ENOUGH * dim:
             warnings.append(
-                f"n = {smaller} is below {ENOUGH} x {dim} dimensions: the value is biased upwards, "
-                f"read it beside its floor and at equal n only"
+                f"n = {smaller} is below {ENOUGH} x {dim} dimensions: the value is biased upwards; "
+                f"compare it with its floor, and only for equal n"
             )
         if self._floor_n < n:
-            warnings.append(f"the floor has {self._floor_n} real images, all that train has")
+            warnings.append(f"the floor has only {self._floor_n} real images (all of train)")
         return warnings
 
     def _test_moments(self) -> dict[str, Tensor]:
@@ -96,7 +95,7 @@ class DistanceToTest:
         return cached_tensors(self._folder, "reference", key, build)
 
     def _real_against_real(self, draws: int) -> tuple[float, int]:
-        """The floor, and of how many training images a draw is."""
+        """The floor, and the number of training images per draw."""
         train = self._context.data.train
         n = min(self._n, len(train.x))
         draws = draws if n < len(train.x) else 1
@@ -108,7 +107,7 @@ class DistanceToTest:
         }
 
         def build() -> dict[str, Tensor]:
-            # The same images whatever the run's seed: the floor belongs to the protocol.
+            # The images don't depend on the run's seed, since the floor is part of the protocol.
             order = np.random.default_rng(0)
             rows = [np.sort(order.choice(len(train.x), n, replace=False)) for _ in range(draws)]
             floors = [self._from_reference(self._moments(train, drawn)) for drawn in rows]

@@ -1,4 +1,4 @@
-"""samples_per_second: how fast a model generates, plainly and in large batches."""
+"""samples_per_second: the speed of plain sampling in large batches."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from genbench_metrics.feature_settings import SamplesPerSecondSettings
 
 
 class SamplesPerSecond:
-    """z from the prior, generate, render; no sampler, no conversion to bytes, no copy to the host.
+    """Measures prior, generate and render, without conversion to bytes or copies to the host.
 
-    After one untimed run (lazy set-up, caches, clocks) the median of several, each read after a
-    device synchronize. Its protocol names the device, so that speeds are ranked on one machine
-    only; what else keeps that machine busy it can't know.
+    The score is the median of several runs after one untimed run (for lazy initialisation, caches
+    and clocks), with the device synchronized. Its protocol names the device, so that speeds are
+    only ranked on one machine; it doesn't account for other processes on that machine.
     """
 
     uses: Literal["samples", "model"] = "model"
@@ -29,11 +29,11 @@ class SamplesPerSecond:
         self._settings = settings or SamplesPerSecondSettings()
 
     def begin(self, context: MetricContext) -> None:
-        """Remember the model."""
+        """Keep the context."""
         self._context = context
 
     def update(self, images: Tensor) -> None:
-        """Takes no samples: this score is of the model itself."""
+        """Samples are not used: this metric scores the model itself."""
 
     def result(self) -> Sequence[Score]:
         """One score, ``samples_per_second``."""
@@ -61,7 +61,7 @@ class SamplesPerSecond:
         ]
 
     def _seconds(self) -> float:
-        """Wall-clock of one run."""
+        """The seconds of one run."""
         size, device = self._settings.batch_size, self._context.device
         generator = torch.Generator().manual_seed(self._context.seed)
         model, labels = self._context.model, self._labels()

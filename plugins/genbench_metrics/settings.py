@@ -8,10 +8,10 @@ from genbench import Settings
 
 
 class FrechetSettings(Settings):
-    """What every Fréchet distance can be told."""
+    """Settings of all Fréchet distances."""
 
     n: int | None = Field(
-        default=None, ge=2, description="use only the first n samples of the draw (default: all)"
+        default=None, ge=2, description="number of samples to use, the first ones (default: all)"
     )
 
 
@@ -28,12 +28,12 @@ class FidSettings(FrechetSettings):
 
     weights: str | None = Field(
         default=None,
-        description="path of torch-fidelity's Inception weights (.pth); default: torch hub's "
-        "cache, else a download",
+        description="path of torch-fidelity's Inception weights (.pth); default: the cache of "
+        "torch hub, or else a download",
     )
 
 
 class ReconstructionSettings(Settings):
     """Settings of reconstruction."""
 
-    n: int = Field(default=10_000, ge=1, description="use the first n images of the test split")
+    n: int = Field(default=10_000, ge=1, description="number of test images to use, the first ones")

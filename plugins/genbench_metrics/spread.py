@@ -1,7 +1,7 @@
-"""spread: whether samples vary as much as the data, in pixel space; needs no weights.
+"""spread: whether samples vary as much as the data, in pixel space, without weights.
 
-A coarse sign of collapse that any data and any model has: a generator that makes one image over
-and over is near 0, whatever that image is.
+It is a coarse sign of collapse for any data and model: for a generator that always makes the same
+image, it is near 0.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ IMPLEMENTATION = "genbench 2"
 class Spread:
     """``spread``: the total standard deviation of the samples over that of the test split.
 
-    The total one is the root of the variances' sum over all values. 1 is right, and its floor.
+    The total standard deviation is the square root of the sum of variances over all values. The
+    best value is 1, which is the floor.
     """
 
     uses: Literal["samples", "model"] = "samples"
@@ -32,7 +33,7 @@ class Spread:
         self._known: tuple[object, float] = (None, 0.0)
 
     def begin(self, context: MetricContext) -> None:
-        """Get the spread of the test split; the same one is measured once."""
+        """Compute the spread of the test split, once per split."""
         test = context.data.test
         if self._known[0] is not test:
             self._known = (test, _test_spread(context))
@@ -47,7 +48,7 @@ class Spread:
         }
 
     def update(self, images: Tensor) -> None:
-        """Take a minibatch of samples; what comes after the first ``n`` is left out."""
+        """Add a minibatch of samples; only the first ``n`` samples count."""
         self._samples.update(images[: self._n - self._samples.n])
 
     def result(self) -> Sequence[Score]:
@@ -65,9 +66,9 @@ class Spread:
 
 
 class TotalSpread:
-    """The total standard deviation of a stream, in float64: sums of values and of their squares.
+    """The total standard deviation of samples, from float64 sums of values and of their squares.
 
-    Bytes are taken as they are and points in their own units: only a ratio is told.
+    Bytes and points are not rescaled, since only a ratio is used.
     """
 
     def __init__(self) -> None:
@@ -76,10 +77,10 @@ class TotalSpread:
         self._squares: Tensor | None = None
 
     def update(self, samples: Tensor) -> None:
-        """Take a minibatch (b, ...); an empty one changes nothing."""
+        """Add a minibatch (b, ...), which may be empty."""
         if not len(samples):
             return
-        # bfloat16 and float16 lose the squares; mps has no float64
+        # Squares need float64, which mps doesn't have.
         x = samples.detach().flatten(1).cpu().double()
         self.n += len(x)
         self._sum = x.sum(0) if self._sum is None else self._sum + x.sum(0)
@@ -88,7 +89,7 @@ class TotalSpread:
 
     @property
     def value(self) -> float:
-        """The root of the variances' sum; 0 of fewer than two samples."""
+        """The square root of the sum of variances; 0 for fewer than two samples."""
         if self._sum is None or self._squares is None or self.n < 2:
             return 0.0
         mean = self._sum / self.n

@@ -11,7 +11,7 @@ import torch
 
 from genbench import Data, DataAccess, DataSpec, Metric, MetricContext, Score, Split, UsageError
 from genbench.registry import Registry
-from genbench_metrics.classes import Classes, divergence, expected_divergence, hits
+from genbench_metrics.classes import ClassCounts, divergence, expected_divergence, hits
 from genbench_metrics.collapse_settings import ClassesSettings, SpreadSettings
 from genbench_metrics.spread import Spread
 
@@ -35,7 +35,7 @@ def scores(metric: Metric, context: MetricContext, images: Any) -> Sequence[Scor
 
 def test_real_digits_hit_all_classes_evenly(context: Any, digits: Data) -> None:
     made = context(data=digits)
-    classes, kl = scores(Classes(), made, digits.test.x)
+    classes, kl = scores(ClassCounts(), made, digits.test.x)
     assert (classes.value, classes.floor, classes.direction) == (10.0, 10.0, "max")
     assert kl.value < 0.005
     assert kl.floor == pytest.approx(9 / len(digits.test.x))
@@ -45,7 +45,7 @@ def test_real_digits_hit_all_classes_evenly(context: Any, digits: Data) -> None:
 def test_the_classes_that_are_left_out_are_missed(context: Any, digits: Data, kept: int) -> None:
     assert digits.test.y is not None
     some = digits.test.x[digits.test.y < kept]
-    classes, kl = scores(Classes(), context(data=digits), some)
+    classes, kl = scores(ClassCounts(), context(data=digits), some)
     assert classes.value == kept
     assert kl.value == pytest.approx(np.log(10 / kept), rel=0.1)
 
@@ -74,8 +74,8 @@ def test_the_floor_is_what_perfect_samples_get_on_average(n: int, m: int) -> Non
 
 def test_a_watch_trains_no_classifier_but_uses_one_that_is_there(context: Any) -> None:
     made = context(quick=True)
-    with pytest.raises(UsageError, match="a watch trains none"):
-        Classes().begin(made)
+    with pytest.raises(UsageError, match="the monitor doesn't train one"):
+        ClassCounts().begin(made)
     assert not list(made.cache.glob("metrics/classifier-*"))
 
 
@@ -84,7 +84,7 @@ def test_points_and_unlabelled_images_have_no_classes(context: Any) -> None:
     split = Split(x=points, y=np.zeros(50, np.int64), digest="points")
     data = Data(spec=DataSpec(name="ring", shape=(2,), classes=2), train=split, test=split)
     with pytest.raises(UsageError, match="needs labelled images"):
-        Classes().begin(context(data=data))
+        ClassCounts().begin(context(data=data))
 
 
 def test_the_test_split_spreads_as_itself(context: Any) -> None:
@@ -114,7 +114,7 @@ def test_one_image_over_and_over_has_no_spread(context: Any) -> None:
 
 def test_only_the_first_n_samples_count(context: Any, digits: Data) -> None:
     made = context(data=digits)
-    classes, _ = scores(Classes(ClassesSettings(n=50)), made, digits.test.x)
+    classes, _ = scores(ClassCounts(ClassesSettings(n=50)), made, digits.test.x)
     (spread,) = scores(Spread(SpreadSettings(n=50)), made, digits.test.x)
     assert classes.n == spread.n == 50
     assert classes.protocol["n"] == spread.protocol["n"] == 50

@@ -77,7 +77,7 @@ def test_points_have_their_nll_in_closed_form_and_no_bits(context) -> None:
     expected = (0.5 * (z**2).sum(1) + math.log(2 * math.pi) + 2 * math.log(2)).mean()
     assert score.value == pytest.approx(expected, rel=1e-6)
     assert score.protocol["dequantization"] is None
-    with pytest.raises(UsageError, match="'points' has none; use nll"):
+    with pytest.raises(UsageError, match="'points' doesn't have; use nll"):
         BitsPerDim().begin(context(model=Gaussian(), data=data))
 
 
@@ -98,7 +98,7 @@ def test_a_density_of_another_shape_is_refused(context) -> None:
         def log_density(self, x: Tensor, y: Tensor | None = None) -> Tensor:
             return -x.square()
 
-    with pytest.raises(PluginError, match="expected \\(100,\\), the log-density of each whole"):
+    with pytest.raises(PluginError, match="expected \\(100,\\), the log-density of each"):
         taken(BitsPerDim(), context(model=PerPixel()))
 
 

@@ -92,7 +92,7 @@ def test_a_training_split_smaller_than_n_is_noted_as_a_floor_of_fewer(context: A
     made = context()
     few = Split(x=made.data.train.x[:50], y=made.data.train.y[:50], digest="few")
     score = _score(FdPixel(), context(train=few), made.data.test.x)
-    assert "the floor has 50 real images" in score.note
+    assert "the floor has only 50 real images" in score.note
 
 
 def test_n_takes_the_first_samples_only(context: Any) -> None:
@@ -242,7 +242,7 @@ def test_another_labelled_set_gets_a_classifier_trained_once(
     assert again.protocol == first.protocol
     assert first.protocol["resize"] == f"{size}x{size}, bilinear, antialiased"
     assert first.protocol["trained_on"] == f"bars, {made.data.train.digest}"
-    right = float(note.split("trained here, ")[1].split("%")[0])
+    right = float(note.split("test accuracy ")[1].split("%")[0])
     assert right > 95
 
 

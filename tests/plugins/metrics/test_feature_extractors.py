@@ -55,7 +55,7 @@ def test_missing_inception_weights_name_the_setting_of_the_metric_that_asked(
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     with pytest.raises(DataError, match=r"^recall: .*--set metric\.recall\.weights=PATH"):
         features_for("recall", context(data=digits), INCEPTION)
-    with pytest.raises(UsageError, match="too long to be taken between two epochs"):
+    with pytest.raises(UsageError, match="too expensive between two epochs"):
         logits_for("is", context(data=digits, quick=True), INCEPTION)
 
 

@@ -110,7 +110,7 @@ def test_weights_that_would_run_code_are_refused_unrun(tmp_path: Path) -> None:
         def __reduce__(self) -> Any:
             return Path.touch, (tmp_path / "it ran",)
 
-    with pytest.raises(DataError, match="does not hold torch-fidelity's Inception weights"):
+    with pytest.raises(DataError, match="does not have torch-fidelity's Inception weights"):
         _network(pickle.dumps({"weight": Trap()}), tmp_path / "trap.pth")
     assert not (tmp_path / "it ran").exists()
 
@@ -118,7 +118,7 @@ def test_weights_that_would_run_code_are_refused_unrun(tmp_path: Path) -> None:
 def test_weights_of_another_network_are_refused_by_name(context: Any, tmp_path: Path) -> None:
     path = tmp_path / "other.pth"
     torch.save(nn.Linear(2, 2).state_dict(), path)
-    with pytest.raises(DataError, match=r"other\.pth does not hold"):
+    with pytest.raises(DataError, match=r"other\.pth does not have"):
         Fid(FidSettings(weights=str(path))).begin(context())
     with pytest.raises(DataError, match=r"no Inception weights at .*nowhere"):
         Fid(FidSettings(weights=str(tmp_path / "nowhere"))).begin(context())

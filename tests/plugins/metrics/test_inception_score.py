@@ -46,14 +46,14 @@ def test_real_digits_score_near_ten_classes_and_one_class_scores_one(
 def test_small_portions_are_noted(context: Any, digits: Data, take: Any) -> None:
     score = take(InceptionScore(), context(data=digits), torch.tensor(digits.test.x))
     assert "splits of 36 samples for 10 classes: biased downwards" in score.note
-    with pytest.raises(UsageError, match="is needs at least 10 samples, and there are 9"):
+    with pytest.raises(UsageError, match="is needs at least 10 samples, but there are 9"):
         InceptionScore().begin(context(data=digits, n=9))
 
 
 def test_an_extractor_without_classes_is_refused_in_one_sentence(
     context: Any, digits: Data
 ) -> None:
-    with pytest.raises(UsageError, match=r"extractor 'pixels' has none; use classifier or inc"):
+    with pytest.raises(UsageError, match=r"extractor 'pixels' doesn't have; use classifier or inc"):
         InceptionScore(InceptionScoreSettings(extractor="pixels")).begin(context(data=digits))
     unlabelled = replace(digits, train=replace(digits.train, y=None))
     with pytest.raises(UsageError, match=r"'digits' has no labels; use --set metric\.is\.extra"):

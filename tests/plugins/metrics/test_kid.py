@@ -46,7 +46,7 @@ def test_fewer_samples_than_a_subset_lower_its_size_and_the_score_says_so(
     )
     assert ours.value == pytest.approx(theirs[MEAN], rel=1e-5)
     assert ours.protocol["subset_size"] == 360
-    assert "subsets of 360, all there are" in ours.note
+    assert "subsets of only 360 samples" in ours.note
 
 
 def test_kid_of_points_is_zero_on_average_for_their_own_law(context: Any, take: Any) -> None:
@@ -77,7 +77,7 @@ def test_n_takes_the_first_samples_only(
 
 
 def test_one_sample_is_refused_in_one_sentence(context: Any, digits: Data) -> None:
-    with pytest.raises(UsageError, match="kid needs at least 2 samples, and there are 1"):
+    with pytest.raises(UsageError, match="kid needs at least 2 samples, but there are 1"):
         Kid().begin(context(data=digits, n=1))
 
 

@@ -89,7 +89,7 @@ def test_every_class_is_asked_for_equally_often_and_all_at_least_once(context, d
 
     score(context(data=digits, model=FromTheData(digits, note), n=100, batch_size=30))
     assert torch.cat(asked).bincount().tolist() == [10] * 10
-    with pytest.raises(UsageError, match="a sample of each of the 10 classes, and 9"):
+    with pytest.raises(UsageError, match="a sample of each of the 10 classes, but n is 9"):
         score(context(data=digits, model=FromTheData(digits)), n=9)
 
 
@@ -138,7 +138,7 @@ def test_models_without_labels_and_data_without_classes_are_refused(context, dig
         check_fit(Unconditional(), [], [(Part(name="label_accuracy"), LabelAccuracy())])
     split = Split(x=np.zeros((50, 2), np.float32), y=np.zeros(50, np.int64), digest="points")
     ring = Data(spec=DataSpec(name="ring", shape=(2,), classes=2), train=split, test=split)
-    with pytest.raises(UsageError, match="needs labelled images, and 'ring' has none"):
+    with pytest.raises(UsageError, match="needs labelled images, but 'ring' has none"):
         LabelAccuracy().begin(context(data=ring, model=FromTheData(digits)))
 
 

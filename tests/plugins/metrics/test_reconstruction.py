@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from genbench import Data, DataSpec, Score, Split
-from genbench_metrics.reconstruction import Reconstruction
+from genbench_metrics.reconstruction import ReconstructionError
 from genbench_metrics.settings import ReconstructionSettings
 
 
@@ -35,7 +35,7 @@ class Labelled(Shifted):
 
 
 def _score(context: Any, settings: ReconstructionSettings | None = None) -> Score:
-    metric = Reconstruction(settings)
+    metric = ReconstructionError(settings)
     metric.begin(context)
     (score,) = metric.result()
     return score
