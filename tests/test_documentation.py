@@ -18,14 +18,15 @@ from sklearn.datasets import load_digits
 
 import genbench
 import genbench.testing
+from genbench.registry import Registry
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^( *)```(\w*)[^\n]*\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
 SHELL = ("bash", "console", "sh", "shell")
 INSTALL = "pip install -e ./"
-LONG = ("imagenette", "celeba", "--preset burda2016")
-"""Parts of commands that need hours or data that isn't here: `--dry-run` is added to these."""
+LONG = re.compile(r"imagenette|celeba|--preset burda2016|--epochs \d\d")
+"""Commands that train for long, or on data that isn't here, get `--dry-run`."""
 TINY = """
 [model.vaegan]
 vae_epochs = 2
@@ -84,7 +85,7 @@ def run(command_line: CommandLine, command: str, folder: Path) -> None:
     environ = {"GENBENCH_EPOCHS": "2", "PYTHONPATH": str(folder / "site")}
     while "=" in words[0]:
         name, _, environ[name] = words.pop(0).partition("=")
-    if words[1] == "run" and any(part in command for part in LONG):
+    if words[1] == "run" and LONG.search(command):
         words.append("--dry-run")
     answer = command_line(*words[1:], folder=folder, limit=600, env=environ)
     assert answer.code == 0, f"{command}\n{answer.out}\n{answer.err}"
@@ -136,6 +137,17 @@ def test_the_api_page_has_every_public_name():
     face = [f"genbench.{name}" for name in genbench.__all__ if name != "__version__"]
     kit = [f"genbench.testing.{name}" for name in genbench.testing.__all__]
     assert sorted(listed) == sorted(face + kit)
+
+
+def test_every_model_of_the_gallery_is_there_with_its_picture():
+    page = (ROOT / "docs" / "gallery.md").read_text()
+    names = re.findall(r"^### `([\w-]+)`$", page, re.MULTILINE)
+    registered = Registry.from_environment().of("model")
+    assert names
+    assert set(names) <= {model.name for model in registered}
+    for name in names:
+        with Image.open(ROOT / "docs" / "images" / "gallery" / f"{name}.png") as picture:
+            assert len(picture.getcolors()) > 8, f"the picture of {name} is empty"
 
 
 def test_the_readme_sets_up_with_exactly_two_commands():
