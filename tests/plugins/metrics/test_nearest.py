@@ -93,13 +93,15 @@ def test_each_row_of_the_picture_is_a_sample_and_its_neighbours_in_both_spaces(
     metric = Nearest(NearestSettings(rows=4))
     _scores(metric, context(data=digits, n=50), digits.train.x[40:90])
     picture = metric.pictures()["nearest"]
-    assert picture.columns == 1 + 5 + 1 + 5
-    assert picture.images.shape == (4 * 12, 1, 28, 28)
-    rows = picture.images.view(4, 12, 1, 28, 28)
+    assert picture.columns == 1 + 5 + 5
+    headings = [("sample", 1), ("nearest by pixels", 5), ("nearest by features (lenet5-84)", 5)]
+    assert list(picture.groups) == headings
+    assert picture.images.shape == (4 * 11, 1, 28, 28)
+    rows = picture.images.view(4, 11, 1, 28, 28)
     copies = torch.tensor(digits.train.x[40:44])
     assert torch.equal(rows[:, 0], copies)
     assert torch.equal(rows[:, 1], copies)
-    assert (rows[:, 6] == 255).all()
+    assert torch.equal(rows[:, 6], copies)
     assert not torch.equal(rows[:, 2], copies)
 
 
