@@ -335,5 +335,5 @@ def test_what_is_measured_of_codes_never_displaces_what_is_measured_of_images(be
     [table] = tabulate(found.runs, Question(metrics=("active_units",)))
     digest = bench.load(parent.id).data.test.digest
     assert [column.protocol["reference_digest"] for column in table.columns] == [digest]
-    assert any("it is of other data" in warning for warning in table.warnings)
-    assert not any("takes it anew" in warning for warning in table.warnings)
+    assert any("it was computed on other data" in warning for warning in table.warnings)
+    assert not any("to compute it again" in warning for warning in table.warnings)
