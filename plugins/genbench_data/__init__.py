@@ -12,7 +12,7 @@ def genbench_register_datasets(register: genbench.Register) -> None:
         "digits",
         "genbench_data.digits:Digits",
         settings="genbench_data.settings:DigitsSettings",
-        summary="1,797 handwritten digits, 8x8 resized to 28x28; embedded, needs no download",
+        summary="1,797 handwritten digits, 8x8 resized to 28x28; included, needs no download",
         family="images",
         source="scikit-learn load_digits: UCI optdigits (Alpaydin and Kaynak 1998)",
     )
@@ -20,7 +20,7 @@ def genbench_register_datasets(register: genbench.Register) -> None:
         "mnist",
         "genbench_data.torchvision_sets:Mnist",
         settings="genbench_data.settings:MnistSettings",
-        summary="70,000 handwritten digits, 28x28 grey; downloaded when absent",
+        summary="70,000 handwritten digits, 28x28 grey; downloaded if missing",
         family="images",
         source="LeCun, Cortes and Burges 1998, by torchvision's mirrors",
     )
@@ -28,7 +28,7 @@ def genbench_register_datasets(register: genbench.Register) -> None:
         "fashion-mnist",
         "genbench_data.torchvision_sets:FashionMnist",
         settings="genbench_data.settings:FashionMnistSettings",
-        summary="70,000 articles of clothing, 28x28 grey; downloaded when absent",
+        summary="70,000 articles of clothing, 28x28 grey; downloaded if missing",
         family="images",
         source="Xiao, Rasul and Vollgraf 2017 (arXiv:1708.07747)",
     )
@@ -36,7 +36,7 @@ def genbench_register_datasets(register: genbench.Register) -> None:
         "imagenette",
         "genbench_data.imagenette:Imagenette",
         settings="genbench_data.imagenette_settings:ImagenetteSettings",
-        summary="13,394 photographs of 10 classes, 160x160 colour; downloaded when absent (99 MB)",
+        summary="13,394 photographs in 10 classes, 160x160 colour; downloaded if missing (99 MB)",
         family="images",
         source="Howard 2019, github.com/fastai/imagenette: a part of ImageNet",
     )
@@ -44,7 +44,7 @@ def genbench_register_datasets(register: genbench.Register) -> None:
         "celeba",
         "genbench_data.celeba:Celeba",
         settings="genbench_data.celeba_settings:CelebaSettings",
-        summary="202,599 faces, 64x64 colour, attributes as labels; by Google Drive, or by hand",
+        summary="202,599 faces, 64x64 colour, attributes as labels; from Google Drive or by hand",
         family="images",
         source="Liu, Luo, Wang and Tang 2015 (arXiv:1411.7766)",
     )

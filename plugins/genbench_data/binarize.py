@@ -1,11 +1,11 @@
-"""Grey images as black and white ones: what a Bernoulli likelihood is a likelihood of.
+"""Binarised grey images, for models with a Bernoulli likelihood.
 
 A pixel of grey level g (0 to 255) becomes white with probability g / 255, as in Salakhutdinov and
 Murray 2008, "On the quantitative analysis of deep belief networks". ``fixed`` draws every image
-once; ``dynamic`` draws the training images afresh for each minibatch (Burda et al. 2016,
-arXiv:1509.00519, section 5) and the test images once. The test images are the same in both, and
-yet the two are different protocols: a network that sees fresh draws overfits less, by some 2 nats.
-We differ from the literature's fixed MNIST (Larochelle's files) in the draw, not in its law.
+once; ``dynamic`` draws the training images again for each minibatch (Burda et al. 2016,
+arXiv:1509.00519, section 5) and the test images once. Both have the same test images, but they are
+different protocols: a network that is trained on new draws overfits less, by about 2 nats. We
+differ from the usual fixed MNIST (Larochelle's files) in the draw, not in its distribution.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 SEED = 0
-"""Of numpy's RandomState, whose stream is frozen (NEP 19); it is no setting."""
+"""The seed of numpy's RandomState, which has a frozen stream (NEP 19); it is not a setting."""
 
 
 KEY = f"fixed, seed {SEED}"
-"""Part of the key under which drawn images are cached."""
+"""The part of the cache key for binarised images."""
 
 
 def load_as(binarize: Binarize, read: Callable[[bool], Data]) -> Data:
-    """The data set as its setting wants it; ``read(True)`` reads it drawn once, else grey."""
+    """The data set for this setting; ``read(True)`` reads fixed draws, else grey images."""
     if binarize == "none":
         return read(False)
     drawn = read(True)
@@ -42,7 +42,7 @@ def load_as(binarize: Binarize, read: Callable[[bool], Data]) -> Data:
 
 
 def drawn_once(decode: Decode) -> Decode:
-    """The same decoding with every image drawn once, each split from a stream of its own."""
+    """The same decoding with every image drawn once, and a separate stream for each split."""
 
     def decode_and_draw() -> tuple[Decoding, Decoding]:
         train, test = decode()
@@ -52,15 +52,15 @@ def drawn_once(decode: Decode) -> Decode:
 
 
 def redrawn(x: Tensor) -> Tensor:
-    """Black and white draws (-1 or 1) of grey images in [-1, 1], by the global generator."""
+    """Binary draws (-1 or 1) from grey images in [-1, 1], with the global generator."""
     return x.add(1).mul_(0.5).clamp_(0, 1).bernoulli().mul_(2).sub_(1)
 
 
 def _redrawn_in_training(grey: Data, drawn: Data) -> Data:
-    """Train on fresh draws of the grey images, test on the fixed draw.
+    """Train on new draws of the grey images, and test on the fixed draw.
 
-    The digest of the training split says so: what is kept under it (a floor, a classifier) is
-    made of draws, not of the grey images.
+    The digest of the training split differs from that of the grey images, since what is cached for
+    it (a floor, a classifier) is computed from draws.
     """
     named = f"{grey.train.digest} redrawn for each minibatch"
     digest = hashlib.sha256(named.encode()).hexdigest()[:32]
@@ -73,7 +73,7 @@ def _drawn(decoding: Decoding, *, part: int) -> Decoding:
 
 
 def _draws(chunks: Iterable[Pixels], random: np.random.RandomState) -> Iterator[Pixels]:
-    """Draws as 0 and 255, chunk by chunk; how they are cut doesn't change the draws."""
+    """Draws as 0 and 255, in chunks; the draws don't depend on the size of the chunks."""
     for grey in chunks:
         white = random.random_sample(grey.shape) < grey / 255.0
         yield np.where(white, np.uint8(255), np.uint8(0))

@@ -1,12 +1,12 @@
 """celeba: aligned faces of celebrities, decoded once to centred squares.
 
 Source: Liu, Luo, Wang and Tang 2015, "Deep Learning Face Attributes in the Wild" (arXiv:1411.7766),
-in torchvision's layout. Of 178x218 pixels the ``crop`` x ``crop`` in the middle are resized
-bicubically. 148 is the side of Larsen et al. 2016 (arXiv:1512.09300), whose square lies 5 pixels
-lower; 108 is usual for DCGAN, 140 for Wasserstein autoencoders. Part 0 is for training, part 2 for
-testing; part 1 is left out, or joined to training by ``valid``.
+in torchvision's layout. The central ``crop`` x ``crop`` of 178x218 pixels are resized bicubically.
+Larsen et al. 2016 (arXiv:1512.09300) use 148, with a square that is 5 pixels lower; 108 is usual
+for DCGAN, 140 for Wasserstein autoencoders. Part 0 is the training split, part 2 the test split;
+part 1 is not used, unless ``valid`` adds it to the training split.
 
-The cache holds the images alone: other attributes are other labels of the same entry.
+The cache has the images only; the labels depend on the selected attributes.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Celeba:
         self.settings = settings
 
     def load(self, access: DataAccess) -> Data:
-        """Download what is absent, decode once, label, cut to ``limit``. Raises DataError."""
+        """Download what is missing, decode once, label, apply ``limit``. Raises DataError."""
         settings, folder = self.settings, self.settings.folder(access)
         self._provide(folder, access)
         parts = settings.parts(folder / PARTITION_FILE)
@@ -88,7 +88,7 @@ class Celeba:
         )
 
     def _provide(self, folder: Path, access: DataAccess) -> None:
-        """Download and unpack what is absent of the files that are needed."""
+        """Download and unpack the files that are missing."""
         absent = self.settings.absent(folder)
         if not absent and (folder / IMAGES).is_dir():
             return
@@ -114,7 +114,7 @@ class Celeba:
 
 
 def _archives() -> Sequence[Archive]:
-    """What torchvision would download: by its ids on Google Drive, or GENBENCH_MIRROR's URLs."""
+    """The archives that torchvision would download, from Google Drive or GENBENCH_MIRROR."""
     from torchvision.datasets import CelebA
 
     return [
@@ -131,7 +131,7 @@ def _fetch(archive: Archive, folder: Path, access: DataAccess) -> None:
 
 
 def _check_there(folder: Path, parts: Partition) -> None:
-    """Raise DataError if images are named that are not there: a folder cut short."""
+    """Raise DataError if images of the partition are missing from the folder."""
     try:
         there = {file.name for file in folder.iterdir()}
     except OSError as error:

@@ -1,6 +1,7 @@
-"""CelebA's text files: which image is of which part, and which attributes it has.
+"""CelebA's text files: the part and the attributes of each image.
 
-Standard library only. Every line is checked; an error names the file, the line and the fix.
+This file only imports the standard library. Every line is checked; an error names the file, the
+line and the fix.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class Partition:
 def read_partition(file: Path, *, valid: bool) -> Partition:
     """Read list_eval_partition.txt, lines of "000001.jpg 0"; ``valid``: train on part 1 too.
 
-    Raises DataError for a line of another form, an image that stands twice, or an empty part.
+    Raises DataError for an invalid line, an image that occurs twice, or an empty part.
     """
     parts: dict[str, list[str]] = {part: [] for part in PARTS}
     seen: set[str] = set()
@@ -47,11 +48,11 @@ def read_partition(file: Path, *, valid: bool) -> Partition:
 
 
 def read_labels(file: Path, attributes: Sequence[str]) -> dict[str, int]:
-    """The class of each image of list_attr_celeba.txt: the attributes as the digits of a binary
-    number, the first of them the highest.
+    """The class of each image in list_attr_celeba.txt: its attributes as a binary number.
 
-    Its lines: the number of images; the names of the attributes; then "000001.jpg -1 1 ...", 1
-    where the image has it. Raises DataError for a line of another form, or an absent attribute.
+    The first attribute is the highest digit. The lines of the file are the number of images, the
+    names of the attributes, then "000001.jpg -1 1 ..." with 1 for attributes of the image. Raises
+    DataError for an invalid line, or an absent attribute.
     """
     lines = _lines(file)
     _, count = next(lines, (1, []))
@@ -75,7 +76,7 @@ def read_labels(file: Path, attributes: Sequence[str]) -> dict[str, int]:
 
 
 def _lines(file: Path) -> Iterator[tuple[int, list[str]]]:
-    """Numbers (from 1) and words of the lines that are not blank."""
+    """The number (from 1) and the words of each line that is not blank."""
     try:
         text = file.read_text(encoding="ascii")
     except (OSError, ValueError) as error:

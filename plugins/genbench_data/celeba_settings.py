@@ -1,4 +1,4 @@
-"""CelebA before anything is decoded: its settings, its attributes and its files.
+"""The settings, attributes and files of CelebA.
 
 torchvision's layout, ROOT/celeba: img_align_celeba/NNNNNN.jpg (178x218), list_eval_partition.txt
 and list_attr_celeba.txt. Its other text files are not read.
@@ -40,9 +40,9 @@ ATTRIBUTES = tuple(HEADER.split())
 class CelebaSettings(DatasetSettings):
     """Settings of ``celeba``.
 
-    Two attributes are labels by default, both common (about 42 % and 48 % of the images) and both
-    to be seen at 32 pixels: four classes, none of them rare, for conditional models and for the
-    classifier that `fd_clf` trains.
+    By default, two attributes make the labels. Both are common (about 42 % and 48 % of the images)
+    and visible at 32 pixels, so that there are four frequent classes for conditional models and for
+    the classifier of `fd_clf`.
     """
 
     size: int = Field(64, ge=8, le=178, description="side of an image in pixels")
@@ -50,24 +50,24 @@ class CelebaSettings(DatasetSettings):
         148,
         ge=8,
         le=178,
-        description="side of the square cut from the middle of 178x218, then resized to size",
+        description="side of the central square of 178x218 pixels that is resized to size",
     )
     attributes: tuple[str, ...] = Field(
         ("Male", "Smiling"),
         max_length=6,
-        description="attributes that make the labels, a class for each combination; []: no labels",
+        description="attributes for the labels, with a class for each combination; []: no labels",
     )
     valid: bool = Field(
-        False, description="train on the validation part too (19,867 images); else it is left out"
+        False, description="add the validation part (19,867 images) to the training split"
     )
     limit: int = Field(
-        0, ge=0, description="train on the first so many images, for quick trials; 0: on all"
+        0, ge=0, description="number of training images to use, the first ones; 0: all"
     )
 
     @field_validator("attributes", mode="before")
     @classmethod
     def _from_text(cls, given: Any) -> Any:
-        """``Male,Smiling`` as typed after --set; nothing at all means no labels."""
+        """Accept ``Male,Smiling`` from --set; an empty value means no labels."""
         if given is None:
             return ()
         return tuple(given.replace(",", " ").split()) if isinstance(given, str) else given
@@ -88,7 +88,7 @@ class CelebaSettings(DatasetSettings):
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """Of every combination, none first: 'not Male, not Smiling', 'not Male, Smiling', ..."""
+        """The names of all combinations: 'not Male, not Smiling', 'not Male, Smiling', ..."""
         if not self.attributes:
             return ()
         words = [name.replace("_", " ") for name in self.attributes]
@@ -96,7 +96,7 @@ class CelebaSettings(DatasetSettings):
         return tuple(", ".join(choice) for choice in choices)
 
     def describe(self, access: DataAccess) -> DataSpec:
-        """By the list of parts where it is there, else as published. Raises DataError."""
+        """The description by the list of parts if it exists, else as published."""
         file = self.folder(access) / PARTITION_FILE
         if file.is_file():
             found = self.parts(file)
@@ -120,16 +120,16 @@ class CelebaSettings(DatasetSettings):
         return f"{', '.join(absent)} in {folder}" if absent else None
 
     def folder(self, access: DataAccess) -> Path:
-        """Where torchvision has it."""
+        """The folder that torchvision uses."""
         return access.root / "celeba"
 
     def absent(self, folder: Path) -> list[str]:
-        """Those of the needed files that are not there; the images count packed or unpacked."""
+        """The required files that are missing; images may be packed or unpacked."""
         texts = [PARTITION_FILE, *([ATTRIBUTE_FILE] if self.attributes else [])]
         absent = [name for name in texts if not (folder / name).is_file()]
         there = (folder / IMAGES).is_dir() or (folder / ARCHIVE).is_file()
         return absent if there else [*absent, ARCHIVE]
 
     def parts(self, file: Path) -> Partition:
-        """The images to train on and to test on. Raises DataError with the file and the line."""
+        """The training and test images. Raises DataError with the file and the line."""
         return read_partition(file, valid=self.valid)

@@ -1,4 +1,4 @@
-"""What files hold, as one hash; read once, then known by their paths, sizes and times."""
+"""A hash of the content of files; they are read once, then identified by path, size and time."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from pathlib import Path
 from genbench import DataAccess, DataError
 
 LARGEST = 1 << 30
-"""Bytes of a file that is read: no picture and no table of a data set is larger."""
+"""The maximum size of a file in bytes; no file of a data set is larger."""
 SETTLED_S = 2.0
-"""A file changed less than so long ago may change again within one tick of its time stamp."""
+"""A file that changed within this time may change again without a change of its time stamp."""
 
 
 def content_digest(access: DataAccess, folder: Path, paths: Sequence[str], *, what: str) -> str:
     """SHA-256 over the relative paths and the bytes of files, as 64 hex digits.
 
-    An index in the cache remembers it under (path, size, time of change), so that an unchanged
-    folder is listed and not read. Raises DataError, with its name, for a file that can't be read,
-    is no regular file (a pipe or a device would never end) or is of more than `LARGEST` bytes.
+    It is cached with (path, size, time of change) as key, so that the files of an unchanged folder
+    are not read again. Raises DataError, with its name, for a file that can't be read, isn't a
+    regular file (a pipe or a device would never end) or is larger than `LARGEST` bytes.
     """
     fingerprint, newest = _fingerprint(folder, paths, what)
     note = access.cache / "data" / "index" / fingerprint
@@ -45,7 +45,7 @@ def content_digest(access: DataAccess, folder: Path, paths: Sequence[str], *, wh
 
 
 def _fingerprint(folder: Path, paths: Sequence[str], what: str) -> tuple[str, float]:
-    """A hash of the places, sizes and times of files, and the newest of the times in seconds."""
+    """A hash of the paths, sizes and times of files, and the newest time in seconds."""
     marks = hashlib.sha256(os.fsencode(folder.resolve()))
     newest = 0.0
     for path in paths:
@@ -90,7 +90,7 @@ def _file_digest(path: Path, what: str) -> str:
 
 
 def unreadable(what: str, path: Path, error: OSError) -> DataError:
-    """The error for a file that the system won't let us read."""
+    """The error for a file that can't be read."""
     return DataError(f"{what}: {path} can't be read: {error.strerror or error}")
 
 
@@ -103,7 +103,7 @@ def _remembered(note: Path) -> str | None:
 
 
 def _remember(note: Path, digest: str) -> None:
-    """Best effort: a cache that is only readable still serves what it holds."""
+    """Save a digest; errors are ignored, since the cache may be read-only."""
     part = note.with_name(f"{note.name}.{os.getpid()}")
     with suppress(OSError):
         note.parent.mkdir(parents=True, exist_ok=True)

@@ -1,10 +1,10 @@
-"""Image files to uint8 planes: read, turned and flattened alike for every set of pictures.
+"""Decode image files to uint8 planes, in the same way for all data sets.
 
-A file is what its first bytes say, whatever its name, so only the formats of `FORMATS` are
-opened: Pillow hands PostScript to Ghostscript, which is a program of a stranger that is run.
+The format of a file depends on its content, not its name. Only the formats in `FORMATS` are opened:
+for PostScript, Pillow would run Ghostscript on a file from an unknown source.
 
-An image is turned as its EXIF says, laid on white where it is transparent, and of 16 bits keeps
-the upper 8. Pillow decodes outside Python's lock, so that threads share the work.
+An image is rotated by its EXIF orientation, transparent pixels are blended with white, and only the
+upper 8 of 16 bits are kept. Pillow decodes without the GIL, so that several threads can be used.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ from genbench import DataError
 from genbench_data.resize import CHUNK, Pixels
 
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
-"""Formats of pixels alone, as Pillow calls them: those of the suffixes in `listing`."""
+"""Raster formats, by Pillow's names, for the suffixes in `image_listing`."""
 MOST_PIXELS = Image.MAX_IMAGE_PIXELS or 89_478_485
-"""Pixels of one picture: above them Pillow warns of a decompression bomb, here it is refused."""
+"""The maximum number of pixels, above which Pillow warns of a decompression bomb."""
 
-# Not around each call: the filters are those of the process, and threads decode side by side.
+# Set once, since warning filters belong to the process, and several threads decode.
 warnings.simplefilter("error", Image.DecompressionBombWarning)
 
 
 def in_chunks(
     files: Sequence[Path], decode: Callable[[Path], Pixels], *, what: str, hint: str
 ) -> Iterator[Pixels]:
-    """Yield uint8 (b, C, H, W) in the order of ``files``; memory holds one chunk.
+    """Yield uint8 (b, C, H, W) in the order of ``files``, with one chunk in memory.
 
-    Raises DataError for a file that ``decode`` stumbles over, with its name and the ``hint``.
+    Raises DataError for a file that ``decode`` fails on, with its name and the ``hint``.
     """
 
     def decoded(file: Path) -> Pixels:
         try:
             return decode(file)
-        except Exception as error:  # Pillow's decoders raise whatever they stumble over
+        except Exception as error:  # Pillow's decoders raise many kinds of errors
             raise DataError(f"{what}: {file} can't be decoded ({error}); {hint}") from error
 
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
@@ -51,9 +51,9 @@ def in_chunks(
 
 
 def read_image(file: Path, mode: Literal["L", "RGB"] = "RGB") -> Image.Image:
-    """Decode one file, upright, grey or in colour.
+    """Decode one file to a grey or colour image with the right orientation.
 
-    Raises ValueError for a picture of more than `MOST_PIXELS`, and what Pillow raises.
+    Raises ValueError for an image with more than `MOST_PIXELS`, and the errors of Pillow.
     """
     try:
         with Image.open(file, formats=FORMATS) as opened:
@@ -67,10 +67,10 @@ def read_image(file: Path, mode: Literal["L", "RGB"] = "RGB") -> Image.Image:
 
 
 def central_square(image: Image.Image, side: int | None = None) -> Image.Image:
-    """The square of ``side`` pixels in the middle; None: as large as the image allows.
+    """The central square with ``side`` pixels; None: as large as possible.
 
-    Cut at whole pixels (the half of an odd rest stays right and below): a box at half a pixel
-    would blur what needs no resizing. Raises ValueError if the image is smaller.
+    It is cropped at integer pixels (an odd remainder is at the right and below), since half a pixel
+    would blur images that need no resizing. Raises ValueError if the image is smaller.
     """
     side = side or min(image.size)
     if side > min(image.size):
@@ -86,9 +86,9 @@ def planes(image: Image.Image, size: tuple[int, int]) -> Pixels:
 
 
 def _flat(image: Image.Image, mode: str) -> Image.Image:
-    """Eight bits a channel, without transparency.
+    """Convert to 8 bits per channel without transparency.
 
-    Pillow by itself clips 16-bit images to white and shows whatever hides behind transparency.
+    Pillow's own conversion clips 16-bit images to white and shows the colour of transparent pixels.
     """
     if image.mode == "F":
         raise ValueError("floating-point images have no stated range; save them as 8 or 16 bits")

@@ -1,9 +1,9 @@
-"""digits: the 1,797 handwritten digits that come with scikit-learn; no download, ever.
+"""digits: the 1,797 handwritten digits of scikit-learn, which need no download.
 
-8x8 images with values 0 to 16, the test part of UCI's "Optical Recognition of Handwritten Digits"
-(Alpaydin and Kaynak 1998). Here resized to ``size`` and split, within each class, into 1,437 for
-training and 360 for testing by a fixed permutation. 13 people wrote them, and both parts hold
-digits of each.
+They are 8x8 images with values 0 to 16, the test part of UCI's "Optical Recognition of Handwritten
+Digits" (Alpaydin and Kaynak 1998). Here they are resized to ``size``, and each class is split by a
+fixed permutation, with 1,437 training and 360 test images in total. They were written by 13 people,
+and both splits have digits of each.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from genbench_data.split_cache import Decoding, splits
 
 TEST = 360
 SPLIT_SEED = 0
-"""Of numpy's RandomState, whose stream is frozen (NEP 19); it is no setting."""
+"""The seed of numpy's RandomState, which has a frozen stream (NEP 19); it is not a setting."""
 
 
 class Digits:
@@ -31,11 +31,11 @@ class Digits:
         self.settings = settings
 
     def load(self, access: DataAccess) -> Data:
-        """Resize and split, once; afterwards scikit-learn isn't even imported."""
+        """Resize and split once; afterwards scikit-learn isn't imported."""
         return load_as(self.settings.binarize, lambda drawn: self._read(access, drawn))
 
     def _read(self, access: DataAccess, drawn: bool) -> Data:
-        """The grey images, or their draws as black and white ones."""
+        """The grey images, or their binarised draws."""
         train, test = splits(
             access,
             drawn_once(self._decode) if drawn else self._decode,
@@ -64,7 +64,7 @@ class Digits:
 
 
 def _held_out(labels: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Which samples are for testing, (N,) bool: a share of each class, TEST in all.
+    """Which samples are test samples, (N,) bool: a share of each class, TEST in total.
 
     The shares are rounded by largest remainder, so that the classes stay balanced.
     """

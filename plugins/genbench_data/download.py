@@ -1,4 +1,4 @@
-"""Downloads that can be trusted: checked by their MD5, complete or absent."""
+"""Downloads that are verified by their MD5, and are either complete or absent."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from genbench import DataAccess, DataError
 TIMEOUT_S = 30
 CHUNK = 1 << 16
 LARGEST = 8 << 30
-"""Bytes after which a download is given up: no archive of the sets has as many."""
+"""The maximum size of a download in bytes; no archive is larger."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Archive:
-    """A file to download: its name, its MD5 in hex, and where it can be had, best first."""
+    """A file to download: its name, its MD5 in hex, and its URLs in order of preference."""
 
     name: str
     md5: str
@@ -31,23 +31,23 @@ class Archive:
 
 
 class DownloadError(Exception):
-    """No source had the file; the message says why, source by source."""
+    """No source has the file; the message has the reason for each source."""
 
 
 def sources(path: str, known: Sequence[str]) -> Sequence[str]:
-    """Where a file can be had: from GENBENCH_MIRROR, laid out as the data directory, if it is set.
+    """The URLs of a file: in GENBENCH_MIRROR, with the layout of the data directory, if it is set.
 
-    ``path`` is the file's within the data directory, ``known`` its public addresses.
+    ``path`` is relative to the data directory; ``known`` are the public URLs.
     """
     mirror = os.environ.get("GENBENCH_MIRROR", "").rstrip("/")
     return [f"{mirror}/{path}"] if mirror else known
 
 
 def download(archive: Archive, folder: Path, access: DataAccess) -> Path:
-    """Put an archive into a folder and return its path; on the way it has another name.
+    """Download an archive to a folder and return its path; incomplete files have another name.
 
-    Raises DownloadError if no source has it with the right MD5, DataError if the folder
-    can't be written.
+    Raises DownloadError if no source has it with the right MD5, and DataError if the folder can't
+    be written.
     """
     part = folder / f".{archive.name}.{os.getpid()}.part"
     problems = []
@@ -70,7 +70,7 @@ def download(archive: Archive, folder: Path, access: DataAccess) -> Path:
 
 
 def _fetch(url: str, part: Path, archive: Archive, access: DataAccess) -> str | None:
-    """Download to ``part``; return what is wrong with the source, or None. OSError: the disk's."""
+    """Download to ``part``; return the problem with the source, or None. OSError: a disk error."""
     with part.open("wb") as file:
         try:
             request = urllib.request.Request(url, headers={"User-Agent": "genbench"})

@@ -1,7 +1,7 @@
 """Downloads from Google Drive, through torchvision and the package gdown: complete or absent.
 
-Drive asks a person to confirm large files and stops serving what many have fetched; gdown knows
-the former, and of the latter there is nothing to be done but to wait.
+Google Drive asks for confirmation of large downloads, which gdown handles, and limits the number of
+downloads per file; after that, only waiting helps.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from genbench_data.download import Archive, DownloadError
 
 
 def download_from_drive(archive: Archive, folder: Path) -> Path:
-    """Put a file, whose ``urls`` are ids of Google Drive, into a folder and return its path.
+    """Download a file, with ids of Google Drive as ``urls``, to a folder and return its path.
 
-    gdown itself shows the progress. Raises DownloadError if gdown is absent, or Drive has no
-    such file with the right MD5 to give; DataError if the folder can't be written.
+    gdown itself shows the progress. Raises DownloadError if gdown is not installed, or if Drive
+    doesn't return the file with the right MD5; DataError if the folder can't be written.
     """
     if find_spec("gdown") is None:
         raise DownloadError(

@@ -1,7 +1,7 @@
 """The IDX format of MNIST: a magic number, the dimensions, then the bytes.
 
-Source: Yann LeCun's page of MNIST. ``00 00 08 NN`` (uint8, NN dimensions), then NN big-endian
-32-bit sizes, then the values, last dimension fastest.
+Source: Yann LeCun's MNIST page. A file has ``00 00 08 NN`` (uint8, NN dimensions), then NN
+big-endian 32-bit sizes, then the values in C order.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from genbench_data.content import LARGEST, unreadable
 
 
 def read_idx(path: Path, *, dimensions: int, what: str) -> np.ndarray[Any, Any]:
-    """Read an IDX file of bytes, gzipped where its name ends in .gz, as uint8 (d1, d2, ...).
+    """Read an IDX file of bytes, compressed if its name ends in .gz, as uint8 (d1, d2, ...).
 
-    No more is read than the header claims, and nothing where the file's size belies it.
-    Raises DataError with the file's name, what was expected and found, and the fix.
+    It reads at most the size given in the header, and nothing if the size of the file doesn't match
+    it. Raises DataError with the name of the file, what was expected and found, and the fix.
     """
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
@@ -55,7 +55,7 @@ def _shape(path: Path, header: bytes, dimensions: int, what: str) -> tuple[int, 
 
 
 def _check_size(path: Path, what: str, *, start: int, size: int) -> None:
-    """Hold what the header claims against the file, before memory is asked for."""
+    """Compare the header with the size of the file before memory is allocated."""
     found = path.stat().st_size
     if path.suffix != ".gz" and found != start + size:
         raise _corrupt(path, what, f"{start + size:,} bytes expected, {found:,} found")

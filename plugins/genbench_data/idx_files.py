@@ -1,4 +1,4 @@
-"""The four files of an MNIST-like set in torchvision's layout, and which of them are there."""
+"""The four files of an MNIST-like data set in torchvision's layout, and which of them exist."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ FILES = (
 
 
 def absent_files(folder: Path) -> list[str]:
-    """Those of the four that are neither there unpacked nor gzipped."""
+    """The files that exist neither unpacked nor gzipped."""
     return [name for name in FILES if present_file(folder, name) is None]
 
 
 def present_file(folder: Path, name: str) -> str | None:
-    """The unpacked file, which torchvision reads, before the gzipped one."""
+    """The name of the unpacked file if it exists, else of the gzipped one; None without both."""
     for candidate in (name, f"{name}.gz"):
         if (folder / candidate).is_file():
             return candidate

@@ -1,7 +1,7 @@
 """image-folder: any folder of images, decoded once to one size.
 
-Subfolders are classes, as for torchvision's ImageFolder. An image is turned as its EXIF says,
-laid on white where it is transparent, cropped or squashed, and resized bicubically.
+Subfolders are classes, as for torchvision's ImageFolder. An image is rotated by its EXIF
+orientation, transparent pixels are blended with white, and it is cropped and resized bicubically.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class ImageFolder:
         self.settings = settings
 
     def load(self, access: DataAccess) -> Data:
-        """List, decode once. Raises DataError with the name of a file that can't be decoded."""
+        """List and decode once. Raises DataError with the name of a file that can't be decoded."""
         settings = self.settings
         found = settings.listed(access)
         paths = sorted(found.train + found.test)
@@ -56,7 +56,7 @@ class ImageFolder:
         )
 
     def _decode(self, file: Path) -> Pixels:
-        """Uint8 (channels, size, size). Raises what Pillow raises."""
+        """Uint8 (channels, size, size). Raises the errors of Pillow."""
         side = (self.settings.size, self.settings.size)
         image = read_image(file, "L" if self.settings.channels == 1 else "RGB")
         if self.settings.crop == "center":

@@ -1,6 +1,6 @@
-"""The images of a folder, their classes and their split, from the file names alone.
+"""The images of a folder, their classes and their split, from the file names only.
 
-Standard library only: describing a folder of a hundred thousand images takes a second.
+This file only imports the standard library: listing a hundred thousand images takes a second.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SUFFIXES = frozenset(
 class ImageListing:
     """A folder of images: paths relative to ``folder``, with forward slashes, sorted.
 
-    ``class_names`` is empty if the folder has no classes.
+    ``class_names`` is empty if there are no classes.
     """
 
     folder: Path
@@ -32,7 +32,7 @@ class ImageListing:
     class_names: tuple[str, ...]
 
     def labels(self, paths: Sequence[str]) -> list[int] | None:
-        """The classes of images: the places of their topmost subfolders in ``class_names``."""
+        """The classes of images: the indices of their topmost subfolders in ``class_names``."""
         if not self.class_names:
             return None
         places = {name: place for place, name in enumerate(self.class_names)}
@@ -40,9 +40,9 @@ class ImageListing:
 
 
 def find(path: str, root: Path) -> Path:
-    """The folder named by ``path``, from the working directory or else from the data directory.
+    """The folder ``path``, relative to the working directory or else to the data directory.
 
-    Raises DataError if it's in neither.
+    Raises DataError if neither exists.
     """
     given = Path(path).expanduser()
     places = list(dict.fromkeys((given.absolute(), (root / given).absolute())))
@@ -59,9 +59,9 @@ def find(path: str, root: Path) -> Path:
 
 
 def list_images(folder: Path, *, test_share: float) -> ImageListing:
-    """List the images below a folder, with the classes and the split that their names decide.
+    """List the images below a folder, with classes and split by their names.
 
-    Raises DataError if there are fewer than two, or where some stand beside class subfolders.
+    Raises DataError for fewer than two images, or for images next to subfolders of classes.
     """
     paths = sorted(_image_paths(folder))
     if len(paths) < 2:
@@ -103,7 +103,7 @@ def _unlistable(error: OSError) -> None:
 
 
 def _classes(folder: Path, paths: list[str]) -> tuple[str, ...]:
-    """Topmost subfolders, sorted as torchvision does; one alone is a wrapper, not a class."""
+    """The topmost subfolders, sorted as by torchvision; a single one is not a class."""
     loose = [path for path in paths if "/" not in path]
     tops = sorted({path.partition("/")[0] for path in paths if "/" in path})
     if loose and tops:
@@ -116,9 +116,9 @@ def _classes(folder: Path, paths: list[str]) -> tuple[str, ...]:
 
 
 def _held_out(paths: list[str], share: float) -> frozenset[str]:
-    """The test images: a function of each name alone, so that added images move no other.
+    """The test images: each depends on its name only, so that new images don't move others.
 
-    Where chance leaves a split empty, the image nearest to the threshold fills it.
+    If a split would be empty, it gets the image closest to the threshold.
     """
     ranks = {path: _rank(path) for path in paths}
     ranked = sorted(paths, key=ranks.__getitem__)
@@ -127,7 +127,7 @@ def _held_out(paths: list[str], share: float) -> frozenset[str]:
 
 
 def _rank(path: str) -> float:
-    """A number in [0, 1) from a path; composed and decomposed accents give the same."""
+    """A number in [0, 1) from a path, which doesn't depend on the Unicode form of accents."""
     name = unicodedata.normalize("NFC", path)
     content = hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()
     return int.from_bytes(content[:8]) / 2**64

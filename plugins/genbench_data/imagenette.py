@@ -1,8 +1,8 @@
-"""imagenette: ten easily told classes of ImageNet, decoded once to centred squares.
+"""imagenette: ten classes of ImageNet that are easy to distinguish, decoded to central squares.
 
 Source: Howard 2019, github.com/fastai/imagenette (second edition, 70 / 30 split), in torchvision's
-layout. The crop is the largest square in the middle, cut at whole pixels, then resized bicubically:
-of the version "160px" at size 160 no pixel is resampled, which is IJzer's centre crop of 160x160.
+layout. The largest central square is cropped at integer pixels, then resized bicubically. With the
+version "160px" and size 160, no pixel is resampled, as in IJzer's centre crop of 160x160.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from genbench_data.unpack import unpacked
 
 
 class Imagenette:
-    """9,469 training and 3,925 test photographs, uint8 (3, size, size); ``val`` is for testing."""
+    """9,469 training and 3,925 test photographs (``val``), uint8 (3, size, size)."""
 
     def __init__(self, settings: ImagenetteSettings) -> None:
         self.settings = settings
 
     def load(self, access: DataAccess) -> Data:
-        """Download and unpack what is absent, decode once, cut to ``limit``. Raises DataError."""
+        """Download and unpack if missing, decode once, apply ``limit``. Raises DataError."""
         settings, folder = self.settings, self._folder(access)
         found = listed(folder)
         content = content_digest(access, folder, found.train + found.test, what="imagenette")
@@ -63,7 +63,7 @@ class Imagenette:
         return planes(central_square(read_image(file)), (size, size))
 
     def _folder(self, access: DataAccess) -> Path:
-        """The folder of the version, unpacked or downloaded where it is absent."""
+        """The folder of the version, which is unpacked or downloaded if it is missing."""
         settings, folder = self.settings, self.settings.folder(access)
         name = f"{folder.name}.tgz"
         archive = Archive(name=name, md5=MD5[settings.version], urls=sources(name, [URL + name]))

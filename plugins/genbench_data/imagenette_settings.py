@@ -1,7 +1,7 @@
-"""Imagenette before anything is decoded: its settings, its classes and its files.
+"""The settings, classes and files of Imagenette.
 
-torchvision's layout: ROOT/imagenette2-160/{train,val}/nXXXXXXXX/*.JPEG, and imagenette2-320 and
-imagenette2 for the larger versions. Standard library only, as for all settings.
+torchvision's layout is ROOT/imagenette2-160/{train,val}/nXXXXXXXX/*.JPEG, with imagenette2-320 and
+imagenette2 for the larger versions.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ CLASSES: Mapping[str, str] = {
     "n03445777": "golf ball",
     "n03888257": "parachute",
 }
-"""WordNet's id of each class, sorted, and the first of its names in torchvision."""
+"""The sorted WordNet ids of the classes, with their first names in torchvision."""
 
 URL = "https://s3.amazonaws.com/fast-ai-imageclas/"
 FOLDERS = {"160px": "imagenette2-160", "320px": "imagenette2-320", "full": "imagenette2"}
@@ -45,7 +45,7 @@ TRAIN, TEST = 9_469, 3_925
 class ImagenetteFiles:
     """The images of a version: paths below its folder, with forward slashes.
 
-    They take turns by class: any beginning of them holds all classes about equally often.
+    They are interleaved by class, so that the first images have all classes equally often.
     """
 
     train: tuple[str, ...]
@@ -56,17 +56,17 @@ class ImagenetteSettings(DatasetSettings):
     """Settings of ``imagenette``."""
 
     version: Literal["160px", "320px", "full"] = Field(
-        "160px", description="the published version: its shorter side, or as photographed"
+        "160px", description="published version, by its shorter side; full: original size"
     )
     size: int = Field(
-        160, ge=8, le=1024, description="side of an image in pixels, after a square centre crop"
+        160, ge=8, le=1024, description="side of an image in pixels, after a central square crop"
     )
     limit: int = Field(
-        0, ge=0, description="train on so many images, of each class alike; 0: on all"
+        0, ge=0, description="number of training images to use, equally many per class; 0: all"
     )
 
     def describe(self, access: DataAccess) -> DataSpec:
-        """By its files where they are there, else by the published counts. Raises DataError."""
+        """The description by its files if they exist, else as published. Raises DataError."""
         folder = self.folder(access)
         found = listed(folder) if folder.is_dir() else None
         train, test = (len(found.train), len(found.test)) if found else (TRAIN, TEST)
@@ -80,26 +80,26 @@ class ImagenetteSettings(DatasetSettings):
         )
 
     def missing(self, access: DataAccess) -> str | None:
-        """The folder, where it would have to be downloaded."""
+        """The folder, if it would have to be downloaded."""
         folder = self.folder(access)
         packed = folder.with_name(f"{folder.name}.tgz")
         return None if folder.is_dir() or packed.is_file() else str(folder)
 
     def folder(self, access: DataAccess) -> Path:
-        """Where torchvision has this version."""
+        """The folder that torchvision uses for this version."""
         return access.root / FOLDERS[self.version]
 
 
 def listed(folder: Path) -> ImagenetteFiles:
     """List both splits by the names of their files.
 
-    Raises DataError if a class has no images: a copy that was cut short.
+    Raises DataError if a class has no images, as in an incomplete copy.
     """
     return ImagenetteFiles(train=_split(folder / "train"), test=_split(folder / "val"))
 
 
 def label(path: str) -> int:
-    """The class of an image, by the folder it lies in."""
+    """The class of an image, by its folder."""
     return list(CLASSES).index(path.split("/")[1])
 
 
@@ -109,7 +109,7 @@ def _split(folder: Path) -> tuple[str, ...]:
 
 
 def _images(folder: Path, wnid: str) -> Sequence[str]:
-    """As torchvision: files that end in .jpeg, in capitals or not; hidden ones are left out."""
+    """The files that end in .jpeg (upper or lower case), without hidden ones, as in torchvision."""
     try:
         names = [file.name for file in (folder / wnid).iterdir()]
     except OSError as error:

@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 Codes = np.ndarray[Any, np.dtype[np.float32]]
 
 CHUNK = 500
-"""Samples that are encoded at a time. The draws depend on it: a part of the format."""
+"""Samples that are encoded at a time; the draws depend on it, so it is part of the format."""
 
 SMALLEST_STD = 1e-6
-"""A dimension that never moves keeps this scale; to divide by its own would be to divide by 0."""
+"""The minimum scale, for dimensions that are constant."""
 
 
 class Latents:
@@ -60,7 +60,7 @@ class Latents:
         )
 
     def _encoded(self, source: SourceRun, access: DataAccess) -> tuple[Split, Split]:
-        """The codes as the model gives them, from the cache where they are there."""
+        """The codes of the model, from the cache if they are there."""
         data = source.data
         shape = carrying(source.head.latent_shape, source.head.classes)
 
@@ -99,7 +99,7 @@ class Latents:
     def _codes(
         self, source: SourceRun, split: Split, augment: Callable[[Tensor], Tensor] | None, part: int
     ) -> Iterator[Codes]:
-        """Codes in the order of the split; each split draws from a stream of its own."""
+        """Codes in the order of the split, with a separate random stream for each split."""
         import torch
 
         from genbench import forked_rng
@@ -111,13 +111,13 @@ class Latents:
         for start in range(0, len(split.x), CHUNK):
             x = stored_as_float(split.x[start : start + CHUNK])
             y = _labels(split, start, classes)
-            # An augmentation draws from the global generators, which are not ours to move.
+            # An augmentation draws from the global generators, which must not be affected.
             with torch.no_grad(), forked_rng(torch.device("cpu")):
-                # Not torch.manual_seed, which moves the generators of all devices.
+                # torch.manual_seed would also seed the generators of all other devices.
                 torch.default_generator.manual_seed(seed + start)
                 mean, logvar = model.encode(x if augment is None else augment(x), y)
                 code = self._code(mean.float(), logvar.float(), noise)
-            # Outside: whoever takes the chunks keeps its own generators and gradients.
+            # Yield outside, so that the caller has its own generators and gradients.
             yield (code if y is None else with_labels(code, y, classes or 0)).numpy()
 
     def _code(self, mean: Tensor, logvar: Tensor, noise: torch.Generator) -> Tensor:
@@ -129,7 +129,7 @@ class Latents:
 
 
 def _labels(split: Split, start: int, classes: int | None) -> Tensor | None:
-    """The labels of a chunk, where codes carry any."""
+    """The labels of a chunk, if codes include labels."""
     if classes is None:
         return None
     import torch
@@ -143,7 +143,7 @@ def _labels(split: Split, start: int, classes: int | None) -> Tensor | None:
 
 
 def apart(carried: Tensor, classes: int | None) -> tuple[Tensor, Tensor | None]:
-    """Codes and the labels that they carry: of the largest value, a mean over a grid's places."""
+    """Split data into codes and labels (the largest value, which is averaged over a grid)."""
     if classes is None:
         return carried, None
     code, hot = carried[:, :-classes], carried[:, -classes:]
@@ -159,7 +159,7 @@ class CodeScale:
 
 
 def fitted_scale(codes: Codes) -> CodeScale:
-    """The statistics of codes (N, *latent_shape), taken chunk by chunk in float64."""
+    """The mean and standard deviation of codes (N, *latent_shape), in float64 and in chunks."""
     axes = (0, *range(2, codes.ndim))
     count = codes.size // codes.shape[1]
     mean = sum(chunk.sum(axes, dtype=np.float64) for chunk in _chunks(codes)) / count
@@ -201,7 +201,7 @@ class Renderer:
         self._device = torch.device("cpu")
 
     def __call__(self, h: Tensor) -> Tensor:
-        """Images (B, C, H, W) in [-1, 1], or points (B, D), of standardised codes."""
+        """Images (B, C, H, W) in [-1, 1], or points (B, D), for standardised codes."""
         self._move(h.device)
         code = h.float()
         if self._scale is not None:

@@ -1,4 +1,4 @@
-"""Settings of ``latents``: whose latent space, and what is taken of it. No torch here."""
+"""Settings of ``latents``: the source run, and how codes are drawn from it (no torch here)."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ class LatentsSettings(DatasetSettings):
 
     run: str = Field(
         min_length=1,
-        description="the finished run whose latent space it is: an id, a name, or @1 (newest)",
+        description="the finished source run: an id, a name, or @1 (newest)",
     )
     draw: Literal["sample", "mean"] = Field(
-        "sample", description="codes: one draw of each posterior, made once, or its mean"
+        "sample", description="codes: one fixed draw from each posterior, or its mean"
     )
     standardise: bool = Field(
         True,
-        description="codes with mean 0 and std 1 over the training split, in each dimension (of "
-        "spatial codes: in each channel)",
+        description="standardise codes to mean 0 and std 1 over the training split, per dimension "
+        "(spatial codes: per channel)",
     )
     seed: int = Field(
-        0, ge=0, lt=2**32, description="seed of the draws, whatever the seed of the run"
+        0, ge=0, lt=2**32, description="seed of the draws, independent of the run's seed"
     )
 
     def fitted(self, access: DataAccess) -> Self:
-        """The run by its whole id: @1 is another one tomorrow."""
+        """Replace a reference such as @1 by the full id of the run."""
         found = sources(access).head(self.run)
         return self.model_copy(update={"run": found.run})
 
@@ -40,7 +40,7 @@ class LatentsSettings(DatasetSettings):
         return (self.run,)
 
     def describe(self, access: DataAccess) -> DataSpec:
-        """What the store says of the run and its data; nothing is built or encoded."""
+        """The description from the store; nothing is built or encoded."""
         head = sources(access).head(self.run)
         return DataSpec(
             name=f"latents:{head.run}",
@@ -55,12 +55,12 @@ class LatentsSettings(DatasetSettings):
 
 
 def carrying(code: tuple[int, ...], classes: int | None) -> tuple[int, ...]:
-    """The shape of codes with their labels: further values of a vector, planes of a grid."""
+    """The shape of codes with labels: more values in a vector, or more planes in a grid."""
     return (code[0] + (classes or 0), *code[1:])
 
 
 def sources(access: DataAccess) -> FinishedRuns:
-    """The finished runs at hand. Raises DataError if there is no store."""
+    """The finished runs. Raises DataError if there is no store."""
     if access.runs is None:
         raise DataError(
             "latents are made of a finished run, and no store is at hand; name it by --store or "

@@ -1,4 +1,4 @@
-"""Images to their final size: bicubic with antialiasing, by Pillow."""
+"""Resize images: bicubic with antialiasing, by Pillow."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from PIL import Image
 
 Pixels = np.ndarray[Any, Any]
 CHUNK = 256
-"""Images that are decoded together: bounds the memory, whatever the size of the set."""
+"""The number of images that are decoded together, which bounds the memory."""
 
 
 def resized(images: Pixels, size: int, *, white: float = 255.0) -> Iterator[Pixels]:
     """Yield grey images (N, h, w), 0 to ``white``, as uint8 (b, 1, size, size) in chunks.
 
-    Resized in floating point, then rounded once; the overshoot of bicubic is clamped.
+    They are resized in floating point, then rounded once; bicubic overshoot is clamped.
     """
     for start in range(0, len(images), CHUNK):
         chunk = images[start : start + CHUNK]

@@ -1,4 +1,4 @@
-"""The settings of the built-in data sets, and what they say before anything is decoded.
+"""The settings of the built-in data sets, which describe them without decoding.
 
 Neither numpy nor torch is imported here, so that validation and listings stay fast.
 """
@@ -29,15 +29,15 @@ CLOTHES = (
 
 
 def _is_none(value: str) -> bool:
-    """Left out of what is stored: runs of before there was this setting keep their hash."""
+    """The default is not stored, so that runs from before this setting keep their hash."""
     return value == "none"
 
 
 Binarize = Annotated[
     Literal["none", "fixed", "dynamic"],
     Field(
-        description="black and white pixels, white with probability grey / 255: fixed: drawn "
-        "once; dynamic: training images afresh for each minibatch, test images once",
+        description="binarise pixels, white with probability grey / 255; fixed: once; dynamic: "
+        "training images for each minibatch, test images once",
         exclude_if=_is_none,
     ),
 ]
@@ -46,11 +46,11 @@ Binarize = Annotated[
 class DigitsSettings(DatasetSettings):
     """Settings of ``digits``."""
 
-    size: int = Field(28, ge=8, le=1024, description="side of an image in pixels; 8: as it is")
+    size: int = Field(28, ge=8, le=1024, description="side of an image in pixels; 8: original")
     binarize: Binarize = "none"
 
     def describe(self, access: DataAccess) -> DataSpec:
-        """Known by heart: nothing is read."""
+        """The description as published; no file is read."""
         shape = (1, self.size, self.size)
         return DataSpec(
             name="digits", shape=shape, classes=10, class_names=DIGITS, train=1437, test=360
@@ -64,14 +64,14 @@ class MnistSettings(DatasetSettings):
     folder: ClassVar[str] = "MNIST"
     class_names: ClassVar[tuple[str, ...]] = DIGITS
 
-    size: int = Field(28, ge=8, le=1024, description="side of an image in pixels; 28: as it is")
+    size: int = Field(28, ge=8, le=1024, description="side of an image in pixels; 28: original")
     limit: int = Field(
-        0, ge=0, description="train on the first so many images, for quick trials; 0: on all"
+        0, ge=0, description="number of training images to use, the first ones; 0: all"
     )
     binarize: Binarize = "none"
 
     def describe(self, access: DataAccess) -> DataSpec:
-        """Known by heart: nothing is read."""
+        """The description as published; no file is read."""
         return DataSpec(
             name=self.registered,
             shape=(1, self.size, self.size),
@@ -108,15 +108,15 @@ class ImageFolderSettings(DatasetSettings):
     )
     size: int = Field(64, ge=8, le=1024, description="side of an image in pixels")
     crop: Literal["center", "none"] = Field(
-        "center", description="center: keep proportions, cut the longer side; none: squash"
+        "center", description="center: crop the longer side; none: change the aspect ratio"
     )
     channels: Literal[1, 3] = Field(3, description="3: colour; 1: grey")
     test_share: float = Field(
-        0.1, gt=0, le=0.5, description="share held out for testing, chosen by a hash of file names"
+        0.1, gt=0, le=0.5, description="share of test images, selected by a hash of file names"
     )
 
     def describe(self, access: DataAccess) -> DataSpec:
-        """List the folder, decode nothing. Raises DataError if it's missing or empty."""
+        """List the folder without decoding. Raises DataError if it's missing or empty."""
         return self.spec(self.listed(access))
 
     def listed(self, access: DataAccess) -> image_listing.ImageListing:
@@ -125,7 +125,7 @@ class ImageFolderSettings(DatasetSettings):
         return image_listing.list_images(folder, test_share=self.test_share)
 
     def spec(self, found: image_listing.ImageListing) -> DataSpec:
-        """The description of a folder that was listed already."""
+        """The description of a listed folder."""
         return DataSpec(
             name="image-folder",
             shape=(self.channels, self.size, self.size),

@@ -1,9 +1,9 @@
-"""Decoded images on disk: decoded once, then a memory map, keyed by the content they came from.
+"""The cache of decoded images: they are decoded once, then memory-mapped, with the content as key.
 
-Law: an entry is whole or absent. It is written under a lock, in a folder of another name, and
-renamed when it is complete. One that was damaged later is made again, with a line of warning: small
-ones are read in full and held against their digests at each load, large ones where size or time of
-a file changed (and by ``genbench doctor --data``).
+Law: an entry is complete or absent. It is written under a lock, in a folder with another name, and
+renamed when it is complete. An entry that was damaged later is decoded again, with a warning. Small
+entries are compared with their digests at each load, large ones if the size or time of a file has
+changed (and by ``genbench doctor --data``).
 
 ::
 
@@ -32,9 +32,9 @@ from filelock import FileLock
 from genbench import DataAccess, DataError, Split
 
 FORMAT = 1
-"""Part of every key: raise it where a change of code changes what is decoded."""
+"""Part of every key; increase it when a change of the code changes what is decoded."""
 SMALL = 64 << 20
-"""Bytes of a split up to which its digest is verified at each load [0.15 s for MNIST]."""
+"""The digests of splits up to this size (bytes) are verified at each load [0.15 s for MNIST]."""
 
 _LOG = logging.getLogger(__name__)
 Splits = tuple[Split, Split]
@@ -42,10 +42,10 @@ Splits = tuple[Split, Split]
 
 @dataclass(frozen=True, kw_only=True)
 class Decoding:
-    """One split on its way into the cache.
+    """One split that is written to the cache.
 
-    ``shape`` is (N, C, H, W), or any of codes; ``chunks`` yields (b, ...) of ``dtype``, N in
-    all, in order; ``labels`` is (N,) or None.
+    ``shape`` is (N, C, H, W), or any shape for codes; ``chunks`` yields arrays (b, ...) of
+    ``dtype``, N samples in total, in order; ``labels`` is (N,) or None.
     """
 
     shape: tuple[int, ...]
@@ -66,7 +66,7 @@ def splits(
     doing: str = "decoding",
     **settings: int | float | str,
 ) -> Splits:
-    """Return train and test from the cache; ``decode`` and store them where they are missing.
+    """Return train and test from the cache; ``decode`` and store them if they are missing.
 
     The entry is keyed by the name of the data set, the hash of its ``content`` and the settings
     of the decoding. ``x`` is a read-only memory map. Of several processes one decodes and the
@@ -101,7 +101,7 @@ def digest(x: np.ndarray[Any, Any], y: np.ndarray[Any, Any] | None) -> str:
 
 
 def first(split: Split, limit: int) -> Split:
-    """The first images of a split, with a digest of their own; all of them for a limit of 0."""
+    """The first images of a split, with a new digest; all images for a limit of 0."""
     if not 0 < limit < len(split.x):
         return split
     x, y = split.x[:limit], None if split.y is None else split.y[:limit]
@@ -109,7 +109,7 @@ def first(split: Split, limit: int) -> Split:
 
 
 def labelled(split: Split, y: np.ndarray[Any, Any]) -> Split:
-    """Images as they are cached with labels (N,) that are not; the digest tells of both."""
+    """The cached images with other labels (N,); the digest depends on both."""
     labels = np.ascontiguousarray(y, dtype=np.int64)
     content = hashlib.sha256(f"{split.digest} labelled".encode() + labels.tobytes())
     return Split(x=split.x, y=labels, digest=content.hexdigest()[:32])
@@ -117,7 +117,7 @@ def labelled(split: Split, y: np.ndarray[Any, Any]) -> Split:
 
 @contextmanager
 def _writing(folder: Path) -> Iterator[None]:
-    """Make a folder of the cache; say in one sentence why it can't be written."""
+    """Create a folder of the cache; raises DataError if it can't be written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         yield
@@ -132,7 +132,7 @@ def _writing(folder: Path) -> Iterator[None]:
 
 
 def _open(entry: Path) -> tuple[Splits | None, str]:
-    """The splits of an entry; or None and what is wrong with it, "" if it is absent."""
+    """The splits of an entry; or None and what is wrong with it ("" if it is absent)."""
     if not entry.is_dir():
         return None, ""
     try:
@@ -178,19 +178,19 @@ def _marks(folder: Path, name: str) -> dict[str, list[int]]:
 
 
 def _remark(entry: Path, notes: dict[str, dict[str, Any]]) -> None:
-    """Note the files of an entry that was copied, or is of an older version, and was verified."""
+    """Record the files of an entry that was verified after a copy or an update of genbench."""
     for name, note in notes.items():
         note["files"] = _marks(entry, name)
-    with suppress(OSError):  # a cache that is only readable is verified each time
+    with suppress(OSError):  # a read-only cache is verified each time
         part = entry / f"entry.json.{os.getpid()}"
         part.write_text(json.dumps(notes))
         part.replace(entry / "entry.json")
 
 
 def _make(entry: Path, decode: Decode, progress: _Progress) -> None:
-    """Write an entry beside its place and move it there; the lock is held."""
+    """Write an entry to a temporary folder and rename it; the caller has the lock."""
     part = entry.with_name(f"{entry.name}.part")
-    shutil.rmtree(part, ignore_errors=True)  # of a process that was killed
+    shutil.rmtree(part, ignore_errors=True)  # left by a process that was killed
     part.mkdir()
     try:
         train, test = decode()
@@ -210,9 +210,9 @@ def _make(entry: Path, decode: Decode, progress: _Progress) -> None:
 
 
 def _write(folder: Path, name: str, split: Decoding, progress: _Progress) -> dict[str, Any]:
-    """Write one split chunk by chunk; return its line in entry.json.
+    """Write one split in chunks; return its part of entry.json.
 
-    Plain writes, not a memory map: on a full disk a map ends the process with SIGBUS.
+    It uses plain writes: on a full disk, a memory map would end the process with SIGBUS.
     """
     dtype = np.dtype(split.dtype)
     content = _content_hash(split.shape, split.dtype)
@@ -264,7 +264,7 @@ def _content_hash(shape: tuple[int, ...], dtype: str = "uint8") -> Any:
 
 @contextmanager
 def _durable(path: Path) -> Iterator[Any]:
-    """A file whose bytes are on the disk when it is closed."""
+    """Open a file that is flushed to the disk when it is closed."""
     with path.open("wb") as file:
         yield file
         file.flush()

@@ -1,8 +1,8 @@
 """MNIST and Fashion-MNIST in torchvision's folders: ROOT/MNIST/raw and ROOT/FashionMNIST/raw.
 
-The IDX files are read as they are, unpacked or gzipped. Absent ones are downloaded from
-torchvision's mirrors and checked against its MD5 sums; GENBENCH_MIRROR names another source, laid
-out as ROOT is: any served data directory that holds the archives will do.
+The IDX files may be unpacked or gzipped. Missing ones are downloaded from torchvision's mirrors and
+checked against its MD5 sums; GENBENCH_MIRROR is another source with the layout of ROOT, such as a
+served data directory with the archives.
 
 Sources: LeCun, Cortes and Burges 1998; Xiao, Rasul and Vollgraf 2017, arXiv:1708.07747.
 """
@@ -34,11 +34,11 @@ class Mnist:
         self.settings = settings
 
     def load(self, access: DataAccess) -> Data:
-        """Download what is absent, decode once, cut to ``limit``. Raises DataError."""
+        """Download what is missing, decode once, apply ``limit``. Raises DataError."""
         return load_as(self.settings.binarize, lambda drawn: self._load(access, drawn))
 
     def _load(self, access: DataAccess, drawn: bool) -> Data:
-        """The grey images, or their draws as black and white ones."""
+        """The grey images, or their binarised draws."""
         settings = self.settings
         folder = access.root / settings.folder / "raw"
         files = self._files(folder, access)
@@ -60,7 +60,7 @@ class Mnist:
         return Data(spec=spec, train=train, test=test)
 
     def _files(self, folder: Path, access: DataAccess) -> tuple[str, ...]:
-        """The names of the four files, downloaded where they are absent."""
+        """The names of the four files, which are downloaded if they are missing."""
         absent = absent_files(folder)
         if absent and access.offline:
             raise self._missing(folder, "downloads are forbidden (offline)")
@@ -73,7 +73,7 @@ class Mnist:
         return tuple(found for name in FILES if (found := present_file(folder, name)))
 
     def _archives(self) -> Sequence[Archive]:
-        """What torchvision would download, from GENBENCH_MIRROR where it is set."""
+        """The archives that torchvision would download, from GENBENCH_MIRROR if it is set."""
         from torchvision import datasets
 
         folder = self.settings.folder
@@ -100,7 +100,7 @@ class Mnist:
         return self._read(train_images, train_labels), self._read(test_images, test_labels)
 
     def _read(self, images_file: Path, labels_file: Path) -> Decoding:
-        """One split. Raises DataError if the two files don't belong together."""
+        """One split. Raises DataError if the two files don't match."""
         what, size = self.settings.registered, self.settings.size
         images = read_idx(images_file, dimensions=3, what=what)
         labels = read_idx(labels_file, dimensions=1, what=what)

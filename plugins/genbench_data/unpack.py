@@ -1,11 +1,11 @@
-"""Folders that come packed in one archive: unpacked whole or not at all, and nowhere else.
+"""Unpack folders from archives, completely or not at all.
 
 ::
 
     FOLDER/NAME            the unpacked folder
-    FOLDER/ARCHIVE         what it comes from; one that was downloaded goes when it is unpacked
-    FOLDER/.NAME.part      on the way; left behind only by a process that was killed
-    FOLDER/.NAME.lock      of several processes one unpacks and the others wait for it
+    FOLDER/ARCHIVE         the archive; if it was downloaded, it is removed after unpacking
+    FOLDER/.NAME.part      temporary files, which only a killed process leaves behind
+    FOLDER/.NAME.lock      a lock, so that only one process unpacks
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from genbench import DataAccess, DataError
 from genbench_data.download import CHUNK, Archive
 
 TOLD_EVERY = 200
-"""Files between two reports of progress."""
+"""The number of files between two reports of progress."""
 MOST_BYTES = 16 << 30
-"""Bytes that an archive may unpack to: ten times what the largest of the sets holds."""
+"""The maximum unpacked size of an archive in bytes: ten times that of the largest data set."""
 
 Entry = TypeVar("Entry", zipfile.ZipInfo, tarfile.TarInfo)
 
@@ -44,12 +44,11 @@ def unpacked(
     access: DataAccess,
     fetch: Callable[[Archive, Path, DataAccess], object],
 ) -> Path:
-    """Return ``folder / name``; where it is absent, unpack the archive that holds it.
+    """Return ``folder / name``; if it is missing, unpack it from the archive.
 
-    An archive that lies in ``folder`` already is checked by its MD5 and stays; else
-    ``fetch(archive, folder, access)`` puts it there (its errors pass through), and it goes when it
-    is unpacked.
-    Raises DataError if an archive isn't what it should be, or the folder can't be written.
+    An archive that exists in ``folder`` is verified by its MD5 and kept; else ``fetch(archive,
+    folder, access)`` downloads it, and it is removed after unpacking. Raises DataError if the
+    archive is not the published one or the folder can't be written, and the errors of ``fetch``.
     """
     target, packed = folder / name, folder / archive.name
     if target.is_dir():
@@ -70,7 +69,7 @@ def unpacked(
 
 @contextmanager
 def _alone(folder: Path, name: str) -> Iterator[None]:
-    """Hold the lock of a folder to be; say in one sentence why it can't be written."""
+    """Acquire the lock of a folder; raises DataError if it can't be written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / f".{name}.lock"):
@@ -83,7 +82,7 @@ def _alone(folder: Path, name: str) -> Iterator[None]:
 
 
 def _check(packed: Path, md5: str, access: DataAccess) -> None:
-    """Raise DataError if an archive isn't the published one."""
+    """Raise DataError if an archive is not the published one."""
     found, done, size = hashlib.md5(usedforsecurity=False), 0, packed.stat().st_size
     with packed.open("rb") as file:
         while chunk := file.read(CHUNK):
@@ -99,9 +98,9 @@ def _check(packed: Path, md5: str, access: DataAccess) -> None:
 
 
 def _unpack(packed: Path, target: Path, access: DataAccess) -> None:
-    """Unpack beside the target and move it there; the lock is held."""
+    """Unpack to a temporary folder and rename it; the caller has the lock."""
     part = target.with_name(f".{target.name}.part")
-    shutil.rmtree(part, ignore_errors=True)  # of a process that was killed
+    shutil.rmtree(part, ignore_errors=True)  # left by a process that was killed
     try:
         try:
             _extract(packed, part, access)
@@ -117,7 +116,7 @@ def _unpack(packed: Path, target: Path, access: DataAccess) -> None:
 
 
 def _extract(packed: Path, into: Path, access: DataAccess) -> None:
-    """All files of a zip or a tar archive, which hold plain files and folders and nothing else."""
+    """Extract a zip or tar archive, which may only have regular files and folders."""
     if packed.suffix == ".zip":
         with zipfile.ZipFile(packed) as file:
             entries = file.infolist()
@@ -132,9 +131,8 @@ def _checked(
 ) -> Iterator[Entry]:
     """The entries of an archive, with progress in files.
 
-    Raises ValueError for a link, a device or a path that leads out of the folder, and where the
-    files would fill more than `MOST_BYTES`: the sizes that an archive states are those that both
-    libraries write at most.
+    Raises ValueError for a link, a device or a path outside the folder, and if the files have more
+    than `MOST_BYTES` in total (both libraries write at most the sizes given in the archive).
     """
     size = 0
     for done, entry in enumerate(entries, 1):
@@ -151,10 +149,10 @@ def _checked(
 
 
 def _described(entry: zipfile.ZipInfo | tarfile.TarInfo) -> tuple[str, int, int]:
-    """Name, type of file as `stat` has it (0 for what is neither file nor folder), and bytes."""
+    """Name, file type as in `stat` (0 for neither file nor folder), and size in bytes."""
     if isinstance(entry, zipfile.ZipInfo):
         plain = stat.S_IFDIR if entry.is_dir() else stat.S_IFREG
-        # 0 if the archive was made on a system without such types.
+        # The type is 0 if the archive was made on a system without file types.
         return entry.orig_filename, stat.S_IFMT(entry.external_attr >> 16) or plain, entry.file_size
     kind = stat.S_IFREG if entry.isreg() else stat.S_IFDIR if entry.isdir() else 0
     return entry.name, kind, entry.size
