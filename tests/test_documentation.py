@@ -5,16 +5,13 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
-import struct
 import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 from command_line import CommandLine
-from PIL import Image
-from sklearn.datasets import load_digits
+from small_files import small_mnist, small_pictures
 
 import genbench
 import genbench.testing
@@ -41,30 +38,6 @@ def commands(page: Path) -> list[str]:
     lines = [line.strip() for line in shown.replace("\\\n", " ").splitlines()]
     lines = [line.removeprefix("$ ").split("  #")[0].strip() for line in lines]
     return [line for line in lines if re.match(rf"((\w+=\S+ )*genbench|{INSTALL})", line)]
-
-
-def small_mnist(root: Path, folder: str) -> None:
-    """A few real digits in torchvision's layout."""
-    images = load_digits().images.astype("uint8").repeat(4, 1).repeat(4, 2)[:, 2:30, 2:30] * 15
-    labels = load_digits().target.astype("uint8")
-    raw = root / folder / "raw"
-    raw.mkdir(parents=True)
-    for split, part in (("train", slice(0, 300)), ("t10k", slice(300, 400))):
-        x, y = images[part], labels[part]
-        header = struct.pack(">IIII", 2051, len(x), 28, 28)
-        (raw / f"{split}-images-idx3-ubyte").write_bytes(header + x.tobytes())
-        (raw / f"{split}-labels-idx1-ubyte").write_bytes(
-            struct.pack(">II", 2049, len(y)) + y.tobytes()
-        )
-
-
-def small_pictures(folder: Path) -> None:
-    rng = np.random.default_rng(0)
-    for label in ("cats", "dogs"):
-        (folder / label).mkdir(parents=True)
-        for i in range(40):
-            pixels = rng.integers(0, 256, (40, 48, 3), dtype=np.uint8)
-            Image.fromarray(pixels).save(folder / label / f"{i}.png")
 
 
 @pytest.fixture(scope="session")

@@ -72,7 +72,7 @@ def _is_described(data: Data, described: DataSpec) -> None:
 
 
 def _is_split(split: Split, spec: DataSpec, name: str) -> None:
-    dtype = "uint8" if spec.is_image else "float32"
+    dtype = "uint8" if spec.bounded else "float32"
     assert split.x.dtype == dtype, f"{name}.x is {split.x.dtype}; expected {dtype}"
     assert split.x.shape[1:] == spec.shape, (
         f"{name}.x holds samples of shape {split.x.shape[1:]}; expected {spec.shape}"

@@ -11,6 +11,7 @@ import torch
 from genbench.contracts import samples_data
 from genbench.errors import DataError, SettingError
 from genbench.pixels import to_float
+from genbench.testing import check_dataset
 from genbench_data.latents_settings import LatentsSettings
 
 
@@ -34,6 +35,12 @@ def test_the_latents_are_described_as_they_turn_out_before_anything_is_built(ben
     assert (described.shape, described.latent, described.bounded) == ((4,), True, False)
     assert (described.classes, described.shown.name) == (10, "digits")
     assert data.train.x.shape == (described.train, 4)
+
+
+@pytest.mark.parametrize("which", ["parent", "spatial"])
+def test_latents_keep_the_contract_of_data_sets(bench, which, request):
+    run = request.getfixturevalue(which)
+    check_dataset("latents", LatentsSettings(run=run.id), access=bench.access)
 
 
 @pytest.mark.parametrize("which", ["parent", "spatial"])

@@ -14,6 +14,7 @@ import torch_fidelity
 from torch import nn
 
 from genbench import Data, DataError, DataSpec, Score, Split, UsageError
+from genbench.testing import check_metric, small_data
 from genbench_metrics.fid import Fid
 from genbench_metrics.inception import _network
 from genbench_metrics.settings import FidSettings
@@ -136,3 +137,8 @@ def _few(shape: tuple[int, int, int], n: int, seed: int) -> Split:
     x = (order.random((n, 3, 1, 1)) * np.linspace(0, 255, shape[2])).astype(np.uint8)
     x = np.broadcast_to(x, (n, *shape)).copy()
     return Split(x=x, y=None, digest=f"ramps {seed}")
+
+
+@pytest.mark.slow
+def test_fid_keeps_the_contract(weights: Path) -> None:
+    check_metric("fid", FidSettings(weights=str(weights)), data=small_data(train=32, test=24))
