@@ -146,13 +146,35 @@ def read_manifest(path: Path) -> dict[str, Any]:
     try:
         manifest: dict[str, Any] = json.loads(file.read_bytes())
         known = manifest["format"] <= FORMAT and WEIGHTS in manifest["files"]
+        whole = _is_whole(manifest)
     except FileNotFoundError:
         raise
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise damaged(file) from error
     if not known:
         raise CheckpointError(f"{file} was written by a newer genbench; update genbench")
+    if not whole:
+        raise damaged(file)
     return manifest
+
+
+def _is_whole(manifest: Mapping[str, Any]) -> bool:
+    """Whether the manifest is as it was written; an old one, without a digest, has its form."""
+    if manifest.get("sha256", (digest := _digest(manifest))) != digest:
+        return False
+    position = manifest["position"]
+    counts = (position["epoch"], position["step"], *position.values())
+    sizes = (entry["bytes"] for entry in manifest["files"].values())
+    digests = (entry["sha256"] for entry in manifest["files"].values())
+    return all(isinstance(number, int) for number in (*counts, *sizes)) and all(
+        isinstance(text, str) for text in digests
+    )
+
+
+def _digest(manifest: Mapping[str, Any]) -> str:
+    """SHA-256 over all of the manifest but itself."""
+    content = {name: value for name, value in manifest.items() if name != "sha256"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def damaged(file: Path) -> CheckpointError:
@@ -195,7 +217,8 @@ def _write(path: Path, data: bytes) -> dict[str, Any]:
 
 def _write_manifest(path: Path, manifest: Mapping[str, Any]) -> None:
     new = path / f"{MANIFEST}.new"
-    _write(new, json.dumps(manifest, indent=1).encode())
+    sealed = {**manifest, "sha256": _digest(manifest)}
+    _write(new, json.dumps(sealed, indent=1).encode())
     new.replace(path / MANIFEST)
 
 

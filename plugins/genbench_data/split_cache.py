@@ -20,6 +20,7 @@ import json
 import logging
 import os
 import shutil
+import tokenize
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -159,7 +160,10 @@ def _open_split(entry: Path, name: str, notes: dict[str, Any]) -> Split:
 
 
 def _mapped(file: Path, shape: tuple[int, ...], dtype: str) -> np.ndarray[Any, Any]:
-    found = np.load(file, mmap_mode="r")  # checks the file's size against the shape
+    try:
+        found = np.load(file, mmap_mode="r")  # checks the file's size against the shape
+    except (SyntaxError, tokenize.TokenError, EOFError, OverflowError, TypeError) as error:
+        raise ValueError(f"{file.name} has a damaged header") from error  # which is Python's text
     if found.shape != shape or found.dtype != dtype or not found.flags.c_contiguous:
         raise ValueError(f"{file.name} is {found.dtype} {found.shape}, not {dtype} {shape}")
     return found  # type: ignore[no-any-return]

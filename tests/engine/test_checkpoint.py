@@ -75,6 +75,30 @@ def test_file_cut_short_or_with_one_bit_flipped_is_refused_by_its_name(tmp_path,
         read_checkpoint(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("what", "instead"),
+    [('"epoch": 2', '"epoch": 3'), ('"sha256": "', '"sha266": "'), ('"files"', '"fileS"')],
+)
+def test_manifest_with_another_number_or_key_is_refused_by_its_name(tmp_path, what, instead):
+    path = write_checkpoint(tmp_path, snapshot(20, 2)) / "manifest.json"
+    assert what in path.read_text()
+    path.write_text(path.read_text().replace(what, instead, 1))
+    with pytest.raises(CheckpointError, match=r"manifest\.json is missing or damaged"):
+        read_checkpoint(tmp_path)
+
+
+def test_manifest_of_an_older_genbench_without_a_digest_is_read_if_it_has_its_form(tmp_path):
+    path = write_checkpoint(tmp_path, snapshot(20, 2)) / "manifest.json"
+    manifest = json.loads(path.read_text())
+    del manifest["sha256"]
+    path.write_text(json.dumps(manifest))
+    assert read_checkpoint(tmp_path).position == {"step": 20, "epoch": 2}
+    del manifest["files"]["state.pt"]["sha256"]
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(CheckpointError, match=r"manifest\.json is missing or damaged"):
+        read_checkpoint(tmp_path)
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"format": 1}'])
 def test_damaged_manifest_is_refused_by_its_name(tmp_path, text):
     path = write_checkpoint(tmp_path, snapshot())

@@ -176,6 +176,17 @@ def test_an_entry_of_another_shape_is_made_again(access, decoder):
     assert np.array_equal(load(access, decoder)[0].x, TRAIN)
 
 
+@pytest.mark.parametrize("damage", [b"[", b"{", b'"', b"\x00", b"9"])
+def test_an_entry_whose_header_is_no_text_of_numpys_is_made_again(access, decoder, damage):
+    load(access, decoder)
+    file = entry(access) / "train-y.npy"
+    whole = file.read_bytes()
+    for place in range(8, 80, 3):
+        file.write_bytes(whole[:place] + damage + whole[place + 1 :])
+        train, _ = load(access, decoder)
+        assert np.array_equal(train.y, LABELS)
+
+
 def test_pickled_labels_are_never_loaded(access, decoder):
     load(access, decoder)
     np.save(entry(access) / "train-y.npy", np.array([{}], dtype=object), allow_pickle=True)
