@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from command_line import CommandLine
+from PIL import Image
 from small_files import small_mnist, small_pictures
 
 import genbench
