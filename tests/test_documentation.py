@@ -23,7 +23,7 @@ PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^( *)```(\w*)[^\n]*\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
 SHELL = ("bash", "console", "sh", "shell")
 INSTALL = "pip install -e ./"
-LONG = re.compile(r"imagenette|celeba|--preset burda2016|--epochs \d\d")
+LONG = re.compile(r"imagenette|celeba|--preset burda2016")
 """Commands that train for long, or on data that isn't here, get `--dry-run`."""
 TINY = """
 [model.vaegan]
@@ -59,8 +59,6 @@ def run(command_line: CommandLine, command: str, folder: Path) -> None:
     environ = {"GENBENCH_EPOCHS": "2", "PYTHONPATH": str(folder / "site")}
     while "=" in words[0]:
         name, _, environ[name] = words.pop(0).partition("=")
-    if words[1] == "run" and LONG.search(command):
-        words.append("--dry-run")
     answer = command_line(*words[1:], folder=folder, limit=600, env=environ)
     assert answer.code == 0, f"{command}\n{answer.out}\n{answer.err}"
     assert "Traceback" not in answer.err, f"{command}\n{answer.err}"
@@ -83,7 +81,9 @@ def test_every_command_of_the_documentation_runs(page, command_line, workplace, 
         if command.startswith(INSTALL):
             install(command, tmp_path / "here")
         else:
-            run(command_line, command, tmp_path / "here")
+            # Each model of the gallery is trained by the tests of the contract.
+            planned = page.name == "gallery.md" or LONG.search(command)
+            run(command_line, f"{command} --dry-run" if planned else command, tmp_path / "here")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
@@ -113,12 +113,11 @@ def test_the_api_page_has_every_public_name():
     assert sorted(listed) == sorted(face + kit)
 
 
-def test_every_model_of_the_gallery_is_there_with_its_picture():
+def test_the_gallery_has_every_model_with_its_picture():
     page = (ROOT / "docs" / "gallery.md").read_text()
     names = re.findall(r"^### `([\w-]+)`$", page, re.MULTILINE)
     registered = Registry.from_environment().of("model")
-    assert names
-    assert set(names) <= {model.name for model in registered}
+    assert sorted(names) == sorted(model.name for model in registered)
     for name in names:
         with Image.open(ROOT / "docs" / "images" / "gallery" / f"{name}.png") as picture:
             assert len(picture.getcolors()) > 8, f"the picture of {name} is empty"
