@@ -1,4 +1,4 @@
-"""Data sets of a few images, written as their files are: for tests of what reads them."""
+"""Small data sets, written as their files are, and what pictures of runs show."""
 
 from __future__ import annotations
 
@@ -32,3 +32,10 @@ def small_pictures(folder: Path) -> None:
         for i in range(40):
             pixels = rng.integers(0, 256, (40, 48, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(folder / label / f"{i}.png")
+
+
+def shown(picture: Path) -> bytes:
+    """The pixels of a run's picture below its caption, which names the run."""
+    with Image.open(picture) as image:
+        caption = int(image.info.get("caption-height", 0))
+        return image.crop((0, caption, *image.size)).tobytes()

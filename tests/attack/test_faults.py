@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from small_files import shown
 
 from genbench.store import Store
 
@@ -39,7 +40,9 @@ def ending(folder: Path) -> dict[str, Any]:
             "scores": sorted(
                 (s.metric, s.sampler, s.epoch, str(s.value)) for s in store.scores(run.id)
             ),
-            "pictures": {a.path: a.digest for a in store.artifacts(run.id)},
+            "pictures": {
+                a.path: shown(store.folder(run.id) / a.path) for a in store.artifacts(run.id)
+            },
         }
 
 

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from small_files import shown
 
 from genbench.store import Store
 from genbench.store.records import Status
@@ -69,7 +70,7 @@ class Ending:
     losses: list[tuple[int, int, str, dict[str, float | None]]]
     curves: dict[str, list[tuple[int, float | None]]]
     scores: list[tuple[str, str, int, float | None, float | None, str]]
-    pictures: dict[str, str]
+    pictures: dict[str, bytes]
 
     @classmethod
     def of(cls, store: Store, run_id: str) -> Ending:
@@ -83,7 +84,9 @@ class Ending:
                 (s.metric, s.sampler, s.epoch, s.value, s.floor, s.protocol_hash)
                 for s in store.scores(run_id)
             ),
-            pictures={a.path: a.digest for a in store.artifacts(run_id)},
+            pictures={
+                a.path: shown(store.folder(run_id) / a.path) for a in store.artifacts(run_id)
+            },
         )
 
 
