@@ -5,10 +5,12 @@ This imports torch and every plugin's code; listings never do.
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
-from inspect import isfunction
-from typing import Any, get_type_hints
+from importlib import import_module
+from inspect import getmodule, getsource, isfunction
+from typing import Any
 
 from genbench.errors import GenbenchError, PluginError
 from genbench.registration.capabilities import Capabilities
@@ -64,8 +66,7 @@ def faults(registry: Registry, registration: Registration) -> Iterator[str]:
 def _class_faults(
     target: Any, registration: Registration, capabilities: Capabilities
 ) -> Iterator[str]:
-    # A model may be registered by a function; its annotated return class is checked.
-    cls = get_type_hints(target).get("return", target) if isfunction(target) else target
+    cls = _returned_class(target) if isfunction(target) else target
     needed = [*METHODS[registration.kind]]
     if registration.kind == "model":
         for capability in registration.capabilities:
@@ -88,6 +89,24 @@ def _class_faults(
         )
     if registration.kind == "metric" and getattr(cls, "uses", None) not in ("samples", "model"):
         yield f"{cls.__name__}.uses must be 'samples' or 'model'"
+
+
+def _returned_class(function: Any) -> Any:
+    """The class that a function which builds a model is annotated to return.
+
+    A file of settings imports it for type checkers only, so that listings stay free of torch.
+    """
+    name = function.__annotations__.get("return", function)
+    if not isinstance(name, str):
+        return name
+    if name in function.__globals__:
+        return function.__globals__[name]
+    for node in ast.walk(ast.parse(getsource(getmodule(function) or function))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                if name == (alias.asname or alias.name):
+                    return getattr(import_module(node.module), alias.name)
+    return function
 
 
 def capability_methods(capability: str, capabilities: Capabilities) -> list[str]:

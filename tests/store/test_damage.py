@@ -94,7 +94,7 @@ def test_what_is_wrong_is_named_with_its_table_column_and_value(filled) -> None:
     ("table", "column", "value", "expected"),
     [
         ("runs", "status", "'asleep'", "the status of a run"),
-        ("runs", "created_at", "'yesterday'", "a moment"),
+        ("runs", "created_at", "'yesterday'", "a UTC time, ISO 8601,"),
         ("runs", "spec", "'{}'", "the spec of a run"),
         ("environments", "body", "'[1]'", "a JSON object"),
         ("runs", "model", "x'00'", "a text"),
