@@ -122,7 +122,7 @@ def test_fewer_samples_than_neighbours_are_refused_in_one_sentence(
     with pytest.raises(UsageError, match="precision needs at least 4 samples, but there are 3"):
         Precision().begin(context(data=digits, n=3))
     few = Split(x=digits.test.x[:5], y=None, digest="few")
-    with pytest.raises(UsageError, match="coverage needs at least 6 test images, and there are 5"):
+    with pytest.raises(UsageError, match="coverage needs at least 6 test images, but there are 5"):
         Coverage().begin(context(data=replace(digits, test=few), n=50))
 
 
