@@ -100,7 +100,7 @@ def _where(store: Store, selection: Selection) -> tuple[str, dict[str, Any]]:
         wanted.append("r.model = :model")
         parameters["model"] = selection.model
     if selection.tag:
-        wanted.append("EXISTS (SELECT 1 FROM run_tags t WHERE t.id = r.run AND t.tag = :tag)")
+        wanted.append("EXISTS (SELECT 1 FROM run_tags t WHERE t.run = r.run AND t.tag = :tag)")
         parameters["tag"] = selection.tag
     if selection.runs:
         experiments = {store.run(reference).experiment for reference in selection.runs}

@@ -57,6 +57,15 @@ def test_compare_csv_is_one_sheet_of_plain_numbers(filled, genbench):
     assert float(rows[1]["epoch_speedup"]) == pytest.approx(10.0)
 
 
+def test_only_runs_with_the_tag_are_compared(filled, genbench):
+    filled.add("dcgan", dataset="mnist", score=9.0, tags=("mine",))
+    filled.add("lsgan", dataset="mnist", score=8.0, tags=("mine", "yours"))
+    (table,) = genbench("compare", "--tag", "mine", "--json").json["datasets"]
+    assert {row["model"] for row in table["rows"]} == {"dcgan", "lsgan"}
+    (table,) = genbench("compare", "--tag", "yours", "--json").json["datasets"]
+    assert [row["model"] for row in table["rows"]] == ["lsgan"]
+
+
 @pytest.mark.parametrize(
     ("format", "mark"), [("md", "**21.0 ± 1.0**"), ("latex", r"\textbf{21.0 $\pm$ 1.0}")]
 )
