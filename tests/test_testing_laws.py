@@ -268,7 +268,7 @@ def test_a_sound_model_passes(model):
 @pytest.mark.parametrize(
     ("model", "law"),
     [
-        (WiderThanTanh, r"render\(generate\(z\)\) of large weights lies in .* outside \[-1, 1\]"),
+        (WiderThanTanh, r"render\(generate\(z\)\) of large weights is in .* outside \[-1, 1\]"),
         (Transposed, "resembles them transposed"),
         (UpsideDown, "resembles them upside down"),
         (OfAnotherRow, r"a row of reconstruct\(x\) changes by"),
