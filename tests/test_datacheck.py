@@ -17,8 +17,8 @@ from genbench import (
     PluginError,
     Settings,
     Split,
-    datacheck,
 )
+from genbench.engine import data_check
 from genbench.engine.data_check import checked
 from genbench.registry import Registry
 from genbench.runner.parts import load_data
@@ -68,10 +68,10 @@ def test_data_that_belie_their_spec_are_refused_by_name(data, sentence) -> None:
         checked(data, "data set 'mine'")
 
 
-@pytest.mark.parametrize("whole", [datacheck.WHOLE, 0])
+@pytest.mark.parametrize("whole", [data_check.WHOLE, 0])
 @pytest.mark.parametrize("data", [IMAGES, POINTS], ids=["images", "points"])
 def test_two_data_sets_under_one_digest_are_told_apart(monkeypatch, data, whole) -> None:
-    monkeypatch.setattr(datacheck, "WHOLE", whole)
+    monkeypatch.setattr(data_check, "WHOLE", whole)
     own = checked(named(data, "v1"), "mine")
     again = checked(named(data, "v1"), "mine")
     assert own.train.digest == again.train.digest != own.test.digest
