@@ -141,7 +141,7 @@ def _check_there(folder: Path, parts: Partition) -> None:
     if absent:
         raise DataError(
             f"celeba: {len(absent):,} of the {len(named):,} images that {PARTITION_FILE} names are "
-            f"not in {folder} ({absent[0]} is the first); unpack {ARCHIVE} anew"
+            f"not in {folder} ({absent[0]} is the first); unpack {ARCHIVE} again"
         )
 
 
