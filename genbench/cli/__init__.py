@@ -24,6 +24,7 @@ GROUPS = {
     "running": ("run", "resume", "rerun", "rm"),
     "sampling": ("evaluate", "sample"),
     "picturing": ("interpolate", "traverse", "latents", "reconstruct", "curves"),
+    "keeping": ("edit", "archive", "restore"),
     "reading": ("runs", "show", "diff", "query"),
     "comparing": ("compare", "report"),
     "studying": ("study",),

@@ -69,6 +69,7 @@ def compare(
     ] = None,
     limit: LimitOption = 20,
     all_metrics: AllMetricsOption = False,
+    archived: options.ArchivedOption = False,
     store: options.StoreOption = None,
     format: options.FormatOption = Format.TABLE,
     json: options.JsonOption = False,
@@ -88,6 +89,7 @@ def compare(
                 baseline=meant,
                 metric=sort or next(iter(metric or ()), None),
                 samplers=tuple(sampler or ()),
+                archived=archived,
                 limit=None if sort in SORTS or target is not None else limit,
             ),
         )
@@ -210,6 +212,7 @@ def report(
     baseline: BaselineOption = None,
     limit: LimitOption = 12,
     all_metrics: AllMetricsOption = False,
+    archived: options.ArchivedOption = False,
     out: Annotated[Path, typer.Option("--out", help="File of the page.")] = Path(
         "genbench-report.html"
     ),
@@ -226,7 +229,12 @@ def report(
     with open_store(store) as opened:
         meant = baseline_of(opened, baseline) if baseline else None
         selection = Selection(
-            dataset=dataset, tag=tag, baseline=meant, runs=tuple(runs or ()), limit=limit
+            dataset=dataset,
+            tag=tag,
+            baseline=meant,
+            runs=tuple(runs or ()),
+            archived=archived,
+            limit=limit,
         )
         question = Question(baseline=meant, all_metrics=all_metrics, defaults=_defaults)
         gathered = read_report(opened, selection, question)

@@ -41,6 +41,8 @@ def head(run: Run) -> dict[str, Any]:
         "train_s": run.train_s,
         "wall_s": run.wall_s,
         "tags": run.tags,
+        "note": run.note,
+        "archived_at": run.archived_at,
         "parents": run.parents,
         "error": run.error,
     }

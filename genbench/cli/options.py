@@ -61,6 +61,9 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object 
 ModelOption = Annotated[str | None, typer.Option("--model", help="Only runs of this model.")]
 DatasetOption = Annotated[str | None, typer.Option("--dataset", help="Only runs on this data set.")]
 TagOption = Annotated[str | None, typer.Option("--tag", help="Only runs with this tag.")]
+ArchivedOption = Annotated[
+    bool, typer.Option("--archived", help="Also use runs that are archived.")
+]
 
 
 def run_options(*names: str) -> Callable[[Command], Command]:

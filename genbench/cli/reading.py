@@ -15,6 +15,7 @@ from genbench.formatting import ARROWS, number
 from genbench.spec import MOST
 
 if TYPE_CHECKING:
+    from genbench.errors import NoSuchRunError
     from genbench.store import Store
     from genbench.store.records import Run
 
@@ -36,6 +37,7 @@ def runs(
         str | None, typer.Option("--status", help="Only runs with this status, such as failed.")
     ] = None,
     tag: options.TagOption = None,
+    archived: options.ArchivedOption = False,
     limit: Annotated[
         int, typer.Option("--limit", min=1, max=MOST, help="Maximum number of runs.")
     ] = 20,
@@ -44,19 +46,16 @@ def runs(
     json: options.JsonOption = False,
 ) -> None:
     """List runs, newest first."""
-    from genbench.errors import NoSuchRunError, UnknownNameError
+    from genbench.errors import UnknownNameError
     from genbench.store.records import Status
 
     if status is not None and status not in {s.value for s in Status}:
         raise UnknownNameError("status", status, [s.value for s in Status])
     with open_store(store) as opened:
-        found = opened.runs(model=model, dataset=dataset, status=status, tag=tag, limit=limit)
+        wanted = {"model": model, "dataset": dataset, "status": status, "tag": tag}
+        found = opened.runs(**wanted, archived=None if archived else False, limit=limit)
         if not found:
-            asked = any((model, dataset, status, tag))
-            raise NoSuchRunError(
-                f"no run in {opened.url} {'matches' if asked else 'yet'}",
-                hint=f"See: genbench {'runs' if asked else 'run --help'}",
-            )
+            raise _no_run(opened, wanted, hidden=not archived)
         if json:
             print_json({"runs": [head(run) for run in found]})
             return
@@ -70,10 +69,22 @@ def runs(
     print_table(columns, rows, format=format, right=(*right, *arrows.values()))
 
 
+def _no_run(store: Store, wanted: Mapping[str, str | None], *, hidden: bool) -> NoSuchRunError:
+    from genbench.errors import NoSuchRunError
+
+    asked = any(wanted.values())
+    see = "runs" if asked else "run --help"
+    if hidden and store.runs(**wanted, archived=True, limit=1):
+        asked, see = True, "runs --archived"
+    what = "matches" if asked else "yet"
+    return NoSuchRunError(f"no run in {store.url} {what}", hint=f"See: genbench {see}")
+
+
 def _run_row(run: Run) -> list[Any]:
     epochs = f"{run.epochs_done}/{run.epochs_planned}"
     dataset = ":".join((run.dataset, *run.parents))
-    row = [run.id, run.name, run.model, dataset, run.preset, run.seed, run.status.value]
+    status = run.status.value + (", archived" if run.archived_at else "")
+    row = [run.id, run.name, run.model, dataset, run.preset, run.seed, status]
     return [*row, epochs, age(run.created_at), number(run.train_s, 3)]
 
 

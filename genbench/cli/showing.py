@@ -121,6 +121,8 @@ def _print_head(store: Store, identity: str, format: Format) -> None:
         "training": duration(run.train_s),
         "in all": duration(run.wall_s),
         "tags": ", ".join(run.tags) or None,
+        "note": run.note,
+        "archived": run.archived_at,
         "parents": _relatives(store, run.parents),
         "children": _relatives(store, store.children(identity)),
         "experiment": run.experiment,

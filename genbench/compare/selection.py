@@ -23,13 +23,20 @@ _MADE_OF = (
 )
 """The runs on a data set, and those that build upon them, such as models of their latents."""
 
+_SHOWN = (
+    "(r.archived_at IS NULL OR NOT EXISTS (SELECT 1 FROM runs o WHERE o.experiment = r.experiment "
+    "AND o.status = 'finished' AND o.archived_at IS NULL))"
+)
+"""The runs of an experiment without its archived ones, or all of them if all are archived."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
     """Which runs to compare. ``limit`` is the number of experiments per table; None means all.
 
     ``runs`` are references to runs of the wanted experiments; empty means all. ``baseline`` is kept
-    even if it has another model or tag. ``metric`` ranks the experiments for the limit.
+    even if it has another model or tag, or is archived; other runs that are archived are left out
+    unless ``archived``. ``metric`` ranks the experiments for the limit.
     """
 
     model: str | None = None
@@ -39,6 +46,7 @@ class Selection:
     metric: str | None = None
     samplers: tuple[str, ...] = ()
     runs: tuple[str, ...] = ()
+    archived: bool = False
     limit: int | None = None
 
 
@@ -75,7 +83,8 @@ def select(store: Store, selection: Selection) -> Selected:
         raise NoSuchRunError(_nothing(store, left_out), hint="See: genbench runs")
     baselines = _baselines(store, heads, selection.baseline) if selection.baseline else {}
     if baselines:
-        heads += _heads(store, f"r.experiment IN ({quoted(baselines.values())})", {})
+        named_ones = f"r.experiment IN ({quoted(baselines.values())}) AND {_SHOWN}"
+        heads += _heads(store, named_ones, {})
         heads = list({head.run: head for head in heads}.values())
     shown, hidden, found = _limited(store, heads, selection, baselines)
     # The best in each metric is read too, so that a limit doesn't change the remarks about it.
@@ -95,7 +104,7 @@ def select(store: Store, selection: Selection) -> Selected:
 
 def _where(store: Store, selection: Selection) -> tuple[str, dict[str, Any]]:
     """The SQL condition of a selection, and its parameters."""
-    wanted, parameters = ["1 = 1"], {}
+    wanted, parameters = ["1 = 1" if selection.archived else "r.archived_at IS NULL"], {}
     if selection.model:
         wanted.append("r.model = :model")
         parameters["model"] = selection.model

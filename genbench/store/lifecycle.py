@@ -49,7 +49,7 @@ def create(
     settings: RunSpec | None = None,
 ) -> str:
     """Insert a running run of this process with all that is known of it; return its id."""
-    _check_name(connection, name)
+    check_name(connection, name)
     run_id = _free_id(connection)
     moment = now()
     experiment = {"experiment": spec.experiment, "model": spec.model, "dataset": spec.dataset}
@@ -69,7 +69,7 @@ def create(
     try:
         number = connection.execute(insert(runs).values(row).returning(runs.c.run)).scalar_one()
     except IntegrityError:
-        raise _name_taken(str(name)) from None
+        raise name_taken(str(name)) from None
     _insert_params(connection, number, settings or spec)
     add_tags(connection, number, tags)
     add_plugins(connection, number, plugins)
@@ -110,12 +110,12 @@ def take_over(
 
     The run's environment is then this one; from which step on, `journal.rewind` will note.
     """
-    row = _locked(connection, run_id)
+    row = locked(connection, run_id)
     if row.status == Status.FINISHED:
         raise UsageError(
             f"run {run_id} is finished", hint=f"To train it again: genbench rerun {run_id}"
         )
-    if _is_alive(row):
+    if is_alive(row):
         raise UsageError(
             f"run {run_id} is still running (process {row.pid} on {str(row.host).split('#')[0]}); "
             "stop that process first"
@@ -163,7 +163,7 @@ def end(
     kind: str | None = None,
 ) -> None:
     """Set the last status of this process's run; one that is finished stays as it is."""
-    row = _locked(connection, run_id)
+    row = locked(connection, run_id)
     _check_owner(row, run_id)
     if row.status != Status.FINISHED:
         values = {"status": status.value, "finished_at": now(), "error": error, "error_kind": kind}
@@ -172,8 +172,8 @@ def end(
 
 def remove(connection: Connection, run_id: str) -> None:
     """Delete the run with all its rows. Raises UsageError where it runs, or others need it."""
-    row = _locked(connection, run_id)
-    if _is_alive(row):
+    row = locked(connection, run_id)
+    if is_alive(row):
         raise UsageError(f"run {run_id} is still running (process {row.pid}); stop it first")
     needed = select(runs.c.id).join(run_parents).where(run_parents.c.parent == run_id)
     children = connection.execute(needed.order_by(runs.c.run)).scalars().all()
@@ -193,7 +193,7 @@ def discard(connection: Connection, run_id: str) -> None:
 def add_tags(connection: Connection, number: int, tags: Sequence[str]) -> None:
     """Add tags; one that is there already stays."""
     for tag in tags:
-        _check_text(tag, "a tag")
+        check_text(tag, "a tag")
     insert_missing(connection, run_tags, [{"run": number, "tag": tag} for tag in tags])
 
 
@@ -202,41 +202,46 @@ def add_plugins(connection: Connection, number: int, parts: Sequence[PartVersion
     insert_missing(connection, run_plugins, [{"run": number, **asdict(part)} for part in parts])
 
 
-def _locked(connection: Connection, run_id: str) -> Row[Any]:
+def locked(connection: Connection, run_id: str) -> Row[Any]:
+    """The row of a run, locked for this transaction. Raises NoSuchRunError."""
     row = connection.execute(select(runs).where(runs.c.id == run_id).with_for_update()).first()
     if row is None:
         raise NoSuchRunError(f"no run '{run_id}' in this store", hint="See: genbench runs")
     return row
 
 
-def _is_alive(row: Row[Any]) -> bool:
+def is_alive(row: Row[Any]) -> bool:
+    """Whether the process of a run still works on it."""
     owner = Owner(host=row.host, pid=row.pid, started=row.process_start) if row.pid else None
     return row.status == Status.RUNNING and not is_lost(owner, row.heartbeat_at)
 
 
-def _check_name(connection: Connection, name: str | None) -> None:
+def check_name(connection: Connection, name: str | None, *, own: int | None = None) -> None:
+    """Raise UsageError for a name that is malformed or taken by a run other than ``own``."""
     if name is None:
         return
-    _check_text(name, "a run's name")
+    check_text(name, "a run's name")
     if not name or name.startswith("@") or name != name.strip():
         raise UsageError(
             f"'{name}' can't be a run's name: it is empty, begins with '@' or has spaces around it"
         )
     taken = select(runs.c.run).where(or_(runs.c.name == name, runs.c.id == name))
-    if connection.execute(taken).first():
-        raise _name_taken(name)
+    if connection.execute(taken.where(runs.c.run != (own or 0))).first():
+        raise name_taken(name)
 
 
-def _check_text(text: str, what: str) -> None:
-    if len(text) > MOST_LETTERS:
+def check_text(text: str, what: str, most: int = MOST_LETTERS) -> None:
+    """Raise UsageError for a text that is too long or not valid Unicode."""
+    if len(text) > most:
         raise UsageError(
-            f"{what} has {MOST_LETTERS} characters at most, and '{text[:20]}...' has {len(text)}"
+            f"{what} has {most} characters at most, and '{text[:20]}...' has {len(text)}"
         )
     if not text.isprintable() and any(0xD800 <= ord(c) < 0xE000 for c in text):
         raise UsageError(f"{what} must be valid UTF-8, and '{text[:20]}' is not")
 
 
-def _name_taken(name: str) -> UsageError:
+def name_taken(name: str) -> UsageError:
+    """The error for a name that another run has."""
     return UsageError(
         f"the name '{name}' is taken by another run; give another --name",
         hint=f"To delete that run: genbench rm {name}",

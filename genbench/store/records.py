@@ -26,6 +26,7 @@ class Run:
 
     ``host`` and ``heartbeat_at`` say where its process was last and when it was last heard of,
     ``checkpoint_step`` and ``checkpoint_epoch`` those of the last checkpoint that it wrote.
+    ``note`` is the user's; a run with ``archived_at`` is hidden from lists and comparisons.
     """
 
     id: str
@@ -55,6 +56,8 @@ class Run:
     heartbeat_at: str | None = None
     checkpoint_step: int | None = None
     checkpoint_epoch: int | None = None
+    note: str | None = None
+    archived_at: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

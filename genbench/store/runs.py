@@ -14,7 +14,7 @@ from genbench.store.records import Run, Status
 _COLUMNS = (
     "id, name, status, model, dataset, experiment, digest, seed, device, precision, preset, spec, "
     "created_at, started_at, finished_at, epochs_planned, parameters, epochs_done, train_s, "
-    "wall_s, error, host, heartbeat_at, checkpoint_step, checkpoint_epoch"
+    "wall_s, error, host, heartbeat_at, checkpoint_step, checkpoint_epoch, note, archived_at"
 )
 _NAMES = _COLUMNS.split(", ")
 
@@ -55,20 +55,22 @@ def resolve(reader: RowSource, ref: str) -> str:
 
 def _newest(reader: RowSource, ref: str) -> str:
     place = int(ref[1:]) if ref[1:].isdecimal() else 0
-    count = reader.rows("SELECT count(*) FROM runs")[0][0]
+    count = reader.rows("SELECT count(*) FROM runs WHERE archived_at IS NULL")[0][0]
     if not 1 <= place <= count:
         raise NoSuchRunError(
             f"no run '{ref}' in this store: @1 is the newest of its {count}",
             hint="See: genbench runs",
         )
-    statement = "SELECT id FROM runs ORDER BY run DESC LIMIT 1 OFFSET :skip"
+    statement = (
+        "SELECT id FROM runs WHERE archived_at IS NULL ORDER BY run DESC LIMIT 1 OFFSET :skip"
+    )
     return str(reader.rows(statement, {"skip": place - 1})[0][0])
 
 
 def select_runs(reader: RowSource, conditions: Mapping[str, Any], limit: int | None) -> list[Run]:
     """The runs that meet all conditions (None: any), newest first, with the derived status.
 
-    Conditions: id, model, dataset, tag, experiment (or its beginning), status.
+    Conditions: id, model, dataset, tag, experiment (or its beginning), status, archived.
     """
     given = {name: value for name, value in conditions.items() if value is not None}
     where = [_CONDITIONS[name] for name in given]
@@ -98,6 +100,7 @@ _CONDITIONS = {
     "status": "status = :status",
     "experiment": "experiment LIKE :experiment",
     "tag": "run IN (SELECT run FROM run_tags WHERE tag = :tag)",
+    "archived": "(archived_at IS NOT NULL) = :archived",
 }
 
 

@@ -131,6 +131,8 @@ runs = _table(
     _text("git_commit"),
     Column("git_dirty", Integer),
     _text("spec", nullable=False),
+    _text("note"),
+    _text("archived_at"),
     Index(None, "experiment"),
     Index(None, "model", "dataset"),
     Index(None, "status"),

@@ -1,7 +1,8 @@
 """The store: every run, what it was, what it left, how it was scored.
 
-Laws: a finished run is never changed (scores, names and tags may come to it); what was committed is
-never lost to a kill; reading changes nothing, not even the status of a run that lost its process.
+Laws: the numbers of a finished run are never changed (scores may be added; name, tags, note and
+archiving are the user's); what was committed is never lost to a kill; reading changes nothing, not
+even the status of a run that lost its process.
 """
 
 from __future__ import annotations
@@ -324,12 +325,32 @@ class Store:
                 hint="To delete the rest: genbench doctor --clean",
             ) from error
 
-    def tag(self, run_id: str, tags: Sequence[str]) -> None:
-        """Add tags to a run."""
-        from genbench.store import lifecycle
+    def edit(
+        self,
+        run_id: str,
+        *,
+        name: str | None = None,
+        note: str | None = None,
+        tags: Sequence[str] = (),
+        untag: Sequence[str] = (),
+    ) -> Run:
+        """Change a run's name and note ("" removes one, None keeps it), add and remove tags.
+
+        Raises UsageError for a name that is taken, and for a tag to remove that isn't there.
+        """
+        from genbench.store import editing
 
         with self.transaction() as connection:
-            lifecycle.add_tags(connection, lifecycle.number_of(connection, run_id), tags)
+            editing.edit(connection, run_id, name=name, note=note, tags=tags, untag=untag)
+        return self.run(run_id)
+
+    def set_archived(self, run_ids: Sequence[str], archived: bool) -> None:
+        """Archive all of these runs, or restore all of them, or none where one can't be."""
+        from genbench.store import editing
+
+        with self.transaction() as connection:
+            for run_id in run_ids:
+                editing.set_archived(connection, run_id, archived)
 
     def add_evaluation(self, run_id: str, evaluated: Evaluated, *, preferred: bool = False) -> None:
         """Store additional scores of a run; ``preferred`` ones become the final ones."""
@@ -387,15 +408,17 @@ class Store:
         status: Status | str | None = None,
         tag: str | None = None,
         experiment: str | None = None,
+        archived: bool | None = None,
         limit: int | None = None,
     ) -> list[Run]:
-        """The heads of runs, newest first."""
+        """The heads of runs, newest first; ``archived`` None: those that are archived too."""
         conditions = {
             "model": model,
             "dataset": dataset,
             "status": status,
             "tag": tag,
             "experiment": experiment,
+            "archived": archived,
         }
         return runs.select_runs(self._reader, conditions, limit)
 

@@ -12,7 +12,8 @@ VIEWS = {
     "v_runs": f"""
 SELECT {_HEAD}, r.device, r.precision, r.epochs_done, r.epochs_planned, r.parameters,
   r.train_s, r.wall_s, r.created_at, r.started_at, r.finished_at, r.heartbeat_at, r.error,
-  r.git_commit, r.git_dirty, e.host, e.platform, e.python, e.cpu, e.cpus, e.torch, e.genbench,
+  r.git_commit, r.git_dirty, r.note, r.archived_at,
+  e.host, e.platform, e.python, e.cpu, e.cpus, e.torch, e.genbench,
   (SELECT count(DISTINCT u.environment) FROM run_environments u WHERE u.run = r.run) AS environments
 FROM runs r LEFT JOIN environments e ON e.environment = r.environment""",
     "v_scores": f"""

@@ -184,7 +184,7 @@ class _Work:
             )
         row_tag = f"row:{planned.entry.row.title}"
         if new := [tag for tag in (self.plan.tag, row_tag) if tag not in run.tags]:
-            store.tag(run.id, new)
+            store.edit(run.id, tags=new)
         if run.status is Status.FINISHED:
             self.outcome.reused += 1
             return self._evaluations(planned, run, store)

@@ -146,7 +146,7 @@ def test_a_finished_run_is_never_changed(store, create, make):
 def test_tags_can_be_added_to_any_run(store, create):
     run = create(tags=("a",))
     store.finish(run.id)
-    store.tag(run.id, ("b", "a"))
+    store.edit(run.id, tags=("b", "a"))
     assert store.run(run.id).tags == ("a", "b")
 
 

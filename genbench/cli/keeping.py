@@ -1,0 +1,88 @@
+"""``genbench edit``, ``archive`` and ``restore``: keep a store in order; no number is changed."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from genbench.cli import options
+from genbench.cli.opening import head
+from genbench.cli.output import print_json
+from genbench.cli.session import SESSION, say
+from genbench.errors import UsageError
+
+RunsArgument = Annotated[
+    list[str],
+    typer.Argument(metavar="RUN...", help="Runs: ids, their first characters, names, or @1."),
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands of this file."""
+    app.command("edit")(edit)
+    app.command("archive")(archive)
+    app.command("restore")(restore)
+
+
+def edit(
+    reference: options.RunArgument,
+    name: Annotated[
+        str | None, typer.Option("--name", help='New name of the run; "" removes its name.')
+    ] = None,
+    tag: Annotated[list[str] | None, typer.Option("--tag", help="Tag to add; repeatable.")] = None,
+    untag: Annotated[
+        list[str] | None, typer.Option("--untag", help="Tag to remove; repeatable.")
+    ] = None,
+    note: Annotated[
+        str | None, typer.Option("--note", help='Note about the run; "" removes its note.')
+    ] = None,
+    store: options.StoreOption = None,
+    as_json: options.JsonOption = False,
+) -> None:
+    """Change the name, the tags or the note of a run; its numbers are never changed."""
+    from genbench.store import Store
+
+    if name is None and note is None and not (tag or untag):
+        raise UsageError("nothing to change; give --name, --tag, --untag or --note")
+    with Store.open(SESSION.store_url(store)) as opened:
+        run_id = opened.resolve(reference)
+        run = opened.edit(run_id, name=name, note=note, tags=tag or (), untag=untag or ())
+    if as_json:
+        print_json(head(run))
+        return
+    tags = f"tags {', '.join(run.tags)}" if run.tags else "no tags"
+    say(f"{run.id}: {f'name {run.name}' if run.name else 'no name'}, {tags}")
+
+
+def archive(
+    references: RunsArgument,
+    store: options.StoreOption = None,
+    as_json: options.JsonOption = False,
+) -> None:
+    """Hide runs from runs, compare and report, unless these are given --archived."""
+    _set_archived(references, store, as_json=as_json, archived=True)
+
+
+def restore(
+    references: RunsArgument,
+    store: options.StoreOption = None,
+    as_json: options.JsonOption = False,
+) -> None:
+    """Show archived runs again."""
+    _set_archived(references, store, as_json=as_json, archived=False)
+
+
+def _set_archived(
+    references: list[str], store: str | None, *, as_json: bool, archived: bool
+) -> None:
+    from genbench.store import Store
+
+    with Store.open(SESSION.store_url(store)) as opened:
+        ids = list(dict.fromkeys(opened.resolve(reference) for reference in references))
+        opened.set_archived(ids, archived)
+        if as_json:
+            print_json({"runs": [head(opened.run(run_id)) for run_id in ids]})
+            return
+    for run_id in ids:
+        say(f"{'archived' if archived else 'restored'} {run_id}")
