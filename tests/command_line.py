@@ -19,7 +19,10 @@ TALLY: Counter[str] = Counter()
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """How a command line ended; ``struck`` is the operation that a fault hit."""
+    """How a command line ended; ``struck`` is the operation that a fault hit.
+
+    ``cpu_seconds`` count the work of all its threads, without the imports.
+    """
 
     arguments: tuple[str, ...]
     code: int
@@ -29,6 +32,7 @@ class Answer:
     interrupted: bool
     hung: bool
     seconds: float
+    cpu_seconds: float
 
     def check(self) -> None:
         """Raise AssertionError for a traceback, an unknown exit code or a hang."""

@@ -216,3 +216,12 @@ def test_reading_the_store_loads_no_torch(arguments, tmp_path):
     assert code in (0, 3)
     assert "sqlite3" in modules
     assert not {"torch", "numpy", "alembic", "matplotlib"} & modules
+
+
+def test_a_run_that_is_not_compiled_loads_no_compiler(tmp_path):
+    """TorchDynamo takes as long to import as torch itself."""
+    small = ["--set", "data.size=8", "--set", "hidden=[16]", "--metric", "fd_pixel", "--no-watch"]
+    code, modules = loaded(["run", "vae", "digits", "--epochs", "1", *small], tmp_path)
+    assert code == 0
+    assert "torch" in modules
+    assert not {"torch._dynamo", "torch._inductor", "torchvision", "sympy"} & modules

@@ -151,7 +151,7 @@ def serve(request: dict[str, Any]) -> dict[str, Any]:
     began, asked = time.monotonic(), False
     hung = False
     while True:
-        done, status = os.waitpid(process, os.WNOHANG)
+        done, status, used = os.wait4(process, os.WNOHANG)
         if done:
             break
         waited = time.monotonic() - began
@@ -161,8 +161,7 @@ def serve(request: dict[str, Any]) -> dict[str, Any]:
         if waited > request["limit"] + request["grace"]:
             hung = True
             os.kill(process, signal.SIGKILL)
-            os.waitpid(process, 0)
-            status = signal.SIGKILL
+            _, status, used = os.wait4(process, 0)
             break
         time.sleep(0.002)
     texts = []
@@ -178,6 +177,7 @@ def serve(request: dict[str, Any]) -> dict[str, Any]:
         "interrupted": asked,
         "hung": hung,
         "seconds": time.monotonic() - began,
+        "cpu_seconds": used.ru_utime + used.ru_stime,
     }
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 
 from genbench.contracts import Model, Optimizer, Schedule
+from genbench.engine.eager import eager_step, leave_dynamo_out
 from genbench.errors import PluginError, suggest
 
 
@@ -42,7 +44,11 @@ class NamedOptimizer:
             rate = self.settings.lr * factor(schedule, step, steps)
             for group in self.torch_optimizer.param_groups:
                 group["lr"] = rate
-        self.torch_optimizer.step()
+        self._eager_step()
+
+    @cached_property
+    def _eager_step(self) -> Callable[[], object]:
+        return eager_step(self.torch_optimizer)
 
 
 def factor(schedule: Schedule, step: int, steps: int) -> float:
@@ -71,6 +77,7 @@ def build_optimizers(model: Model, *, clip_norm: float | None) -> dict[str, Name
     ``clip_norm`` is the bound of the run, for optimizers without their own. Raises PluginError if
     an optimizer names an unknown net, has no parameters, or shares one with another optimizer.
     """
+    leave_dynamo_out()
     optimizers: dict[str, NamedOptimizer] = {}
     owners: dict[nn.Parameter, str] = {}
     for name, settings in model.optimizers().items():

@@ -56,6 +56,25 @@ def test_rate_in_use_is_base_rate_times_factor_and_each_kind_moves_the_weights(k
     assert not torch.equal(before, net.weight)
 
 
+@pytest.mark.parametrize("kind", ["adam", "adamw", "sgd", "rmsprop"])
+def test_an_eager_step_is_bitwise_the_step_of_torch(kind):
+    weights = []
+    for eager in (True, False):
+        net = nn.Linear(8, 4)
+        nn.init.constant_(net.weight, 0.5)
+        settings = Optimizer(nets=("f",), kind=kind, lr=0.1, momentum=0.9)
+        optimizer = build_optimizers(model_of({"f": net}, f=settings), clip_norm=None)["f"]
+        for step in range(5):
+            net.weight.grad = torch.full_like(net.weight, 0.1 * step - 0.3)
+            net.bias.grad = torch.ones_like(net.bias)
+            if eager:
+                optimizer.step(step, 5)
+            else:
+                optimizer.torch_optimizer.step()
+        weights.append(net.weight.detach())
+    assert torch.equal(*weights)
+
+
 def test_parameter_with_two_owners_is_refused():
     shared = nn.Linear(2, 2)
     model = model_of(
