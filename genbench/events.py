@@ -52,8 +52,8 @@ class StepsDone:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EpochDone:
-    """An epoch is trained: means of the losses, ``test/...`` validation means, and seconds.
+class TrainedEpoch:
+    """The position and the cost of an epoch.
 
     ``train_s`` are the seconds of training, with the device synchronized, ``eval_s`` those of the
     validation, and ``wall_s`` all seconds since the end of the last epoch. ``peak_mem`` is in bytes
@@ -71,9 +71,15 @@ class EpochDone:
     eval_s: float
     wall_s: float
     peak_mem: int
-    losses: Mapping[str, float]
     cpu_s: float | None = None
     load: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochDone(TrainedEpoch):
+    """An epoch is trained: means of the losses, and ``test/...`` means of the validation."""
+
+    losses: Mapping[str, float]
 
 
 @dataclass(frozen=True, kw_only=True)

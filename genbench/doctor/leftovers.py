@@ -21,7 +21,7 @@ from genbench.store import Run, Status, Store
 from genbench.store.address import Address
 from genbench.store.reader import connect_read_only
 from genbench.store.rescue import backups
-from genbench.store.store import REMOVING, WHOSE
+from genbench.store.store import ADDRESS_FILE, REMOVING
 
 RUN_ID = re.compile(r"[0-9a-f]{10}")
 UNTOUCHED_S = 3600.0
@@ -110,7 +110,7 @@ def _put_back(folder: Path, run_id: str) -> None:
 
 def _belongs(folder: Path, address: Address) -> bool:
     """Whether a folder belongs to the store at this address, or to this file."""
-    mark = folder / WHOSE
+    mark = folder / ADDRESS_FILE
     owner = mark.read_text(encoding="utf-8") if mark.is_file() else None
     return owner == (None if address.path is not None else str(address))
 

@@ -1,6 +1,6 @@
-"""The store of runs: `Store` reads and writes it, `Recorder` listens to a run, records come out.
+"""The store of runs: `Store` reads and writes it, and `Recorder` records a running run.
 
-Reading an SQLite store imports neither SQLAlchemy nor alembic; the recorder is imported when used.
+Reading an SQLite store imports neither SQLAlchemy nor alembic; the recorder is imported lazily.
 """
 
 from __future__ import annotations
@@ -8,36 +8,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from genbench.store.records import (
-    Artifact,
-    Draw,
-    Epoch,
-    PartVersion,
-    Run,
-    ScoreRecord,
-    StageRecord,
-    Status,
-    Summary,
-    WarningRecord,
+    Artifact as Artifact,
+    Draw as Draw,
+    Epoch as Epoch,
+    PartVersion as PartVersion,
+    Run as Run,
+    RunHead as RunHead,
+    ScoreRecord as ScoreRecord,
+    StageRecord as StageRecord,
+    Status as Status,
+    Summary as Summary,
+    WarningRecord as WarningRecord,
 )
-from genbench.store.store import Store
+from genbench.store.store import Store as Store
 
 if TYPE_CHECKING:
     from genbench.store.recorder import Recorder as Recorder
-
-__all__ = [
-    "Artifact",
-    "Draw",
-    "Epoch",
-    "PartVersion",
-    "Recorder",
-    "Run",
-    "ScoreRecord",
-    "StageRecord",
-    "Status",
-    "Store",
-    "Summary",
-    "WarningRecord",
-]
 
 
 def __getattr__(name: str) -> Any:

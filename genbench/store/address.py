@@ -1,4 +1,4 @@
-"""Where a store is: an SQLite file by its path, or another database by its SQLAlchemy URL."""
+"""The address of a store: the path of an SQLite file, or the SQLAlchemy URL of a database."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from genbench.errors import StoreError
 
 @dataclass(frozen=True, kw_only=True)
 class Address:
-    """``path`` is the SQLite file, None elsewhere; ``url`` is SQLAlchemy's.
+    """The address: ``path`` is the SQLite file (None for another database), ``url`` the URL.
 
-    The path is absolute and without symbolic links: the file has one place, whatever it is called
-    by, and so have the files of its runs and of SQLite next to it.
+    The path is absolute and without symbolic links, so that SQLite's log and the files of the runs
+    are always next to the same file.
     """
 
     url: str
@@ -22,7 +22,7 @@ class Address:
 
     @classmethod
     def parse(cls, given: str | Path) -> Address:
-        """The address that a person gave. Raises StoreError for a store that has no file."""
+        """Parse the address that a user gave. Raises StoreError for a store without a file."""
         text = str(given)
         scheme, separator, rest = text.partition("://")
         if separator and not scheme.startswith("sqlite"):
@@ -35,7 +35,7 @@ class Address:
 
     @property
     def runs_folder(self) -> Path:
-        """Folder of the runs' files: next to the SQLite file, or in the working folder."""
+        """The folder of the runs: next to the SQLite file, or in the working directory."""
         return (self.path.parent if self.path else Path.cwd()) / "runs"
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""A file of a run as a row: its place in the run's folder, its size and its SHA-256."""
+"""The row of an artifact: its path in the folder of the run, its size and its SHA-256."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from genbench.errors import StoreError
 
 
 def describe(kind: str, file: Path, epoch: int | None, folder: Path) -> dict[str, Any]:
-    """The row of a file that was just written; a relative path is one in the run's folder.
+    """The row of a file that was just written; a relative path is relative to the run's folder.
 
-    Raises StoreError where it isn't there.
+    Raises StoreError if the file is missing.
     """
     path = folder / file  # an absolute path stays as it is
     if not path.is_file():

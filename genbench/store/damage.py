@@ -1,9 +1,9 @@
-"""Values in a store that genbench never wrote: what a failed reading is explained by.
+"""Find invalid values in a store, to explain why a command failed.
 
-SQLite keeps any value in any column, and a store is a file that anybody may edit; so rows may hold
-text where a number is expected, moments that are none, JSON that is none. Reading commands trust
-their rows, for checking 10,000 runs at each ``compare`` would cost more than reading them. Where
-one fails, this looks through the whole store, on the way to its error.
+SQLite accepts any value in any column, and anyone may edit the file. So a row may have text instead
+of a number, an invalid time or invalid JSON. Reading commands trust their rows, since checking
+10,000 runs at each ``compare`` would take longer than reading them. Only after an error, the whole
+store is checked.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 from genbench.errors import StoreError
 from genbench.spec import RunSpec
 from genbench.store.address import Address
-from genbench.store.failures import told_plainly
+from genbench.store.failures import store_errors
 from genbench.store.reader import connect_read_only
 from genbench.store.records import Status
 
@@ -28,12 +28,12 @@ _NO_STATUS = "{0} NOT IN (%s)" % ", ".join(f"'{status.value}'" for status in Sta
 
 
 def damage(url: str) -> StoreError | None:
-    """The first wrong value of an SQLite store in words; None where all are right."""
+    """The error for the first invalid value of an SQLite store; None if all are valid."""
     try:
         address = Address.parse(url)
         if address.path is None:
             return None
-        with told_plainly(address), closing(connect_read_only(address.path)) as connection:
+        with store_errors(address), closing(connect_read_only(address.path)) as connection:
             connection.text_factory = _text
             found = next(_wrong(connection), None)
     except StoreError as error:
@@ -48,7 +48,7 @@ def damage(url: str) -> StoreError | None:
 
 
 def _wrong(connection: sqlite3.Connection) -> Iterator[tuple[str, str, Any, str]]:
-    """Table, column, value and what it should be, of one value in each column that has a wrong."""
+    """Table, column, value and expected kind of an invalid value, one for each such column."""
     from sqlalchemy import Double, Integer
 
     from genbench.store.schema import metadata
@@ -88,7 +88,7 @@ _KINDS = {
 
 
 def _wrong_json(connection: sqlite3.Connection) -> Iterator[tuple[str, str, Any, str]]:
-    """JSON objects of another content than genbench writes."""
+    """JSON objects with other content than genbench writes."""
     checks: list[tuple[str, str, Callable[[str], Any], str]] = [
         ("runs", "spec", RunSpec.from_json, "the spec of a run"),
         ("draws", "diagnostics", _all_numbers, "an object of numbers"),

@@ -1,8 +1,8 @@
-"""The writing side of a database: its SQLAlchemy engine and one transaction at a time.
+"""The writing connection to a database: an SQLAlchemy engine with one transaction at a time.
 
-SQLite: WAL, synchronous NORMAL, foreign keys on, and BEGIN IMMEDIATE, for a transaction that reads
-first and writes later is refused when another process wrote in between [8 processes: 482 of 1,600
-transactions lost with plain BEGIN, none with IMMEDIATE].
+SQLite uses WAL, synchronous NORMAL, foreign keys and BEGIN IMMEDIATE. With plain BEGIN, a
+transaction that reads first and writes later is refused if another process has written in between
+[8 processes: 482 of 1,600 transactions lost with plain BEGIN, none with IMMEDIATE].
 """
 
 from __future__ import annotations
@@ -21,53 +21,43 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from genbench.errors import StoreError
 from genbench.store.address import Address
-from genbench.store.failures import BUSY_TIMEOUT_S, told_plainly
-
-Patience = Callable[[float], bool]
-"""Whether to go on waiting for another process's lock, asked with the seconds waited so far.
-
-It is asked about twice a second, in the thread that waits, and may raise what ends the wait.
-"""
+from genbench.store.failures import AS_USUAL, BUSY_TIMEOUT_S, Patience, is_busy, store_errors
 
 POLL_S = 0.5
-
-
-def for_half_a_minute(waited: float) -> bool:
-    """The patience of whoever has nothing to lose."""
-    return waited < BUSY_TIMEOUT_S
+"""Seconds between two calls of a patience."""
 
 
 class Database:
-    """One writer of a process: its transactions wait for each other, whatever the thread."""
+    """The writer of a process: its transactions wait for each other, across all threads."""
 
     def __init__(self, address: Address, *, foreign_keys: bool = True) -> None:
         self.address = address
         self.engine = _engine(address, foreign_keys, self._begin)
         self._lock = threading.RLock()
-        self._patience: Patience = for_half_a_minute
+        self._patience = AS_USUAL
 
     @contextmanager
-    def transaction(self, patience: Patience = for_half_a_minute) -> Iterator[Connection]:
+    def transaction(self, patience: Patience = AS_USUAL) -> Iterator[Connection]:
         """A transaction that can write, committed at the end of the block.
 
-        Raises LockedError, StoreError (read-only, damaged), DiskFullError, and what ``patience``
-        raises.
+        Raises LockedError, StoreError (read-only, damaged), DiskFullError, and the errors of
+        ``patience``.
         """
-        with told_plainly(self.address), self._lock:
+        with store_errors(self.address), self._lock:
             self._patience = patience
             with self.engine.begin() as connection:
                 yield connection
 
     def copy_to(self, path: Path) -> None:
-        """Copy the committed state of an SQLite file, as this connection sees it, to a new file."""
-        with told_plainly(self.address), self._lock, self.engine.connect() as connection:
+        """Copy the committed state of an SQLite file, as seen by this connection, to a new file."""
+        with store_errors(self.address), self._lock, self.engine.connect() as connection:
             driver = connection.connection.driver_connection
             assert isinstance(driver, sqlite3.Connection)
             with closing(sqlite3.connect(path)) as copy:
                 driver.backup(copy)
 
     def _begin(self, connection: sqlite3.Connection) -> None:
-        """BEGIN IMMEDIATE. SQLite's own wait can't be interrupted: so it is many short ones."""
+        """BEGIN IMMEDIATE, with many short waits, since a wait of SQLite can't be interrupted."""
         began = time.monotonic()
         connection.execute(f"PRAGMA busy_timeout = {round(1000 * POLL_S)}")
         try:
@@ -75,8 +65,7 @@ class Database:
                 try:
                     connection.execute("BEGIN IMMEDIATE")
                 except sqlite3.OperationalError as error:
-                    locked = getattr(error, "sqlite_errorname", "").startswith("SQLITE_BUSY")
-                    if not locked or not self._patience(time.monotonic() - began):
+                    if not is_busy(error) or not self._patience(time.monotonic() - began):
                         raise
                 else:
                     return

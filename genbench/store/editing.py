@@ -1,6 +1,6 @@
-"""What a person may change of a run at any time: its name, tags and note, and whether it is shown.
+"""Change what a user may change at any time: name, tags and note of a run, and whether it is shown.
 
-None of it decides a number, so the law that a finished run is never changed holds.
+None of these decides a number, so the law that the numbers of a finished run never change holds.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def edit(
     tags: Sequence[str] = (),
     untag: Sequence[str] = (),
 ) -> None:
-    """Change a run's name and note ("" removes one, None keeps it), add and remove tags.
+    """Change the name and the note of a run ("" removes it, None keeps it), add and remove tags.
 
     Raises UsageError for a name that is taken, a text that is too long, and a tag to remove that
     the run doesn't have.
@@ -65,7 +65,7 @@ def _remove_tags(connection: Connection, run_id: str, number: int, tags: Sequenc
 
 
 def set_archived(connection: Connection, run_id: str, archived: bool) -> None:
-    """Hide a run, or show it again; one that is hidden keeps the moment of its first archiving.
+    """Archive a run or restore it; an archived run keeps the time of its first archiving.
 
     Raises UsageError for a run that is still running.
     """

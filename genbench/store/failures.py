@@ -1,10 +1,10 @@
-"""A database's errors as one sentence each: what happened to which store, and the fix."""
+"""Errors of a database as one sentence each: the store, what happened, and the fix."""
 
 from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,11 +12,26 @@ from genbench.errors import DiskFullError, GenbenchError, LockedError, StoreErro
 from genbench.store.address import Address
 
 BUSY_TIMEOUT_S = 30.0
-"""How long a connection waits for another process's transaction."""
+"""The maximum seconds that a connection waits for the transaction of another process."""
+
+Patience = Callable[[float], bool]
+"""Whether to continue waiting for the lock of another process, given the seconds waited so far.
+
+It is called about twice a second, in the waiting thread, and may raise an error to end the wait.
+"""
+
+
+def up_to(seconds: float) -> Patience:
+    """A patience that ends after some seconds."""
+    return lambda waited: waited < seconds
+
+
+AS_USUAL = up_to(BUSY_TIMEOUT_S)
+
 
 _SENTENCES = {
-    "SQLITE_BUSY": "is locked by another process for more than {wait:.0f} s; try again when that "
-    "process is done",
+    "SQLITE_BUSY": "has been locked by another process for more than {wait:.0f} s; try again when "
+    "that process is done",
     "SQLITE_LOCKED": "is locked by another process; try again when that process is done",
     "SQLITE_READONLY": "is read-only, and this command writes; make the file and its folder "
     "writable, or give another --store",
@@ -31,13 +46,13 @@ _LOCKED = ("SQLITE_BUSY", "SQLITE_LOCKED")
 
 
 @contextmanager
-def told_plainly(address: Address) -> Iterator[None]:
-    """Turn the errors of sqlite3, SQLAlchemy and the file system into StoreErrors."""
+def store_errors(address: Address) -> Iterator[None]:
+    """Raise a StoreError for each error of sqlite3, SQLAlchemy and the file system inside."""
     try:
         yield
     except GenbenchError:
         raise
-    except Exception as error:
+    except Exception as error:  # the errors of SQLAlchemy's drivers have no common base class
         failure = translate(error, address)
         if failure is None:
             raise
@@ -45,13 +60,13 @@ def told_plainly(address: Address) -> Iterator[None]:
 
 
 def translate(error: BaseException, address: Address) -> StoreError | None:
-    """The StoreError for a database's error, None for what is no such error."""
+    """The StoreError for an error of a database or a file; None for any other error."""
     cause = getattr(error, "orig", None) or error
     if isinstance(cause, sqlite3.Error):
         return _of_sqlite(cause, address)
     if getattr(cause, "sqlstate", None) == "53100" or _is_enospc(cause):
         return _disk_full(address)
-    if isinstance(cause, UnicodeDecodeError):  # SQLite quotes what it found there
+    if isinstance(cause, UnicodeDecodeError):  # SQLite quotes the damaged text
         found = cause.object.decode(errors="backslashreplace")
         return StoreError(f"the store {address} {_SENTENCES['SQLITE_CORRUPT'].format(error=found)}")
     if isinstance(cause, OSError):
@@ -73,6 +88,11 @@ def _of_sqlite(error: sqlite3.Error, address: Address) -> StoreError:
     return StoreError(f"the store {address} failed: {error}")
 
 
+def is_busy(error: sqlite3.OperationalError) -> bool:
+    """Whether another connection has the lock."""
+    return error.sqlite_errorname.startswith("SQLITE_BUSY")
+
+
 def _disk_full(address: Address) -> DiskFullError:
     return DiskFullError(
         f"no space is left for the store {address}; what was written is safe. Free some space",
@@ -85,5 +105,5 @@ def _is_enospc(error: Any) -> bool:
 
 
 def _no_space(address: Address) -> bool:
-    # SQLite reports a full disk as an I/O error where it maps a file (-shm).
+    # SQLite reports a full disk as an I/O error when it maps a file (-shm).
     return address.path is not None and shutil.disk_usage(address.path.parent).free < 1 << 20

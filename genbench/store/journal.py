@@ -1,18 +1,19 @@
-"""What a run leaves while it works, as statements: points, epochs, stages, artifacts, the rewind.
+"""Store the progress of a run: points, epochs, stages, artifacts, warnings, and the rewind.
 
-Each function works in the transaction of the connection it gets, on the run's number. Whatever is
-derived (summaries, sums over epochs) is brought up to date in that same transaction.
+Each function works in the transaction of the given connection, on the number of a run. Everything
+that is derived (summaries, sums over epochs) is updated in the same transaction.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 from sqlalchemy import case, delete, or_, select, text, update
 from sqlalchemy.engine import Connection
 
-from genbench.events import Checkpointed, EpochDone, StageStarted, Warned
+from genbench.events import Checkpointed, EpochDone, StageStarted, TrainedEpoch, Warned
 from genbench.store.schema import (
     artifacts,
     draws,
@@ -34,7 +35,7 @@ Series = Mapping[str, Sequence[tuple[int, float]]]
 
 
 def keys_of(connection: Connection, names: Iterable[str]) -> dict[str, int]:
-    """The numbers of recorded series, made where they are new."""
+    """The numbers of recorded series; new series are added."""
     wanted = set(names)
     of_series = metric_keys.c.kind != "score"
     query = select(metric_keys.c.name, metric_keys.c.key).where(
@@ -54,7 +55,7 @@ def _kind(name: str) -> str:
 
 
 def add_points(connection: Connection, run: int, series: Series) -> None:
-    """Insert points of several series and bring their summaries up to date."""
+    """Insert points of several series and update their summaries."""
     keys = keys_of(connection, series)
     rows, summaries = [], []
     for name, values in series.items():
@@ -99,21 +100,8 @@ def _merged_summary(new: Any) -> dict[str, Any]:
 
 def add_epoch(connection: Connection, run: int, done: EpochDone) -> None:
     """Insert an epoch with its losses; validation means are also points of their series."""
-    row = {
-        "run": run,
-        "epoch": done.epoch,
-        "stage": done.stage,
-        "stage_epoch": done.stage_epoch,
-        "step": done.step,
-        "images": done.images,
-        "train_s": done.train_s,
-        "eval_s": done.eval_s,
-        "wall_s": done.wall_s,
-        "peak_mem": done.peak_mem,
-        "cpu_s": done.cpu_s,
-        "load": done.load,
-    }
-    insert_or_replace(connection, epochs, [row], key=("run", "epoch"))
+    row = {field.name: getattr(done, field.name) for field in fields(TrainedEpoch)}
+    insert_or_replace(connection, epochs, [{"run": run, **row}], key=("run", "epoch"))
     keys = keys_of(connection, done.losses)
     losses = []
     for name, loss in done.losses.items():
@@ -127,7 +115,7 @@ def add_epoch(connection: Connection, run: int, done: EpochDone) -> None:
 
 
 def start_stage(connection: Connection, run: int, started: StageStarted) -> None:
-    """Note what is known of a stage when it starts; after a resume its preparation is not added."""
+    """Store a stage when it starts; after a resume, its preparation replaces the former one."""
     row = {
         "run": run,
         "stage": started.stage,
@@ -141,41 +129,41 @@ def start_stage(connection: Connection, run: int, started: StageStarted) -> None
 
 
 def note_checkpoint(connection: Connection, run: int, saved: Checkpointed) -> None:
-    """Note up to where the run is safe on disk."""
+    """Store up to which step the run is safe on disk."""
     values = {"checkpoint_step": saved.step, "checkpoint_epoch": saved.epoch}
     connection.execute(update(runs).where(runs.c.run == run).values(values))
 
 
 def add_artifact(connection: Connection, run: int, row: Mapping[str, Any]) -> None:
-    """Insert a file of the run; one that was written again replaces the earlier row."""
+    """Insert a file of the run; a file that was written again replaces its row."""
     full = {"run": run, **row, "created_at": now()}
     insert_or_replace(connection, artifacts, [full], key=("run", "path"))
 
 
 def add_warning(connection: Connection, run: int, warned: Warned) -> None:
-    """Insert what a run was warned of; the same one again replaces the earlier row."""
+    """Insert a warning; a warning of the same kind at the same epoch is replaced."""
     head = {"run": run, "epoch": warned.epoch, "kind": warned.kind}
     row = {**head, "message": warned.message, "created_at": now()}
     insert_or_replace(connection, warnings, [row], key=tuple(head))
 
 
 def rewind(connection: Connection, run: int, *, step: int, epoch: int) -> None:
-    """Delete everything after a checkpoint, because it is done again.
+    """Delete everything after a checkpoint, since it will be repeated.
 
-    What an evaluation has added was taken on a checkpoint, which is this one or an earlier one.
-    At step 0 there is no checkpoint (any more).
+    Scores that an evaluation has added are of this checkpoint or an earlier one. At step 0, there
+    is no checkpoint, or it was removed.
     """
     values = {"checkpoint_step": step or None, "checkpoint_epoch": epoch if step else None}
     connection.execute(update(runs).where(runs.c.run == run).values(values))
     connection.execute(delete(points).where(points.c.run == run, points.c.step > step))
     connection.execute(_FORGET_OPEN_END, {"run": run, "epoch": epoch})
-    # a draw takes its scores along
+    # Deleting a draw deletes its scores.
     for table in (epochs, epoch_losses, draws, artifacts, warnings):
         connection.execute(delete(table).where(table.c.run == run, table.c.epoch > epoch))
     later = draws.c.epoch == epoch, draws.c.step > step
     connection.execute(delete(draws).where(draws.c.run == run, *later))
     at = run_environments.c
-    # From this step on the run is where its process is now; what was noted there is done again.
+    # From this step on, the run has its current environment.
     connection.execute(delete(run_environments).where(at.run == run, at.step >= step))
     connection.execute(_NOTE_ENVIRONMENT, {"run": run, "step": step})
     connection.execute(delete(metric_summary).where(metric_summary.c.run == run))
@@ -194,13 +182,13 @@ WHERE r.run = :run AND r.environment IS NOT NULL AND r.environment <> coalesce(
 
 
 def recount(connection: Connection, run: int) -> None:
-    """Bring the sums over a run's epochs up to date, in its stages and its head."""
+    """Update the sums over the epochs of a run, in its stages and its head."""
     connection.execute(_RECOUNT_STAGES, {"run": run})
     connection.execute(_RECOUNT_RUN, {"run": run})
 
 
-# A checkpoint may be of the last step of an epoch that had not ended: what is stored at its end
-# has the same step, and will be stored again.
+# A checkpoint may be at the last step of an epoch that has not ended. The points at the end of the
+# epoch have the same step, and will be stored again.
 _FORGET_OPEN_END = text("""
 DELETE FROM points WHERE run = :run
   AND key IN (SELECT key FROM metric_keys WHERE kind IN ('validation', 'watch'))

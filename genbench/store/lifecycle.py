@@ -1,7 +1,7 @@
-"""The life of a run as statements on its row: created, taken over, ended, deleted.
+"""Create, take over, end and delete a run, as statements on its row.
 
-Each function works in the transaction of the connection it gets.
-Law: a finished run is never changed; only names, tags and new scores come to it.
+Each function works in the transaction of the given connection.
+Law: a finished run never changes; only names, tags and new scores may be added.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from sqlalchemy import delete, insert, or_, select, update
 from sqlalchemy.engine import Connection, Row
 from sqlalchemy.exc import IntegrityError
 
-from genbench.errors import NoSuchRunError, TakenOverError, UsageError
+from genbench.errors import TakenOverError, UsageError
 from genbench.spec import MOST_LETTERS, RunSpec, canonical_json
 from genbench.store.process import Owner, is_lost, this_process
 from genbench.store.records import PartVersion, Status
+from genbench.store.runs import no_such_run
 from genbench.store.schema import (
     environments,
     experiments,
@@ -48,7 +49,7 @@ def create(
     plugins: Sequence[PartVersion] = (),
     settings: RunSpec | None = None,
 ) -> str:
-    """Insert a running run of this process with all that is known of it; return its id."""
+    """Insert a running run of this process with everything that is known now; return its id."""
     check_name(connection, name)
     run_id = _free_id(connection)
     moment = now()
@@ -92,11 +93,8 @@ def create(
 
 
 def number_of(connection: Connection, run_id: str) -> int:
-    """The run's number in the other tables. Raises NoSuchRunError."""
-    number = connection.execute(select(runs.c.run).where(runs.c.id == run_id)).scalar()
-    if number is None:
-        raise NoSuchRunError(f"no run '{run_id}' in this store", hint="See: genbench runs")
-    return int(number)
+    """The number of a run in the other tables. Raises NoSuchRunError."""
+    return int(locked(connection, run_id).run)
 
 
 def take_over(
@@ -106,9 +104,9 @@ def take_over(
     environment: Mapping[str, Any] | None = None,
     plugins: Sequence[PartVersion] = (),
 ) -> None:
-    """Make the run this process's own. Raises UsageError where it is finished or alive.
+    """Make this process the owner of a run. Raises UsageError if it is finished or running.
 
-    The run's environment is then this one; from which step on, `journal.rewind` will note.
+    The environment of the run is then the given one; `journal.rewind` stores from which step on.
     """
     row = locked(connection, run_id)
     if row.status == Status.FINISHED:
@@ -124,13 +122,13 @@ def take_over(
     if environment is not None:
         values["environment"] = _environment(connection, environment)
     if connection.execute(select(run_plugins).where(run_plugins.c.run == row.run)).first():
-        # A run of an old store does not know with which versions it began: it says nothing.
+        # A run from an old store has no versions for its beginning, so it gets none at all.
         add_plugins(connection, row.run, plugins)
     connection.execute(update(runs).where(runs.c.run == row.run).values(values))
 
 
 def check_owner(connection: Connection, run_id: str) -> None:
-    """Raise TakenOverError where the run is not this process's (any more)."""
+    """Raise TakenOverError if this process is not (or no longer) the owner of the run."""
     wanted = select(runs).where(runs.c.id == run_id).with_for_update()
     _check_owner(connection.execute(wanted).first(), run_id)
 
@@ -149,7 +147,7 @@ def _check_owner(row: Row[Any] | None, run_id: str) -> None:
 
 
 def heartbeat(connection: Connection, run_id: str) -> None:
-    """Note that the run's process is alive."""
+    """Store that the process of the run is alive."""
     running = (runs.c.id == run_id) & (runs.c.status == Status.RUNNING.value)
     connection.execute(update(runs).where(running).values(heartbeat_at=now()))
 
@@ -162,7 +160,7 @@ def end(
     error: str | None = None,
     kind: str | None = None,
 ) -> None:
-    """Set the last status of this process's run; one that is finished stays as it is."""
+    """Set the last status of a run of this process; a finished run doesn't change."""
     row = locked(connection, run_id)
     _check_owner(row, run_id)
     if row.status != Status.FINISHED:
@@ -171,7 +169,7 @@ def end(
 
 
 def remove(connection: Connection, run_id: str) -> None:
-    """Delete the run with all its rows. Raises UsageError where it runs, or others need it."""
+    """Delete a run with all its rows. Raises UsageError if it is running or other runs need it."""
     row = locked(connection, run_id)
     if is_alive(row):
         raise UsageError(f"run {run_id} is still running (process {row.pid}); stop it first")
@@ -186,12 +184,12 @@ def remove(connection: Connection, run_id: str) -> None:
 
 
 def discard(connection: Connection, run_id: str) -> None:
-    """Delete a run of this process that could not begin."""
+    """Delete a run of this process that could not be started."""
     connection.execute(delete(runs).where(runs.c.id == run_id))
 
 
 def add_tags(connection: Connection, number: int, tags: Sequence[str]) -> None:
-    """Add tags; one that is there already stays."""
+    """Add tags; those that are there already stay."""
     for tag in tags:
         check_text(tag, "a tag")
     insert_missing(connection, run_tags, [{"run": number, "tag": tag} for tag in tags])
@@ -206,7 +204,7 @@ def locked(connection: Connection, run_id: str) -> Row[Any]:
     """The row of a run, locked for this transaction. Raises NoSuchRunError."""
     row = connection.execute(select(runs).where(runs.c.id == run_id).with_for_update()).first()
     if row is None:
-        raise NoSuchRunError(f"no run '{run_id}' in this store", hint="See: genbench runs")
+        raise no_such_run(run_id)
     return row
 
 
@@ -220,10 +218,11 @@ def check_name(connection: Connection, name: str | None, *, own: int | None = No
     """Raise UsageError for a name that is malformed or taken by a run other than ``own``."""
     if name is None:
         return
-    check_text(name, "a run's name")
+    check_text(name, "the name of a run")
     if not name or name.startswith("@") or name != name.strip():
         raise UsageError(
-            f"'{name}' can't be a run's name: it is empty, begins with '@' or has spaces around it"
+            f"'{name}' can't be the name of a run: it is empty, or begins with '@', or has spaces "
+            "around it"
         )
     taken = select(runs.c.run).where(or_(runs.c.name == name, runs.c.id == name))
     if connection.execute(taken.where(runs.c.run != (own or 0))).first():
@@ -257,17 +256,8 @@ def _free_id(connection: Connection) -> str:
 
 
 def _head(spec: RunSpec) -> dict[str, Any]:
-    return {
-        "model": spec.model,
-        "dataset": spec.dataset,
-        "experiment": spec.experiment,
-        "digest": spec.digest,
-        "seed": spec.seed,
-        "device": spec.device,
-        "precision": spec.precision,
-        "preset": spec.preset,
-        "spec": spec.to_json(),
-    }
+    same = ("model", "dataset", "experiment", "digest", "seed", "device", "precision", "preset")
+    return {**{name: getattr(spec, name) for name in same}, "spec": spec.to_json()}
 
 
 def _ownership() -> dict[str, Any]:
@@ -283,12 +273,14 @@ def _ownership() -> dict[str, Any]:
 
 def _git(environment: Mapping[str, Any]) -> dict[str, Any]:
     dirty = environment.get("git_dirty")
-    commit = environment.get("git_commit")
-    return {"git_commit": commit, "git_dirty": None if dirty is None else int(dirty)}
+    return {
+        "git_commit": environment.get("git_commit"),
+        "git_dirty": None if dirty is None else int(dirty),
+    }
 
 
 def _environment(connection: Connection, environment: Mapping[str, Any]) -> int:
-    """The number of the environment's row; equal machines and packages share one."""
+    """The number of the row of an environment; equal machines and packages share one row."""
     body = {k: v for k, v in environment.items() if k not in ("git_commit", "git_dirty")}
     text = canonical_json(body)
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]

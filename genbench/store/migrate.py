@@ -1,6 +1,6 @@
-"""Bringing an older store to the current schema: a backup first, then alembic's scripts.
+"""Migrate an older store to the current schema: first a backup, then the scripts of alembic.
 
-Only this file imports alembic (200 ms), and only an older store comes here.
+Only this file imports alembic [200 ms], and it is imported for older stores only.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from genbench.errors import StoreError
 from genbench.store import version
 from genbench.store.address import Address
 from genbench.store.database import Database
-from genbench.store.failures import told_plainly
+from genbench.store.failures import store_errors
 from genbench.store.reader import connect_read_only
 from genbench.store.rescue import backups, unused
+from genbench.store.views import VIEWS, create_views
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -29,13 +30,13 @@ SCRIPTS = Path(__file__).parent / "migrations"
 def migrate(address: Address) -> Path | None:
     """Migrate the store to `version.SCHEMA_VERSION`; return the backup (SQLite) that was made.
 
-    All steps are one transaction: after a crash the store is as it was. Raises StoreError.
+    All steps are one transaction, so that a crash leaves the store unchanged. Raises StoreError.
     """
-    # Foreign keys are off: alembic rebuilds an SQLite table to change it, and they can't be
-    # switched inside a transaction. They are checked at the end instead.
+    # Foreign keys are off, since alembic rebuilds an SQLite table to change it, and they can't be
+    # switched inside a transaction. They are checked at the end.
     database = Database(address, foreign_keys=False)
     try:
-        with told_plainly(address), database.transaction() as connection:
+        with store_errors(address), database.transaction() as connection:
             if _current(connection) >= version.SCHEMA_VERSION:
                 return None  # another process was faster
             backup = _back_up(address.path, _current(connection)) if address.path else None
@@ -46,17 +47,21 @@ def migrate(address: Address) -> Path | None:
         database.close()
 
 
-def upgrade(connection: Connection, target: str = "head") -> None:
-    """Run the scripts up to ``target`` in the connection's transaction."""
+def upgrade(connection: Connection) -> None:
+    """Run all scripts in the transaction of the connection, then make the current views."""
     from alembic import command
     from alembic.config import Config
     from sqlalchemy import text
 
+    # A table can't be rebuilt while a view reads it.
+    for name in VIEWS:
+        connection.exec_driver_sql(f"DROP VIEW IF EXISTS {name}")
     config = Config()
     config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
-    command.upgrade(config, target)
+    command.upgrade(config, "head")
+    create_views(connection)
     wrote = text("UPDATE store_info SET value = :value WHERE key = 'genbench'")
     connection.execute(wrote, {"value": __version__})
 
@@ -68,7 +73,7 @@ def _current(connection: Connection) -> int:
 def _back_up(path: Path, found: int) -> Path:
     """Copy the committed state to ``runs.db.backup-v1``; an earlier backup is never replaced.
 
-    Where one holds the same already, as after a migration that failed, it is that one.
+    If an earlier backup is equal, as after a migration that failed, it is returned instead.
     """
     target = Path(f"{path}.backup-v{found}")
     part = target.with_name(f".{target.name}.part")
@@ -93,5 +98,5 @@ def _check(connection: Connection, address: Address) -> None:
         if broken is not None:
             raise StoreError(
                 f"the migration of {address} would break a reference of table {broken[0]}; the "
-                "store was left as it was"
+                "store is unchanged"
             )

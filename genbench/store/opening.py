@@ -1,7 +1,7 @@
-"""Opening a store: what is at the address, whether this genbench can use it, making a new one.
+"""Open a store: inspect the address, check the version of the schema, create a new store.
 
-Creation is safe when several processes start at once: the tables are made in one transaction by
-whoever gets the lock first, the others find them.
+Several processes may create a store at once: the first one that gets the lock creates the tables in
+one transaction, and the others find them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from genbench import __version__
 from genbench.errors import StoreError
 from genbench.store import version
 from genbench.store.address import Address
-from genbench.store.failures import BUSY_TIMEOUT_S, told_plainly
+from genbench.store.failures import BUSY_TIMEOUT_S, is_busy, store_errors
 from genbench.store.reader import connect_read_only
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ Mode = Literal["create", "write", "read"]
 
 
 def open_sqlite(address: Address, mode: Mode) -> None:
-    """Make sure that a current store is at the address. Raises StoreError, one sentence."""
-    with told_plainly(address):
+    """Check that there is a store with the current schema, or make one. Raises StoreError."""
+    with store_errors(address):
         found = _inspect(address, mode)
         if found is None:
             _create_sqlite(address)
@@ -38,8 +38,8 @@ def open_sqlite(address: Address, mode: Mode) -> None:
 
 
 def open_other(address: Address, database: Database, mode: Mode) -> None:
-    """The same for a database that is reached through SQLAlchemy."""
-    with told_plainly(address):
+    """The same for a database that SQLAlchemy connects to."""
+    with store_errors(address):
         with database.engine.connect() as connection:
             found = _version_in(connection)
         if found is None:
@@ -52,7 +52,7 @@ def open_other(address: Address, database: Database, mode: Mode) -> None:
 
 
 def _inspect(address: Address, mode: Mode) -> tuple[int, str | None] | None:
-    """(schema, the genbench that wrote it) of the SQLite file; None where one is to be made."""
+    """(schema, version of genbench) of the SQLite file; None if it must be created."""
     path = address.path
     assert path is not None
     if path.is_dir():
@@ -67,7 +67,7 @@ def _inspect(address: Address, mode: Mode) -> tuple[int, str | None] | None:
             f"the store {path} is read-only, and this command writes; make the file and its "
             "folder writable, or give another --store"
         )
-    # Only SQLite may open the file: closing it drops the locks of this process's connections.
+    # Only SQLite may open the file, since closing it drops all locks that this process has on it.
     with closing(connect_read_only(path)) as connection:
         return _inspect_tables(address, mode, connection)
 
@@ -139,15 +139,14 @@ def _create_sqlite(address: Address) -> None:
 
 
 def _enable_wal(address: Address) -> None:
-    # SQLite doesn't wait for this lock by itself (no busy handler while it changes the mode).
+    # SQLite doesn't wait for this lock, since it has no busy handler while it changes the mode.
     deadline = time.monotonic() + BUSY_TIMEOUT_S
     with closing(sqlite3.connect(str(address.path), timeout=BUSY_TIMEOUT_S)) as connection:
         while True:
             try:
                 connection.execute("PRAGMA journal_mode = WAL")
             except sqlite3.OperationalError as error:
-                locked = getattr(error, "sqlite_errorname", "").startswith("SQLITE_BUSY")
-                if not locked or time.monotonic() > deadline:
+                if not is_busy(error) or time.monotonic() > deadline:
                     raise
                 time.sleep(0.01)
             else:

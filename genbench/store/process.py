@@ -1,8 +1,9 @@
-"""Who works on a run, and whether that process is still there.
+"""The process that owns a run, and whether it still exists.
 
-A process is known by its machine, its number and the moment it started, for numbers are used
-again. On the same machine the answer is certain and immediate; from another one only the heartbeat
-tells. No psutil: /proc on Linux, ``ps`` on other Unixes, the heartbeat alone on Windows.
+A process is identified by its machine, its id and its start time, since ids are used again. On the
+same machine the answer is certain; on another machine, only the heartbeat shows whether it lives.
+The start time comes from /proc on Linux and from ``ps`` on other Unixes; Windows has the heartbeat
+only.
 """
 
 from __future__ import annotations
@@ -17,15 +18,15 @@ from pathlib import Path
 from genbench.store.values import seconds_since
 
 HEARTBEAT_S = 5.0
-"""A running run says so this often."""
+"""Seconds between two heartbeats of a running run."""
 
 SILENCE_S = 60.0
-"""A run on another machine that was silent for longer is lost; so far may clocks differ."""
+"""A run on another machine is lost without a heartbeat for so long; clocks may differ as much."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Owner:
-    """The process that works on a run; ``started`` is None where that can't be known."""
+    """The process that owns a run; ``started`` is None if it isn't known."""
 
     host: str
     pid: int
@@ -33,7 +34,7 @@ class Owner:
 
 
 def this_process() -> Owner:
-    """The process that asks."""
+    """The current process as an owner."""
     return _own(os.getpid())
 
 
@@ -44,9 +45,9 @@ def _own(pid: int) -> Owner:
 
 @cache
 def this_host() -> str:
-    """The machine's name and, on Linux, the namespace of its process numbers.
+    """The name of the machine and, on Linux, the namespace of its process ids.
 
-    Two containers may share a name and a store, but not their process numbers.
+    Two containers may share a name and a store, but not their process ids.
     """
     try:
         return f"{platform.node()}#{Path('/proc/self/ns/pid').readlink().name.strip('pid:[]')}"
@@ -55,7 +56,7 @@ def this_host() -> str:
 
 
 def process_start(pid: int) -> str | None:
-    """When the process started, as text to compare; None if there is none (or it is a zombie)."""
+    """The start time of a process, as text to compare; None if it doesn't exist or is a zombie."""
     if platform.system() == "Linux":
         return _start_from_proc(pid)
     if os.name == "posix":
@@ -65,12 +66,12 @@ def process_start(pid: int) -> str | None:
 
 
 def is_lost(owner: Owner | None, heartbeat_at: str | None) -> bool:
-    """Whether a run that says running has no process any more.
+    """Whether a run that is stored as running has no process any more.
 
-    Same machine: its process is gone, or its number belongs to another one now. Another machine:
-    its last heartbeat is older than a minute, or so far in the future that one of the clocks is
-    wrong: that says nothing of its process. Should it live after all, it sees at its next write
-    that the run was taken over, and stops.
+    On the same machine, its process doesn't exist, or its id belongs to another process now. On
+    another machine, its last heartbeat is older than a minute, or so far in the future that one of
+    the clocks must be wrong. If its process still exists, it notices at its next write that the run
+    was taken over, and stops.
     """
     if owner and owner.started and owner.host == this_host():
         return process_start(owner.pid) != owner.started
@@ -82,7 +83,7 @@ def _start_from_proc(pid: int) -> str | None:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return None
-    # The name of the command is in parentheses and may contain anything, even spaces.
+    # The name of the command is in parentheses and may contain any character, even spaces.
     values = stat.rpartition(")")[2].split()
     state, ticks_since_boot = values[0], values[19]
     return None if state in "ZX" else f"{_boot()}/{ticks_since_boot}"

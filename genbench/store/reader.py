@@ -1,8 +1,8 @@
-"""The reading side: connections that can't write, with plain SQL and named parameters.
+"""Read-only connections, for plain SQL with named parameters.
 
-An SQLite file is read through sqlite3 itself, for SQLAlchemy's import (130 ms) would be most of
-what ``genbench runs`` and ``genbench compare`` may cost; any other database through SQLAlchemy.
-All columns are integers, floats and text, so both give the same rows.
+An SQLite file is read with sqlite3 itself, since the import of SQLAlchemy [130 ms] would be most of
+the time that ``genbench runs`` and ``genbench compare`` may take. Other databases are read with
+SQLAlchemy. All columns are integers, floats and text, so both return the same rows.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 from genbench.errors import UsageError
 from genbench.store.address import Address
-from genbench.store.failures import BUSY_TIMEOUT_S, told_plainly
+from genbench.store.failures import BUSY_TIMEOUT_S, store_errors
 from genbench.store.rescue import log_of
 
 if TYPE_CHECKING:
@@ -47,17 +47,17 @@ _HARMLESS_ACTIONS = {
 
 
 _LONGEST = 1 << 26
-"""Bytes of one value or row of a person's statement, at most."""
+"""The maximum bytes of a value or a row in a user's statement."""
 
 _STEPS = 10_000
-"""Steps of SQLite's machine between two looks at signals [about 1 ms]."""
+"""Steps of SQLite's virtual machine between two checks for signals [about 1 ms]."""
 
 Streamed = tuple[list[str], Iterator[tuple[Any, ...]]]
-"""The columns of a statement, and its rows as they are found."""
+"""The columns of a statement, and an iterator over its rows."""
 
 
 class RowSource(Protocol):
-    """What statements can be asked of: a reader, or a store."""
+    """Anything that runs statements: a reader, or a store."""
 
     def rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Rows:
         """All rows of a statement with ``:name`` parameters."""
@@ -67,7 +67,7 @@ class Reader(RowSource, Protocol):
     """Reads committed rows."""
 
     def stream(self, sql: str) -> AbstractContextManager[Streamed]:
-        """Columns and rows of a person's statement; UsageError for one that fails or writes."""
+        """Columns and rows of a user's statement; UsageError if it fails or would write."""
 
     def close(self) -> None:
         """Close the connection."""
@@ -80,46 +80,47 @@ class SqliteReader:
         assert address.path is not None
         self._address = address
         self._lock = threading.Lock()
-        with told_plainly(address):
+        with store_errors(address):
             self._connection = connect_read_only(address.path)
 
     def rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Rows:
         """All rows of a statement."""
-        with self._lock, told_plainly(self._address):
+        with self._lock, store_errors(self._address):
             return self._connection.execute(sql, parameters or {}).fetchall()
 
     @contextmanager
     def stream(self, sql: str) -> Iterator[Streamed]:
-        """Columns and rows of a statement that reads; nothing else is let through."""
+        """Columns and rows of a statement that only reads."""
         with closing(self._guarded()) as connection:
-            with self._asked():
+            with self._user_errors():
                 cursor = connection.execute(sql)
             columns = [column[0] for column in cursor.description or ()]
             yield columns, self._found(cursor)
 
     def _guarded(self) -> sqlite3.Connection:
-        """A connection for a person's statement: it only reads, and Ctrl-C ends it."""
+        """A connection for a user's statement, which can only read and is ended by Ctrl-C."""
         assert self._address.path is not None
-        with told_plainly(self._address):
+        with store_errors(self._address):
             connection = connect_read_only(self._address.path)
         for table in _VIRTUAL_TABLES:
-            # SQLite declares such a table at its first use by a write to its schema in memory,
-            # which must come before writes are refused.
+            # The first use of such a table is a write to SQLite's schema in memory, so it must
+            # come before writes are refused.
             connection.execute(f"SELECT 1 FROM {table}('[]')")
         connection.set_authorizer(_only_reading)
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST)
-        connection.set_progress_handler(_look_at_signals, _STEPS)
+        # Python runs the handlers of signals between its own instructions only, so it needs some.
+        connection.set_progress_handler(lambda: 0, _STEPS)
         connection.text_factory = partial(str, encoding="utf-8", errors="backslashreplace")
         return connection
 
     def _found(self, cursor: sqlite3.Cursor) -> Iterator[tuple[Any, ...]]:
-        with self._asked():
+        with self._user_errors():
             yield from cursor
 
     @contextmanager
-    def _asked(self) -> Iterator[None]:
-        """Turn what SQLite says of a person's statement into a UsageError."""
-        with told_plainly(self._address):
+    def _user_errors(self) -> Iterator[None]:
+        """Raise SQLite's errors in a user's statement as UsageErrors."""
+        with store_errors(self._address):
             try:
                 yield
             except sqlite3.DatabaseError as error:
@@ -141,7 +142,7 @@ class SqliteReader:
 
 
 class EngineReader:
-    """Reads any other database through SQLAlchemy, in read-only transactions."""
+    """Reads any other database with SQLAlchemy, in read-only transactions."""
 
     def __init__(self, address: Address, engine: Engine) -> None:
         self._address, self._engine = address, engine
@@ -150,16 +151,16 @@ class EngineReader:
         """All rows of a statement."""
         from sqlalchemy import text
 
-        with told_plainly(self._address), self._engine.connect() as connection:
+        with store_errors(self._address), self._engine.connect() as connection:
             return [tuple(row) for row in connection.execute(text(sql), dict(parameters or {}))]
 
     @contextmanager
     def stream(self, sql: str) -> Iterator[Streamed]:
-        """Columns and rows of a statement; PostgreSQL refuses one that writes."""
-        with told_plainly(self._address):
+        """Columns and rows of a statement; PostgreSQL refuses a statement that writes."""
+        with store_errors(self._address):
             connection = self._engine.connect()
         try:
-            with self._asked():
+            with self._user_errors():
                 result = self._result(connection, sql)
             if result.returns_rows:
                 yield list(result.keys()), self._found(result)
@@ -170,24 +171,24 @@ class EngineReader:
             connection.close()
 
     def _result(self, connection: Connection, sql: str) -> CursorResult[Any]:
-        connection.detach()  # closed at the end, with all that the statement set
+        connection.detach()  # it is closed at the end, so settings of the statement don't persist
         if connection.dialect.name == "postgresql":
             connection.exec_driver_sql("SET TRANSACTION READ ONLY")
-            # Should the statement end that transaction: the next one can't write either.
+            # If the statement ends that transaction, the next one can't write either.
             connection.exec_driver_sql("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
         options = {"no_parameters": True, "stream_results": True}
         return connection.execution_options(**options).exec_driver_sql(sql)
 
     def _found(self, result: CursorResult[Any]) -> Iterator[tuple[Any, ...]]:
-        with self._asked():
+        with self._user_errors():
             for row in result:
                 yield tuple(row)
 
     @contextmanager
-    def _asked(self) -> Iterator[None]:
+    def _user_errors(self) -> Iterator[None]:
         from sqlalchemy.exc import DBAPIError
 
-        with told_plainly(self._address):
+        with store_errors(self._address):
             try:
                 yield
             except DBAPIError as error:
@@ -208,14 +209,14 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
         connection.close()
         if has_log(path):
             raise
-        # In a folder that we can't write, or on a full disk, no shared memory can be made; but all
-        # that is committed is in the file itself, and nobody can add to it.
+        # In a read-only folder or on a full disk, SQLite can't make its shared memory. But without
+        # a log, everything that is committed is in the file itself.
         connection = _connect(f"{uri}&immutable=1")
     return connection
 
 
 def has_log(path: Path) -> bool:
-    """Whether SQLite's write-ahead log may hold committed rows; an empty one counts as none."""
+    """Whether SQLite's write-ahead log may have committed rows; an empty log has none."""
     log = log_of(path)
     return log.exists() and log.stat().st_size > 0
 
@@ -224,11 +225,6 @@ def _connect(uri: str) -> sqlite3.Connection:
     return sqlite3.connect(
         uri, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
     )
-
-
-def _look_at_signals() -> int:
-    """Go on. Python runs the handlers of signals between its own instructions: here it has some."""
-    return 0
 
 
 _MISTAKES = (sqlite3.OperationalError, sqlite3.ProgrammingError, sqlite3.DataError)

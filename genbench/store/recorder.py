@@ -1,12 +1,13 @@
-"""The recorder: a listener that writes what the engine tells into the store.
+"""The recorder: a listener that writes the events of the engine to the store.
 
-Losses of steps are gathered and written each second or 500 rows, by a thread of its own, so that
-training doesn't wait. Everything else is committed before the call returns: an epoch that was
-reported is in the file. The thread also says every few seconds that the run is alive.
+Losses of steps are collected, and written every second or 500 rows by a separate thread, so that
+training doesn't wait. Everything else is committed before the call returns, so that a reported
+epoch is in the file. The thread also updates the heartbeat of the run every few seconds.
 
-While another process holds the store's lock, losses are kept in memory and the training goes on.
-What must be committed waits, however long, tells so, and is left by a stop: the end of an epoch, a
-checkpoint, a score, and losses when there are more than fit in some 60 MB. Nothing is dropped.
+While another process holds the lock of the store, losses are kept in memory and the training goes
+on. Other events (the end of an epoch, a checkpoint, a score), and losses of more than about 60 MB,
+wait until the lock is free, with notices to the user; a stop request ends the wait. Nothing is
+dropped.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from genbench.events import (
     never,
 )
 from genbench.formatting import duration
+from genbench.store.failures import Patience, up_to
 from genbench.store.process import HEARTBEAT_S
 from genbench.store.records import Status
 from genbench.store.runs import number_of
@@ -43,30 +45,25 @@ from genbench.store.runs import number_of
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
-    from genbench.store.database import Patience
     from genbench.store.store import Store
 
 FLUSH_S = 1.0
 FLUSH_ROWS = 500
 HELD_ROWS = 500_000
-"""So many rows are kept while the store is locked [120 bytes each]; then training waits too."""
+"""The maximum rows kept while the store is locked [120 bytes each]; then training waits too."""
 NOTICE_S = 5.0
-"""Seconds of waiting before the first notice; the next come whenever the wait has doubled."""
-
-
-def nobody(event: Event) -> None:
-    """Nobody listens."""
+"""Seconds of waiting before the first notice; another one follows each time the wait doubles."""
 
 
 class Recorder:
     """Records one running run: ``with Recorder(store, id) as recorder: train(..., emit=recorder)``.
 
-    Only `finish` ends the run; an error is noted by `Store.fail`, after it. What its thread
-    couldn't write (StoreError, DiskFullError) is raised by the next call. Where the run was taken
-    over by another process, nothing is written any more: TakenOverError.
+    Only `finish` ends the run; after an error, call `Store.fail`. An error of the thread
+    (StoreError, DiskFullError) is raised by the next call. If another process has taken over the
+    run, nothing more is written, and TakenOverError is raised.
 
-    ``tell`` hears what the recorder waits for; ``should_stop`` is asked while it waits, and a stop
-    ends the wait by InterruptedRunError.
+    ``tell`` gets notices about what the recorder is waiting for. ``should_stop`` is called while it
+    waits; a stop raises InterruptedRunError.
     """
 
     def __init__(
@@ -74,17 +71,17 @@ class Recorder:
         store: Store,
         run_id: str,
         *,
-        tell: Listener = nobody,
+        tell: Listener = lambda event: None,
         should_stop: ShouldStop = never,
     ) -> None:
         if store.run(run_id).status is not Status.RUNNING:
-            raise UsageError(f"run {run_id} is not running; nothing can be recorded in it")
+            raise UsageError(f"run {run_id} is not running, so nothing can be recorded")
         self.store, self.run_id = store, run_id
         self._tell, self._should_stop = tell, should_stop
         self._run = number_of(store, run_id)
-        self._gathered: defaultdict[str, list[tuple[int, float]]] = defaultdict(list)
+        self._collected: defaultdict[str, list[tuple[int, float]]] = defaultdict(list)
         self._rows = 0
-        self._gathering, self._writing = threading.Lock(), threading.RLock()
+        self._collecting, self._writing = threading.Lock(), threading.RLock()
         self._wake, self._closing = threading.Event(), False
         self._failure: Exception | None = None
         self._thread = threading.Thread(target=self._work, name="recorder", daemon=True)
@@ -99,31 +96,31 @@ class Recorder:
         self._thread.join()
         try:
             self._raise_failure()
-            self._write(patience=None if kind is None else _briefly)
+            self._write(patience=None if kind is None else up_to(FLUSH_S))
         except GenbenchError:
-            # What ended the run is the error to tell, not that its last losses are missing too.
+            # After an error of the run, that error is reported, not the loss of its last points.
             if kind is None:
                 raise
 
     def __call__(self, event: Event) -> None:
-        """Take an event. Raises StoreError or DiskFullError where it can't be written."""
+        """Record an event. Raises StoreError or DiskFullError if it can't be written."""
         self._raise_failure()
         if isinstance(event, StepsDone):
-            self._gather(event)
+            self._collect(event)
         else:
             self._record(event)
 
     def finish(self) -> None:
-        """Write what is left, and that the run is done; from now on it is never changed."""
+        """Write the remaining losses, and mark the run as finished: it never changes again."""
         from genbench.store import lifecycle
 
         self._raise_failure()
         self._write(lambda c: lifecycle.end(c, self.run_id, Status.FINISHED))
 
-    def _gather(self, event: StepsDone) -> None:
-        with self._gathering:
+    def _collect(self, event: StepsDone) -> None:
+        with self._collecting:
             for key, values in event.series.items():
-                self._gathered[key] += values
+                self._collected[key] += values
                 self._rows += len(values)
             rows = self._rows
         alive = self._thread.is_alive()
@@ -150,9 +147,8 @@ class Recorder:
             case Warned():
                 self._write(lambda c: journal.add_warning(c, run, event))
             case Checkpointing():
-                self._write(
-                    lambda c: None
-                )  # the run's owner must be checked even if nothing is new
+                # The owner of the run must be checked even if there is nothing to write.
+                self._write(lambda c: None)
             case Checkpointed():
                 self._write(lambda c: journal.note_checkpoint(c, run, event))
             case Resumed():
@@ -166,36 +162,36 @@ class Recorder:
         also: Callable[[Connection], Any] | None = None,
         patience: Patience | None = None,
     ) -> None:
-        """Commit what was gathered and one thing more, in one transaction of the run's process."""
+        """Commit the collected losses and the statements of ``also`` in one transaction."""
         from genbench.store import journal, lifecycle
 
         with self._writing:
-            with self._gathering:
-                gathered, self._gathered = self._gathered, defaultdict(list)
+            with self._collecting:
+                collected, self._collected = self._collected, defaultdict(list)
                 self._rows = 0
-            if not gathered and also is None:
+            if not collected and also is None:
                 return
             try:
                 with self.store.transaction(patience or self._wait()) as connection:
                     lifecycle.check_owner(connection, self.run_id)
-                    if gathered:
-                        journal.add_points(connection, self._run, gathered)
+                    if collected:
+                        journal.add_points(connection, self._run, collected)
                     if also is not None:
                         also(connection)
             except BaseException:
-                self._put_back(gathered)
+                self._put_back(collected)
                 raise
 
-    def _put_back(self, gathered: defaultdict[str, list[tuple[int, float]]]) -> None:
-        """Keep what wasn't written, before what came since."""
-        with self._gathering:
-            for key, values in self._gathered.items():
-                gathered[key] += values
-            self._gathered = gathered
-            self._rows = sum(map(len, gathered.values()))
+    def _put_back(self, collected: defaultdict[str, list[tuple[int, float]]]) -> None:
+        """Put losses that weren't written before those that were collected meanwhile."""
+        with self._collecting:
+            for key, values in self._collected.items():
+                collected[key] += values
+            self._collected = collected
+            self._rows = sum(map(len, collected.values()))
 
     def _wait(self) -> Patience:
-        """A patience without end, that tells of the wait and ends with a stop."""
+        """A patience without a limit, with notices to the user; it ends with a stop request."""
         noticed = 0.0
 
         def go_on(waited: float) -> bool:
@@ -209,8 +205,8 @@ class Recorder:
                 noticed = waited
                 self._tell(
                     Noticed(
-                        message=f"waiting for the store {self.store}: another process has held its "
-                        f"lock for {duration(waited)}; nothing is lost, Ctrl-C stops the run"
+                        message=f"waiting for the store {self.store}, which another process has "
+                        f"locked for {duration(waited)}; nothing is lost, Ctrl-C stops the run"
                     )
                 )
             return True
@@ -227,20 +223,15 @@ class Recorder:
             due = time.monotonic() - beat >= HEARTBEAT_S
             try:
                 if due:
-                    self._write(lambda c: lifecycle.heartbeat(c, self.run_id), _briefly)
+                    self._write(lambda c: lifecycle.heartbeat(c, self.run_id), up_to(FLUSH_S))
                     beat = time.monotonic()
                 else:
-                    self._write(patience=_briefly)
+                    self._write(patience=up_to(FLUSH_S))
             except LockedError:
-                continue  # kept, and tried again
-            except Exception as error:
+                continue  # the losses are kept, and written later
+            except Exception as error:  # any error ends the thread, and is raised by the next call
                 self._failure = error
 
     def _raise_failure(self) -> None:
         if self._failure is not None:
             raise self._failure
-
-
-def _briefly(waited: float) -> bool:
-    """The patience of what is tried again anyway, and of a run that ended."""
-    return waited < FLUSH_S

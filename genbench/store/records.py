@@ -1,4 +1,4 @@
-"""What the store hands out: frozen records, never rows. Times are UTC ISO 8601, seconds float."""
+"""The frozen records that the store returns. Times are UTC ISO 8601, seconds are floats."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from genbench.events import TrainedEpoch
+
 
 class Status(StrEnum):
-    """The status of a run. LOST: it says running, but its process is gone; resume it."""
+    """The status of a run. LOST: it is stored as running, but its process is gone; resume it."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -20,28 +22,34 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
-    """The head of a run. ``epochs_planned`` counts those of all stages; ``spec`` is its JSON;
-    ``parameters`` are the trainable ones of all its networks.
-
-    ``host`` and ``heartbeat_at`` say where its process was last and when it was last heard of,
-    ``checkpoint_step`` and ``checkpoint_epoch`` those of the last checkpoint that it wrote.
-    ``note`` is the user's; a run with ``archived_at`` is hidden from lists and comparisons.
-    """
+class RunHead:
+    """The name of a run, and the experiment that it is a run of."""
 
     id: str
     name: str | None
-    status: Status
+    seed: int
+    created_at: str
+    experiment: str
     model: str
     dataset: str
-    experiment: str
+    preset: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run(RunHead):
+    """A run without its results. ``spec`` is JSON; ``epochs_planned`` counts all stages.
+
+    ``parameters`` is the number of trainable parameters of all networks. ``host`` is the machine of
+    its last process, and ``heartbeat_at`` the last time at which it was alive. ``checkpoint_step``
+    and ``checkpoint_epoch`` are those of the last checkpoint that it wrote. ``note`` is the user's;
+    a run with ``archived_at`` is hidden from lists and comparisons.
+    """
+
+    status: Status
     digest: str
-    seed: int
     device: str
     precision: str
-    preset: str | None
     spec: str
-    created_at: str
     started_at: str | None = None
     finished_at: str | None = None
     epochs_planned: int = 0
@@ -62,7 +70,7 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True)
 class StageRecord:
-    """One stage of a run; ``prepare_s`` went into preparing its data."""
+    """A stage of a run; ``prepare_s`` are the seconds of preparing its data."""
 
     index: int
     name: str
@@ -73,34 +81,23 @@ class StageRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Epoch:
-    """One epoch as the engine reported it (see `genbench.events.EpochDone`)."""
+class Epoch(TrainedEpoch):
+    """A stored epoch; a loss that was not finite is None."""
 
-    epoch: int
-    stage: str
-    stage_epoch: int
-    step: int
-    images: int
-    train_s: float
-    eval_s: float
-    wall_s: float
-    peak_mem: int
-    cpu_s: float | None = None
-    load: float | None = None
     losses: Mapping[str, float | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreRecord:
-    """One stored score; ``protocol_hash`` says which scores may be ranked together.
+    """A stored score; only scores with equal ``protocol_hash`` may be ranked together.
 
-    Of several ``draws`` value and std are the mean and the standard deviation; ``seed`` is the one
-    that all of them derive from, None where an old store doesn't know it. ``origin`` is "run" for
-    a score that the run took itself, "evaluate" for one that was added. ``step`` is None for the
-    weights at the end of ``epoch``, else the step of those taken within the next one.
+    With several ``draws``, value and std are their mean and standard deviation; ``seed`` is the one
+    that all draws are derived from (None in an old store). ``origin`` is "run" for a score that the
+    run computed itself, "evaluate" for an added one. ``step`` is None for the weights at the end of
+    ``epoch``, else it is the step of weights within the next epoch.
 
-    ``draw`` is the number of its draw: scores of equal ones were taken on the same samples.
-    ``final``: it counts as the run's score, by the law of `genbench.store.scoring`.
+    ``draw`` identifies the draw: scores with equal ``draw`` were computed on the same samples. If
+    ``final``, it counts as a score of the run, by the law of `genbench.store.scoring`.
     """
 
     metric: str
@@ -129,7 +126,7 @@ class ScoreRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class WarningRecord:
-    """What a run was warned of after an epoch (see `genbench.events.Warned`)."""
+    """A warning after an epoch (see `genbench.events.Warned`)."""
 
     epoch: int
     kind: str
@@ -139,7 +136,7 @@ class WarningRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class PartVersion:
-    """A part that a run was made with, and its distribution with the version.
+    """A part of a run with the distribution that it came from, and the version of that.
 
     ``kind`` is "model", "dataset", "sampler" or "metric".
     """
@@ -163,7 +160,7 @@ class Artifact:
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """What a recorded series was in all: first, last and extreme values and their count."""
+    """The summary of a recorded series: first, last, smallest and largest value, and counts."""
 
     key: str
     first: float | None
@@ -177,10 +174,10 @@ class Summary:
 
 @dataclass(frozen=True, kw_only=True)
 class Draw:
-    """One draw of samples that was scored: its cost, and what the sampler said of it.
+    """One draw of samples that was scored: its cost and the diagnostics of the sampler.
 
-    ``seconds`` went into sampling; ``skipped`` holds the metrics that couldn't be taken and why.
-    ``seed``, ``origin`` and ``step`` are as in `ScoreRecord`.
+    ``seconds`` are those of the sampling; ``skipped`` has the metrics that could not be computed,
+    with the reasons. ``seed``, ``origin`` and ``step`` are as in `ScoreRecord`.
     """
 
     epoch: int

@@ -1,8 +1,8 @@
-"""A store whose file is deleted or replaced while a process writes to it.
+"""Rescue the content of a store if its file is deleted or replaced while a process writes to it.
 
-SQLite goes on writing to the file that it opened, which has no name any more: all would be lost
-with the process. So the file is looked for after each transaction, and where it went, everything
-that the open connection still sees is copied to a file of its own.
+SQLite continues to write to the file that it opened. Without a name, that file disappears with the
+process. So its identity is checked after each transaction; if it has changed, everything that the
+open connection can read is copied to a new file.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ FileIdentity = tuple[int, int]
 
 
 def file_identity(path: Path | None) -> FileIdentity | None:
-    """The device and the number of the file that has the name now; None where there is none."""
+    """The device and the inode of the file that has this name now; None if there is none."""
     if path is None:
         return None
     try:
@@ -31,14 +31,14 @@ def file_identity(path: Path | None) -> FileIdentity | None:
 
 
 def log_of(path: Path) -> Path:
-    """SQLite's write-ahead log of a file: it may hold committed rows that are nowhere else."""
+    """SQLite's write-ahead log of a file, which may have committed rows that the file lacks."""
     return path.with_name(f"{path.name}-wal")
 
 
 def rescue(path: Path, database: Database, *, file_is_there: bool = False) -> StoreError:
-    """Copy what the open connection sees next to ``path``; return the error that names the copy.
+    """Copy the content of the open connection to a file next to ``path``; return the error for it.
 
-    ``file_is_there``: it is the log alone that went.
+    ``file_is_there`` means that only the log was removed.
     """
     what = f"write-ahead log {log_of(path)}" if file_is_there else f"store {path}"
     there = log_of(path).exists() if file_is_there else path.exists()
@@ -47,23 +47,23 @@ def rescue(path: Path, database: Database, *, file_is_there: bool = False) -> St
     copy = unused(path.with_name(f"{path.name}.rescued"))
     try:
         database.copy_to(copy)
-    except Exception as error:  # whatever it is, the loss must be reported
+    except Exception as error:  # the loss must be reported whatever else goes wrong
         reason = " ".join(str(error).split())
         return StoreError(
-            f"{lost}, and what it held can't be copied to {copy} ({reason}). Stop what removes it, "
-            "and put a backup in its place; start runs again that are not in it"
+            f"{lost}, and its content can't be copied to {copy} ({reason}). Stop whatever removes "
+            "it, put a backup in its place, and repeat the runs that are not in it"
         )
-    # A write-ahead log that stayed behind would be played into whatever is put in its place.
+    # SQLite would apply a remaining write-ahead log to any file that is put in its place.
     place = f"rm -f {path}-wal {path}-shm; mv {copy} {path}"
     return StoreError(
-        f"{lost}. Everything that it held, including the latest records, is in {copy}; checkpoints "
-        f"are where they were. Give --store {copy} from now on, or put it in its place ({place})",
+        f"{lost}. All of its content, including the latest records, is in {copy}; the checkpoints "
+        f"are unchanged. Use --store {copy} from now on, or put it in its place ({place})",
         hint="To resume: genbench resume RUN",
     )
 
 
 def backups(path: Path, schema: int | None = None) -> list[Path]:
-    """The copies that were made of a store before its migration from a schema, or from any."""
+    """The backups of a store from before its migration from a schema, or from any schema."""
     which = "*" if schema is None else str(schema)
     name = glob.escape(f"{path.name}.backup-v")
     found = {*path.parent.glob(f"{name}{which}"), *path.parent.glob(f"{name}{which}-*")}
@@ -71,7 +71,7 @@ def backups(path: Path, schema: int | None = None) -> list[Path]:
 
 
 def unused(path: Path) -> Path:
-    """The path, or the first of ``path-2``, ``path-3``, ... that nothing has."""
+    """The path, or the first of ``path-2``, ``path-3``, ... that doesn't exist."""
     candidate, number = path, 2
     while candidate.exists():
         candidate = path.with_name(f"{path.name}-{number}")

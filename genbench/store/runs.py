@@ -1,9 +1,10 @@
-"""Rows in, records out: each reading statement of the store with the record that it fills."""
+"""Find runs in the store: by reference, by conditions, and by their place in the family tree."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from typing import Any
 
 from genbench.errors import AmbiguousRunError, NoSuchRunError, suggest
@@ -11,19 +12,14 @@ from genbench.store.process import Owner, is_lost, this_process
 from genbench.store.reader import Rows, RowSource
 from genbench.store.records import Run, Status
 
-_COLUMNS = (
-    "id, name, status, model, dataset, experiment, digest, seed, device, precision, preset, spec, "
-    "created_at, started_at, finished_at, epochs_planned, parameters, epochs_done, train_s, "
-    "wall_s, error, host, heartbeat_at, checkpoint_step, checkpoint_epoch, note, archived_at"
-)
-_NAMES = _COLUMNS.split(", ")
+_NAMES = [field.name for field in fields(Run) if field.name not in ("tags", "parents")]
 
 FEW_IDS = 10
-"""Ids that a message lists, at most."""
+"""The maximum number of ids in a message."""
 
 
 def resolve(reader: RowSource, ref: str) -> str:
-    """The id that a reference means: ``@1``, an id, a name, or the beginning of one id.
+    """The id for a reference: ``@1``, an id, a name, or the beginning of exactly one id.
 
     Raises NoSuchRunError, or AmbiguousRunError with the ids.
     """
@@ -32,13 +28,10 @@ def resolve(reader: RowSource, ref: str) -> str:
     same = reader.rows("SELECT id FROM runs WHERE id = :ref OR name = :ref", {"ref": ref})
     if same:
         return str(same[0][0])
-    found = (
-        []
-        if not ref.isalnum()
-        else reader.rows(
-            "SELECT id FROM runs WHERE id LIKE :ref ORDER BY run DESC", {"ref": f"{ref.lower()}%"}
-        )
-    )
+    found: Rows = []
+    if ref.isalnum():
+        beginning = {"ref": f"{ref.lower()}%"}
+        found = reader.rows("SELECT id FROM runs WHERE id LIKE :ref ORDER BY run DESC", beginning)
     if len(found) == 1:
         return str(found[0][0])
     if found:
@@ -49,18 +42,19 @@ def resolve(reader: RowSource, ref: str) -> str:
         )
     names = [row[0] for row in reader.rows("SELECT name FROM runs WHERE name IS NOT NULL")]
     hint = suggest(ref, names) if names else ""
-    near = hint if hint.startswith("; did") else ""
-    raise NoSuchRunError(f"no run '{ref}' in this store{near}", hint="See: genbench runs")
+    raise no_such_run(ref, hint if hint.startswith("; did") else "")
+
+
+def no_such_run(ref: str, more: str = "") -> NoSuchRunError:
+    """The error for a reference without a run; ``more`` follows in the message."""
+    return NoSuchRunError(f"no run '{ref}' in this store{more}", hint="See: genbench runs")
 
 
 def _newest(reader: RowSource, ref: str) -> str:
     place = int(ref[1:]) if ref[1:].isdecimal() else 0
     count = reader.rows("SELECT count(*) FROM runs WHERE archived_at IS NULL")[0][0]
     if not 1 <= place <= count:
-        raise NoSuchRunError(
-            f"no run '{ref}' in this store: @1 is the newest of its {count}",
-            hint="See: genbench runs",
-        )
+        raise no_such_run(ref, f": @1 is the newest of its {count}")
     statement = (
         "SELECT id FROM runs WHERE archived_at IS NULL ORDER BY run DESC LIMIT 1 OFFSET :skip"
     )
@@ -68,7 +62,7 @@ def _newest(reader: RowSource, ref: str) -> str:
 
 
 def select_runs(reader: RowSource, conditions: Mapping[str, Any], limit: int | None) -> list[Run]:
-    """The runs that meet all conditions (None: any), newest first, with the derived status.
+    """The runs that meet all conditions (None: any), newest first, with their derived status.
 
     Conditions: id, model, dataset, tag, experiment (or its beginning), status, archived.
     """
@@ -76,18 +70,17 @@ def select_runs(reader: RowSource, conditions: Mapping[str, Any], limit: int | N
     where = [_CONDITIONS[name] for name in given]
     status = given.get("status")
     if status is not None:
-        # A lost run says running in the table; which of them it is only the reader knows.
+        # A lost run is "running" in the table; only its process or heartbeat shows that it is lost.
         given["status"] = "running" if status == Status.LOST else str(status)
     derived = status in (Status.RUNNING, Status.LOST)
     if "experiment" in given:
         given["experiment"] = f"{given['experiment']}%"
-    sql = f"SELECT run, pid, process_start, {_COLUMNS} FROM runs"
+    sql = f"SELECT run, pid, process_start, {', '.join(_NAMES)} FROM runs"
     sql += f" WHERE {' AND '.join(where)}" if where else ""
     sql += " ORDER BY run DESC"
     if limit is not None and not derived:
         sql += f" LIMIT {int(limit)}"
-    rows = reader.rows(sql, given)
-    found = list(_records(reader, rows))
+    found = list(_records(reader, reader.rows(sql, given)))
     if derived:
         found = [run for run in found if run.status == status][:limit]
     return found
@@ -138,13 +131,13 @@ def _status(columns: Mapping[str, Any], pid: int | None, started: str | None) ->
 
 
 def children(reader: RowSource, run_id: str) -> list[str]:
-    """The ids of the runs that have this one for a parent, the oldest first."""
+    """The ids of the runs that have this run as a parent, oldest first."""
     sql = "SELECT r.id FROM run_parents p JOIN runs r ON r.run = p.run WHERE p.parent = :parent"
     return [str(row[0]) for row in reader.rows(f"{sql} ORDER BY r.run", {"parent": run_id})]
 
 
 def running_here(reader: RowSource) -> list[str]:
-    """The ids of the runs that say running and belong to this process."""
+    """The ids of the running runs of this process."""
     own = this_process()
     rows = reader.rows(
         "SELECT id, process_start FROM runs WHERE status = 'running' AND pid = :pid "
@@ -155,8 +148,8 @@ def running_here(reader: RowSource) -> list[str]:
 
 
 def number_of(reader: RowSource, run_id: str) -> int:
-    """The run's number in the other tables. Raises NoSuchRunError."""
+    """The number of a run in the other tables. Raises NoSuchRunError."""
     rows = reader.rows("SELECT run FROM runs WHERE id = :id", {"id": run_id})
     if not rows:
-        raise NoSuchRunError(f"no run '{run_id}' in this store", hint="See: genbench runs")
+        raise no_such_run(run_id)
     return int(rows[0][0])

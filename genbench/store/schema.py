@@ -1,9 +1,10 @@
-"""The store's tables, as SQLAlchemy Core metadata; docs/store.md explains them to people.
+"""The tables of the store as SQLAlchemy Core metadata; docs/store.md documents them.
 
-Each change here is a script in ``migrations/versions`` and one more in `version.SCHEMA_VERSION`;
-a test compares the two. Inside the database a run and a recorded series are small integers
-(``run``, ``key``), so that ten million points stay small; people see ``runs.id`` and
-``metric_keys.name``. Moments are UTC ISO 8601 text, seconds are floats, settings are JSON text.
+Each change of a table needs a script in ``migrations/versions`` and increases
+`version.SCHEMA_VERSION`; a test compares the two. In the database, runs and recorded series are
+small integers (``run``, ``key``), so that ten million points need little space; users see
+``runs.id`` and ``metric_keys.name``. Times are UTC ISO 8601 text, seconds are floats, and settings
+are JSON text.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import Connection
 
-from genbench.store.views import VIEWS
+from genbench.store.views import create_views
 
 metadata = MetaData(
     naming_convention={
@@ -66,7 +67,7 @@ def _key(**options: Any) -> Column[int]:
     return Column("key", Integer, ForeignKey("metric_keys.key"), nullable=False, **options)
 
 
-# As alembic makes it.
+# As alembic creates it.
 schema_version = _table(
     "schema_version",
     Column("version_num", String(32), nullable=False),
@@ -338,5 +339,4 @@ artifacts = _table(
 
 @event.listens_for(metadata, "after_create")
 def _create_views(target: MetaData, connection: Connection, **options: Any) -> None:
-    for name, body in VIEWS.items():
-        connection.exec_driver_sql(f"CREATE VIEW {name} AS {body}")
+    create_views(connection)

@@ -1,10 +1,9 @@
-"""Scores as statements: a draw of samples, its scores, and which of them are final.
+"""Store draws of samples with their scores, and mark the final scores.
 
-Law: only a running run itself (its recorder) replaces scores, and only its own, where it takes them
-again. What `genbench evaluate` adds is additional. *Final* are the scores of the last weights
-that were scored, one of each kind (metric, sampler, its settings, protocol): the one that was
-preferred, else the run's own, else the first. So an added score displaces none unless it is asked
-to.
+Law: scores are replaced only by the running run itself (its recorder), and only its own, when it
+computes them again. `genbench evaluate` adds scores. The *final* scores are those of the last
+weights that were scored, one of each kind (metric, sampler, its settings, protocol): the preferred
+one, else the run's own, else the first. So an added score doesn't become final unless asked for.
 """
 
 from __future__ import annotations
@@ -24,10 +23,10 @@ from genbench.store.upsert import insert_missing, insert_or_replace
 from genbench.store.values import now, split
 
 SAMPLING = "sampling"
-"""The key of `Evaluated.seconds` that is no metric."""
+"""The key of the seconds of the sampler in `Evaluated.seconds`; the others are metrics."""
 
 RUN, EVALUATE = "run", "evaluate"
-"""Where a draw comes from: the run itself, or an evaluation that was asked for later."""
+"""The origin of a draw: the run itself, or a later evaluation."""
 
 
 def add_evaluation(
@@ -38,7 +37,7 @@ def add_evaluation(
     origin: str = EVALUATE,
     preferred: bool = False,
 ) -> None:
-    """Store the scores of one draw; of origin `RUN` they replace those of an earlier try.
+    """Store the scores of one draw; with origin `RUN`, they replace those of an earlier attempt.
 
     ``preferred`` scores become the final ones of their kinds.
     """
@@ -65,7 +64,7 @@ def add_evaluation(
 
 
 def _settle_skipped(connection: Connection, draw: dict[str, Any], asked: Sequence[str]) -> None:
-    """Metrics of this draw are no longer skipped in earlier draws of the same kind."""
+    """Remove the metrics of this draw from ``skipped`` of earlier draws of the same kind."""
     c = draws.c
     same = (c[name] == draw[name] for name in ("run", "epoch", "sampler", "sampler_settings"))
     earlier = select(c.draw, c.skipped).where(*same, c.draw < draw["draw"], c.skipped != "{}")
@@ -76,7 +75,7 @@ def _settle_skipped(connection: Connection, draw: dict[str, Any], asked: Sequenc
 
 
 def mark_final(connection: Connection, run: int) -> None:
-    """Mark the run's final scores, by the law above."""
+    """Mark the final scores of a run, by the law above."""
     connection.execute(_CLEAR_FINAL, {"run": run})
     connection.execute(_MARK_FINAL, {"run": run})
 

@@ -1,8 +1,8 @@
-"""The store: every run, what it was, what it left, how it was scored.
+"""The store: all runs with their settings, results and scores.
 
-Laws: the numbers of a finished run are never changed (scores may be added; name, tags, note and
-archiving are the user's); what was committed is never lost to a kill; reading changes nothing, not
-even the status of a run that lost its process.
+Laws: the numbers of a finished run never change (scores may be added; the user may change its name,
+tags and note, and archive it); what was committed is never lost when the process is killed; reading
+changes nothing, not even the status of a lost run.
 """
 
 from __future__ import annotations
@@ -11,28 +11,15 @@ import secrets
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from genbench.errors import DiskFullError, StoreError, UsageError
-from genbench.store import details, runs
 from genbench.store.address import Address
-from genbench.store.failures import told_plainly
+from genbench.store.failures import AS_USUAL, Patience, store_errors, up_to
 from genbench.store.opening import Mode, open_other, open_sqlite
-from genbench.store.reader import EngineReader, Reader, Rows, SqliteReader, Streamed
-from genbench.store.records import (
-    Artifact,
-    Draw,
-    Epoch,
-    PartVersion,
-    Run,
-    ScoreRecord,
-    StageRecord,
-    Status,
-    Summary,
-    WarningRecord,
-)
+from genbench.store.readable import ReadableStore
+from genbench.store.records import PartVersion, Run, Status
 from genbench.store.rescue import FileIdentity, file_identity, log_of, rescue
 
 if TYPE_CHECKING:
@@ -40,29 +27,26 @@ if TYPE_CHECKING:
 
     from genbench.events import Evaluated
     from genbench.spec import RunSpec
-    from genbench.store.database import Database, Patience
 
 REMOVING = ".removing-"
-"""Begins the name of a run's folder that is being removed."""
+"""The beginning of the name of a run's folder while it is removed."""
 RESERVE, RESERVED_BYTES = ".reserve", 1 << 18
-"""A file next to the runs' folders that frees its space when a run is removed from a full disk.
+"""A file next to the folders of the runs: it frees its space to remove a run from a full disk.
 
-SQLite writes what a deletion changes into its log first [-shm 32 KB, -wal some 100 KB].
+SQLite first writes a deletion to its log [-shm 32 KB, -wal some 100 KB].
 """
-WHOSE = ".store"
+ADDRESS_FILE = ".store"
 """A file in a run's folder with the store's address, if the store is not a file next to it."""
+ENDING_S = 5.0
+"""Seconds that the end of a run waits for a lock: without its status it is lost, and resumable."""
 
 
-def _shortly(waited: float) -> bool:
-    """The patience of a run that ends: unmarked it counts as lost, and can be resumed as well."""
-    return waited < 5.0
-
-
-class Store:
-    """One store, open. Made by `Store.open`; a context manager; usable from several threads."""
+class Store(ReadableStore):
+    """An open store, made by `Store.open`: a context manager that several threads may use."""
 
     def __init__(self, address: Address, *, mode: Mode) -> None:
-        self._address, self._mode = address, mode
+        super().__init__(address)
+        self._mode = mode
         self._lost: StoreError | None = None
         self._log: FileIdentity | None = None
         self._reserve_is_used = False
@@ -78,7 +62,7 @@ class Store:
 
     @classmethod
     def open(cls, url: str | Path, *, mode: Mode = "write") -> Store:
-        """Open the store at a path or an SQLAlchemy URL; only "create" makes one that is absent.
+        """Open the store at a path or an SQLAlchemy URL; the mode "create" makes a missing one.
 
         An older store is backed up and migrated, unless the mode is "read". Raises StoreError.
         """
@@ -115,40 +99,27 @@ class Store:
         """The folder of a run's files."""
         return self.runs_folder / run_id
 
-    @cached_property
-    def _database(self) -> Database:
-        from genbench.store.database import Database
-
-        return Database(self._address)
-
-    @cached_property
-    def _reader(self) -> Reader:
-        if self._address.path is None:
-            return EngineReader(self._address, self._database.engine)
-        return SqliteReader(self._address)
-
     @contextmanager
-    def transaction(self, patience: Patience | None = None) -> Iterator[Connection]:
-        """A writing transaction on the tables of `genbench.store.schema`.
+    def transaction(self, patience: Patience = AS_USUAL) -> Iterator[Connection]:
+        """A transaction that can write to the tables of `genbench.store.schema`.
 
-        ``patience`` decides how long another process's lock is waited for (half a minute). Raises
-        StoreError where the file turns out to be gone: nothing that was committed is safe then
-        but in the copy that the error names.
+        ``patience`` decides how long to wait for the lock of another process. Raises StoreError if
+        the file is gone; committed data is then only in the copy that the error names.
         """
         if self._mode == "read":
             raise StoreError(f"the store {self} was opened for reading only")
         if self._lost is not None:
             raise self._lost
-        with self._database.transaction(*([patience] if patience else [])) as connection:
+        with self._database.transaction(patience) as connection:
             yield connection
         self._check_files()
 
     def _check_files(self) -> None:
-        """Raise StoreError, with what was saved, where our file or its log has no name any more."""
+        """Raise StoreError, which names the rescued copy, if the file or its log was removed."""
         path = self._address.path
         if path is None:
             return
-        # Made by the first transaction, the log stays as long as anyone has the file open.
+        # The first transaction creates the log, which exists as long as the file is open.
         self._log = self._log or file_identity(log_of(path))
         if (file_identity(path), file_identity(log_of(path))) != (self._file, self._log):
             self._lost = rescue(
@@ -173,9 +144,9 @@ class Store:
         plugins: Sequence[PartVersion] = (),
         settings: RunSpec | None = None,
     ) -> Run:
-        """A new running run of this process. ``stages`` are (name, epochs); see docs/store.md.
+        """Create a running run of this process. ``stages`` are (name, epochs); see docs/store.md.
 
-        ``settings`` is the spec with the settings that it leaves out at their defaults.
+        ``settings`` is the spec with those settings, too, that it leaves out at their defaults.
         Raises UsageError for a name that is taken.
         """
         from genbench.store import lifecycle
@@ -192,9 +163,9 @@ class Store:
                 plugins=plugins,
                 settings=settings,
             )
-        # After its row: whoever finds a folder without a row knows that the run is gone.
+        # The folder comes after the row, so that a folder without a row is always a leftover.
         try:
-            with told_plainly(self._address):
+            with store_errors(self._address):
                 self._make_folder(run_id)
         except StoreError:
             with self.transaction() as connection:
@@ -209,7 +180,7 @@ class Store:
         environment: Mapping[str, Any] | None = None,
         plugins: Sequence[PartVersion] = (),
     ) -> Run:
-        """Make a run that isn't running this process's own, and running. Raises UsageError."""
+        """Continue a run that isn't running in this process. Raises UsageError."""
         from genbench.store import lifecycle
 
         with self.transaction() as connection:
@@ -218,18 +189,18 @@ class Store:
         return self.run(run_id)
 
     def finish(self, run_id: str) -> None:
-        """The run is done; from now on it is never changed."""
+        """Mark the run as finished; from then on it never changes."""
         self._end(run_id, Status.FINISHED)
 
     def fail(self, run_id: str, error: str, *, kind: str | None = None) -> None:
-        """The run ended by an error; it keeps every epoch it had.
+        """Mark the run as failed; it keeps its epochs.
 
-        Raises TakenOverError, as do `finish` and `interrupt`, where another process has taken over.
+        Raises TakenOverError, as `finish` and `interrupt` do, if another process has taken it over.
         """
         self._end(run_id, Status.FAILED, error=error, kind=kind)
 
     def interrupt(self, run_id: str) -> None:
-        """The run was stopped by a person and can be resumed."""
+        """Mark the run as stopped by the user; it can be resumed."""
         self._end(run_id, Status.INTERRUPTED)
 
     def _end(
@@ -237,15 +208,16 @@ class Store:
     ) -> None:
         from genbench.store import lifecycle
 
-        with self.transaction(_shortly) as connection:
+        with self.transaction(up_to(ENDING_S)) as connection:
             lifecycle.end(connection, run_id, status, error=error, kind=kind)
 
     def delete(self, run_id: str) -> None:
-        """Delete a run and its folder. Raises UsageError while it runs, or others need it.
+        """Delete a run and its folder. Raises UsageError if it is running or other runs need it.
 
-        The folder is renamed, the row deleted, the renamed folder removed: after a kill on the way
-        the run is there, or all that is left of it is a folder for `genbench.doctor.leftovers`.
-        On a full disk the files go first, and the space that is kept for this.
+        The folder is renamed, then the row is deleted, then the folder is removed. If the process
+        is killed meanwhile, either the run still exists, or only a folder is left for
+        `genbench.doctor.leftovers`. On a full disk, the files and the reserved space are removed
+        first.
         """
         aside = self._aside(run_id)
         try:
@@ -262,7 +234,7 @@ class Store:
         return self.runs_folder / RESERVE
 
     def _keep_reserve(self) -> None:
-        """Keep the space that the deletion of a row needs. On a disk that is full already: no."""
+        """Reserve the space that the deletion of a row needs, unless the disk is full already."""
         if self._address.path is None or self._reserve.exists():
             return
         try:
@@ -281,7 +253,7 @@ class Store:
                 "but its row is not. Free about 300 KB on that disk, then try again"
             ) from error
         finally:
-            self._close("_reader")  # on a full disk it may read the file as if nothing ever changed
+            self._close("_reader")  # on a full disk it may read the file as if nothing had changed
 
     def _delete_row(self, run_id: str) -> None:
         from genbench.store import lifecycle
@@ -295,7 +267,7 @@ class Store:
             raise
 
     def _check_idle(self, run_id: str) -> None:
-        """What `lifecycle.remove` checks, by reading alone. Raises UsageError."""
+        """Make the checks of `lifecycle.remove` without writing. Raises UsageError."""
         run, children = self.run(run_id), self.children(run_id)
         if run.status is Status.RUNNING or children:
             reason = f"needed by {', '.join(children)}" if children else "still running"
@@ -353,7 +325,7 @@ class Store:
                 editing.set_archived(connection, run_id, archived)
 
     def add_evaluation(self, run_id: str, evaluated: Evaluated, *, preferred: bool = False) -> None:
-        """Store additional scores of a run; ``preferred`` ones become the final ones."""
+        """Store additional scores of a run; ``preferred`` ones become final."""
         from genbench.store import lifecycle, scoring
 
         with self.transaction() as connection:
@@ -361,7 +333,7 @@ class Store:
             scoring.add_evaluation(connection, run, evaluated, preferred=preferred)
 
     def add_plugins(self, run_id: str, parts: Sequence[PartVersion]) -> None:
-        """Add parts that a run was not made with but scored by; those it knows stay as they are."""
+        """Add the parts that a run is scored with but was not made with; no other entry changes."""
         from genbench.store import lifecycle
 
         known = {(part.kind, part.name) for part in self.plugins(run_id)}
@@ -370,7 +342,7 @@ class Store:
             lifecycle.add_plugins(connection, lifecycle.number_of(connection, run_id), new)
 
     def add_artifact(self, run_id: str, kind: str, path: Path | str, epoch: int | None) -> None:
-        """Store a file of the run's folder with its digest. Raises StoreError if it isn't there."""
+        """Store a file of the run's folder with its digest. Raises StoreError if it is missing."""
         from genbench.store import journal, lifecycle
         from genbench.store.artifact import describe
 
@@ -384,130 +356,5 @@ class Store:
         folder.mkdir(parents=True, exist_ok=True)
         self._keep_reserve()
         if self._address.path is None:
-            # Beside an SQLite store the folder is that store's; here it might be anyone's.
-            (folder / WHOSE).write_text(self.url, encoding="utf-8")
-
-    # --- reading
-
-    def resolve(self, ref: str) -> str:
-        """The id of a run by its id, the beginning of one, its name, or @1 (newest), @2, ...
-
-        Raises NoSuchRunError, or AmbiguousRunError with the ids.
-        """
-        return runs.resolve(self._reader, ref)
-
-    def run(self, ref: str) -> Run:
-        """The head of a run."""
-        return runs.select_runs(self._reader, {"id": self.resolve(ref)}, None)[0]
-
-    def runs(
-        self,
-        *,
-        model: str | None = None,
-        dataset: str | None = None,
-        status: Status | str | None = None,
-        tag: str | None = None,
-        experiment: str | None = None,
-        archived: bool | None = None,
-        limit: int | None = None,
-    ) -> list[Run]:
-        """The heads of runs, newest first; ``archived`` None: those that are archived too."""
-        conditions = {
-            "model": model,
-            "dataset": dataset,
-            "status": status,
-            "tag": tag,
-            "experiment": experiment,
-            "archived": archived,
-        }
-        return runs.select_runs(self._reader, conditions, limit)
-
-    def running_here(self) -> list[str]:
-        """The ids of the runs that this process works on."""
-        return runs.running_here(self._reader)
-
-    def children(self, run_id: str) -> list[str]:
-        """The ids of the runs that build upon a run, in the order in which they were made."""
-        return runs.children(self._reader, run_id)
-
-    def stages(self, run_id: str) -> list[StageRecord]:
-        """The stages in order."""
-        return details.stages(self._reader, self._number(run_id))
-
-    def epochs(self, run_id: str) -> list[Epoch]:
-        """The epochs in order, with the means of their losses."""
-        return details.epochs(self._reader, self._number(run_id))
-
-    def scores(self, run_id: str) -> list[ScoreRecord]:
-        """All scores, by epoch and then in the order in which they were taken."""
-        return details.scores(self._reader, self._number(run_id))
-
-    def draws(self, run_id: str) -> list[Draw]:
-        """The draws of samples behind the scores: seconds, diagnostics, what was skipped."""
-        return details.draws(self._reader, self._number(run_id))
-
-    def warnings(self, run_id: str) -> list[WarningRecord]:
-        """What the run was warned of, by epoch: that D has won, that G has collapsed, ..."""
-        return details.warnings(self._reader, self._number(run_id))
-
-    def plugins(self, run_id: str) -> list[PartVersion]:
-        """The parts that a run was made with, and the versions of their distributions.
-
-        A part is listed twice if a run was resumed with another version of it; no part does
-        in a run of a store that did not keep them yet.
-        """
-        return details.plugins(self._reader, self._number(run_id))
-
-    def artifacts(self, run_id: str) -> list[Artifact]:
-        """The files, in the order in which they were made."""
-        return details.artifacts(self._reader, self._number(run_id))
-
-    def keys(self, run_id: str) -> list[str]:
-        """The names of the recorded series."""
-        return [summary.key for summary in self.summaries(run_id)]
-
-    def series(self, run_id: str, key: str) -> list[tuple[int, float | None]]:
-        """The points of one series: steps and values, None where not finite."""
-        return details.series(self._reader, self._number(run_id), key)
-
-    def summaries(self, run_id: str) -> list[Summary]:
-        """What each recorded series was in all."""
-        return details.summaries(self._reader, self._number(run_id))
-
-    def environment(self, run_id: str) -> dict[str, Any]:
-        """What the run ran on last, as it was given, with the state of the code at its start."""
-        return details.environment(self._reader, self._number(run_id))
-
-    def environments(self, run_id: str) -> list[tuple[int, dict[str, Any]]]:
-        """All that it ran on, each with the step after which it was there: (0, ...) first.
-
-        More than one where it was resumed on another machine, or with other packages.
-        """
-        return details.environments(self._reader, self._number(run_id))
-
-    def params(self, run_id: str) -> dict[str, Any]:
-        """All that decides the numbers under flat names, such as ``model.lr``."""
-        return details.params(self._reader, self._number(run_id))
-
-    def rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Rows:
-        """All rows of genbench's own SQL on documented tables, with ``:name`` parameters."""
-        return self._reader.rows(sql, parameters)
-
-    def query(self, sql: str) -> tuple[list[str], Rows]:
-        """The columns and rows of a person's statement, on a connection that can't write.
-
-        Raises UsageError for a statement that is wrong or would write.
-        """
-        with self.stream(sql) as (columns, rows):
-            return columns, list(rows)
-
-    @contextmanager
-    def stream(self, sql: str) -> Iterator[Streamed]:
-        """The same with rows as they are found, however many there are."""
-        if not sql.strip():
-            raise UsageError("the query is empty; give one SELECT statement")
-        with self._reader.stream(sql) as streamed:
-            yield streamed
-
-    def _number(self, run_id: str) -> int:
-        return runs.number_of(self._reader, run_id)
+            # A folder next to an SQLite file belongs to that store; this one could be of any store.
+            (folder / ADDRESS_FILE).write_text(self.url, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""INSERT ... ON CONFLICT, which SQLite and PostgreSQL share and SQLAlchemy spells by dialect."""
+"""INSERT ... ON CONFLICT for SQLite and PostgreSQL, which SQLAlchemy has per dialect only."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Row = Mapping[str, Any]
 
 
 def insert_missing(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
-    """Insert the rows that are not there yet."""
+    """Insert the rows that don't exist yet."""
     if rows:
         connection.execute(_insert(connection, table).on_conflict_do_nothing(), list(rows))
 
@@ -21,7 +21,7 @@ def insert_missing(connection: Connection, table: Table, rows: Sequence[Row]) ->
 def insert_or_replace(
     connection: Connection, table: Table, rows: Sequence[Row], *, key: Sequence[str]
 ) -> None:
-    """Insert the rows; where one with the same ``key`` columns is there, its values change."""
+    """Insert the rows, or update existing ones with the same ``key`` columns."""
     if rows:
         changed = [name for name in rows[0] if name not in key]
         insert_or_update(
@@ -41,7 +41,7 @@ def insert_or_update(
     key: Sequence[str],
     update: Callable[[Any], Mapping[str, Any]],
 ) -> None:
-    """The same with expressions: ``update(new)`` maps columns to expressions of the new row."""
+    """Insert or update the rows; ``update(new)`` maps columns to expressions of the new row."""
     if rows:
         statement = _insert(connection, table)
         statement = statement.on_conflict_do_update(

@@ -1,4 +1,4 @@
-"""Values on their way into a column: NaN and infinities, moments, settings as rows."""
+"""Conversion of values for columns: NaN and infinities, times, and settings as rows."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 FINITE, NAN, INFINITE, NEGATIVE_INFINITE = 0, 1, 2, 3
-"""The column ``nonfinite``: SQLite turns NaN into NULL, so the value is NULL and this says why."""
+"""Values of the column ``nonfinite``: SQLite stores NaN as NULL, so this keeps the reason."""
 
 
 def split(value: float | None) -> tuple[float | None, int]:
-    """The value as a column holds it, and its flag: (None, NAN) for NaN."""
+    """The value for a column, and its flag: (None, NAN) for NaN."""
     if value is None or math.isfinite(value):
         return (None if value is None else float(value)), FINITE
     if math.isnan(value):
@@ -22,19 +22,19 @@ def split(value: float | None) -> tuple[float | None, int]:
 
 
 def now() -> str:
-    """This moment: UTC, ISO 8601 with microseconds, so that text order is time order."""
+    """The current UTC time in ISO 8601 with microseconds, which sorts by time as text."""
     return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
 def seconds_since(moment: str) -> float:
-    """Seconds from a stored moment to now, by this machine's clock."""
+    """Seconds from a stored time to now, by the clock of this machine."""
     return (datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds()
 
 
 def flat_params(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """A RunSpec's JSON as flat names: ``epochs``, ``model.lr``, ``sampler.drs.gamma``.
+    """The JSON of a RunSpec under flat names: ``epochs``, ``model.lr``, ``sampler.drs.gamma``.
 
-    A second part of the same name is called ``drs#2``.
+    A second part with the same name is called ``drs#2``.
     """
     params: dict[str, Any] = {}
     for name, value in spec.items():
@@ -68,14 +68,14 @@ def _flat(prefix: str, values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def param_value(num: float | None, text: str | None) -> Any:
-    """The values of those columns: a text that begins like a JSON list is one."""
+    """The value for the columns of `param_columns`; text that begins with "[" is a JSON list."""
     if text is None or (num is None and not text.startswith("[")):
         return text
     return json.loads(text)
 
 
 def param_columns(value: Any) -> tuple[float | None, str | None]:
-    """(num, text) of run_params: numbers and booleans have both, a list is JSON, None is NULL."""
+    """(num, text) for run_params: numbers and booleans have both, a list is JSON, None is NULL."""
     if value is None:
         return None, None
     if isinstance(value, str):

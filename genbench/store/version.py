@@ -1,8 +1,8 @@
-"""The schema's version, and what is said about a store of another one.
+"""The version of the schema, and the errors for a store with another version.
 
-A store names its schema in ``schema_version`` (alembic's table) and in ``store_info`` the genbench
-that wrote it; these two tables stay as they are in all versions, so that any genbench can name the
-one that reads a newer store. This file imports nothing heavy: readers check the version too.
+A store has the version of its schema in ``schema_version`` (alembic's table), and the version of
+genbench that wrote it in ``store_info``. These two tables never change, so that any genbench can
+name the version that reads a newer store. This file is imported by readers, too, so it is light.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from genbench import __version__
 from genbench.errors import StoreError
 
 SCHEMA_VERSION = 4
-"""Counts up with each script in ``migrations/versions``."""
+"""The number of the last script in ``migrations/versions``."""
 
 APPLICATION_ID = 0x67656E62
-"""'genb' in the header of an SQLite file: what tells a store from any other database."""
+"""'genb' in the header of an SQLite file, which distinguishes a store from other databases."""
 
 
 def too_new(where: str, found: int, written_by: str | None) -> StoreError:
-    """The refusal of a store that a newer genbench has written."""
+    """The error for a store that a newer genbench has written."""
     hint = f"pip install 'genbench>={written_by}'" if written_by else "install a newer genbench"
     by = f", written by genbench {written_by}" if written_by else ""
     return StoreError(
@@ -28,7 +28,7 @@ def too_new(where: str, found: int, written_by: str | None) -> StoreError:
 
 
 def too_old(where: str, found: int) -> StoreError:
-    """The refusal to read an older store in place: reading never changes a file."""
+    """The error for reading an older store, which would have to be migrated first."""
     return StoreError(
         f"the store {where} has the older schema {found}, this genbench reads schema "
         f"{SCHEMA_VERSION}; any command that writes (such as genbench run) backs it up and "

@@ -1,10 +1,18 @@
-"""The views: the tables joined as people ask for them, in SQL that SQLite and PostgreSQL share.
+"""The views: the tables, joined for queries of users, in SQL for both SQLite and PostgreSQL.
 
-``status`` is the stored one: a run with a process that died without notice still says running here
-(see ``heartbeat_at``); `Store.runs` tells it from a live one.
+``status`` is the stored one: it stays "running" if the process of a run was killed (see
+``heartbeat_at``); `Store.runs` shows such a run as lost.
+
+A migration creates all views again. To change one, increase `version.SCHEMA_VERSION`; the script of
+that version may be empty.
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
 
 _HEAD = "r.id, r.name, r.model, r.dataset, r.preset, r.seed, r.experiment, r.status"
 
@@ -59,3 +67,9 @@ SELECT {_HEAD}, s.position, s.stage, s.epochs, s.epochs_done, s.prepare_s, s.tra
        WHEN s.epochs_done = 1 THEN s.train_s END AS epoch_s
 FROM stages s JOIN runs r ON r.run = s.run""",
 }
+
+
+def create_views(connection: Connection) -> None:
+    """Create all views on the current tables."""
+    for name, body in VIEWS.items():
+        connection.exec_driver_sql(f"CREATE VIEW {name} AS {body}")

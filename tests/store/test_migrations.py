@@ -83,8 +83,8 @@ def old(tmp_path):
     return path
 
 
-def test_the_scripts_make_the_schema_that_a_new_store_has():
-    fresh, migrated = create_engine("sqlite://"), create_engine("sqlite://")
+def test_the_scripts_turn_the_first_schema_into_that_of_a_new_store(old):
+    fresh, migrated = create_engine("sqlite://"), create_engine(f"sqlite:///{old}")
     with fresh.begin() as a, migrated.begin() as b:
         metadata.create_all(a)
         migrate.upgrade(b)

@@ -131,7 +131,7 @@ def test_a_lock_that_is_never_given_back_is_a_store_error(store, create, monkeyp
     other = sqlite3.connect(store.url, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     store.close()
-    with pytest.raises(StoreError, match="is locked by another process"):
+    with pytest.raises(StoreError, match="been locked by another process"):
         create()
     other.close()
 

@@ -1,7 +1,7 @@
-"""Alembic's door: `genbench.store.migrate` hands it the connection and its transaction.
+"""The environment of alembic: `genbench.store.migrate` passes the connection with its transaction.
 
-A new version: change ``schema.py``, write ``versions/000N_what.py`` by hand (see the last one), set
-`version.SCHEMA_VERSION`, add ``tests/store/old/vN.db`` of the version before.
+To add a version, change ``schema.py``, write ``versions/000N_what.py`` by hand (see the last one),
+increase `version.SCHEMA_VERSION`, and add ``tests/store/old/vN.db`` for the version before.
 """
 
 from __future__ import annotations
