@@ -90,7 +90,7 @@ def _evaluate(model: Any, data: Data, metrics: dict[str, Any], **changes: Any) -
         **changes,
     }
     parts = [(Part(name=name), metric) for name, metric in metrics.items()]
-    return evaluate(model, data, metrics=parts, **arguments)
+    return list(evaluate(model, data, metrics=parts, **arguments))
 
 
 class Codes(Tiny):

@@ -166,7 +166,7 @@ def _evaluate(model: Any, data: Data, metrics: dict[str, Any], **changes: Any) -
         **changes,
     }
     parts = [(Part(name=name), metric) for name, metric in metrics.items()]
-    return evaluate(model, data, metrics=parts, **arguments)
+    return list(evaluate(model, data, metrics=parts, **arguments))
 
 
 def test_one_draw_feeds_all_metrics_as_uint8_minibatches(data: Data) -> None:
@@ -368,10 +368,11 @@ split = Split(x=x, y=None, digest="x")
 data = Data(spec=DataSpec(name="d", shape=shape), train=split, test=split)
 registry = Registry.from_environment()
 def run(n):
-    evaluate(Model(), data, samplers=[(Part(name="plain"), registry.target("sampler", "plain")())],
+    sampler = registry.target("sampler", "plain")()
+    list(evaluate(Model(), data, samplers=[(Part(name="plain"), sampler)],
         metrics=[(Part(name="fd_pixel"), registry.target("metric", "fd_pixel")())],
         device=torch.device("cpu"), n=n, seed=0, cache=Path(sys.argv[1]), offline=True, epoch=1,
-        stage="s", batch_size=100)
+        stage="s", batch_size=100))
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 few = run(200)
 print(run(6000) - few)

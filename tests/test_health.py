@@ -14,6 +14,7 @@ from genbench.health.signs import OBSERVATIONS, STEPS, Health, Observation, disc
 from genbench.registry import Registry
 from genbench.runner import data_access, resume, run
 from genbench.runner.parts import monitor_parts
+from genbench.settings import Settings
 from genbench.spec import Part, RunSpec
 from genbench.store import Store
 
@@ -144,7 +145,7 @@ def test_only_settings_that_the_model_has_and_takes_are_named(model, kind, regis
 
 def test_what_is_as_it_should_be_is_no_remedy():
     data = genbench.DataSpec(name="mnist", shape=(1, 28, 28))
-    assert suggestions("generator_collapsed", None, {}, data) == [OTHERWISE]
+    assert suggestions("generator_collapsed", Settings, {}, data) == [OTHERWISE]
 
 
 # --- the watch of a run

@@ -49,8 +49,10 @@ def evaluate(
     batch_size: int = 500,
     quick: bool = False,
     owner: Owner = no_owner,
-) -> list[Evaluated]:
+) -> Iterator[Evaluated]:
     """Score a model in eval mode on ``device``: one record per sampler, then one of the model.
+
+    Each record is yielded as soon as it is ready.
 
     The record of the model metrics has the sampler ``""``. ``n`` is the number of samples (None:
     `default_n`), drawn ``repeats`` times; ``seed`` is that of the run, from which the seeds of the
@@ -72,7 +74,6 @@ def evaluate(
     )
     of_samples = [(part, metric) for part, metric in metrics if metric.uses == "samples"]
     of_model = [(part, metric) for part, metric in metrics if metric.uses == "model"]
-    evaluated = []
     for part, sampler in samplers if of_samples else ():
         records = []
         for own_seed in repeat_seeds(context.seed, repeats):
@@ -81,12 +82,12 @@ def evaluate(
                 metric_pass = MetricPass(own, of_samples, owner)
                 figures = metric_pass.draw(part, sampler)
                 records.append(metric_pass.evaluated(epoch, stage, part, figures))
-        evaluated.append(replace(mean_of_repeats(records), exactness=_exactness(sampler)))
+        yield replace(mean_of_repeats(records), exactness=_exactness(sampler), seed=seed)
     if of_model:
         with _seeded(context):
             metric_pass = MetricPass(context, of_model, owner)
-            evaluated.append(metric_pass.evaluated(epoch, stage, Part(name=""), {}))
-    return [replace(record, seed=seed) for record in evaluated]
+            record = metric_pass.evaluated(epoch, stage, Part(name=""), {})
+        yield replace(record, seed=seed)
 
 
 def default_n(data: Data) -> int:
@@ -139,7 +140,7 @@ def _seeded(context: MetricContext) -> Iterator[None]:
 
 
 def _exactness(sampler: Sampler) -> str:
-    """The exactness of a sampler's draws; empty if it has no such method or it fails."""
+    """The exactness of a sampler's draws; "" if it has no such method, or the method fails."""
     try:
         return str(getattr(sampler, "exactness", str)())
     except CAUGHT as error:

@@ -13,7 +13,10 @@ Owner = Callable[[str, str], str]
 """Kind and name of a plugin -> its distribution and version; empty if they are not known."""
 
 CAUGHT = (Exception, SystemExit)
-"""What a plugin may raise without metric_pass the program down; Ctrl-C is a KeyboardInterrupt."""
+"""Errors of plugins that don't end the program: all, since their authors may raise anything.
+
+Ctrl-C is a KeyboardInterrupt, which is not among them.
+"""
 
 
 def no_owner(kind: str, name: str) -> str:

@@ -33,5 +33,5 @@ class LoadedRun:
 
     @property
     def described(self) -> str:
-        """What captions say of it."""
+        """The description of the run for captions."""
         return described(self.spec, self.id, self.epoch, self.step)

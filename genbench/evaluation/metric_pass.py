@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -10,12 +12,16 @@ import torch
 from torch import Tensor
 
 from genbench.contracts import Metric, MetricContext, Picture, Sampler, Score, samples_data
+from genbench.engine.device import synchronize
 from genbench.errors import SamplingError
-from genbench.evaluation.clock import Timed
 from genbench.evaluation.contexts import sample_context, scored_labels
-from genbench.evaluation.drawing import checked
 from genbench.evaluation.faults import CAUGHT, Fault, Owner, fault, who
-from genbench.evaluation.results import checked_diagnostics, checked_picture, checked_scores
+from genbench.evaluation.plugin_checks import (
+    checked,
+    checked_diagnostics,
+    checked_picture,
+    checked_scores,
+)
 from genbench.events import Evaluated
 from genbench.pixels import to_uint8
 from genbench.spec import Part, labels
@@ -24,9 +30,6 @@ SAMPLING = "sampling"
 """The key of the seconds of the sampler."""
 PER_SAMPLE = "measured_seconds_per_sample"
 """The diagnostic of every draw: seconds of the sampler per sample, including its setup."""
-
-
-_END = object()
 
 
 class MetricPass:
@@ -50,7 +53,7 @@ class MetricPass:
         for label, (part, metric) in zip(labels([p for p, _ in metrics]), metrics, strict=True):
             self._names[label] = who("metric", part.name, owner)
             try:
-                with Timed(self._seconds, label, context.device), torch.enable_grad():
+                with self._timed(label), torch.enable_grad():
                     metric.begin(shown if metric.uses == "samples" else context)
             except CAUGHT as error:
                 self._skip(label, error)
@@ -84,7 +87,7 @@ class MetricPass:
         pictures: dict[str, Picture] = {}
         for label, metric in list(self._running.items()):
             try:
-                with Timed(self._seconds, label, self._context.device), torch.no_grad():
+                with self._timed(label), torch.no_grad():
                     scores += checked_scores(metric.result(), self._names[label])
             except CAUGHT as error:
                 self._skip(label, error)
@@ -109,7 +112,7 @@ class MetricPass:
         # Seed again, so that samples don't depend on what the metrics drew in preparation.
         torch.manual_seed(self._context.seed)
         while self._running:
-            with Timed(self._seconds, SAMPLING, self._context.device):
+            with self._timed(SAMPLING):
                 x = next(drawn, None)
             if x is None:
                 return
@@ -140,7 +143,7 @@ class MetricPass:
         images = to_uint8(x) if x.dim() == 4 else x
         for label, metric in list(self._running.items()):
             try:
-                with Timed(self._seconds, label, self._context.device), torch.no_grad():
+                with self._timed(label), torch.no_grad():
                     metric.update(images)
             except CAUGHT as error:
                 self._skip(label, error)
@@ -156,6 +159,18 @@ class MetricPass:
             return {}
         return found
 
+    @contextmanager
+    def _timed(self, key: str) -> Iterator[None]:
+        """Add the seconds of the block to those of ``key``, with the device synchronized."""
+        synchronize(self._context.device)
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            synchronize(self._context.device)
+            spent = time.perf_counter() - start
+            self._seconds[key] = self._seconds.get(key, 0.0) + spent
+
     def _skip(self, label: str, error: BaseException) -> None:
         self._running.pop(label, None)
         self._skipped[label] = fault(error, self._names[label])
@@ -169,7 +184,8 @@ def _with_gradients(draw: Iterator[Any]) -> Iterator[Any]:
     """The same minibatches, each drawn with gradients enabled."""
     while True:
         with torch.enable_grad():
-            x = next(draw, _END)
-        if x is _END:
-            return
+            try:
+                x = next(draw)
+            except StopIteration:
+                return
         yield x

@@ -1,4 +1,4 @@
-"""What lies beside scores in a run's folder: pictures of metrics, tracebacks of what raised."""
+"""Write the pictures of metrics and the tracebacks of errors to the folder of a run."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def save_beside(
     *,
     keep: bool = False,
 ) -> Iterator[tuple[str, Path]]:
-    """Write pictures and tracebacks of a record; yield kind and path of each.
+    """Write the pictures and tracebacks of a record; yield the kind and the path of each.
 
-    ``samplers`` are all that are scored: where several have one name, their settings tell the
-    files apart. ``keep`` leaves a file that is there, and takes another name.
+    ``samplers`` are all samplers of the evaluation: if several have the same name, a hash of the
+    settings is added to the names of files. With ``keep``, existing files are not replaced.
     """
     sampler = _told_apart(evaluated, samplers)
     run = described(spec, folder.name, evaluated.epoch, evaluated.step)
@@ -61,9 +61,8 @@ def _told_apart(evaluated: Evaluated, samplers: Sequence[Part]) -> str:
 
 
 def _free(path: Path) -> Path:
-    number = 2
-    found = path
+    """The path, or the first of ``name-2``, ``name-3``, ... that doesn't exist."""
+    found, number = path, 2
     while found.exists():
-        found = path.with_name(f"{path.stem}-{number}{path.suffix}")
-        number += 1
+        found, number = path.with_name(f"{path.stem}-{number}{path.suffix}"), number + 1
     return found

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-import torch
-
-from genbench.contracts import Data, DataAccess, Metric, Model, Sampler
+from genbench.contracts import Sampler
 from genbench.evaluation.evaluating import evaluate
-from genbench.evaluation.faults import Owner, no_owner
+from genbench.evaluation.job import Job
 from genbench.evaluation.run_files import save_beside
 from genbench.evaluation.stoppable import StoppableSampler
 from genbench.events import ArtifactMade, EpochDone, Listener, ShouldStop
-from genbench.spec import Part, RunSpec, canonical_json
+from genbench.spec import Part, canonical_json
+
+OF_MODEL = ("", canonical_json({}))
+"""The sampler and its settings in the record of the model's own metrics."""
 
 
 class RunScores:
@@ -22,36 +23,18 @@ class RunScores:
     All epochs have the same evaluation seed, so that scores differ by the weights only.
     """
 
-    def __init__(
-        self,
-        model: Model,
-        data: Data,
-        spec: RunSpec,
-        *,
-        samplers: Sequence[tuple[Part, Sampler]],
-        metrics: Sequence[tuple[Part, Metric]],
-        device: torch.device,
-        access: DataAccess,
-        stages: Sequence[tuple[str, int]],
-        folder: Path,
-        emit: Listener,
-        should_stop: ShouldStop,
-        owner: Owner = no_owner,
-    ) -> None:
-        self.model, self.data, self.spec, self.device = model, data, spec, device
-        self.samplers, self.metrics, self.owner = samplers, metrics, owner
-        self.access, self.folder, self.emit, self.should_stop = access, folder, emit, should_stop
-        self.last_stage = stages[-1][0]
-        self.last_epoch = sum(epochs for _, epochs in stages)
+    def __init__(self, job: Job, *, folder: Path, emit: Listener, should_stop: ShouldStop) -> None:
+        self._job, self._folder, self._emit = job, folder, emit
+        self._should_stop = should_stop
 
     def between_epochs(self, done: EpochDone) -> None:
         """Score after this epoch if the settings of the run say so, except after the last one.
 
         A stop request waits until the checkpoint of the epoch has been written.
         """
-        every = self.spec.evaluate_every
-        if every and done.epoch % every == 0 and done.epoch != self.last_epoch:
-            self._score(self.samplers, done.epoch, done.stage)
+        every = self._job.spec.evaluate_every
+        if every and done.epoch % every == 0 and done.epoch != self._job.last_epoch:
+            self._score(self._job.samplers, done.epoch, done.stage)
 
     def at_the_end(self, *, scored: Collection[tuple[str, str]] = ()) -> None:
         """Score the model with its final weights, in eval mode.
@@ -59,46 +42,43 @@ class RunScores:
         ``scored`` are samplers, with their settings as canonical JSON, that are left out, since a
         run that was stopped here has their scores. Raises InterruptedRunError on a stop.
         """
-        samplers = [(p, StoppableSampler(s, self.should_stop)) for p, s in self.samplers]
-        self._score(samplers, self.last_epoch, self.last_stage, scored)
+        samplers = [
+            (part, StoppableSampler(sampler, self._should_stop))
+            for part, sampler in self._job.samplers
+            if (part.name, canonical_json(part.settings)) not in scored
+        ]
+        last_stage, _ = self._job.stages[-1]
+        self._score(samplers, self._job.last_epoch, last_stage, of_model=OF_MODEL not in scored)
 
     def _score(
         self,
         samplers: Sequence[tuple[Part, Sampler]],
         epoch: int,
         stage: str,
-        scored: Collection[tuple[str, str]] = (),
+        *,
+        of_model: bool = True,
     ) -> None:
         """Emit one record per sampler, then one of the model itself, each as soon as it is ready.
 
-        Records in ``scored`` (sampler, its settings) are left out.
+        Without ``of_model``, there is no record of the model.
         """
-        of_model = [(part, metric) for part, metric in self.metrics if metric.uses == "model"]
-        of_samples = [pair for pair in self.metrics if pair not in of_model]
-        rounds: list[tuple[list[tuple[Part, Sampler]], list[tuple[Part, Metric]]]] = [
-            ([(part, sampler)], of_samples)
-            for part, sampler in samplers
-            if (part.name, canonical_json(part.settings)) not in scored
-        ]
-        if ("", canonical_json({})) not in scored:
-            rounds.append(([], of_model))
-        for sampler, metrics in rounds:
-            for evaluated in evaluate(
-                self.model,
-                self.data,
-                samplers=sampler,
-                metrics=metrics,
-                device=self.device,
-                n=self.spec.samples,
-                repeats=self.spec.repeats,
-                seed=self.spec.seed,
-                cache=self.access.cache,
-                offline=self.access.offline,
-                epoch=epoch,
-                stage=stage,
-                owner=self.owner,
-            ):
-                self.emit(evaluated)
-                named = [part for part, _ in self.samplers]
-                for kind, path in save_beside(evaluated, self.folder, self.spec, named):
-                    self.emit(ArtifactMade(kind=kind, path=path, epoch=epoch))
+        job, spec = self._job, self._job.spec
+        named = [part for part, _ in job.samplers]
+        for evaluated in evaluate(
+            job.model,
+            job.data,
+            samplers=samplers,
+            metrics=[pair for pair in job.metrics if of_model or pair[1].uses != "model"],
+            device=job.device,
+            n=spec.samples,
+            repeats=spec.repeats,
+            seed=spec.seed,
+            cache=job.access.cache,
+            offline=job.access.offline,
+            epoch=epoch,
+            stage=stage,
+            owner=job.owner,
+        ):
+            self._emit(evaluated)
+            for kind, path in save_beside(evaluated, self._folder, spec, named):
+                self._emit(ArtifactMade(kind=kind, path=path, epoch=epoch))

@@ -72,12 +72,12 @@ OTHERWISE = "another --seed"
 
 
 def suggestions(
-    kind: str, cls: type[Settings] | None, settings: Mapping[str, Any], data: DataSpec
+    kind: str, cls: type[Settings], settings: Mapping[str, Any], data: DataSpec
 ) -> list[str]:
     """``--set name=value`` for settings that the model has, with values that it accepts."""
     found = [ANYWAY[kind]] if kind in ANYWAY else []
-    for name, propose in SUGGESTIONS.get(kind, ()) if cls is not None else ():
-        if cls is None or name not in cls.model_fields:
+    for name, propose in SUGGESTIONS.get(kind, ()):
+        if name not in cls.model_fields:
             continue
         value = propose(settings.get(name))
         if value is not None and _accepted(cls, {**settings, name: value}, data):

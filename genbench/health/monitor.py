@@ -10,17 +10,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-import torch
-
-from genbench.contracts import Data, DataAccess, Metric, Sampler
-from genbench.evaluation import SAMPLING, Owner, evaluate
+from genbench.contracts import Metric, Sampler
+from genbench.evaluation import SAMPLING, evaluate
+from genbench.evaluation.job import Job
 from genbench.events import EpochDone, Evaluated, Event, Listener, Resumed, StepsDone, Warned
 from genbench.health.advice import suggestions
 from genbench.health.signs import Health, Observation
 from genbench.settings import Settings
-from genbench.spec import Part, RunSpec
+from genbench.spec import Part
 from genbench.store import Store
 
 SAMPLES = 500
@@ -45,25 +43,23 @@ class Monitor:
 
     def __init__(
         self,
-        model: Any,
-        data: Data,
-        spec: RunSpec,
+        job: Job,
         *,
         samplers: Sequence[tuple[Part, Sampler]],
         metrics: Sequence[tuple[Part, Metric]],
-        owner: Owner,
         settings: Settings,
-        device: torch.device,
-        access: DataAccess,
-        stages: Sequence[tuple[str, int]],
         emit: Listener,
     ) -> None:
-        self._model, self._data, self._spec, self._device = model, data, spec, device
-        self._access, self._emit = access, emit
-        self._stage, self._epochs = stages[-1]
-        self._samplers, self._metrics, self._owner = samplers, metrics, owner
+        self._job, self._emit = job, emit
+        self._stage, self._epochs = job.stages[-1]
+        self._samplers, self._metrics = samplers, metrics
         self._next = 0
-        self._health = self._make_health(settings)
+        data = job.data.spec
+
+        def advice(kind: str) -> list[str]:
+            return suggestions(kind, type(settings), settings.model_dump(), data)
+
+        self._health = Health(classes=data.classes, advice=advice)
 
     def after(self, done: EpochDone) -> None:
         """Probe the model, which is in eval mode, and check the results of an epoch."""
@@ -122,35 +118,27 @@ class Monitor:
             self._emit(Warned(epoch=record.epoch, kind="watch", message=message))
 
     def _scores(self, done: EpochDone) -> dict[str, float]:
-        found: dict[str, float] = {}
+        job, found = self._job, dict[str, float]()
         for evaluated in evaluate(
-            self._model,
-            self._data,
+            job.model,
+            job.data,
             samplers=self._samplers,
             metrics=self._metrics,
-            device=self._device,
+            device=job.device,
             n=SAMPLES,
-            seed=self._spec.seed,
-            cache=self._access.cache,
+            seed=job.spec.seed,
+            cache=job.access.cache,
             offline=True,
             epoch=done.epoch,
             stage=done.stage,
             batch_size=BATCH,
             quick=True,
-            owner=self._owner,
+            owner=job.owner,
         ):
             found |= {score.metric: score.value for score in evaluated.scores}
             self._drop(evaluated)
             self._postpone(done, evaluated.seconds.get(SAMPLING, 0.0))
         return found
-
-    def _make_health(self, settings: Settings) -> Health:
-        data = self._data.spec
-
-        def advice(kind: str) -> list[str]:
-            return suggestions(kind, type(settings), settings.model_dump(), data)
-
-        return Health(classes=data.classes, advice=advice)
 
 
 def stored_observations(store: Store, run_id: str) -> list[Observation]:

@@ -1,9 +1,8 @@
-"""The composition root: the one room that knows registry, data, engine, evaluation and store.
+"""The composition root, which connects registry, data, engine, evaluation and store.
 
-``run`` trains, scores and stores; ``resume`` takes up a run that did not end; ``evaluate_run``,
-``sample_run`` and ``load_run`` work on what is stored. All raise `GenbenchError` with a sentence;
-none of them prints. Everything but ``data_access`` and ``with_runs`` imports torch, and so is
-imported when used.
+``run`` trains, scores and stores a run; ``resume`` continues an unfinished one; ``evaluate_run``,
+``sample_run`` and ``load_run`` use stored runs. They raise `GenbenchError` and print nothing. All
+of them except ``data_access`` and ``with_runs`` import torch, so they are imported lazily.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Where data may come from: flags and the environment, resolved once. No torch here."""
+"""The sources of data, from options and environment variables. This file doesn't import torch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from genbench.contracts import DataAccess
 
 Progress = Callable[[str, int, int | None], None]
-"""``progress(what, done, total)``: downloads in bytes, decoding in images."""
+"""``progress(what, done, total)``, in bytes for downloads and in images for decoding."""
 
 
 def data_access(
@@ -18,10 +18,10 @@ def data_access(
     *,
     offline: bool = False,
 ) -> DataAccess:
-    """The torchvision root, the cache folder and whether downloads are allowed.
+    """The torchvision root, the cache folder, and whether downloads are allowed.
 
-    The root is ``data_dir``, else GENBENCH_DATA, else ``./data``; the cache GENBENCH_CACHE, else
-    the user's cache folder; GENBENCH_OFFLINE (anything but empty, 0, false, no) forbids downloads.
+    The root is ``data_dir``, else GENBENCH_DATA, else ``./data``. The cache is GENBENCH_CACHE, else
+    the user's cache folder. GENBENCH_OFFLINE (other than empty, 0, false or no) forbids downloads.
     """
     environ = environ or {}
     root = data_dir or environ.get("GENBENCH_DATA") or "data"

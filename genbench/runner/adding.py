@@ -1,4 +1,4 @@
-"""Scores that are added to a stored run: all that is asked for, or what the run has skipped."""
+"""Add scores to a stored run: the given ones, or those that the run has skipped."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from genbench.spec import Part, RunSpec, canonical_json, labels
 from genbench.store import Store
 
 Round = tuple[Sequence[Part] | None, Sequence[Part] | None]
-"""Samplers and metrics of one evaluation; None: the run's own."""
+"""The samplers and metrics of one evaluation; None means those of the run."""
 
 
 def skipped_parts(store: Store, run_id: str, spec: RunSpec) -> Iterator[Round]:
-    """What a run's last evaluation has skipped and nobody has taken since, a sampler at a time."""
+    """The metrics still missing at the last scored epoch of a run, one sampler at a time."""
     draws = store.draws(run_id)
     last = max((draw.epoch for draw in draws), default=0)
     named = dict(zip(labels(spec.metrics), spec.metrics, strict=True))
@@ -57,7 +57,7 @@ class StoredScoring:
     should_stop: ShouldStop
 
     def take(self, *, n: int | None, repeats: int | None, seed: int | None) -> list[Evaluated]:
-        """Draw, score and store, a sampler at a time; then what is of the model itself."""
+        """Draw, score and store, one sampler at a time, then the metrics of the model itself."""
         check_fit(
             self.loaded.model,
             self.samplers,
@@ -71,35 +71,15 @@ class StoredScoring:
         others = check_versions(self.store, run_id, self.registry, names)
         self.store.add_plugins(run_id, installed(names, self.registry))
         differing = [*self.loaded.differing, *others]
-        of_model = [pair for pair in self.metrics if pair[1].uses == "model"]
-        of_samples = [pair for pair in self.metrics if pair[1].uses == "samples"]
-        rounds: list[tuple[list[tuple[Part, Sampler]], list[tuple[Part, Metric]]]] = [
-            ([pair], of_samples) for pair in self.samplers
-        ]
         done = []
-        for samplers, metrics in (*rounds, ([], of_model)):
-            for taken in self._take(samplers, metrics, n=n, repeats=repeats, seed=seed):
-                record = with_versions(taken, differing)
-                self._keep(record)
-                done.append(record)
-        return done
-
-    def _take(
-        self,
-        samplers: Sequence[tuple[Part, Sampler]],
-        metrics: Sequence[tuple[Part, Metric]],
-        *,
-        n: int | None,
-        repeats: int | None,
-        seed: int | None,
-    ) -> list[Evaluated]:
+        stoppable = [(p, StoppableSampler(s, self.should_stop)) for p, s in self.samplers]
         spec, loaded = self.loaded.spec, self.loaded
         with evaluation(loaded.model, loaded.device):
-            evaluated = evaluate(
+            for evaluated in evaluate(
                 loaded.model,
                 loaded.data,
-                samplers=[(p, StoppableSampler(s, self.should_stop)) for p, s in samplers],
-                metrics=metrics,
+                samplers=stoppable,
+                metrics=self.metrics,
                 device=loaded.device,
                 n=spec.samples if n is None else n,
                 repeats=repeats or spec.repeats,
@@ -109,15 +89,13 @@ class StoredScoring:
                 epoch=loaded.epoch,
                 stage=loaded.stage,
                 owner=owner_in(self.registry),
-            )
-        return [
-            replace(
-                record,
-                sampler_settings={**record.sampler_settings, **self.labels},
-                step=loaded.step,
-            )
-            for record in evaluated
-        ]
+            ):
+                settings = {**evaluated.sampler_settings, **self.labels}
+                record = replace(evaluated, sampler_settings=settings, step=loaded.step)
+                record = with_versions(record, differing)
+                self._keep(record)
+                done.append(record)
+        return done
 
     def _keep(self, record: Evaluated) -> None:
         run_id = self.loaded.id

@@ -1,4 +1,4 @@
-"""The draw that a stored run's final scores were taken on, so that it can be exported again."""
+"""The draw that the final scores of a stored run were computed on, to make its samples again."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from genbench.spec import Part
 from genbench.store import ScoreRecord, Store
 
 _OF_MODEL = "model."
-"""Begins the settings of the model that decide how it draws, among those of a draw's sampler."""
+"""The prefix of the model's drawing settings among the sampler settings of a draw."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScoredDraw:
-    """A draw that was scored: all that makes it again, and the weights that it was taken on.
+    """A scored draw: everything that is needed to repeat it, and the weights that it was made with.
 
-    ``seed`` is the one that `genbench.evaluation.evaluate` was given. Of several ``draws`` this is
-    the first.
+    ``seed`` is the argument of `genbench.evaluation.evaluate`. If scores are means over several
+    ``draws``, this is the first of them.
     """
 
     metrics: tuple[str, ...]
@@ -33,18 +33,18 @@ class ScoredDraw:
     step: int | None
 
     def __str__(self) -> str:
-        """What was scored, for a line on stderr."""
+        """The description of the samples, for a line on stderr."""
         first = f", the first of {self.draws} draws" if self.draws > 1 else ""
         return (
             f"{self.n:,} samples by '{self.sampler.name}' with seed {self.seed}{first}, after "
-            f"{_weights(self.epoch, self.step)}: those of {', '.join(self.metrics)}"
+            f"{_weights(self.epoch, self.step)}: the samples of {', '.join(self.metrics)}"
         )
 
     def check_weights(self, loaded: LoadedRun) -> None:
-        """Raise UsageError where the run's checkpoint holds other weights than were scored."""
+        """Raise UsageError if the checkpoint of the run has other weights than the scored ones."""
         if (loaded.epoch, loaded.step) != (self.epoch, self.step):
             raise UsageError(
-                f"the final scores of run {loaded.id} are those after "
+                f"the final scores of run {loaded.id} are those of the weights after "
                 f"{_weights(self.epoch, self.step)}, and its checkpoint has the weights after "
                 f"{_weights(loaded.epoch, loaded.step)}",
                 hint=f"To score these: genbench evaluate {loaded.id}",
@@ -52,10 +52,10 @@ class ScoredDraw:
 
 
 def scored_draw(store: Store, run_id: str, sampler: str | None = None) -> ScoredDraw:
-    """The draw of a run's final scores, of a sampler (None: that of the first score).
+    """The draw of the final scores of a run, with a sampler (None: that of the first score).
 
-    Where final scores are of several draws, the run's own goes first. Raises UsageError where there
-    is none, or where an old store doesn't know its seed.
+    If the final scores are of several draws, those of the run itself come first. Raises UsageError
+    if there is no such draw, or if an old store doesn't have its seed.
     """
     final = [score for score in store.scores(run_id) if score.final and score.sampler]
     wanted = [score for score in final if sampler in (None, score.sampler)]
@@ -69,8 +69,8 @@ def scored_draw(store: Store, run_id: str, sampler: str | None = None) -> Scored
     chosen = min(wanted, key=lambda score: score.origin != "run")
     if chosen.seed is None:
         raise UsageError(
-            f"--as-scored: the seed of these scores of run {run_id} was not kept by the genbench "
-            "that stored them",
+            f"--as-scored: these scores of run {run_id} were stored without their seed, by an old "
+            "version of genbench",
             hint=f"To compute them again: genbench evaluate {run_id} --final",
         )
     together = [score for score in wanted if score.draw == chosen.draw]

@@ -1,7 +1,7 @@
-"""How a run ends that does not finish: a status, an error message, a traceback in a file.
+"""The end of a run that doesn't finish: its status, an error message, and a traceback in a file.
 
-``error.txt`` in the run's folder has the whole traceback. Every error that leaves here is a
-GenbenchError; those that were one already keep their exit code.
+``error.txt`` in the folder of the run has the whole traceback. Every error becomes a GenbenchError;
+those that are one already keep their exit code.
 """
 
 from __future__ import annotations
@@ -12,27 +12,42 @@ import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from genbench.engine.memory import asked_bytes
 from genbench.errors import (
     DiskFullError,
     GenbenchError,
     InterruptedRunError,
     LockedError,
+    OutOfMemoryError,
     TakenOverError,
     is_out_of_memory,
 )
 from genbench.events import Listener, RunFailed
-from genbench.runner.shortage import out_of_memory
 from genbench.spec import RunSpec
 from genbench.store import Store
 
 ERROR_FILE = "error.txt"
+
+_ACTIVITIES = {
+    "evaluation": ("while scoring", "use fewer --samples"),
+    "health": ("while monitoring samples between epochs", "turn that off with --no-watch"),
+    "pictures": ("while drawing pictures", "use a smaller model"),
+    "engine/checkpoint.py": ("while writing a checkpoint", "use a smaller model"),
+    "engine/stage.py": (
+        "while preparing the data of a stage",
+        "use fewer images, or a smaller model",
+    ),
+    "engine/feed.py": ("while loading the training data", "use fewer images, or smaller ones"),
+    "engine/optim.py": ("while setting up the optimizers", "use a smaller model"),
+}
+"""By the folder or file of genbench that raised the error: the activity and a suggestion."""
 
 
 @contextlib.contextmanager
 def ending(
     run_id: str, store: Store, spec: RunSpec, listeners: Sequence[Listener] = ()
 ) -> Iterator[None]:
-    """Note in the store how the run within ended, unless it ended well."""
+    """If the block raises an error, store how the run ended."""
     try:
         yield
     except (InterruptedRunError, KeyboardInterrupt):
@@ -46,11 +61,11 @@ def ending(
         ) from None
     except TakenOverError:
         raise  # the run no longer belongs to this process
-    except Exception as error:
+    except Exception as error:  # a run may fail with any error, such as a bug of a plugin
         file = store.folder(run_id) / ERROR_FILE
         failure = in_words(error, spec, file)
         failure.hint = failure.hint.replace("RUN", run_id)
-        # On a full disk neither may succeed, and the first error is the one to report.
+        # On a full disk, both may fail; the error of the run is reported then, too.
         with contextlib.suppress(OSError):
             _write_trace(file, error)
         with contextlib.suppress(GenbenchError):
@@ -63,7 +78,7 @@ def ending(
 
 
 def in_words(error: Exception, spec: RunSpec, file: Path) -> GenbenchError:
-    """Any error of a run as one that says what to do; ``file`` has the traceback."""
+    """Any error of a run as a GenbenchError with a hint; ``file`` has the traceback."""
     if isinstance(error, GenbenchError):
         return error
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -73,7 +88,7 @@ def in_words(error: Exception, spec: RunSpec, file: Path) -> GenbenchError:
             hint="To resume: genbench resume RUN",
         )
     if is_out_of_memory(error):
-        return out_of_memory(error, device=spec.device, file=file)
+        return _out_of_memory(error, device=spec.device, file=file)
     text = " ".join(str(error).split())
     reason = f"{type(error).__name__}: {text}" if text else type(error).__name__
     return GenbenchError(f"the run failed: {reason} (traceback: {file})")
@@ -82,3 +97,26 @@ def in_words(error: Exception, spec: RunSpec, file: Path) -> GenbenchError:
 def _write_trace(file: Path, error: Exception) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+
+
+def _out_of_memory(error: BaseException, *, device: str, file: Path) -> OutOfMemoryError:
+    """The error for a lack of memory outside the training steps: smaller batches don't help there.
+
+    ``file`` has the traceback.
+    """
+    asked = asked_bytes(error)
+    size = f" (it asked for {asked / 1e9:.3g} GB at once)" if asked else ""
+    activity, suggestion = _activity(error)
+    return OutOfMemoryError(
+        f"out of memory on {device} {activity}{size}; {suggestion} (traceback: {file})"
+    )
+
+
+def _activity(error: BaseException) -> tuple[str, str]:
+    package = Path(__file__).parents[1]
+    for frame in traceback.extract_tb(error.__traceback__):
+        path = Path(frame.filename)
+        for place, found in _ACTIVITIES.items():
+            if path.is_relative_to(package / place):
+                return found
+    return "outside the training steps", "use a smaller model, smaller images or fewer of them"

@@ -1,4 +1,4 @@
-"""What a run ran on: machine, package versions and the state of the code around it."""
+"""The environment of a run: the machine, the versions of packages, and the commit of the code."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from genbench import __version__
 from genbench.engine.cpu import cpu_name
 
 PACKAGES = ("torchvision", "numpy", "scikit-learn", "torch-fidelity", "pillow", "safetensors")
-"""The packages, in addition to torch and genbench, that can change a number."""
+"""The packages that can change a number, in addition to torch and genbench."""
 
 
 def environment(device: torch.device, folder: Path | None = None) -> dict[str, Any]:
-    """The description: None where something is not known.
+    """The description of the environment; values that aren't known are None.
 
-    ``git_commit`` and ``git_dirty`` are those of ``folder`` (the working directory).
+    ``git_commit`` and ``git_dirty`` are those of ``folder`` (default: the working directory).
     """
     commit = _git(folder, "rev-parse", "HEAD")
     status = _git(folder, "status", "--porcelain", "--untracked-files=no") if commit else None
@@ -51,7 +51,7 @@ def _version(package: str) -> str | None:
 
 
 def _git(folder: Path | None, *arguments: str) -> str | None:
-    """The answer of git, or None where there is no git, no repository or no quick answer."""
+    """The output of git; None if there is no git or no repository, or if it takes too long."""
     try:
         done = subprocess.run(
             ["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=5, check=True

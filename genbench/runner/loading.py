@@ -1,4 +1,4 @@
-"""A stored run's model with its last weights, and the data that it was trained on."""
+"""Load the model of a stored run with its last weights, and the data that it was trained on."""
 
 from __future__ import annotations
 
@@ -27,19 +27,18 @@ from genbench.store.records import Run, Status
 
 def load(
     run_id: str,
-    *,
     registry: Registry,
     store: Store,
     access: DataAccess,
     device: str,
     drawing: Mapping[str, Any] | None = None,
 ) -> LoadedRun:
-    """Rebuild a model from its spec and put its last weights in: averages where it has any.
+    """Rebuild a model from its spec and load its last weights: the EMA if it has one.
 
-    ``access`` knows the finished runs that the data may be made of; ``drawing`` are settings of the
-    model that decide how it draws, in place of the run's. Raises UsageError for a run
-    without a checkpoint, CheckpointError for a damaged one, PluginError where its model or data
-    set isn't installed any more; warns where they are of another version.
+    ``access`` has the finished runs that the data may be made of; ``drawing`` replaces drawing
+    settings of the model. Raises UsageError for a run without a checkpoint, CheckpointError for a
+    damaged one, PluginError if its model or data set isn't installed; warns if one of them has
+    another version.
     """
     run = store.run(run_id)
     parts: tuple[Name, ...] = (("model", run.model), ("dataset", run.dataset))
@@ -71,15 +70,15 @@ def load(
 
 
 def identity(run: Run) -> RunIdentity:
-    """What the checkpoints of a stored run say of themselves."""
+    """The identity in the checkpoints of a stored run."""
     return RunIdentity(run=run.id, digest=run.digest)
 
 
 def check_checkpoint(run: Run, store: Store) -> bool:
-    """Whether a run's folder has its checkpoint; False where it never had one.
+    """Whether the folder of a run has its checkpoint; False if none was ever written.
 
-    Raises CheckpointError where the store knows of one that is not there, and where the one that
-    is there has no readable manifest or is another run's.
+    Raises CheckpointError if a checkpoint was written but is missing, has no readable manifest, or
+    belongs to another run.
     """
     folder = store.folder(run.id)
     store.restore_folder(run.id)

@@ -1,7 +1,4 @@
-"""A stored run's model at work, for pictures of it.
-
-Nothing is added to the run: a picture is written where it is asked for.
-"""
+"""Use the model of a stored run for pictures, without changing the run."""
 
 from __future__ import annotations
 
@@ -14,7 +11,6 @@ import torch
 from genbench.contracts import DataAccess
 from genbench.engine import evaluation
 from genbench.evaluation.loaded_run import LoadedRun
-from genbench.evaluation.stoppable import stoppable
 from genbench.events import ShouldStop, never
 from genbench.registry import Registry
 from genbench.runner.stored_runs import load_run
@@ -23,7 +19,7 @@ from genbench.store import Store
 
 @dataclass(frozen=True, kw_only=True)
 class Opened:
-    """The store, the data and the device that a stored run is used with."""
+    """The registry, the store, the data and the device that a stored run is used with."""
 
     registry: Registry
     store: Store
@@ -34,16 +30,17 @@ class Opened:
 
 @contextmanager
 def at_work(run_id: str, opened: Opened, seed: int) -> Iterator[LoadedRun]:
-    """The run in eval mode; random generators are as before afterwards.
+    """Load a run in eval mode, with forked generators.
 
-    A model may draw noise of its own from the global ones, which start from ``seed`` here.
+    The global generators, which a model may use for noise, are seeded with ``seed``.
     """
     loaded = load_run(
         run_id,
         registry=opened.registry,
         store=opened.store,
-        access=stoppable(opened.access, opened.should_stop),
+        access=opened.access,
         device=opened.device,
+        should_stop=opened.should_stop,
     )
     with evaluation(loaded.model, loaded.device):
         torch.manual_seed(seed)

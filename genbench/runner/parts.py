@@ -1,8 +1,8 @@
-"""A spec's names and settings -> the objects behind them."""
+"""Build the parts of a run from the names and settings of its spec."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Literal, cast
 
@@ -19,7 +19,6 @@ from genbench.contracts import (
     Model,
     SampleContext,
     Sampler,
-    Score,
 )
 from genbench.engine import seed_everything
 from genbench.engine.data_check import checked
@@ -31,23 +30,23 @@ from genbench.spec import Part, RunSpec
 
 
 def settings_of(kind: Kind, part: Part, registry: Registry) -> Any:
-    """The validated settings of a part; an empty `Settings` where its plugin has none."""
+    """The validated settings of a part; an empty `Settings` if it has no settings class."""
     cls = registry.settings(kind, part.name) or Settings
     return validate(cls, part.settings, owner=f"{kind} '{part.name}'")
 
 
 def model_settings(spec: RunSpec, registry: Registry) -> ModelSettings:
-    """The validated settings of a spec's model."""
+    """The validated settings of the model of a spec."""
     part = Part(name=spec.model, settings=spec.model_settings)
     settings: ModelSettings = settings_of("model", part, registry)
     return settings
 
 
 def completed(spec: RunSpec, data: DataSpec, registry: Registry) -> RunSpec:
-    """The spec with every setting of every part, defaults too, as `genbench run` resolves it.
+    """The spec with all settings of all parts, including defaults, as `genbench run` resolves it.
 
-    What is stored then says all that decides the numbers, and an experiment that was written in
-    Python has the hash of the same one from the command line.
+    So the stored spec has everything that decides the numbers, and an experiment from Python has
+    the same hash as one from the command line.
     """
 
     def whole(kind: Kind, part: Part) -> Part:
@@ -60,9 +59,9 @@ def completed(spec: RunSpec, data: DataSpec, registry: Registry) -> RunSpec:
 
 
 def unabridged(spec: RunSpec, registry: Registry) -> RunSpec:
-    """The spec with the settings too that are left out of it (and of its hash) at their default.
+    """The spec with the settings that it (and its hash) leaves out at their default.
 
-    Those came to a plugin later: see ``exclude_if`` in its settings.
+    They were added to a plugin later: see ``exclude_if`` in its settings.
     """
 
     def whole(kind: Kind, part: Part) -> Part:
@@ -86,9 +85,9 @@ def _with_parts(spec: RunSpec, whole: Callable[[Kind, Part], Part]) -> RunSpec:
 
 
 def load_data(spec: RunSpec, registry: Registry, access: DataAccess) -> Data:
-    """The data set of a spec, read and held against its own spec (`genbench.engine.data_check`).
+    """Load the data set of a spec, and check it (`genbench.engine.data_check`).
 
-    Raises DataError with the file and the fix, PluginError where the two don't agree.
+    Raises DataError with the file and the fix, PluginError if the data doesn't match its spec.
     """
     part = Part(name=spec.dataset, settings=spec.dataset_settings)
     dataset = registry.target("dataset", spec.dataset)(settings_of("dataset", part, registry))
@@ -96,14 +95,13 @@ def load_data(spec: RunSpec, registry: Registry, access: DataAccess) -> Data:
 
 
 def build_model(spec: RunSpec, data: DataSpec, registry: Registry) -> Model:
-    """The model of a spec, freshly initialised on the CPU under the spec's seed.
+    """Build the model of a spec on the CPU, initialised with the seed of the spec.
 
-    Raises IncompatibleError where the model can't take data of this shape.
+    Raises IncompatibleError if the model can't be trained on data of this shape.
     """
     settings = model_settings(spec, registry)
-    check = getattr(settings, "check", None)
-    if check is not None:
-        check(data)
+    if isinstance(settings, ModelSettings):
+        settings.check(data)
     target = registry.target("model", spec.model)
     seed_everything(spec.seed)
     model: Model = target(settings, data)
@@ -115,8 +113,8 @@ def build_samplers(
 ) -> list[tuple[Part, Sampler]]:
     """Each sampler with the part that it was built from.
 
-    One that can't be built raises PluginError; without ``strict``, it is replaced by
-    `Unbuilt`, which says so once it is asked to draw.
+    A sampler that can't be built raises PluginError; without ``strict``, it is replaced by
+    `Unbuilt`, which raises the error when it is used.
     """
     return [(part, _built("sampler", part, registry, strict=strict)) for part in parts]
 
@@ -129,9 +127,9 @@ def build_metrics(
 
 
 def default_sampler(spec: RunSpec, registry: Registry) -> Part:
-    """The sampler that draws where none is named: the model's own, else the plain one.
+    """The default sampler: the model's own, else the plain one.
 
-    With the settings that the run has for it, if it is one of the run's samplers.
+    It has the settings of the run if it is one of the samplers of the run.
     """
     name = registry.get("model", spec.model).default_sampler or "plain"
     own = [part for part in spec.samplers if part.name == name]
@@ -144,7 +142,7 @@ def default_sampler(spec: RunSpec, registry: Registry) -> Part:
 def monitor_parts(
     spec: RunSpec, model: Any, registry: Registry
 ) -> tuple[list[tuple[Part, Sampler]], list[tuple[Part, Metric]]]:
-    """The sampler and the metrics of a run's monitor; none for a model that can't be drawn from.
+    """The sampler and the metrics of a run's monitor; none for a model without samples.
 
     A part that can't be built is replaced by one that raises its error when it is used.
     """
@@ -168,7 +166,7 @@ def monitor_parts(
 
 
 def owner_in(registry: Registry) -> Owner:
-    """Names the distribution of a part: "genbench-lpips 0.3"."""
+    """An `Owner` that names the distribution of a part: "genbench-lpips 0.3"."""
 
     def owner(kind: str, name: str) -> str:
         found = [r.owner for r in registry.of(cast(Kind, kind)) if r.name == name]
@@ -178,7 +176,7 @@ def owner_in(registry: Registry) -> Owner:
 
 
 class Unbuilt:
-    """A sampler or metric that can't be imported or built: it raises the reason when it is used."""
+    """A sampler or metric that can't be imported or built: it raises the error when it is used."""
 
     requires: tuple[str, ...] = ()
 
@@ -189,20 +187,12 @@ class Unbuilt:
         """Raises PluginError."""
         raise self._error
 
-    def update(self, images: Tensor) -> None:
-        """Raises PluginError."""
-        raise self._error
-
-    def result(self) -> Sequence[Score]:
-        """Raises PluginError."""
-        raise self._error
-
     def draw(self, model: Any, n: int, context: SampleContext) -> Iterator[Tensor]:
         """Raises PluginError."""
         raise self._error
 
     def diagnostics(self) -> Mapping[str, float]:
-        """Nothing was drawn."""
+        """Nothing, since nothing was drawn."""
         return {}
 
 

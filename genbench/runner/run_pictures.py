@@ -1,8 +1,8 @@
-"""Pictures of a run: between its epochs, and of its final weights."""
+"""Draw the pictures of a run between its epochs and with its final weights."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genbench.contracts import Data, Generates, Model, Picture, Reconstructs, Sampler
-from genbench.evaluation import CAUGHT, Owner, checked, fault, sample_context, who
+from genbench.contracts import Data, Generates, Picture, Reconstructs, Sampler
+from genbench.evaluation import CAUGHT, checked, fault, sample_context, who
+from genbench.evaluation.job import Job
 from genbench.evaluation.run_files import write_trace
 from genbench.events import ArtifactMade, EpochDone, Listener, Warned
 from genbench.latent.code_map import code_map
@@ -29,40 +30,29 @@ from genbench.pictures.samples import (
     save_samples,
 )
 from genbench.pictures.sheet import save_sheet
-from genbench.spec import Part, RunSpec
+from genbench.spec import Part
 
 PAIRS = 32
 """Test images that are kept with their reconstructions."""
 
 
 class RunPictures:
-    """Draws the pictures of one run into its folder, and passes each to ``emit``.
+    """Draws the pictures of one run into its folder, and emits each as an artifact.
 
-    The same noise serves every epoch, so that pictures differ by the weights alone. ``sampler`` is
-    the model's own, which draws its samples.
+    All epochs have the same noise, so that pictures differ by the weights only. ``sampler`` is the
+    model's own sampler, if it has one.
     """
 
     def __init__(
-        self,
-        model: Model,
-        data: Data,
-        spec: RunSpec,
-        *,
-        sampler: tuple[Part, Sampler] | None,
-        device: torch.device,
-        stages: Sequence[tuple[str, int]],
-        folder: Path,
-        emit: Listener,
-        owner: Owner,
+        self, job: Job, *, sampler: tuple[Part, Sampler] | None, folder: Path, emit: Listener
     ) -> None:
-        self.model, self.data, self.spec, self.device = model, data, spec, device
-        self.sampler, self.stages, self.folder = sampler, stages, folder
-        self.emit, self.owner = emit, owner
-        self.last_epoch = sum(epochs for _, epochs in stages)
+        self.model, self.data, self.spec, self.device = job.model, job.data, job.spec, job.device
+        self.stages, self.last_epoch, self.owner = job.stages, job.last_epoch, job.owner
+        self.sampler, self.folder, self.emit = sampler, folder, emit
         self._faulty: set[str] = set()
 
     def between_epochs(self, done: EpochDone) -> None:
-        """Draw samples after this epoch if the run asks for it."""
+        """Draw samples after this epoch if the settings of the run say so."""
         if is_picture_epoch(done.epoch, self.stages, self.spec.sample_every):
             with self._harmless("samples", done.epoch):
                 self._draw_samples(f"samples/epoch-{done.epoch:04d}.png", done.epoch)
@@ -78,7 +68,7 @@ class RunPictures:
 
     @contextmanager
     def _harmless(self, kind: str, epoch: int) -> Iterator[None]:
-        """A picture that can't be drawn is warned of, once, and fails no training."""
+        """Turn an error of a picture into one warning; the training continues."""
         try:
             yield
         except CAUGHT as error:
@@ -123,7 +113,7 @@ class RunPictures:
             self._keep("traversal", code_map(self.model, self.data, self.device))
 
     def _keep(self, kind: str, picture: Picture | None) -> None:
-        """Write a picture of the final weights, where there is one."""
+        """Write a picture of the final weights, unless it is None."""
         if picture is not None:
             path = self.folder / f"{kind}.png"
             save_sheet(picture, path, self._described(self.last_epoch))
@@ -136,9 +126,9 @@ class RunPictures:
 def sampled(
     model: Any, sampler: Sampler, data: Data, *, seed: int, device: torch.device, name: str
 ) -> Tensor:
-    """Samples of a picture by a sampler, as `genbench.pictures.samples.fixed_samples` gives them.
+    """The samples for a picture, drawn by a sampler (see `genbench.pictures.samples`).
 
-    Raises what `genbench.evaluation.checked` raises.
+    Raises the errors of `genbench.evaluation.checked`.
     """
     n = default_count(data)
     labels = labels_in_turn(model, n)

@@ -1,30 +1,28 @@
 """Train, score and store one run, from its first step or from its last checkpoint.
 
-The way of a run: data ready -> device -> model under the seed -> parts checked against one
-another -> row in the store -> training -> final scores and pictures -> finished. Whatever stops
-it leaves a status, an error in words and every epoch that was reported.
+The steps: choose the device, read the data, build the model under its seed, check that all parts
+fit together, create the row in the store, train, score and draw the final weights, finish. If
+anything stops the run, the store keeps its status, the error, and every reported epoch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-import torch
-
-from genbench.contracts import Data, DataAccess, Metric, Model, Sampler
+from genbench.contracts import DataAccess, Sampler
 from genbench.engine import (
     checkpoint_position,
     drop_checkpoints,
     drop_training_state,
     evaluation,
     load_weights,
-    planned_epochs,
     resolve_device,
     train,
 )
 from genbench.errors import UsageError
 from genbench.evaluation import check_fit
+from genbench.evaluation.job import Job
 from genbench.evaluation.run_scores import RunScores
 from genbench.evaluation.stoppable import stop_if, stoppable
 from genbench.events import EpochDone, Event, Listener, Noticed, ShouldStop, never
@@ -54,30 +52,6 @@ from genbench.store import Recorder, Store
 from genbench.store.records import Run, Status
 
 
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """All that a run needs, built and checked against one another; nothing is stored yet."""
-
-    spec: RunSpec
-    device: torch.device
-    data: Data
-    model: Model
-    samplers: Sequence[tuple[Part, Sampler]]
-    metrics: Sequence[tuple[Part, Metric]]
-    access: DataAccess
-    registry: Registry
-
-    @property
-    def stages(self) -> tuple[tuple[str, int], ...]:
-        """The stages with their epochs."""
-        return planned_epochs(self.model, self.spec)
-
-    @property
-    def parameters(self) -> int:
-        """The trainable parameters of all networks together."""
-        return sum(p.numel() for p in self.model.nets.parameters() if p.requires_grad)
-
-
 def run(
     spec: RunSpec,
     *,
@@ -92,19 +66,12 @@ def run(
 ) -> Run:
     """Train and score a spec as a new run of ``store``; return the finished run.
 
-    ``listeners`` hear every event after the store has it; ``started`` gets the new run.
-    ``should_stop`` is asked after each step and each minibatch of samples. Errors before
-    ``started`` leave nothing in the store; later ones (InterruptedRunError, DivergedError,
-    DiskFullError, GenbenchError) leave the run interrupted or failed, to be resumed.
+    ``listeners`` get every event after it was stored, and ``started`` gets the new run.
+    ``should_stop`` is called after each step and each minibatch of samples. After an error before
+    ``started``, nothing is in the store; after a later one (InterruptedRunError, DivergedError,
+    DiskFullError, GenbenchError), the run is interrupted or failed, and can be resumed.
     """
-    job = assemble(
-        spec,
-        registry=registry,
-        store=store,
-        access=access,
-        should_stop=should_stop,
-        complete=True,
-    )
+    job = _assemble(spec, registry, store, access, should_stop)
     made = store.create_run(
         job.spec,
         name=name,
@@ -117,7 +84,7 @@ def run(
     )
     if started is not None:
         started(made)
-    return _carry_out(job, made, store, listeners, should_stop, resume=False)
+    return _execute(job, made, registry, store, listeners, should_stop, resume=False)
 
 
 def resume(
@@ -132,12 +99,12 @@ def resume(
     should_stop: ShouldStop = never,
     started: Callable[[Run], None] | None = None,
 ) -> Run:
-    """Take up a run that did not end, from its last checkpoint; on the CPU it ends bitwise equal.
+    """Continue an unfinished run from its last checkpoint; on the CPU it ends bitwise equal.
 
-    ``device`` may differ from the one that the run began on. ``from_scratch`` drops its checkpoint
-    and all that was recorded, and starts it again. Raises UsageError for a run that is finished or
-    still alive, CheckpointError where its checkpoint is gone, damaged or another run's; nothing is
-    changed then.
+    ``device`` may differ from the one on which the run began. ``from_scratch`` removes its
+    checkpoint and all that was recorded, and starts it again. Raises UsageError for a run that is
+    finished or still running, CheckpointError if its checkpoint is missing, damaged or of another
+    run; nothing changes then.
     """
     found = store.run(run_id)
     if found.status is Status.FINISHED:
@@ -146,15 +113,7 @@ def resume(
         check_checkpoint(found, store)
     check_versions(store, found.id, registry)
     spec = RunSpec.from_json(found.spec)
-    job = assemble(
-        spec,
-        registry=registry,
-        store=store,
-        access=access,
-        device=device,
-        should_stop=should_stop,
-        strict=False,
-    )
+    job = _assemble(spec, registry, store, access, should_stop, resume_on=device or spec.device)
     taken = store.take_over(
         found.id,
         environment=environment(job.device),
@@ -166,67 +125,66 @@ def resume(
         started(taken)
     if not from_scratch:
         _warn_of_older_checkpoint(found, store, _to_all(*listeners))
-    return _carry_out(job, taken, store, listeners, should_stop, resume=True)
+    return _execute(job, taken, registry, store, listeners, should_stop, resume=True)
 
 
 def _warn_of_older_checkpoint(found: Run, store: Store, tell: Listener) -> None:
-    """A checkpoint older than the one that the store knows was put back."""
+    """Tell the user if the checkpoint is older than the last one in the store."""
     if found.checkpoint_step is None:
         return
     position = checkpoint_position(store.folder(found.id), identity(found))
     if position["step"] < found.checkpoint_step:
         tell(
             Noticed(
-                message=f"the checkpoint is of step {position['step']}, the store knows one of "
-                f"step {found.checkpoint_step}: the steps in between are repeated"
+                message=f"the checkpoint is of step {position['step']}, and the last one in the "
+                f"store is of step {found.checkpoint_step}: the steps in between are repeated"
             )
         )
 
 
-def assemble(
+def _assemble(
     spec: RunSpec,
-    *,
     registry: Registry,
     store: Store,
     access: DataAccess,
-    device: str | None = None,
-    should_stop: ShouldStop = never,
-    strict: bool = True,
-    complete: bool = False,
+    should_stop: ShouldStop,
+    *,
+    resume_on: str | None = None,
 ) -> Job:
-    """Read the data and build every part of a run; the device's kind goes into its spec.
+    """Read the data, which may be the latent space of a finished run, and build all parts of a run.
 
-    A sampler or metric that can't be built is an error before a training, and where it is not
-    ``strict``, for one that has begun, it is skipped when its turn comes.
-    ``complete`` fills in the defaults of the spec, as a new run is stored.
-
-    Data may be the latent space of a finished run of ``store``.
+    A new run gets all defaults and the kind of its device in its spec, and a sampler or a metric
+    that can't be built is an error. With ``resume_on`` (a device), the spec of a stored run doesn't
+    change, and such a part is skipped when it is used.
 
     Raises DataError, DeviceError, IncompatibleError, SettingError or PluginError.
     """
-    chosen = resolve_device(device or spec.device)
+    is_new = resume_on is None
+    device = resolve_device(resume_on or spec.device)
     data = load_data(spec, registry, with_runs(stoppable(access, should_stop), registry, store))
     stop_if(should_stop)
-    spec = completed(spec, data.spec, registry) if complete else spec
+    if is_new:
+        spec = replace(completed(spec, data.spec, registry), device=device.type)
     model = build_model(spec, data.spec, registry)
-    samplers = build_samplers(spec.samplers, registry, strict=strict)
-    metrics = build_metrics(spec.metrics, registry, strict=strict)
+    samplers = build_samplers(spec.samplers, registry, strict=is_new)
+    metrics = build_metrics(spec.metrics, registry, strict=is_new)
     check_fit(model, samplers, metrics, registry.capabilities, name=spec.model)
     return Job(
-        spec=spec if device else replace(spec, device=chosen.type),
-        device=chosen,
+        spec=spec,
+        device=device,
         data=data,
         model=model,
         samplers=samplers,
         metrics=metrics,
         access=access,
-        registry=registry,
+        owner=owner_in(registry),
     )
 
 
-def _carry_out(
+def _execute(
     job: Job,
     made: Run,
+    registry: Registry,
     store: Store,
     listeners: Sequence[Listener],
     should_stop: ShouldStop,
@@ -234,75 +192,46 @@ def _carry_out(
     resume: bool,
 ) -> Run:
     folder = store.folder(made.id)
-    with ending(made.id, store, job.spec, listeners):
-        tell = _to_all(*listeners)
-        with Recorder(store, made.id, tell=tell, should_stop=should_stop) as recorder:
-            emit = _to_all(recorder, *listeners)
-            owner = owner_in(job.registry)
-            watching, probes = monitor_parts(job.spec, job.model, job.registry)
-            monitor = Monitor(
-                job.model,
-                job.data,
-                job.spec,
-                samplers=watching,
-                metrics=probes,
-                owner=owner,
-                settings=model_settings(job.spec, job.registry),
-                device=job.device,
-                access=job.access,
-                stages=job.stages,
-                emit=emit,
-            )
-            pictures = RunPictures(
-                job.model,
-                job.data,
-                job.spec,
-                sampler=_own_sampler(job),
-                device=job.device,
-                stages=job.stages,
-                folder=folder,
-                emit=emit,
-                owner=owner,
-            )
-            scores = RunScores(
-                job.model,
-                job.data,
-                job.spec,
-                samplers=job.samplers,
-                metrics=job.metrics,
-                device=job.device,
-                access=job.access,
-                stages=job.stages,
-                folder=folder,
-                emit=emit,
-                should_stop=should_stop,
-                owner=owner,
-            )
-            train(
-                job.model,
-                job.data,
-                job.spec,
-                device=job.device,
-                folder=folder,
-                emit=_to_all(emit, monitor.recalling(store, made.id)),
-                between_epochs=_in_turn(
-                    monitor.after, pictures.between_epochs, scores.between_epochs
-                ),
-                should_stop=should_stop,
-                resume=resume,
-                identity=identity(made),
-            )
-            load_weights(job.model, folder, job.device, identity(made))
-            with evaluation(job.model, job.device):
-                pictures.at_the_end()
-                scores.at_the_end(scored=_scored(store, made, scores.last_epoch))
-            recorder.finish()
+    with (
+        ending(made.id, store, job.spec, listeners),
+        Recorder(store, made.id, tell=_to_all(*listeners), should_stop=should_stop) as recorder,
+    ):
+        emit = _to_all(recorder, *listeners)
+        probes, metrics = monitor_parts(job.spec, job.model, registry)
+        settings = model_settings(job.spec, registry)
+        monitor = Monitor(job, samplers=probes, metrics=metrics, settings=settings, emit=emit)
+        own_sampler = _own_sampler(job.spec, registry)
+        pictures = RunPictures(job, sampler=own_sampler, folder=folder, emit=emit)
+        scores = RunScores(job, folder=folder, emit=emit, should_stop=should_stop)
+
+        def between_epochs(done: EpochDone) -> None:
+            monitor.after(done)
+            pictures.between_epochs(done)
+            scores.between_epochs(done)
+
+        train(
+            job.model,
+            job.data,
+            job.spec,
+            device=job.device,
+            folder=folder,
+            emit=_to_all(emit, monitor.recalling(store, made.id)),
+            between_epochs=between_epochs,
+            should_stop=should_stop,
+            resume=resume,
+            identity=identity(made),
+        )
+        load_weights(job.model, folder, job.device, identity(made))
+        with evaluation(job.model, job.device):
+            pictures.at_the_end()
+            scores.at_the_end(scored=_scored(store, made, job.last_epoch))
+        recorder.finish()
     drop_training_state(folder)
     return store.run(made.id)
 
 
 def _scored(store: Store, made: Run, epoch: int) -> set[tuple[str, str]]:
-    """Samplers, with their settings, for which the run has computed its final scores itself.
+    """The samplers, with their settings, for which the run itself has computed its final scores.
 
     Scores that an evaluation has added meanwhile don't count.
     """
@@ -328,20 +257,12 @@ def _nothing_to_resume(run: Run, store: Store) -> UsageError:
     )
 
 
-def _own_sampler(job: Job) -> tuple[Part, Sampler] | None:
-    """The model's own sampler; None where it has none, and pictures are of the generator."""
-    if job.registry.get("model", job.spec.model).default_sampler is None:
+def _own_sampler(spec: RunSpec, registry: Registry) -> tuple[Part, Sampler] | None:
+    """The model's own sampler; None if it has none, so that pictures show the generator."""
+    if registry.get("model", spec.model).default_sampler is None:
         return None
-    [found] = build_samplers([default_sampler(job.spec, job.registry)], job.registry, strict=False)
+    [found] = build_samplers([default_sampler(spec, registry)], registry, strict=False)
     return found
-
-
-def _in_turn(*steps: Callable[[EpochDone], None]) -> Callable[[EpochDone], None]:
-    def after(done: EpochDone) -> None:
-        for step in steps:
-            step(done)
-
-    return after
 
 
 def _to_all(*listeners: Listener) -> Listener:

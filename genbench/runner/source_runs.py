@@ -1,6 +1,6 @@
-"""Finished runs as sources of latent spaces: found without torch, built when they are needed.
+"""Finished runs as sources of latent spaces: found without torch, loaded when they are needed.
 
-Law: a source run is never changed. Its weights are read, frozen, and nothing is written.
+Law: a source run never changes. Its weights are read and frozen, and nothing is written.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ NEEDED = ("encodes", "decodes")
 
 
 def with_runs(access: DataAccess, registry: Registry, store: Store | str) -> DataAccess:
-    """The access, with the finished runs of a store: an open one, or one at an address."""
+    """The access with the finished runs of a store: an open one, or one at an address."""
 
     def opening() -> AbstractContextManager[Store]:
         return nullcontext(store) if isinstance(store, Store) else Store.open(store, mode="read")
@@ -38,7 +38,7 @@ def with_runs(access: DataAccess, registry: Registry, store: Store | str) -> Dat
 
 
 class StoredRuns:
-    """The finished runs of a store, for data that is made of them (`genbench.FinishedRuns`)."""
+    """The finished runs of a store, for data sets of latents (`genbench.FinishedRuns`)."""
 
     def __init__(
         self,
@@ -51,10 +51,10 @@ class StoredRuns:
         self._access = replace(access, runs=self)
 
     def head(self, reference: str) -> SourceRunHead:
-        """Find a run by id, prefix, name or @1; its data is described, not read.
+        """Find a run by id, prefix, name or @1, and describe its data without reading it.
 
-        Raises NoSuchRunError, UsageError where it isn't finished, IncompatibleError where it has
-        no latent space.
+        Raises NoSuchRunError, UsageError if it isn't finished, IncompatibleError if it has no
+        latent space.
         """
         with self._opening() as store:
             run = store.run(reference)
@@ -68,7 +68,7 @@ class StoredRuns:
         settings = self._settings(spec, "model", spec.model, spec.model_settings)
         shape = settings.latent_shape(data) if isinstance(settings, ModelSettings) else None
         if shape is None:
-            raise _no_latent_space(run, "with its settings it doesn't encode and decode")
+            raise _no_latent_space(run, "it doesn't encode and decode with its settings")
         return SourceRunHead(
             run=run.id,
             model=run.model,
@@ -79,9 +79,9 @@ class StoredRuns:
         )
 
     def load(self, run: str) -> SourceRun:
-        """Build the model of a run, by its id, with its last weights: frozen, on the CPU.
+        """Load the model of a run by its id, with its last weights, frozen, on the CPU.
 
-        Raises DataError where the run was removed, CheckpointError where its weights are damaged.
+        Raises DataError if the run was removed, CheckpointError if its weights are damaged.
         """
         from genbench.runner.loading import load as load_run
 
@@ -89,14 +89,12 @@ class StoredRuns:
             head = self.head(run)
         except NoSuchRunError:
             raise DataError(
-                f"the source run {run} of this latent data is no longer in the store, and its "
-                "decoder is gone with it; train one like it, and a new run on its latents"
+                f"the source run {run} of these latents is no longer in the store, so there is no "
+                "decoder for them; train such a run again, and then a new run on its latents"
             ) from None
         with self._opening() as store:
             made = store.run(run)
-            loaded = load_run(
-                run, registry=self._registry, store=store, access=self._access, device="cpu"
-            )
+            loaded = load_run(run, self._registry, store, self._access, "cpu")
         model = loaded.model
         if not (isinstance(model, Encodes) and isinstance(model, Decodes)):
             raise _no_latent_space(made, "it doesn't encode and decode")
@@ -108,7 +106,7 @@ class StoredRuns:
         )
 
     def _check_capabilities(self, run: Run) -> None:
-        """What its registration says; a model that declares nothing is checked once it is built."""
+        """Check the declared capabilities; a model without any is checked when it is built."""
         model = self._registry.get("model", run.model)
         missing = [name for name in NEEDED if name not in (*model.capabilities, *model.optional)]
         if model.capabilities and missing:
@@ -120,7 +118,7 @@ class StoredRuns:
 
 
 def weights_digest(nets: nn.Module) -> str:
-    """Names, shapes and values of all parameters and buffers, 32 hex digits of a SHA-256."""
+    """32 hex digits of a SHA-256 over names, shapes and values of all parameters and buffers."""
     content = hashlib.sha256()
     for name, value in sorted(nets.state_dict().items()):
         content.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
@@ -148,6 +146,6 @@ def _no_latent_space(run: Run, reason: str) -> IncompatibleError:
 
 def _unsaid_labels(run: Run) -> IncompatibleError:
     return IncompatibleError(
-        f"run {run.id} ({run.model}) decodes a code together with a label, and its settings don't "
-        "say so (latent_classes), so its codes can't carry their labels; name another run"
+        f"run {run.id} ({run.model}) decodes a code together with a label, but its settings don't "
+        "declare that (latent_classes), so its codes can't have labels; name another run"
     )

@@ -74,16 +74,15 @@ def load_run(
     access: DataAccess,
     device: str = "auto",
     drawing: Mapping[str, Any] | None = None,
+    should_stop: ShouldStop = never,
 ) -> LoadedRun:
-    """Rebuild a run's model from its spec and load its last weights: the EMA if it has one.
+    """Rebuild the model of a run from its spec and load its last weights: the EMA if it has one.
 
-    ``drawing`` replaces its sampling settings. Raises UsageError for a run without a
-    checkpoint, CheckpointError for a damaged one.
+    ``drawing`` replaces its drawing settings; a stop ends the loading of the data. Raises
+    UsageError for a run without a checkpoint, CheckpointError for a damaged one.
     """
-    access = with_runs(access, registry, store)
-    return load(
-        run_id, registry=registry, store=store, access=access, device=device, drawing=drawing
-    )
+    access = with_runs(stoppable(access, should_stop), registry, store)
+    return load(run_id, registry, store, access, device, drawing)
 
 
 def evaluate_run(
@@ -104,19 +103,13 @@ def evaluate_run(
 ) -> list[Evaluated]:
     """Score the last weights of a run and add the scores to the store; nothing is overwritten.
 
-    None means as in the run: its samplers, metrics, number of samples and draws, seed.
-    Where nothing is given and the run has skipped something, that alone is taken. ``drawing`` are
-    settings of the model, which the scores are stored with; ``final`` makes them the run's final
-    scores. Each record is stored as soon as it is taken.
+    None means the value of the run: its samplers, metrics, number of samples and of draws, seed. If
+    no argument is given and the run has skipped metrics, only these are computed. ``drawing``
+    replaces drawing settings of the model, and is stored with the scores; ``final`` makes them the
+    final scores of the run. Each record is stored as soon as it is ready.
     """
-    loaded = load_run(
-        run_id,
-        registry=registry,
-        store=store,
-        access=stoppable(access, should_stop),
-        device=device,
-        drawing=drawing,
-    )
+    reading = with_runs(stoppable(access, should_stop), registry, store)
+    loaded = load(run_id, registry, store, reading, device, drawing)
     spec = loaded.spec
     rounds = [(samplers, metrics)]
     if (samplers, metrics, n, repeats, seed) == (None,) * 5 and not drawing:
@@ -155,30 +148,26 @@ def sample_run(
     device: str = "auto",
     should_stop: ShouldStop = never,
 ) -> Path:
-    """Draw ``n`` samples (None: 64) of a stored run into ``out``; return the path that was written.
+    """Draw ``n`` samples (None: 64) of a stored run into ``out``; return the path of the file.
 
-    ``out`` ending in .png: one grid, or a scatter of points in the plane; in .npz: ``images``
-    (n, H, W, C) uint8, or ``points`` (n, D) float32, with ``labels`` (n,) for a conditional model;
-    else a folder, one PNG an image.
-    ``sampler`` None is the model's own (see `default_sampler`), ``drawing`` are settings of the
-    model. ``seed`` None draws what the run's final scores are taken on, or the first ``n`` of it:
-    their seed, settings, number and frequencies of classes; ``sampler`` gives only its name.
-    ``label`` asks a conditional model for a class, by number or name, or for several: equally many
-    of each, one class after the other. Without it the classes come in turn. Where the sampler gives
-    up, what was drawn until then is written before SamplingError is raised.
+    ``out`` may end in .png, for a grid of images or a scatter plot of points in the plane, or in
+    .npz, with ``images`` (n, H, W, C) uint8 or ``points`` (n, D) float32, and ``labels`` (n,) for a
+    conditional model. Otherwise it is a folder with one PNG per image.
+
+    ``sampler`` None is the default one (see `default_sampler`); ``drawing`` replaces drawing
+    settings of the model. ``seed`` None repeats the samples that the final scores were computed on,
+    or the first ``n`` of them, with the same seed, settings, number and distribution of classes;
+    only the name of ``sampler`` is used then. ``label`` is a class of a conditional model, by
+    number or name, or several classes, with equally many samples of each, one class after the
+    other; by default, classes alternate. If the sampler gives up, the samples that it has drawn are
+    written before SamplingError is raised.
     """
     scored = None
     if seed is None:
         scored = scored_draw(store, store.resolve(run_id), sampler.name if sampler else None)
         sampler, drawing = scored.sampler, scored.drawing
-    loaded = load_run(
-        run_id,
-        registry=registry,
-        store=store,
-        access=stoppable(access, should_stop),
-        device=device,
-        drawing=drawing,
-    )
+    reading = with_runs(stoppable(access, should_stop), registry, store)
+    loaded = load(run_id, registry, store, reading, device, drawing)
     kept = _kept(n, scored)
     n = scored.n if scored else kept
     wanted = [label] if isinstance(label, int | str) else label
@@ -207,7 +196,7 @@ def sample_run(
     labels = None if labels is None else labels[torch.tensor(places)]
     write_samples(samples, labels, loaded.data, out, loaded.described)
     raise SamplingError(
-        f"{failure}; the {len(samples):,} of {n:,} samples drawn until then are in {out}"
+        f"{failure}; the {len(samples):,} of {n:,} samples that were drawn are in {out}"
     )
 
 
@@ -221,9 +210,9 @@ def _kept(n: int | None, scored: ScoredDraw | None) -> int:
 
 
 def write_samples(samples: Tensor, labels: Tensor | None, data: Data, out: Path, run: str) -> None:
-    """Write uint8 images (n, C, H, W) or float points (n, D) as `sample_run` says.
+    """Write uint8 images (n, C, H, W) or float points (n, D) as described in `sample_run`.
 
-    ``run`` is what the caption of a picture says of the run.
+    ``run`` is the description of the run in the caption of a picture.
     """
     if out.suffix == ".npz":
         is_image = samples.dim() == 4
@@ -242,7 +231,7 @@ def write_samples(samples: Tensor, labels: Tensor | None, data: Data, out: Path,
 
 
 def _check_destination(data: Data, out: Path) -> None:
-    """Raise UsageError where such samples can't be written there."""
+    """Raise UsageError if such samples can't be written there."""
     if has_images(data) or out.suffix == ".npz":
         return
     if not has_pictures(data):
@@ -260,11 +249,11 @@ def _check_destination(data: Data, out: Path) -> None:
 def _draw(
     loaded: LoadedRun, sampler: Sampler, n: int, seed: int, labels: Tensor | None, name: str
 ) -> tuple[Tensor, SamplingError | None]:
-    """The samples; if the sampler gave up, those until then and the reason.
+    """The samples; if the sampler gave up, the samples before that, and its error.
 
-    Raises PluginError, which names the sampler, for samples of another kind than the data's.
+    Raises PluginError, which names the sampler, for samples that don't have the form of the data.
     """
-    # Models may draw noise of their own from the global generators, which are forked here.
+    # Models may draw noise from the global generators, which are forked here.
     torch.manual_seed(seed)
     context = sample_context(
         loaded.model,
@@ -290,7 +279,7 @@ def _draw(
 
 
 def _labels(loaded: LoadedRun, n: int, wanted: Sequence[int | str] | None) -> Tensor | None:
-    """The classes (n,) to ask for; of several, the samples of each are consecutive."""
+    """The classes (n,) of the samples; those of a class are consecutive."""
     if not isinstance(loaded.model, Conditional):
         if not wanted:
             return None

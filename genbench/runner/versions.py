@@ -1,8 +1,8 @@
-"""Which versions of plugins a run was made with, and whether they are the ones installed. No torch.
+"""Compare the versions of the plugins of a run with the installed ones, without importing torch.
 
-Another version of a model or a sampler may give other numbers from the same settings and weights,
-so work on a stored run begins here: it warns where versions differ, and names what to install
-where a part is gone.
+Another version of a model or a sampler may give other numbers from the same settings and weights.
+So each command on a stored run warns first if versions differ, and names the package to install if
+a part is missing.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Name = tuple[str, str]
 
 
 def names_in(spec: RunSpec) -> tuple[Name, ...]:
-    """The parts that a spec names, each once: model, data set, samplers and metrics."""
+    """The distinct parts of a spec: model, data set, samplers and metrics."""
     found: list[Name] = [("model", spec.model), ("dataset", spec.dataset)]
     found += [("sampler", part.name) for part in spec.samplers]
     found += [("metric", part.name) for part in spec.metrics]
@@ -31,7 +31,7 @@ def names_in(spec: RunSpec) -> tuple[Name, ...]:
 
 
 def installed(names: Iterable[Name], registry: Registry) -> tuple[PartVersion, ...]:
-    """The versions of parts that are installed; a part that is not is left out."""
+    """The installed versions of parts; a part that is not installed is left out."""
     found = []
     for kind, name in names:
         owner = _owner(kind, name, registry)
@@ -46,12 +46,12 @@ def installed(names: Iterable[Name], registry: Registry) -> tuple[PartVersion, .
 def check_versions(
     store: Store, run_id: str, registry: Registry, names: Iterable[Name] | None = None
 ) -> list[str]:
-    """Compare the installed versions of a run's parts (None: all) with those that made it.
+    """Compare the installed versions of the parts of a run (None: all) with the stored ones.
 
-    Warns (`GenbenchWarning`) of each distribution that differs, once, and returns what was found,
-    such as "genbench-lsgan 0.2.0, the run had genbench-lsgan 0.1.0". A run of an old store, which
-    kept no versions, passes. Raises PluginError where a part isn't there, which says what brings
-    it back.
+    Warns (`GenbenchWarning`) once for each distribution that differs, and returns descriptions such
+    as "genbench-lsgan 0.2.0, the run had genbench-lsgan 0.1.0". A run from an old store, without
+    versions, passes. Raises PluginError if a part isn't installed, with the command that installs
+    it.
     """
     wanted = None if names is None else set(names)
     stored: dict[Name, list[PartVersion]] = {}
@@ -72,9 +72,9 @@ def check_versions(
 
 
 def with_versions(evaluated: Evaluated, differing: Sequence[str]) -> Evaluated:
-    """The record with the versions that were not the run's own in the protocol of its scores.
+    """The record with the differing versions in the protocols of its scores.
 
-    So they are never ranked together with scores that the run's own versions gave.
+    So these scores are never ranked together with scores of the versions that the run had.
     """
     if not differing:
         return evaluated
@@ -105,10 +105,10 @@ def _owned(distribution: str, version: str) -> str:
 def _warn(run_id: str, ours: str, theirs: str) -> None:
     same = theirs.split(" and ")[-1].replace(" ", "==")
     message = (
-        f"run {run_id} was made with {theirs}, and {ours} is installed: numbers may "
+        f"run {run_id} was made with {theirs}, but {ours} is installed, so numbers may "
         f"differ. To install the same version: pip install '{same}'"
     )
-    # Python shows a warning once for each text and place: all come from this one.
+    # Python shows a warning once for each text and place, so all warnings come from this place.
     warnings.warn(message, GenbenchWarning, stacklevel=1)
 
 
