@@ -34,9 +34,9 @@ from contextlib import contextmanager
 
 
 class GenbenchError(Exception):
-    """The root of all errors that carry a message for the user.
+    """The root of all errors with a message for the user.
 
-    ``hint`` is a phrase with the command that helps ("See: genbench models"), printed after the
+    ``hint`` names the command that helps ("See: genbench models"), and is printed after the
     message. ``RUN`` in it stands for the id of a run (see `hints_for`).
     """
 
@@ -75,8 +75,8 @@ class DivergedError(GenbenchError):
 class SamplingError(GenbenchError):
     """A sampler can't go on: it accepts nothing, or its chain reached values that are not finite.
 
-    ``places`` says which of the samples asked for it had been accepted by then, if these are not
-    the first ones.
+    ``places`` are the indices of the samples that were accepted before, unless they are the first
+    ones.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class AmbiguousRunError(UsageError):
 
 
 class DataError(UsageError):
-    """Data that is missing, corrupt or can't be read; names the file and the fix."""
+    """Data that is missing, corrupt or can't be read; the message names the file and the fix."""
 
 
 class NoSuchRunError(GenbenchError):
@@ -156,11 +156,11 @@ class LockedError(StoreError):
 
 
 class TakenOverError(StoreError):
-    """Another process has taken over the run, or removed it: this one may not write it."""
+    """Another process has taken over the run or removed it, so this one may not write it."""
 
 
 class InterruptedRunError(GenbenchError):
-    """Ctrl-C: the step was finished, a checkpoint written, the run can be resumed."""
+    """Ctrl-C: the step was finished and a checkpoint written; the run can be resumed."""
 
     exit_code = 130
 
@@ -174,7 +174,7 @@ class GenbenchWarning(UserWarning):
 
 @contextmanager
 def hints_for(run_id: str) -> Iterator[None]:
-    """Put a run's id into the hints of errors that are raised within, by code that knows no ids."""
+    """Replace RUN by the id of a run in the hints of errors that are raised inside."""
     try:
         yield
     except GenbenchError as error:
@@ -197,7 +197,7 @@ _MEMORY = ("DefaultCPUAllocator", "Storage size calculation overflowed", "out of
 
 
 def suggest(given: str, known: Iterable[str]) -> str:
-    """Return '; did you mean ...?' for a near miss, else a short list of what is known.
+    """Return '; did you mean ...?' for a near miss, else a short list of the known names.
 
     >>> suggest("dcgn", ["dcgan", "vae"])
     "; did you mean 'dcgan'?"

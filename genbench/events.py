@@ -23,8 +23,12 @@ def never() -> bool:
     return False
 
 
+class Event:
+    """Something that a run tells its listeners."""
+
+
 @dataclass(frozen=True, kw_only=True)
-class StageStarted:
+class StageStarted(Event):
     """A stage begins, or continues after a resume; ``prepare_s`` are the seconds of preparation."""
 
     stage: str
@@ -36,7 +40,7 @@ class StageStarted:
 
 
 @dataclass(frozen=True, kw_only=True)
-class StepsDone:
+class StepsDone(Event):
     """Recorded values of some steps: each key with its steps and values (means over a window).
 
     Keys are ``optimizer/term`` (and ``optimizer/loss`` for the sum), ``monitor/name``, or, emitted
@@ -76,14 +80,14 @@ class TrainedEpoch:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EpochDone(TrainedEpoch):
+class EpochDone(TrainedEpoch, Event):
     """An epoch is trained: means of the losses, and ``test/...`` means of the validation."""
 
     losses: Mapping[str, float]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluated:
+class Evaluated(Event):
     """Scores of the samples of one sampler at one epoch; ``seconds`` by metric and for sampling.
 
     The sampler is ``""`` for scores of the model itself, such as its reconstruction error.
@@ -112,7 +116,7 @@ class Evaluated:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Warned:
+class Warned(Event):
     """A warning after an epoch: its kind (see `genbench.health`), and suggestions."""
 
     epoch: int
@@ -121,7 +125,7 @@ class Warned:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ArtifactMade:
+class ArtifactMade(Event):
     """A file was written to the folder of the run; ``kind`` is "samples", "reconstructions", ..."""
 
     kind: str
@@ -130,7 +134,7 @@ class ArtifactMade:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Checkpointing:
+class Checkpointing(Event):
     """A checkpoint is about to be written: listeners must store all events before it.
 
     A resumed run continues after the checkpoint and doesn't emit them again. A listener that raises
@@ -141,7 +145,7 @@ class Checkpointing:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Checkpointed:
+class Checkpointed(Event):
     """Everything up to ``step`` is safe on disk; ``epoch_done`` is the epoch that ended there."""
 
     path: Path
@@ -151,7 +155,7 @@ class Checkpointed:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Resumed:
+class Resumed(Event):
     """A run continues after a checkpoint: everything after ``step`` and ``epoch`` is repeated."""
 
     step: int
@@ -159,31 +163,18 @@ class Resumed:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Noticed:
+class Noticed(Event):
     """A message for the user, such as what the run is waiting for; it isn't stored."""
 
     message: str
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunFailed:
+class RunFailed(Event):
     """The run ended with an error."""
 
     error: str
     kind: str
 
 
-Event = (
-    StageStarted
-    | StepsDone
-    | EpochDone
-    | Evaluated
-    | Warned
-    | ArtifactMade
-    | Checkpointing
-    | Checkpointed
-    | Resumed
-    | Noticed
-    | RunFailed
-)
 Listener = Callable[[Event], None]

@@ -1,8 +1,8 @@
-"""Text for people: numbers with as many digits as they can use, and unsafe text made harmless.
+"""Text for output: numbers with a useful number of digits, and unsafe text made harmless.
 
-Names, tags, settings, paths and error messages may hold what a terminal obeys (ESC), what turns a
-line around (bidi marks) or what can't be seen (zero widths). All of that becomes an escape that
-can be read; markup, tables and spreadsheets get their own characters escaped on top.
+Names, tags, settings, paths and error messages may have characters that control a terminal (ESC),
+reverse a line (bidi marks) or are invisible (zero width). They all become readable escapes. For
+markup, tables and spreadsheets, further characters are escaped.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def number(value: float | None, digits: int = 4) -> str:
 
 
 def measured(value: float | None, std: float | None, draws: int = 1) -> str:
-    """A score as a person reads it: '33.14', or '33.14 ± 0.5 (5 draws)'.
+    """A score with its spread: '33.14', or '33.14 ± 0.5 (5 draws)'.
 
     >>> [measured(33.14159, None), measured(33.14159, 0.5, 5), measured(2.0, 0.25)]
     ['33.14', '33.14 ± 0.5 (5 draws)', '2 ± 0.25']
@@ -61,7 +61,7 @@ def duration(seconds: float | None) -> str:
 
 
 def plus_minus(mean: float, sd: float | None) -> str:
-    """A mean with its spread: two digits of the sd, the mean to the same place.
+    """A mean with its spread: the sd with two digits, and the mean to the same place.
 
     >>> [plus_minus(33.1416, 2.04), plus_minus(0.91234, 0.0123), plus_minus(33.1416, None)]
     ['33.1 ± 2.0', '0.912 ± 0.012', '33.14']
@@ -86,9 +86,9 @@ def counted(count: int, noun: str) -> str:
 
 
 def plain(text: str, *, keep: str = "") -> str:
-    r"""The text with every character that isn't printed, a line break too, as an escape.
+    r"""The text with every unprintable character as an escape, including line breaks.
 
-    ``keep`` are those that stay. Spaces stay as they are.
+    Characters in ``keep`` and spaces don't change.
 
     >>> print(plain("a\x1b[31mb \u202e\n"))
     a\x1b[31mb \u202e\x0a
@@ -106,17 +106,17 @@ def _escape(character: str) -> str:
 
 
 def visible(text: str) -> str:
-    """`plain` for a cell or a sentence: on one line, runs of white space as one space."""
+    """`plain` for a cell or a sentence: one line, with runs of white space as one space."""
     return text if text.isprintable() else plain(" ".join(text.split()))
 
 
 def markup(text: str) -> str:
-    """`plain` for HTML and XML, elements and attributes."""
+    """`plain` for the elements and attributes of HTML and XML."""
     return escape(plain(text, keep="\n\t"))
 
 
 def markdown(text: str) -> str:
-    r"""`visible` for a cell of a Markdown table: no HTML, no link, no further cell.
+    r"""`visible` for a cell of a Markdown table, without HTML, links or further cells.
 
     >>> print(markdown("<b> a|b [c](d) fd_clf"))
     &lt;b&gt; a\|b \[c](d) fd_clf
@@ -144,7 +144,7 @@ _LATEX = {
 
 
 def latex(text: str) -> str:
-    r"""`visible` for LaTeX, its special characters escaped, character by character.
+    r"""`visible` for LaTeX, with special characters escaped.
 
     >>> print(latex("a_b ~ 50% \\x"))
     a\_b \textasciitilde{} 50\% \textbackslash{}x
@@ -153,8 +153,9 @@ def latex(text: str) -> str:
 
 
 def spreadsheet(text: str) -> str:
-    """`plain` for a cell of CSV, where line breaks may stay; what a spreadsheet would compute gets
-    a quote before it. Numbers are no formulas.
+    """`plain` for a cell of CSV; line breaks stay.
+
+    Text that a spreadsheet would take for a formula gets a quote before it; numbers are unchanged.
 
     >>> [spreadsheet(text) for text in ("=1+1", "-0.5", "-x", "a=b", "-")]
     ["'=1+1", '-0.5', "'-x", 'a=b', '-']

@@ -21,8 +21,8 @@ PROJECT = "genbench"
 CONTRACT_VERSION = 1
 """The version of the contract between genbench and its plugins: hooks, face and protocols.
 
-It rises when a plugin can use something that an earlier genbench lacks. A plugin says by
-``genbench_contract = 1`` in the module of its hooks which version it was written for.
+It increases when plugins can use something that an earlier genbench lacks. A plugin declares the
+version that it was written for by ``genbench_contract = 1`` in the module of its hooks.
 """
 CONTRACT = "genbench_contract"
 hookspec = pluggy.HookspecMarker(PROJECT)
@@ -32,14 +32,14 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 class Register(Protocol):
     """The callback that a hook gets.
 
-    ``target`` names the class; ``settings`` its settings class (a module without torch);
-    ``presets`` a tuple of `genbench.Preset`; ``family`` the group in listings; ``source`` the
-    paper or document; ``capabilities`` names of `genbench.CAPABILITIES` or of
-    `genbench_register_capabilities` (a sampler or a metric may ask for one of two: ``a|b``);
-    ``optional`` those that a model has under some of its settings only; ``watch``, of a metric,
-    that it is taken between epochs too, on few samples (it must be cheap, see
-    `genbench.MetricContext.quick`); ``default_sampler``, of a model, the sampler that draws for
-    scores, pictures and the watch where the user names none (default: plain). A name that is taken
+    ``target`` names the class, ``settings`` its settings class (in a module without torch), and
+    ``presets`` a tuple of `genbench.Preset`. ``family`` is the group in listings, and ``source``
+    the paper or another document. ``capabilities`` are names of `genbench.CAPABILITIES` or of
+    `genbench_register_capabilities`; a sampler or a metric may require one of two: ``a|b``.
+    ``optional`` are the capabilities that a model has with some of its settings only. A metric with
+    ``watch`` is also computed between epochs, on few samples, and must be cheap (see
+    `genbench.MetricContext.quick`). ``default_sampler`` of a model draws for scores, pictures and
+    the monitor unless the user names another one (default: plain). A name that is already taken
     raises PluginError with both owners.
     """
 
@@ -95,7 +95,7 @@ def genbench_register_metrics(register: Register) -> None:
 
 @hookspec
 def genbench_register_capabilities(register: RegisterCapability) -> None:
-    """Register capabilities of a plugin's own: Protocols that its parts ask models for."""
+    """Register the plugin's own capabilities: Protocols that its parts require of models."""
 
 
 HOOKS = tuple(name for name in dir() if name.startswith("genbench_register_"))

@@ -1,4 +1,4 @@
-"""Conversion between uint8 images and floats in [-1, 1]; nothing else converts them."""
+"""Conversion between uint8 images and floats in [-1, 1], which happens only here."""
 
 from __future__ import annotations
 
@@ -14,10 +14,14 @@ def to_float(images: Tensor) -> Tensor:
     return images.to(torch.float32).div_(127.5).sub_(1.0)
 
 
+def as_float(x: Tensor) -> Tensor:
+    """Samples as a model gets them, in float32: `to_float` for uint8; floats are unchanged."""
+    return to_float(x) if x.dtype == torch.uint8 else x.to(torch.float32)
+
+
 def stored_as_float(rows: np.ndarray[Any, Any]) -> Tensor:
     """Samples of a split (uint8 or float) as a model gets them: a float32 copy on the CPU."""
-    x = torch.from_numpy(np.array(rows))
-    return to_float(x) if x.dtype == torch.uint8 else x
+    return as_float(torch.from_numpy(np.array(rows)))
 
 
 def to_uint8(x: Tensor) -> Tensor:

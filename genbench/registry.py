@@ -1,9 +1,9 @@
-"""Names -> lazily imported targets, with their owners.
+"""Registered names with their owners, and targets that are imported when they are used.
 
 A registry is an instance: the command line builds one from the installed entry points, a test
-builds its own. Loading a plugin runs its registration hooks and nothing else; a target is
-imported when it is resolved. A broken plugin is rolled back and remembered, never raised,
-unless ``strict``.
+builds its own. Loading a plugin only runs its registration hooks; a target is imported when it is
+resolved. The registrations of a broken plugin are rolled back and its error is kept; only with
+``strict`` is it raised.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Registration:
 
 
 class Registry:
-    """All registered names. Iterate ``registry.of(kind)``; resolve with ``target`` and friends."""
+    """All registered names: ``of`` lists them, ``target`` and ``settings`` import their classes."""
 
     def __init__(self) -> None:
         self.plugins: list[PluginInfo] = []
@@ -67,17 +67,17 @@ class Registry:
         self._pluggy = pluggy.PluginManager(hookspecs.PROJECT)
         self._pluggy.add_hookspecs(hookspecs)
 
-    # --- filling it
+    # --- loading plugins
 
     @classmethod
     def from_environment(
         cls, *, strict: bool = False, environ: Mapping[str, str] | None = None
     ) -> Registry:
-        """Load the built-in plugins, then every installed one, each on its own.
+        """Load the built-in plugins, then every installed one, each separately.
 
-        ``GENBENCH_PLUGINS=a,b`` loads of the installed plugins only these (the built-in ones stay);
-        ``GENBENCH_DISABLE_PLUGINS=a,b`` leaves these out, built-in or not. ``strict`` raises
-        PluginError at the first broken one.
+        With ``GENBENCH_PLUGINS=a,b``, only these installed plugins are loaded, and all built-in
+        ones; ``GENBENCH_DISABLE_PLUGINS=a,b`` leaves plugins out, built-in or not. ``strict``
+        raises PluginError at the first broken one.
         """
         environ = os.environ if environ is None else environ
         allowed = _names(environ.get("GENBENCH_PLUGINS"))
@@ -93,9 +93,9 @@ class Registry:
         return registry
 
     def load(self, point: EntryPoint, *, strict: bool = False) -> PluginInfo:
-        """Import one entry point and take its registrations; on any error, take none of them.
+        """Import one entry point and take its registrations; after any error, take none of them.
 
-        What it prints meanwhile goes to stderr. A Ctrl-C of the user is raised.
+        Its output goes to stderr. A Ctrl-C of the user is raised.
         """
         info = describe(point)
         try:
@@ -117,53 +117,50 @@ class Registry:
         cost: Cost | None = None,
         strict: bool = False,
     ) -> PluginInfo:
-        """Take the registrations of a plugin that is imported already, at what ``cost``."""
+        """Take the registrations of an imported plugin; ``cost`` is that of its import."""
         if info is None:
             name = str(getattr(plugin, "__name__", type(plugin).__name__))
             info = PluginInfo(name=name, distribution=name, version="", module=name)
         if fault := contract_fault(plugin):
             return self._broken(info, PluginError(fault), strict=strict, hint=later(info))
-        taken: list[Registration] = []
-        capabilities: list[RegisteredCapability] = []
+        names_before = {kind: dict(found) for kind, found in self._names.items()}
+        capabilities_before = dict(self._capabilities)
         try:
             with foreign_code() as hooks:
-                self._take(plugin, info, taken, capabilities)
+                self._call_hooks(plugin, info)
         except BaseException as error:
-            for registration in taken:
-                del self._names[registration.kind][registration.name]
-            for capability in capabilities:
-                del self._capabilities[capability.name]
+            self._names, self._capabilities = names_before, capabilities_before
             if self._pluggy.is_registered(plugin):
                 self._pluggy.unregister(plugin)
             if isinstance(error, KeyboardInterrupt):
                 raise
             return self._broken(info, error, strict=strict)
-        names = [f"{r.kind} {r.name}" for r in taken]
-        names += [f"capability {capability.name}" for capability in capabilities]
+        names = [
+            f"{kind} {name}"
+            for kind, found in self._names.items()
+            for name in found
+            if name not in names_before[kind]
+        ]
+        new = [name for name in self._capabilities if name not in capabilities_before]
+        names += [f"capability {name}" for name in new]
         spent = hooks if cost is None else cost + hooks
         remarks = remarks_on(plugin, names, spent)
         return self._remember(info, names=tuple(names), seconds=spent.seconds, remarks=remarks)
 
-    def _take(
-        self,
-        plugin: object,
-        info: PluginInfo,
-        taken: list[Registration],
-        capabilities: list[RegisteredCapability],
-    ) -> None:
+    def _call_hooks(self, plugin: object, info: PluginInfo) -> None:
         self._pluggy.register(plugin, name=f"{info.distribution}:{info.name}")
         self._check_hooks(plugin)
         others = [other for other in self._pluggy.get_plugins() if other is not plugin]
         for kind in KINDS:
             hook = f"genbench_register_{kind}s"
             caller = self._pluggy.subset_hook_caller(hook, remove_plugins=others)
-            caller(register=self._registrar(kind, info.owner, taken))
+            caller(register=self._registrar(kind, info.owner))
         self._pluggy.subset_hook_caller(CAPABILITY_HOOK, remove_plugins=others)(
-            register=self._capability_registrar(info.owner, capabilities)
+            register=self._capability_registrar(info.owner)
         )
 
     def _check_hooks(self, plugin: object) -> None:
-        """`check_pending` finds a misspelt hook; we add the nearest name."""
+        """Raise PluginError for a misspelt hook, with the nearest name."""
         known = [name for name in vars(hookspecs) if name.startswith("genbench_")]
         for name in dir(plugin):
             marked = getattr(getattr(plugin, name, None), f"{hookspecs.PROJECT}_impl", None)
@@ -171,21 +168,19 @@ class Registry:
                 raise PluginError(f"unknown hook '{name}'{suggest(name, known)}")
         self._pluggy.check_pending()
 
-    def _registrar(self, kind: Kind, owner: str, taken: list[Registration]) -> hookspecs.Register:
+    def _registrar(self, kind: Kind, owner: str) -> hookspecs.Register:
         def register(name: str, target: str, **details: Any) -> None:
             if name in self._names[kind]:
                 first = self._names[kind][name].owner
                 raise PluginError(f"{kind} '{name}' is already registered by {first}")
             check_target(f"{kind} '{name}'", target)
-            registration = Registration(kind=kind, name=name, target=target, owner=owner, **details)
-            self._names[kind][name] = registration
-            taken.append(registration)
+            self._names[kind][name] = Registration(
+                kind=kind, name=name, target=target, owner=owner, **details
+            )
 
         return register
 
-    def _capability_registrar(
-        self, owner: str, taken: list[RegisteredCapability]
-    ) -> hookspecs.RegisterCapability:
+    def _capability_registrar(self, owner: str) -> hookspecs.RegisterCapability:
         def register(name: str, target: str, *, summary: str = "") -> None:
             if not all(name.partition(":")):
                 raise PluginError(
@@ -196,9 +191,9 @@ class Registry:
                 first = self._capabilities[name].owner
                 raise PluginError(f"capability '{name}' is already registered by {first}")
             check_target(f"capability '{name}'", target)
-            found = RegisteredCapability(name=name, target=target, owner=owner, summary=summary)
-            self._capabilities[name] = found
-            taken.append(found)
+            self._capabilities[name] = RegisteredCapability(
+                name=name, target=target, owner=owner, summary=summary
+            )
 
         return register
 
@@ -224,7 +219,7 @@ class Registry:
         self.plugins.append(info)
         return info
 
-    # --- asking it
+    # --- names
 
     def of(self, kind: Kind) -> Iterator[Registration]:
         """The registrations of one kind, by name."""
@@ -249,12 +244,12 @@ class Registry:
             raise UnknownNameError(kind, name, self._names[kind], see=see) from None
 
     def target(self, kind: Kind, name: str) -> Any:
-        """Import and return the class behind a name. Raises PluginError if it can't be."""
+        """Import and return the class of a name. Raises PluginError if it can't be imported."""
         registration = self.get(kind, name)
         return _resolve(registration.target, registration)
 
     def settings(self, kind: Kind, name: str) -> Any:
-        """Import and return the settings class of a name, or None where it has none."""
+        """Import and return the settings class of a name; None if it has none."""
         registration = self.get(kind, name)
         return registration.settings and _resolve(registration.settings, registration)
 

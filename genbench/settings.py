@@ -1,4 +1,4 @@
-"""Settings that a person types in: pydantic models with types, defaults, bounds and help.
+"""Settings of plugins as pydantic models with types, defaults, bounds and help texts.
 
 A plugin's settings class is in a module that imports neither torch nor numpy, so that
 validation, ``genbench info`` and ``--dry-run`` stay fast. It is the source of ``--set``, of
@@ -20,9 +20,10 @@ from genbench.errors import SettingError, suggest
 
 
 class Settings(BaseModel):
-    """The base of all settings: frozen, no unknown names, finite numbers, defaults checked too.
+    """The base of all settings: frozen, without unknown names, with finite numbers.
 
-    A setting for which infinity means something says so: ``Field(..., allow_inf_nan=True)``.
+    Defaults are checked, too. A setting that may be infinite has
+    ``Field(..., allow_inf_nan=True)``.
     """
 
     model_config = ConfigDict(
@@ -46,8 +47,8 @@ class Settings(BaseModel):
 class Training:
     """The default number of epochs and batch size of a model.
 
-    It sees ``images`` training images in all, so that a small data set gets more epochs than a
-    large one, but at least ``epochs`` and at most ``max_epochs`` epochs.
+    It is trained on ``images`` images in total, so that a small data set gets more epochs than a
+    large one, but on at least ``epochs`` and at most ``max_epochs`` epochs.
     """
 
     images: int = 600_000
@@ -91,13 +92,13 @@ class ModelSettings(Settings):
     training: ClassVar[Training] = Training()
 
     def fitted(self, data: DataSpec) -> Self:
-        """These settings with everything decided that depends on the data, as stored and built."""
+        """These settings with all values filled in that depend on the data, as stored and built."""
         return self
 
     def paced(self, images: int) -> Self:
-        """These settings for a run whose epochs go through ``images`` images, not all of them.
+        """These settings for a run with epochs of ``images`` images instead of all images.
 
-        A stage with a default number of epochs of its own gets proportionally more of them.
+        A stage that has its own default number of epochs gets proportionally more of them.
         """
         return self
 
@@ -108,16 +109,16 @@ class ModelSettings(Settings):
     def latent_shape(self, data: DataSpec) -> tuple[int, ...] | None:
         """The shape of the codes that the model encodes to and decodes, without the batch.
 
-        None where it does not do both. `genbench run MODEL latents:RUN` asks for it.
+        None if it doesn't do both. `genbench run MODEL latents:RUN` needs it.
         """
         return None
 
     def latent_classes(self, data: DataSpec) -> int | None:
-        """The classes of the labels that the model's codes are decoded with; None without any."""
+        """The number of classes if codes are decoded together with a label, else None."""
         return None
 
     def check(self, data: DataSpec) -> None:
-        """Raise IncompatibleError, in one sentence, where this model can't take such data."""
+        """Raise IncompatibleError if this model can't be trained on such data."""
 
 
 class DatasetSettings(Settings):
@@ -130,7 +131,7 @@ class DatasetSettings(Settings):
     argument: ClassVar[str | None] = None
 
     def fitted(self, access: DataAccess) -> Self:
-        """These settings with everything decided that was left open, as stored and loaded."""
+        """These settings with all open values filled in, as stored and loaded."""
         return self
 
     def parents(self) -> tuple[str, ...]:
@@ -138,19 +139,19 @@ class DatasetSettings(Settings):
         return ()
 
     def describe(self, access: DataAccess) -> DataSpec:
-        """What is known before reading. Raises DataError if the data can't be available."""
+        """Describe the data without reading it. Raises DataError if it can't be available."""
         raise NotImplementedError(f"{type(self).__name__} must describe its data set")
 
     def missing(self, access: DataAccess) -> str | None:
-        """What is not on this machine yet, in words; None if nothing is missing."""
+        """A description of the files that this machine lacks; None if nothing is missing."""
         return None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Preset:
-    """A published setting of a model: what a document or paper used, by its name.
+    """Named settings of a model from a paper or another document.
 
-    ``datasets`` are those of the source; several presets may share a name for different ones.
+    ``datasets`` are those of the source. Several presets may share a name, for different data sets.
     """
 
     name: str
@@ -198,10 +199,10 @@ def validate(
     owner: str,
     sources: Mapping[str, str] | None = None,
 ) -> Settings:
-    """Build settings from typed or typed-in values; all problems in one SettingError.
+    """Build settings from values. Raises one SettingError with all problems.
 
-    ``owner`` is what the message calls them, such as "model 'vae'"; ``sources`` says for a name
-    where its value comes from ("genbench.toml", "--set").
+    ``owner`` names the settings in messages, such as "model 'vae'"; ``sources`` maps names to the
+    origins of their values ("genbench.toml", "--set").
     """
     try:
         return cls.model_validate(dict(values))
@@ -243,7 +244,7 @@ def _lower_first(message: str) -> str:
 
 
 def _type_name(annotation: Any) -> str:
-    """An annotation as a person reads it: 'int', 'float or none', 'bce | mse', 'list of int'."""
+    """An annotation in words: 'int', 'float or none', 'bce | mse', 'list of int'."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Literal:
         return " | ".join(str(choice) for choice in arguments)

@@ -1,8 +1,8 @@
 """RunSpec: everything that decides the numbers of a run, frozen, with a JSON round trip and a hash.
 
-Equal experiments have equal ``experiment`` hashes whatever their seed, and whatever the seeds of
-the runs that their data is made of; seeds of one experiment are compared as repetitions. What
-decides no number (names, tags, folders, how often losses are logged) is not in the hash.
+Runs that differ only in their seeds, or in the seeds of the runs that their data is made of, have
+equal ``experiment`` hashes, and are compared as repetitions. The hash doesn't include what decides
+no number: names, tags, folders, the interval at which losses are logged.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ SPEC_VERSION = 1
 MOST_SEED = 2**63 - 1
 """Seeds, and all whole numbers that are stored, have 64 bits."""
 MOST = 10_000_000
-"""The upper bound of epochs, batch sizes, numbers of samples: more is a typing error."""
+"""The maximum of epochs, batch sizes and numbers of samples; a larger value is a typing error."""
 MOST_REPEATS = 1_000
 """The largest number of draws that a score is averaged over."""
 MOST_LETTERS = 200
 """The maximum length of a name or a tag."""
 
 _LATER = {"repeats": 1, "epoch_images": None}
-"""Fields that came after the first version: at their default they don't change the hash."""
+"""Fields that were added after the first version: their default doesn't change the hash."""
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,11 @@ class Choice:
 
 @dataclass(frozen=True, kw_only=True)
 class RunFields:
-    """What may be chosen for a run besides its parts; each field is declared here and only here.
+    """The settings of a run other than its parts; each one is declared here and only here.
 
     The options of ``genbench run``, the keys of a settings file, the environment variables and the
-    fields of `RunSpec` are made from this class. None: the model, its preset or the data decide.
+    fields of `RunSpec` are made from this class. With None, the model, its preset or the data
+    decide.
     """
 
     epochs: Annotated[int | None, Choice("Number of epochs of the last stage.", ge=1, le=MOST)] = (
@@ -112,11 +113,10 @@ class RunSpec(RunFields):
 
     ``batch_size`` is the number of images per optimizer step, which is processed in ``accumulate``
     microbatches. An epoch of any stage uses ``epoch_images`` images, different ones each time
-    (None: all of the training split). ``samples`` None: as many as the test split has, at most
-    10,000. ``watch``: cheap metrics of
-    few samples between epochs, which change no number of the training.
-    ``parents`` are the ids of the runs that the data is made of, ``parent_experiments`` the hashes
-    of their experiments.
+    (None: the whole training split). ``samples`` None means the size of the test split, at most
+    10,000. With ``watch``, cheap metrics of few samples are computed between epochs; they don't
+    affect the training. ``parents`` are the ids of the runs that the data is made of, and
+    ``parent_experiments`` are the hashes of their experiments.
     """
 
     epochs: int = field()
@@ -138,7 +138,7 @@ class RunSpec(RunFields):
 
     @classmethod
     def from_json(cls, text: str) -> RunSpec:
-        """The spec back from `to_json`; a field of a newer version raises ValueError."""
+        """Read the result of `to_json`. Raises ValueError for a field of a newer version."""
         values = json.loads(text)
         version = values.pop("version", SPEC_VERSION)
         unknown = set(values) - {f.name for f in fields(cls)}
@@ -152,14 +152,14 @@ class RunSpec(RunFields):
 
     @property
     def digest(self) -> str:
-        """Content hash over all that decides the numbers, the seed included."""
+        """The content hash of everything that decides the numbers, including the seed."""
         return self._hash(asdict(self))
 
     @property
     def experiment(self) -> str:
-        """Content hash without seeds: the name of the experiment.
+        """The content hash without seeds, which identifies the experiment.
 
-        A parent's id is replaced by its experiment's hash wherever it occurs.
+        The id of a parent is replaced by the hash of its experiment wherever it occurs.
         """
         named = dict(zip(self.parents, self.parent_experiments, strict=False))
         values = asdict(self)
@@ -181,7 +181,7 @@ class RunSpec(RunFields):
 
 
 def labels(parts: Sequence[Part]) -> list[str]:
-    """Labels of the parts: the name, and if several share it, the settings that differ.
+    """A label for each part: its name, with the settings that differ if several share the name.
 
     >>> labels([Part(name="mh"), Part(name="ddls", settings={"eps": 0.1}), Part(name="ddls")])
     ['mh', 'ddls[eps=0.1]', 'ddls']

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from genbench.store.records import RunHead
+
 Variant = tuple[str, tuple[tuple[str, str], ...]]
 """The hash of an experiment, and the versions of the plugins that its numbers depend on."""
 
@@ -81,7 +83,7 @@ class Parent:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunResult:
+class RunResult(RunHead):
     """One finished run: where it trained, the cost of its stages, and its scores.
 
     ``dataset`` and ``data_settings`` describe the data that its samples are compared with. For a
@@ -94,15 +96,7 @@ class RunResult:
     ``lineage`` are repeats of one observation (as by ``rerun``), not two seeds.
     """
 
-    id: str
-    name: str | None
-    seed: int
-    created_at: str
-    experiment: str
-    model: str
-    dataset: str
     data_settings: Mapping[str, Any]
-    preset: str | None
     spec: Mapping[str, Any]
     place: Place
     stages: tuple[StageCost, ...]

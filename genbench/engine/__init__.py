@@ -4,30 +4,20 @@
 """
 
 from genbench.engine.checkpoint import (
-    RunIdentity,
-    drop_checkpoints,
-    drop_training_state,
-    has_checkpoint,
+    RunIdentity as RunIdentity,
+    drop_checkpoints as drop_checkpoints,
+    drop_training_state as drop_training_state,
+    has_checkpoint as has_checkpoint,
 )
-from genbench.engine.device import autocast, resolve_device
-from genbench.engine.loop import train
-from genbench.engine.modes import evaluation
-from genbench.engine.planned_stages import planned_epochs
-from genbench.engine.randomness import derive_seed, seed_everything
-from genbench.engine.restoring import checkpoint_position, load_weights
-
-__all__ = [
-    "RunIdentity",
-    "autocast",
-    "checkpoint_position",
-    "derive_seed",
-    "drop_checkpoints",
-    "drop_training_state",
-    "evaluation",
-    "has_checkpoint",
-    "load_weights",
-    "planned_epochs",
-    "resolve_device",
-    "seed_everything",
-    "train",
-]
+from genbench.engine.device import autocast as autocast, resolve_device as resolve_device
+from genbench.engine.loop import train as train
+from genbench.engine.modes import evaluation as evaluation
+from genbench.engine.planned_stages import planned_epochs as planned_epochs
+from genbench.engine.randomness import (
+    derive_seed as derive_seed,
+    seed_everything as seed_everything,
+)
+from genbench.engine.restoring import (
+    checkpoint_position as checkpoint_position,
+    load_weights as load_weights,
+)

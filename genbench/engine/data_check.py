@@ -115,9 +115,7 @@ def decoded(cache: Path) -> Iterator[tuple[Path, str]]:
         try:
             notes = json.loads(file.read_text())
             faults = [_entry_fault(file.parent, name, note) for name, note in notes.items()]
-        except (
-            Exception
-        ) as error:  # a header of numpy is parsed as Python: damage may raise anything
+        except Exception as error:  # numpy parses its header as Python: damage may raise any error
             faults = [str(error) or type(error).__name__]
         yield file.parent, "; ".join(filter(None, faults))
 

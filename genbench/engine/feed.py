@@ -18,14 +18,12 @@ from torch import Tensor
 from genbench.contracts import Split
 from genbench.engine.randomness import cpu_generator
 from genbench.errors import PluginError
-from genbench.pixels import to_float
+from genbench.pixels import as_float
 
 HOST_LIMIT = 2 * 2**30
 """Memory maps up to this size (bytes) are read in full if the free device memory isn't known."""
 
 Pair = tuple[Tensor, Tensor | None]
-
-
 Augment = Callable[[Tensor], Tensor]
 
 
@@ -72,7 +70,7 @@ class Samples:
         else:
             x = self._upload(np.take(self._x, index.numpy(), axis=0))
         y = None if self._y is None else self._y.index_select(0, index.to(self._y.device))
-        return self._augmented(_as_float(x)), y
+        return self._augmented(as_float(x)), y
 
     def in_order(self, size: int) -> Iterator[Pair]:
         """All samples without augmentation, in order, ``size`` at a time; the last may be short."""
@@ -81,7 +79,7 @@ class Samples:
             if not isinstance(x, Tensor):
                 x = self._upload(np.array(x))
             y = None if self._y is None else self._y[start : start + size]
-            yield _as_float(x), y
+            yield as_float(x), y
 
     def _augmented(self, x: Tensor) -> Tensor:
         """Augment; raises PluginError if the data set's ``augment`` changes shape or type."""
@@ -144,10 +142,6 @@ class Feed:
 
     def _batch(self, k: int) -> Pair:
         return self._samples.take(self._order.narrow(0, k * self.batch_size, self.batch_size))
-
-
-def _as_float(x: Tensor) -> Tensor:
-    return to_float(x) if x.dtype == torch.uint8 else x.to(torch.float32)
 
 
 def _fits(x: np.ndarray[Any, Any], device: torch.device) -> bool:

@@ -137,7 +137,9 @@ class Trainer:
             while self.position.stage_epoch < run.epochs:
                 self._epoch(run, should_stop)
                 done = self._end_epoch(run)
-                self._evaluate(between_epochs, done)
+                if between_epochs is not None:
+                    with self.ema.swapped_in(), evaluation(self.model, self.device):
+                        between_epochs(done)
                 if self.recovery.is_due(self.position, run):
                     self._save(run)
             self.position.stage += 1
@@ -245,36 +247,24 @@ class Trainer:
         self.emit(done)
         return done
 
-    def _evaluate(
-        self, between_epochs: Callable[[EpochDone], None] | None, done: EpochDone
-    ) -> None:
-        if between_epochs is not None:
-            with self.ema.swapped_in(), evaluation(self.model, self.device):
-                between_epochs(done)
-
     # --- losses and clocks
 
     def _read(self, run: StageRun, *, epoch_ends: bool = False) -> None:
-        series, diverged = run.losses.read(self.position.step, epoch_ends=epoch_ends)
+        at = self.position
+        series, diverged = run.losses.read(at.step, epoch_ends=epoch_ends)
         if series:
-            seconds = self.position.train_s + time.perf_counter() - self._resumed_at
-            self._emit_steps(run, series, seconds)
+            seconds = at.train_s + time.perf_counter() - self._resumed_at
+            self.emit(
+                StepsDone(
+                    stage=run.stage.name,
+                    epoch=at.epoch + 1,
+                    step=at.step,
+                    series=series,
+                    seconds=seconds,
+                )
+            )
         if diverged is not None:
             raise diverged
-
-    def _emit_steps(
-        self, run: StageRun, series: Mapping[str, list[tuple[int, float]]], seconds: float
-    ) -> None:
-        at = self.position
-        self.emit(
-            StepsDone(
-                stage=run.stage.name,
-                epoch=at.epoch + 1,
-                step=at.step,
-                series=series,
-                seconds=seconds,
-            )
-        )
 
     def _stop_clock(self) -> None:
         synchronize(self.device)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -118,30 +119,14 @@ def _parameters(nets: nn.ModuleDict, name: str, owned: Sequence[str]) -> tuple[n
 
 def _build(settings: Optimizer, parameters: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
     """Build it with fused kernels if PyTorch has them (one pass over all weights), else foreach."""
+    common: dict[str, Any] = {"lr": settings.lr, "weight_decay": settings.weight_decay}
     fused = parameters[0].device.type in ("cpu", "cuda", "mps")
-    decay = settings.weight_decay
     if settings.kind in ("adam", "adamw"):
         cls = torch.optim.Adam if settings.kind == "adam" else torch.optim.AdamW
-        return cls(
-            parameters,
-            lr=settings.lr,
-            betas=settings.betas,
-            eps=settings.eps,
-            weight_decay=decay,
-            fused=fused,
-        )
+        return cls(parameters, betas=settings.betas, eps=settings.eps, fused=fused, **common)
+    common["momentum"] = settings.momentum
     if settings.kind == "sgd":
-        momentum = settings.momentum
-        return torch.optim.SGD(
-            parameters, lr=settings.lr, momentum=momentum, weight_decay=decay, fused=fused
-        )
+        return torch.optim.SGD(parameters, fused=fused, **common)
     if settings.kind == "rmsprop":
-        return torch.optim.RMSprop(
-            parameters,
-            lr=settings.lr,
-            eps=settings.eps,
-            momentum=settings.momentum,
-            weight_decay=decay,
-            foreach=True,
-        )
+        return torch.optim.RMSprop(parameters, eps=settings.eps, foreach=True, **common)
     raise PluginError(f"unknown optimizer '{settings.kind}'; known: adam, adamw, rmsprop, sgd.")

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from genbench.contracts import Conditional, Data, Embeds, SampleContext, Split
-from genbench.pixels import to_float
+from genbench.pixels import as_float
 
 Rows = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -74,8 +74,8 @@ def _as_h(
 ) -> Iterator[Tensor]:
     """The given rows of x as input of the model's discriminator, one minibatch at a time."""
     for start in range(0, len(rows), batch_size):
-        batch = torch.from_numpy(np.asarray(x[rows[start : start + batch_size]])).to(device)
-        batch = to_float(batch) if batch.dtype == torch.uint8 else batch
+        stored = np.asarray(x[rows[start : start + batch_size]])
+        batch = as_float(torch.from_numpy(stored).to(device))
         with torch.no_grad():
             batch = batch if augment is None else augment(batch)
             yield model.embed(batch) if isinstance(model, Embeds) else batch

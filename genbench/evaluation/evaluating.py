@@ -6,7 +6,6 @@ same model, data and seed give the same samples, whatever was drawn before.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,7 +19,7 @@ from genbench.engine.randomness import forked_rng
 from genbench.errors import IncompatibleError, PluginError
 from genbench.evaluation.faults import CAUGHT, Owner, fault, no_owner
 from genbench.evaluation.metric_pass import MetricPass
-from genbench.evaluation.repeats import mean_of_repeats, repeat_seeds
+from genbench.evaluation.repeats import mean_of_repeats, repeat_seeds, seed_from
 from genbench.events import Evaluated
 from genbench.registration.capabilities import BUILTIN, Capabilities
 from genbench.spec import Part
@@ -100,7 +99,7 @@ def evaluation_seed(seed: int) -> int:
 
     With the same seed, the samples would not be independent of the initial weights.
     """
-    return int.from_bytes(hashlib.sha256(f"genbench evaluation {seed}".encode()).digest()[:6])
+    return seed_from(f"genbench evaluation {seed}")
 
 
 def check_fit(

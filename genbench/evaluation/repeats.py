@@ -14,7 +14,12 @@ from genbench.spec import canonical_json
 
 def repeat_seeds(seed: int, repeats: int) -> list[int]:
     """The seeds of the repeats; the first is ``seed`` itself."""
-    return [seed, *(_derived(f"genbench draw {seed} {number}") for number in range(1, repeats))]
+    return [seed, *(seed_from(f"genbench draw {seed} {number}") for number in range(1, repeats))]
+
+
+def seed_from(text: str) -> int:
+    """A seed of 48 bits, derived from a text."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6])
 
 
 def mean_of_repeats(draws: Sequence[Evaluated]) -> Evaluated:
@@ -57,7 +62,3 @@ def _mean(scores: Sequence[Score]) -> Score:
 def _means(tables: Sequence[Mapping[str, float]]) -> dict[str, float]:
     names = dict.fromkeys(name for table in tables for name in table)
     return {name: fmean(t[name] for t in tables if name in t) for name in names}
-
-
-def _derived(text: str) -> int:
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6])

@@ -16,7 +16,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from genbench.contracts import Data, Split
-from genbench.pixels import to_float, to_uint8
+from genbench.engine.randomness import forked_rng
+from genbench.pixels import as_float, to_uint8
 
 PIXELS = 1024
 """The maximum dimension of pixel features."""
@@ -91,9 +92,9 @@ def real_samples(
 ) -> Iterator[Tensor]:
     """Real samples as a metric sees generated ones: uint8 images, or float points.
 
-    ``rows`` picks some of the split (default: all, in order). Those of the training split are
-    augmented as in training: a model of redrawn pixels is not held against grey ones. Where the
-    data set is a latent space, these are its points, rendered.
+    ``rows`` selects samples of the split (default: all, in order). Samples of the training split
+    are augmented as in training, so that samples of a model of binarised pixels are not compared
+    with grey ones. The points of a latent space are rendered.
     """
     rows = np.arange(len(split.x)) if rows is None else rows
     for start in range(0, len(rows), batch_size):
@@ -103,18 +104,16 @@ def real_samples(
             x = _augmented(data.augment, x, seed=start)
         if data.render is not None:
             with torch.no_grad():
-                x = to_uint8(data.render(to_float(x) if x.dtype == torch.uint8 else x))
+                x = to_uint8(data.render(as_float(x)))
         yield x
 
 
 def _augmented(augment: Callable[[Tensor], Tensor], x: Tensor, *, seed: int) -> Tensor:
     """Augment with a fixed seed, since the result is cached for runs of all seeds."""
-    devices = [x.device] if x.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices), torch.no_grad():
+    with forked_rng(x.device), torch.no_grad():
         torch.manual_seed(seed)
-        if x.dtype == torch.uint8:
-            return to_uint8(augment(to_float(x)))
-        return augment(x)
+        augmented = augment(as_float(x))
+        return to_uint8(augmented) if x.dtype == torch.uint8 else augmented
 
 
 def sample_shape(data: Data) -> tuple[int, ...]:

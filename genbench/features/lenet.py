@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from genbench.contracts import Data, Split
+from genbench.engine.randomness import forked_rng
 from genbench.features.extractor import real_samples, resized
 
 ARCHITECTURE = "lenet5"
@@ -68,7 +69,7 @@ def trained(
     data: Data, *, channels: int, classes: int, size: int, recipe: Recipe, device: torch.device
 ) -> LeNet:
     """A classifier trained on the whole training split with ``recipe``, in eval mode."""
-    with torch.random.fork_rng(devices=[]), torch.enable_grad():
+    with forked_rng(device), torch.enable_grad():
         torch.manual_seed(recipe.seed)
         net = LeNet(channels=channels, classes=classes, size=size).to(device)
         _fit(net, data, recipe, device)

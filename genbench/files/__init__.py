@@ -1,1 +1,1 @@
-"""Files that people write and read: read within bounds, written whole or not at all."""
+"""Read settings files of limited size, and write output files completely or not at all."""

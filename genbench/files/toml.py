@@ -1,4 +1,4 @@
-"""TOML files that a person wrote: read whole, within bounds, or refused in one sentence."""
+"""Read TOML files that a user wrote; invalid and very large ones raise an error."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 from genbench.errors import SettingError, UsageError
 
 LARGEST = 1 << 20
-"""Maximum bytes of a settings file; a device or a wrong file could fill the memory."""
+"""The maximum bytes of a settings file, since a device or a wrong file could fill the memory."""
 
 
 def read_toml(path: Path, what: str) -> dict[str, Any]:
-    """The values of a TOML file; ``what`` says what it is for ("the study").
+    """The values of a TOML file; ``what`` describes it in messages ("the study").
 
-    Raises UsageError where it can't be read, is no UTF-8 or longer than `LARGEST`; SettingError
-    where it is not valid TOML.
+    Raises UsageError if it can't be read, isn't UTF-8 or has more than `LARGEST` bytes;
+    SettingError if it isn't valid TOML.
     """
     try:
         with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all: every output goes through here."""
+"""Write files completely or not at all; all outputs are written with these functions."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A new file that replaces ``path`` at the end of the block, whole or not at all.
+    """A new file that replaces ``path`` at the end of the block, unless there is an error.
 
-    Its folder is made. A symlink is kept: its target is replaced. Permissions are kept.
-    Raises OSError with ``path`` in it, also if something is there that is not a regular file.
+    Its folder is created. If ``path`` is a symlink, its target is replaced. Permissions are kept.
+    Raises OSError with ``path`` in it, also if ``path`` is not a regular file.
     """
     part: Path | None = None
     try:
@@ -33,13 +33,13 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 text as `replacing` does."""
+    """Write a UTF-8 text with `replacing`."""
     with replacing(path) as part:
         part.write_text(text, encoding="utf-8")
 
 
 def regular(path: Path) -> Path:
-    """The path behind symlinks: a regular file, or a place for one. Raises OSError."""
+    """The path without symlinks, of a regular file or of none yet. Raises OSError."""
     target = Path(os.path.realpath(path))
     if not target.exists():
         return target
@@ -51,7 +51,7 @@ def regular(path: Path) -> Path:
 
 
 def _new_beside(target: Path) -> Path:
-    """An empty file with a unique name and the permissions that ``target`` has or would get."""
+    """An empty file next to ``target``, with the permissions that ``target`` has or would get."""
     part = target.with_name(f".{secrets.token_hex(8)}.part")
     os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     if target.exists():

@@ -30,10 +30,6 @@ def _at_most(value: Any) -> Propose:
     return lambda now: value if now is not None and now > value else None
 
 
-def _not(value: Any) -> Propose:
-    return lambda now: value if now != value else None
-
-
 def _for_minimax(now: Any) -> Any:
     return "non_saturating" if now == "minimax" else None
 
