@@ -21,7 +21,7 @@ from genbench import (
 from genbench.engine import data_check
 from genbench.engine.data_check import checked
 from genbench.registry import Registry
-from genbench.runner.parts import load_data
+from genbench.runner.build_parts import load_data
 from genbench.spec import RunSpec
 from genbench.testing.data import small_data
 from genbench_data.split_cache import digest

@@ -20,7 +20,7 @@ from genbench.errors import InterruptedRunError, UsageError
 from genbench.events import EpochDone, Event
 from genbench.registry import Registry
 from genbench.runner import data_access, evaluate_run, load_run, resume, run, sample_run
-from genbench.runner.parts import build_metrics
+from genbench.runner.build_parts import build_metrics
 from genbench.spec import Part, RunSpec
 from genbench.store import ScoreRecord, Store
 from genbench.store.records import Run

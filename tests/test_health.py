@@ -13,7 +13,7 @@ from genbench.health.monitor import stored_observations
 from genbench.health.signs import OBSERVATIONS, STEPS, Health, Observation, discriminator_won, find
 from genbench.registry import Registry
 from genbench.runner import data_access, resume, run
-from genbench.runner.parts import monitor_parts
+from genbench.runner.build_parts import monitor_parts
 from genbench.settings import Settings
 from genbench.spec import Part, RunSpec
 from genbench.store import Store

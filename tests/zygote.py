@@ -95,7 +95,7 @@ def preload() -> None:
     for module in (
         *("torch", "torchvision", "numpy", "PIL.Image", "rich.console", "rich.table", "typer.main"),
         *(
-            "genbench.runner.running",
+            "genbench.runner.train_run",
             "genbench.runner.stored_runs",
             "genbench.report",
             "genbench.study",

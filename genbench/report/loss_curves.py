@@ -36,7 +36,7 @@ Series = tuple[list[float], list[float]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class PanelRow:
     """Panels under one caption: for each term, what its curves are called and their points.
 
     ``beside``: one legend, at the right of the row, is that of all its panels.
@@ -53,7 +53,7 @@ def save_loss_curves(store: Store, runs: Sequence[str], path: Path, terms: Seque
     Without ``terms``: the loss, and each of its terms that was taken on the test split too.
     Raises UsageError where a run has no epoch yet, or no such term.
     """
-    rows: list[Row] = []
+    rows: list[PanelRow] = []
     for run_id in runs:
         run, epochs = _stored(store, run_id)
         stages = list(dict.fromkeys(epoch.stage for epoch in epochs))
@@ -87,7 +87,7 @@ def save_curves_together(
             name = _called(run)
             curves[f"{name} ({run.id})" if name in curves else name] = _series(main, key)
     caption = f"{', '.join(made)}: {len(runs)} runs, up to epoch {longest}"
-    _save([Row(caption=caption, panels=panels, beside=True)], path)
+    _save([PanelRow(caption=caption, panels=panels, beside=True)], path)
 
 
 def _stored(store: Store, run_id: str) -> tuple[Run, Sequence[Epoch]]:
@@ -121,7 +121,9 @@ def _keys(epochs: Sequence[Epoch]) -> list[str]:
     ]
 
 
-def _row(run: Run, epochs: Sequence[Epoch], stages: Sequence[str], terms: Sequence[str]) -> Row:
+def _row(
+    run: Run, epochs: Sequence[Epoch], stages: Sequence[str], terms: Sequence[str]
+) -> PanelRow:
     """The panels of one stage; none for terms that it has no values of."""
     keys, panels = _keys(epochs), dict[str, Mapping[str, Series]]()
     held_out = [_term(key) for key in keys if key.startswith(f"{HELD_OUT}/")]
@@ -133,7 +135,7 @@ def _row(run: Run, epochs: Sequence[Epoch], stages: Sequence[str], terms: Sequen
     stage = f", stage {epochs[0].stage}" if len(stages) > 1 else ""
     last = f"epochs 1 to {epochs[-1].stage_epoch}" if len(epochs) > 1 else "epoch 1"
     caption = f"{name}{run.model} on {run.dataset}, run {run.id}{stage}, {last}"
-    return Row(caption=caption, panels=panels)
+    return PanelRow(caption=caption, panels=panels)
 
 
 def _labels(keys: Sequence[str]) -> Mapping[str, str]:
@@ -155,7 +157,7 @@ def _term(key: str) -> str:
 # --- drawing
 
 
-def _save(rows: Sequence[Row], path: Path) -> None:
+def _save(rows: Sequence[PanelRow], path: Path) -> None:
     columns = max(len(row.panels) for row in rows)
     captions = [broken(row.caption, LETTERS * len(row.panels)) for row in rows]
     gap = LINE * (5 + max(text.count("\n") for text in captions))

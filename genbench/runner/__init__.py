@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 _HOME = {
     "data_access": "genbench.runner.access",
-    "run": "genbench.runner.running",
-    "resume": "genbench.runner.running",
+    "run": "genbench.runner.train_run",
+    "resume": "genbench.runner.train_run",
     "load_run": "genbench.runner.stored_runs",
     "evaluate_run": "genbench.runner.stored_runs",
     "sample_run": "genbench.runner.stored_runs",
@@ -31,10 +31,10 @@ def __getattr__(name: str) -> Any:
 
 if TYPE_CHECKING:
     from genbench.runner.access import data_access as data_access
-    from genbench.runner.running import resume as resume, run as run
     from genbench.runner.source_runs import with_runs as with_runs
     from genbench.runner.stored_runs import (
         evaluate_run as evaluate_run,
         load_run as load_run,
         sample_run as sample_run,
     )
+    from genbench.runner.train_run import resume as resume, run as run

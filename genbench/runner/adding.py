@@ -14,7 +14,7 @@ from genbench.evaluation.run_files import save_beside
 from genbench.evaluation.stoppable import StoppableSampler
 from genbench.events import Evaluated, ShouldStop
 from genbench.registry import Registry
-from genbench.runner.parts import owner_in
+from genbench.runner.build_parts import owner_in
 from genbench.runner.versions import Name, check_versions, installed, with_versions
 from genbench.spec import Part, RunSpec, canonical_json, labels
 from genbench.store import Store

@@ -18,7 +18,7 @@ from genbench.engine import (
 from genbench.errors import CheckpointError, UsageError, hints_for
 from genbench.evaluation.loaded_run import LoadedRun
 from genbench.registry import Registry
-from genbench.runner.parts import build_model, load_data
+from genbench.runner.build_parts import build_model, load_data
 from genbench.runner.versions import Name, check_versions
 from genbench.spec import RunSpec
 from genbench.store import Store

@@ -48,13 +48,13 @@ from genbench.pictures.samples import (
 from genbench.registry import Registry
 from genbench.runner.adding import StoredScoring, skipped_parts
 from genbench.runner.as_scored import ScoredDraw, scored_draw
-from genbench.runner.loading import load
-from genbench.runner.parts import (
+from genbench.runner.build_parts import (
     build_metrics,
     build_samplers,
     default_sampler,
     owner_in,
 )
+from genbench.runner.loading import load
 from genbench.runner.source_runs import with_runs
 from genbench.runner.versions import check_versions
 from genbench.spec import Part

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 from genbench.errors import DiskFullError, StoreError, UsageError
 from genbench.store.address import Address
 from genbench.store.failures import AS_USUAL, Patience, store_errors, up_to
-from genbench.store.opening import Mode, open_other, open_sqlite
+from genbench.store.open_store import Mode, open_other, open_sqlite
 from genbench.store.readable import ReadableStore
 from genbench.store.records import PartVersion, Run, Status
 from genbench.store.rescue import FileIdentity, file_identity, log_of, rescue

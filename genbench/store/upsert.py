@@ -9,17 +9,17 @@ from sqlalchemy import Table
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
-Row = Mapping[str, Any]
+Values = Mapping[str, Any]
 
 
-def insert_missing(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
+def insert_missing(connection: Connection, table: Table, rows: Sequence[Values]) -> None:
     """Insert the rows that don't exist yet."""
     if rows:
         connection.execute(_insert(connection, table).on_conflict_do_nothing(), list(rows))
 
 
 def insert_or_replace(
-    connection: Connection, table: Table, rows: Sequence[Row], *, key: Sequence[str]
+    connection: Connection, table: Table, rows: Sequence[Values], *, key: Sequence[str]
 ) -> None:
     """Insert the rows, or update existing ones with the same ``key`` columns."""
     if rows:
@@ -36,7 +36,7 @@ def insert_or_replace(
 def insert_or_update(
     connection: Connection,
     table: Table,
-    rows: Sequence[Row],
+    rows: Sequence[Values],
     *,
     key: Sequence[str],
     update: Callable[[Any], Mapping[str, Any]],

@@ -29,10 +29,7 @@ from genbench.events import EpochDone, Event, Listener, Noticed, ShouldStop, nev
 from genbench.health.monitor import Monitor
 from genbench.registry import Registry
 from genbench.runner.adding import skipped_parts
-from genbench.runner.ending import ending
-from genbench.runner.environment import environment
-from genbench.runner.loading import check_checkpoint, identity
-from genbench.runner.parts import (
+from genbench.runner.build_parts import (
     build_metrics,
     build_model,
     build_samplers,
@@ -44,6 +41,9 @@ from genbench.runner.parts import (
     owner_in,
     unabridged,
 )
+from genbench.runner.ending import ending
+from genbench.runner.environment import environment
+from genbench.runner.loading import check_checkpoint, identity
 from genbench.runner.run_pictures import RunPictures
 from genbench.runner.source_runs import with_runs
 from genbench.runner.versions import check_versions, installed, names_in
