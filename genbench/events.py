@@ -24,7 +24,7 @@ def never() -> bool:
 
 
 class Event:
-    """Something that a run tells its listeners."""
+    """The base of all events."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -43,7 +43,7 @@ def step_out_of_memory(
         count = sum(p.numel() for p in model.nets.parameters())
         return OutOfMemoryError(
             f"{where}: the networks, of {count:,} parameters, don't fit with their gradients and "
-            "the optimizer's state; set smaller ones (a smaller batch would not help)"
+            "the optimizer's state; use smaller networks (a smaller batch would not help)"
         )
     microbatches = next(k for k in range(2 * accumulate, images + 1) if images % k == 0)
     effect = (

@@ -181,7 +181,7 @@ def check_terms(phase: Phase, terms: Terms, device: torch.device) -> Layout:
         if not named and owner != MONITOR:
             raise PluginError(f"{where}: the loss has no term for optimizer '{owner}'")
         if "loss" in named and len(named) > 1 and owner != MONITOR:
-            raise PluginError(f"{where}: a term may be called 'loss' only where it is the only one")
+            raise PluginError(f"{where}: a term may be called 'loss' only if it is the only one")
         for name, value in named.items():
             if owner == MONITOR and name.endswith(NORM):
                 raise PluginError(

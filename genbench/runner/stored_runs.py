@@ -205,7 +205,7 @@ def _kept(n: int | None, scored: ScoredDraw | None) -> int:
     if scored is None:
         return SAMPLES if n is None else n
     if n is not None and n > scored.n:
-        raise UsageError(f"--samples {n}: the final scores are taken on {scored.n} samples")
+        raise UsageError(f"--samples {n}: the final scores were computed on {scored.n} samples")
     return scored.n if n is None else n
 
 

@@ -142,7 +142,7 @@ def _check_owner(row: Row[Any] | None, run_id: str) -> None:
     if (row.host, row.pid, row.process_start) != (mine.host, mine.pid, mine.started):
         raise TakenOverError(
             f"run {run_id} was taken over by process {row.pid} on {str(row.host).split('#')[0]}, "
-            "because this one had sent no heartbeat; it stops, and writes no more of the run"
+            "since this one had sent no heartbeat; it stops, and writes nothing more to the run"
         )
 
 

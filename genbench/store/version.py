@@ -30,7 +30,7 @@ def too_new(where: str, found: int, written_by: str | None) -> StoreError:
 def too_old(where: str, found: int) -> StoreError:
     """The error for reading an older store, which would have to be migrated first."""
     return StoreError(
-        f"the store {where} has the older schema {found}, this genbench reads schema "
+        f"the store {where} has the older schema {found}, and this genbench reads schema "
         f"{SCHEMA_VERSION}; any command that writes (such as genbench run) backs it up and "
-        "migrates it, from Python: Store.open(..., mode='write')"
+        "migrates it, and so does Store.open(..., mode='write') in Python"
     )
