@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -38,6 +39,13 @@ LimitOption = Annotated[
         "--limit", min=1, max=MOST, help="Maximum number of experiments per data set, best first."
     ),
 ]
+
+
+class ReportFormat(StrEnum):
+    """What a report is written as."""
+
+    HTML = "html"
+    MD = "md"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -213,19 +221,26 @@ def report(
     limit: LimitOption = 12,
     all_metrics: AllMetricsOption = False,
     archived: options.ArchivedOption = False,
-    out: Annotated[Path, typer.Option("--out", help="File of the page.")] = Path(
-        "genbench-report.html"
-    ),
+    format: Annotated[
+        ReportFormat | None,
+        typer.Option("--format", help="Format (default: that of the file's name, or html)."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="File of the report.")] = None,
     store: options.StoreOption = None,
     json: options.JsonOption = False,
 ) -> None:
-    """Write one self-contained HTML page: the comparison, curves and pictures."""
+    """Write one self-contained HTML page: the answer, the comparison, curves and pictures."""
     from genbench.compare import Question, Selection, baseline_of
     from genbench.files.writing import write_text
     from genbench.report.content import read_report
+    from genbench.report.markdown import render_markdown
     from genbench.report.page import render
 
-    out = file_for(out, (".html", ".htm"), store=SESSION.store_url(store))
+    named = ReportFormat.MD if out and out.suffix == ".md" else ReportFormat.HTML
+    format = format or named
+    suffixes = (".md",) if format is ReportFormat.MD else (".html", ".htm")
+    out = out or Path(f"genbench-report{suffixes[0]}")
+    out = file_for(out, suffixes, store=SESSION.store_url(store))
     with open_store(store) as opened:
         meant = baseline_of(opened, baseline) if baseline else None
         selection = Selection(
@@ -238,7 +253,10 @@ def report(
         )
         question = Question(baseline=meant, all_metrics=all_metrics, defaults=_defaults)
         gathered = read_report(opened, selection, question)
-        page = render(gathered)
+        if format is ReportFormat.MD:
+            page = render_markdown(gathered, folder=out.resolve().parent)
+        else:
+            page = render(gathered, can=_abilities)
     write_text(out, page)
     if json:
         print_json({"report": str(out.resolve()), "bytes": len(page.encode())})
@@ -247,3 +265,16 @@ def report(
     _tell_hidden(gathered.hidden)
     if SESSION.verbosity > 0:
         say(f"{len(page.encode()) / 1e6:.1f} MB")
+
+
+def _abilities(model: str, dataset: str) -> frozenset[str]:
+    """What a model on a data set can do, from registrations; nothing if they are gone."""
+    from genbench.errors import GenbenchError
+
+    try:
+        known = SESSION.registry.get("model", model)
+        data = SESSION.registry.get("dataset", dataset)
+    except GenbenchError:
+        return frozenset()
+    images = frozenset() if data.family == "toy" else frozenset({"images"})
+    return frozenset(known.capabilities) | images

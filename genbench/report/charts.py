@@ -1,28 +1,28 @@
-"""Line charts as inline SVG without plotting library or script; a curve has a few hundred bytes.
+"""Charts as inline SVG: lines with a band over seeds, and points with their spread.
 
-Colours are CSS variables of the page (``--c0`` ... ``--c6``), so that one chart fits light and dark
-mode. Every curve has its name at its end, so that colour is never the only key. matplotlib would
-add a second to the command and 100 kB per chart to the page, with fonts converted to paths.
+One drawing serves the screen, print and a browser without scripts; the page's script adds the
+read-out and hides the curves of a row. For this, a curve carries its numbers (``data-p``: x, y and
+± of each point), the rows of the table that it belongs to (``data-rows``), and the chart its scales
+(``data-scale``). Colours are CSS variables of the page (``--c0`` ... ``--c6``), so that one chart
+fits light and dark mode; the second seven rows have other dashes and marks.
+
+Why no chart library: docs/compare.md, "The charts of the page".
 """
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from genbench.formatting import markup as escape
 
-COLOURS = 7
-LIMIT = 300
-LABEL = 22
-"""The maximum number of letters in the name of a curve."""
-
-LABEL_GAP, LETTER = 15.0, 7.6
-"""SVG units: the distance between names of curves, and the width of a letter."""
-
+COLOURS, DASHES = 7, 4
 LOG_RATIO = 12.0
+SIZE = (560.0, 300.0)
+MARKED = 24
+"""Curves of at most so many points have a mark at each."""
 
 Point = tuple[float, float | None]
 
@@ -31,86 +31,118 @@ Point = tuple[float, float | None]
 class Curve:
     """One line: points (x, y) sorted by x; a y that is None or not finite is a gap.
 
-    ``spread`` is the ± of each point, drawn as a bar; with ``marks``, the points are drawn too.
+    ``spread`` is the ± of each point, drawn as a band, and ``seeds`` the number of observations
+    behind it. ``rows`` are the rows of the table that the curve belongs to.
     """
 
     label: str
     points: Sequence[Point]
     colour: int = 0
     spread: Sequence[float | None] = ()
-    marks: bool = False
+    seeds: int = 1
+    rows: Sequence[int] = ()
+
+    @property
+    def spreads(self) -> Sequence[float | None]:
+        """The ± of each point; None where it isn't known."""
+        return self.spread or [None] * len(self.points)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Frame:
-    """The drawing area and its scales, in SVG units."""
+class Dot:
+    """A row as one point, such as its score over its seconds, each with ± if it is known."""
 
-    width: float
-    height: float
-    x: tuple[float, float]
-    y: tuple[float, float]
-    log_y: bool
-    right: float
-    left: float = 52.0
-    top: float = 30.0
-    bottom: float = 44.0
+    label: str
+    x: float
+    y: float
+    x_sd: float | None = None
+    y_sd: float | None = None
+    colour: int = 0
+    seeds: int = 1
+    rows: Sequence[int] = ()
 
-    def at_x(self, value: float) -> float:
-        """The position of a value of x."""
-        low, high = self.x
-        return self.left + (value - low) / (high - low) * (self.width - self.left - self.right)
 
-    def at_y(self, value: float) -> float:
-        """The position of a value of y; the axis points up."""
-        low, high = self.y
-        if self.log_y:
+@dataclass(frozen=True, kw_only=True)
+class Scale:
+    """An axis: its range of values, and that of its positions in SVG units."""
+
+    values: tuple[float, float]
+    places: tuple[float, float]
+    log: bool = False
+
+    def at(self, value: float) -> float:
+        """The position of a value; a value below a logarithmic axis is at its end."""
+        low, high = self.values
+        if self.log:
             low, high, value = math.log10(low), math.log10(high), math.log10(max(value, low))
-        share = (value - low) / (high - low)
-        return self.height - self.bottom - share * (self.height - self.top - self.bottom)
+        start, end = self.places
+        return start + (value - low) / (high - low) * (end - start)
+
+    def ticks(self) -> tuple[list[float], list[str]]:
+        """Round values on the axis, and their texts."""
+        values = log_ticks(*self.values) if self.log else ticks(*self.values)
+        return values, tick_texts(values, even=not self.log)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Labels:
+    """The texts of a chart; ``identity`` makes the ids of title and description unique.
+
+    ``unit`` follows the x of a read-out: "61 s".
+    """
+
+    identity: str
+    title: str
+    desc: str
+    x: str
+    y: str
+    unit: str = ""
 
 
 def line_chart(
-    curves: Sequence[Curve],
-    *,
-    identity: str,
-    title: str,
-    desc: str,
-    x_label: str,
-    y_label: str,
-    size: tuple[float, float] = (640.0, 320.0),
+    curves: Sequence[Curve], labels: Labels, *, floor: float | None = None, log: bool = True
 ) -> str:
-    """One chart as an ``<svg>`` with title and description; "" if there is nothing to draw.
+    """Curves as one ``<svg>``; "" if there is nothing to draw. ``floor`` is a dashed line.
 
-    ``identity`` makes the ids of title and description unique on the page.
+    ``log`` allows a logarithmic y axis, for values that range widely.
     """
     curves = [c for c in curves if any(_is_finite(y) for _, y in c.points)]
     if not curves:
         return ""
-    frame = _frame(curves, size)
-    parts = [
-        f'<svg viewBox="0 0 {size[0]:g} {size[1]:g}" role="img" '
-        f'aria-labelledby="{identity}-t {identity}-d">',
-        f'<title id="{identity}-t">{escape(title)}</title>',
-        f'<desc id="{identity}-d">{escape(desc)}</desc>',
-        *_axes(frame, x_label, y_label),
-        *(part for curve in curves for part in _curve(curve, frame)),
-        *_end_labels(curves, frame),
-        "</svg>",
-    ]
-    return "".join(parts)
+    xs = [x for curve in curves for x, _ in curve.points]
+    ys = [y for c in curves for point, sd in _pairs(c) for y in _extent(point[1], sd)]
+    x, y = _x_scale(xs), _y_scale(ys, floor, log=log)
+    return _svg(labels, x, y, [*_floor(floor, x, y), *(_curve(c, x, y) for c in curves)])
 
 
-def downsample(points: Sequence[Point], limit: int = LIMIT) -> list[Point]:
-    """At most ``limit`` points: means over groups of equal size; the last point is kept.
+def dot_chart(
+    dots: Sequence[Dot],
+    labels: Labels,
+    *,
+    floor: float | None,
+    front: Sequence[Dot] = (),
+    log: bool = True,
+) -> str:
+    """Rows as points; "" if there are none. ``front``: the points that a line of steps joins."""
+    if not dots:
+        return ""
+    xs = [x for dot in dots for x in _extent(dot.x, dot.x_sd)]
+    ys = [y for dot in dots for y in _extent(dot.y, dot.y_sd)]
+    x, y = _x_scale(xs, log=True), _y_scale(ys, floor, log=log)
+    parts = [*_floor(floor, x, y), *_steps(front, x, y), *(_dot(dot, x, y) for dot in dots)]
+    return _svg(labels, x, y, parts, kind="dots")
 
-    A group without finite values becomes a gap.
-    """
-    if len(points) <= limit:
-        return list(points)
-    buckets = limit - 1
-    edges = [round(i * (len(points) - 1) / buckets) for i in range(buckets + 1)]
-    kept = [_mean(points[a:b]) for a, b in pairwise(edges)]
-    return [*kept, points[-1]]
+
+def key(colour: int) -> str:
+    """The mark of a row beside its name, as in the charts."""
+    classes, style = _classes(colour), _style(colour)
+    return (
+        f'<svg class="swatch" viewBox="0 0 22 12" aria-hidden="true" {style}>'
+        f'<path class="line {classes}" d="M0 6H22"/>{_mark(colour, 11.0, 6.0)}</svg>'
+    )
+
+
+# --- numbers on axes
 
 
 def ticks(low: float, high: float, count: int = 5) -> list[float]:
@@ -131,8 +163,10 @@ def log_ticks(low: float, high: float) -> list[float]:
     """1, 2 and 5 times powers of ten within the bounds; only powers of ten over many decades."""
     decades = math.log10(high / low)
     factors = (1, 2, 5) if decades < 2.5 else (1,)
+    every = max(1, round(decades / 7))
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    return [f * 10.0**p for p in powers for f in factors if low <= f * 10.0**p <= high]
+    found = [f * 10.0**p for p in powers if p % every == 0 for f in factors]
+    return [value for value in found if low <= value <= high]
 
 
 def tick_texts(values: Sequence[float], *, even: bool) -> list[str]:
@@ -148,123 +182,84 @@ def tick_texts(values: Sequence[float], *, even: bool) -> list[str]:
     if even:
         decimals = max((len(text.partition(".")[2]) for text in texts), default=0)
         texts = [f"{value:,.{decimals}f}" for value in values]
-    return [text.replace(",", "\u202f") for text in texts]
+    return texts
 
 
-def _frame(curves: Sequence[Curve], size: tuple[float, float]) -> Frame:
-    xs = [x for curve in curves for x, _ in curve.points]
-    ys = [y for curve in curves for y in _extent(curve)]
+# --- scales
+
+LEFT, RIGHT, TOP, BOTTOM = 58.0, 14.0, 30.0, 44.0
+
+
+def _x_scale(xs: Sequence[float], *, log: bool = False) -> Scale:
+    """From 0 if values begin near it; logarithmic, if that is allowed, over a wide range."""
+    low, high = min(xs), max(xs)
+    log = log and low > 0 and high / low > LOG_RATIO
+    if log:
+        low, high = low / 1.25, high * 1.25
+    else:
+        low = 0.0 if 0 <= low < 0.6 * high or low == high > 0 else low
+        high = high if high > low else low + 1.0
+        high += 0.03 * (high - low)
+    return Scale(values=(low, high), places=(LEFT, SIZE[0] - RIGHT), log=log)
+
+
+def _y_scale(ys: Sequence[float], floor: float | None, *, log: bool) -> Scale:
+    """The floor is always on the axis, but doesn't make it logarithmic."""
     low, high = min(ys), max(ys)
-    log_y = low > 0 and high / low > LOG_RATIO
-    if log_y:
+    log = log and low > 0 and high / low > LOG_RATIO
+    if floor is not None and math.isfinite(floor) and not (log and floor <= 0):
+        low, high = min(low, floor), max(high, floor)
+    if log:
         low, high = low / 1.15, high * 1.05
     else:
         low = min(low, 0.0) if low < 0.35 * high else low
         margin = (high - low or abs(high) or 1.0) * 0.06
         low, high = (low if low == 0 else low - margin), high + margin
-    x_high = max(xs)
-    x_low = 0.0 if 0 <= min(xs) < 0.3 * x_high else min(xs)
-    x_high = x_high if x_high > x_low else x_low + 1.0
-    width, height = size
-    longest = max(map(len, shortened([curve.label for curve in curves])))
-    return Frame(
-        width=width,
-        height=height,
-        x=(x_low, x_high),
-        y=(low, high),
-        log_y=log_y,
-        right=24.0 + LETTER * longest,
+    return Scale(values=(low, high), places=(SIZE[1] - BOTTOM, TOP), log=log)
+
+
+def _extent(value: float | None, sd: float | None) -> list[float]:
+    """The value with the ends of its bar; of a bar below 0, little is shown on a log axis."""
+    if value is None or not math.isfinite(value):
+        return []
+    return [value, max(value - sd, value * 0.02), value + sd] if sd else [value]
+
+
+# --- parts of a drawing
+
+
+def _svg(labels: Labels, x: Scale, y: Scale, parts: Sequence[str], kind: str = "lines") -> str:
+    scale = {
+        "x": x.values,
+        "y": y.values,
+        "px": x.places,
+        "py": y.places,
+        "logx": x.log,
+        "logy": y.log,
+        "unit": labels.unit,
+    }
+    return (
+        f'<svg class="chart {kind}" viewBox="0 0 {SIZE[0]:g} {SIZE[1]:g}" role="img" tabindex="0" '
+        f'aria-labelledby="{labels.identity}-t {labels.identity}-d" '
+        f'data-scale="{escape(json.dumps(scale, separators=(",", ":")))}">'
+        f'<title id="{labels.identity}-t">{escape(labels.title)}</title>'
+        f'<desc id="{labels.identity}-d">{escape(labels.desc)}</desc>'
+        f"{''.join(_axes(labels, x, y))}{''.join(parts)}</svg>"
     )
 
 
-def _extent(curve: Curve) -> list[float]:
-    """The values of a curve that the y axis must include: finite values and the ends of bars."""
-    values = []
-    spread = list(curve.spread) or [None] * len(curve.points)
-    for (_, y), bar in zip(curve.points, spread, strict=True):
-        if y is not None and math.isfinite(y):
-            values += [y] if not bar else [y, max(y - bar, y * 0.02), y + bar]
-    return values
-
-
-def _axes(frame: Frame, x_label: str, y_label: str) -> list[str]:
-    parts = []
-    right = frame.width - frame.right
-    floor = frame.height - frame.bottom
-    values = log_ticks(*frame.y) if frame.log_y else ticks(*frame.y)
-    for value, text in zip(values, tick_texts(values, even=not frame.log_y), strict=True):
-        y = frame.at_y(value)
-        parts.append(f'<path class="grid" d="M{frame.left:g} {y:.1f}H{right:g}"/>')
-        parts.append(_text(frame.left - 8, y + 4, text, "tick", "end"))
-    values = ticks(*frame.x)
-    for value, text in zip(values, tick_texts(values, even=True), strict=True):
-        parts.append(_text(frame.at_x(value), floor + 18, text, "tick", "middle"))
-        parts.append(f'<path class="axis" d="M{frame.at_x(value):.1f} {floor:g}v4"/>')
-    parts.append(f'<path class="axis" d="M{frame.left:g} {floor:g}H{right:g}"/>')
-    scale = " (log scale)" if frame.log_y else ""
-    parts.append(_text(0, 14, y_label + scale, "label", "start"))
-    parts.append(_text(right, frame.height - 6, x_label, "label", "end"))
-    return parts
-
-
-def _curve(curve: Curve, frame: Frame) -> list[str]:
-    style = f'style="--c:var(--c{curve.colour % COLOURS})"'
-    parts = []
-    path, pen_down = [], False
-    spread = list(curve.spread) or [None] * len(curve.points)
-    for (x, y), bar in zip(curve.points, spread, strict=True):
-        if y is None or not math.isfinite(y):
-            pen_down = False
-            continue
-        px, py = frame.at_x(x), frame.at_y(y)
-        path.append(f"{'L' if pen_down else 'M'}{px:.1f} {py:.1f}")
-        pen_down = True
-        if bar:
-            top, foot = frame.at_y(y + bar), frame.at_y(max(y - bar, frame.y[0]))
-            parts.append(f'<path class="bar" {style} d="M{px:.1f} {top:.1f}V{foot:.1f}"/>')
-        if curve.marks:
-            parts.append(f'<circle class="mark" {style} cx="{px:.1f}" cy="{py:.1f}" r="3.5"/>')
-    return [f'<path class="line" {style} d="{"".join(path)}"/>', *parts]
-
-
-def _end_labels(curves: Sequence[Curve], frame: Frame) -> list[str]:
-    """The name of each curve next to its end; names that would overlap are moved apart."""
-    names = dict(zip((c.label for c in curves), shortened([c.label for c in curves]), strict=True))
-    ends = []
-    for curve in curves:
-        x, y = next((x, y) for x, y in reversed(curve.points) if y is not None and _is_finite(y))
-        ends.append((frame.at_y(y), frame.at_x(x), curve))
-    ends.sort(key=lambda end: end[0])
-    places = spread_apart([end[0] for end in ends], LABEL_GAP, frame.height - frame.bottom)
-    edge = frame.width - frame.right + 10
-    parts = []
-    for (y, x, curve), place in zip(ends, places, strict=True):
-        style = f'style="--c:var(--c{curve.colour % COLOURS})"'
-        if abs(place - y) > 2 or edge - x > 14:
-            path = f"M{x + 4:.1f} {y:.1f}L{edge:g} {place:.1f}"
-            parts.append(f'<path class="lead" {style} d="{path}"/>')
-        parts.append(
-            f'<text class="name" {style} x="{edge + 4:g}" y="{place + 4:.1f}">'
-            f"{escape(names[curve.label])}</text>"
-        )
-    return parts
-
-
-def spread_apart(places: Sequence[float], gap: float, floor: float) -> list[float]:
-    """Move ascending positions apart by at least ``gap``, and keep all of them above ``floor``."""
-    moved: list[float] = []
-    for place in places:
-        moved.append(max(place, moved[-1] + gap) if moved else place)
-    for i in reversed(range(len(moved))):
-        limit = floor if i == len(moved) - 1 else moved[i + 1] - gap
-        moved[i] = min(moved[i], limit)
-    return moved
-
-
-def _mean(points: Sequence[Point]) -> Point:
-    x = sum(x for x, _ in points) / len(points)
-    ys = [y for _, y in points if y is not None and math.isfinite(y)]
-    return x, sum(ys) / len(ys) if ys else None
+def _axes(labels: Labels, x: Scale, y: Scale) -> Iterator[str]:
+    (left, right), foot = x.places, y.places[0]
+    for value, text in zip(*y.ticks(), strict=True):
+        yield f'<path class="grid" d="M{left:g} {y.at(value):.1f}H{right:g}"/>'
+        yield _text(left - 8, y.at(value) + 4, text, "tick", "end")
+    for value, text in zip(*x.ticks(), strict=True):
+        yield _text(x.at(value), foot + 18, text, "tick", "middle")
+        yield f'<path class="axis" d="M{x.at(value):.1f} {foot:g}v4"/>'
+    yield f'<path class="axis" d="M{left:g} {foot:g}H{right:g}"/>'
+    scale = " (log scale)" if y.log else ""
+    yield _text(0, 14, labels.y + scale, "label", "start")
+    yield _text(right, SIZE[1] - 6, labels.x + (" (log scale)" if x.log else ""), "label", "end")
 
 
 def _text(x: float, y: float, text: str, kind: str, anchor: str) -> str:
@@ -273,35 +268,113 @@ def _text(x: float, y: float, text: str, kind: str, anchor: str) -> str:
     )
 
 
-def shortened(labels: Sequence[str], limit: int = LABEL) -> list[str]:
-    """Labels of at most ``limit`` letters, shortened where they are equal.
-
-    >>> shortened(["vae (lin2023, beta=0.5)", "vae (lin2023, beta=4)", "gan"], 16)
-    ['vae … beta=0.5)', 'vae … beta=4)', 'gan']
-    """
-    cut = [_ended(label, limit) for label in labels]
-    for text in {text for text in cut if cut.count(text) > 1}:
-        group = [i for i, shown in enumerate(cut) if shown == text]
-        alike = _beginning([labels[i] for i in group])
-        first, _, _ = alike.partition(" ")
-        # Keep the text from the first word in which they differ.
-        start = max(alike.rfind(" "), alike.rfind("-"), alike.rfind("/")) + 1
-        start = start if start else len(alike)
-        for i in group:
-            head = f"{first[: limit // 3]} … " if " " in alike else "…"
-            cut[i] = head + _ended(labels[i][start:], limit - len(head))
-    return cut
+def _floor(floor: float | None, x: Scale, y: Scale) -> list[str]:
+    if floor is None or (y.log and floor <= 0):
+        return []
+    (left, right), at = x.places, y.at(floor)
+    text = _text(right, at - 5, f"floor {floor:.3g}", "tick", "end")
+    return [f'<path class="floor" d="M{left:g} {at:.1f}H{right:g}"/>{text}']
 
 
-def _beginning(texts: Sequence[str]) -> str:
-    """The common prefix of all strings."""
-    first, last = min(texts), max(texts)
-    pairs = enumerate(zip(first, last, strict=False))
-    return first[: next((i for i, (a, b) in pairs if a != b), len(first))]
+def _curve(curve: Curve, x: Scale, y: Scale) -> str:
+    """A group with the band, the line, and a mark for each of a few points."""
+    parts: list[str] = []
+    run: list[tuple[float, float, float, float]] = []
+    marks = len(curve.points) <= MARKED
+    for (at, value), sd in [*_pairs(curve), ((0.0, None), None)]:
+        if value is not None and math.isfinite(value):
+            low, high = (y.at(value - sd), y.at(value + sd)) if sd else (y.at(value),) * 2
+            run.append((x.at(at), y.at(value), min(low, y.places[0]), high))
+        elif run:
+            parts += _stroke(run, curve.colour, marks)
+            run = []
+    return f"<g {_of_rows(curve, _numbers(curve))}>{''.join(parts)}</g>"
 
 
-def _ended(text: str, limit: int) -> str:
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+def _stroke(
+    run: Sequence[tuple[float, float, float, float]], colour: int, marks: bool
+) -> Iterator[str]:
+    """One stretch of a curve without gaps, as places (x, y, low, high)."""
+    classes = _classes(colour)
+    if any(low != high for _, _, low, high in run):
+        there = "L".join(f"{x:.1f} {high:.1f}" for x, _, _, high in run)
+        back = "L".join(f"{x:.1f} {low:.1f}" for x, _, low, _ in reversed(run))
+        # A single point has no band, but a bar.
+        kind = "band" if len(run) > 1 else "bar"
+        yield f'<path class="{kind}" d="M{there}L{back}Z"/>'
+    path = "L".join(f"{x:.1f} {y:.1f}" for x, y, _, _ in run)
+    yield f'<path class="line {classes}" d="M{path}"/>'
+    if marks or len(run) == 1:
+        yield from (_mark(colour, x, y) for x, y, _, _ in run)
+
+
+def _dot(dot: Dot, x: Scale, y: Scale) -> str:
+    at, height = x.at(dot.x), y.at(dot.y)
+    bars = ""
+    if dot.y_sd:
+        low = min(y.at(dot.y - dot.y_sd), y.places[0])
+        bars += f'<path class="bar" d="M{at:.1f} {low:.1f}V{y.at(dot.y + dot.y_sd):.1f}"/>'
+    if dot.x_sd:
+        low = max(x.at(dot.x - dot.x_sd), x.places[0])
+        bars += f'<path class="bar" d="M{low:.1f} {height:.1f}H{x.at(dot.x + dot.x_sd):.1f}"/>'
+    numbers = _joined((dot.x, dot.y, dot.y_sd, dot.x_sd))
+    return f"<g {_of_rows(dot, numbers)}>{bars}{_mark(dot.colour, at, height, 5.0)}</g>"
+
+
+def _steps(front: Sequence[Dot], x: Scale, y: Scale) -> list[str]:
+    """A line from each point, by ascending seconds, over to the next and then to its score."""
+    if not front:
+        return []
+    path = f"M{x.at(front[0].x):.1f} {y.at(front[0].y):.1f}"
+    path += "".join(f"H{x.at(dot.x):.1f}V{y.at(dot.y):.1f}" for dot in front[1:])
+    return [f'<path class="front" d="{path}H{x.places[1]:g}"/>']
+
+
+def _mark(colour: int, x: float, y: float, r: float = 3.2) -> str:
+    """A circle, square, diamond or triangle."""
+    shape = colour // COLOURS % DASHES
+    if shape == 0:
+        return f'<circle class="mark" cx="{x:.1f}" cy="{y:.1f}" r="{r:g}"/>'
+    s = r * 0.95
+    path = {
+        1: f"m{-s:g} {-s:g}h{2 * s:g}v{2 * s:g}h{-2 * s:g}z",
+        2: f"m0 {-1.4 * s:g}l{1.4 * s:g} {1.4 * s:g}l{-1.4 * s:g} {1.4 * s:g}l{-1.4 * s:g} "
+        f"{-1.4 * s:g}z",
+        3: f"m0 {-1.3 * s:g}l{1.3 * s:g} {2.2 * s:g}h{-2.6 * s:g}z",
+    }[shape]
+    return f'<path class="mark" d="M{x:.1f} {y:.1f}{path}"/>'
+
+
+def _classes(colour: int) -> str:
+    return f"dash{colour // COLOURS % DASHES}"
+
+
+def _style(colour: int) -> str:
+    return f'style="--c:var(--c{colour % COLOURS})"'
+
+
+def _of_rows(drawn: Curve | Dot, numbers: str) -> str:
+    """The attributes of a group by which the script finds and reads it."""
+    rows = f' data-rows="{" ".join(map(str, drawn.rows))}"' if drawn.rows else ""
+    seeds = f' data-n="{drawn.seeds}"' if drawn.seeds > 1 else ""
+    return (
+        f'class="curve" {_style(drawn.colour)}{rows}{seeds} data-name="{escape(drawn.label)}" '
+        f'data-p="{numbers}"'
+    )
+
+
+def _numbers(curve: Curve) -> str:
+    """'x,y,±;x,y;...' with six digits; a gap is left out."""
+    found = ((x, y, sd) for (x, y), sd in _pairs(curve))
+    return ";".join(_joined(point) for point in found if _is_finite(point[1]))
+
+
+def _joined(numbers: Sequence[float | None]) -> str:
+    return ",".join("" if v is None else f"{v:.6g}" for v in numbers).rstrip(",")
+
+
+def _pairs(curve: Curve) -> list[tuple[Point, float | None]]:
+    return list(zip(curve.points, curve.spreads, strict=True))
 
 
 def _is_finite(y: float | None) -> bool:

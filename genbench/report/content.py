@@ -1,201 +1,205 @@
-"""The content of the page, read from the store: tables, curves, pictures and environments."""
+"""The content of the page, read from the store: tables, charts, pictures and experiments."""
 
 from __future__ import annotations
 
+import json
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from genbench.compare import (
-    Question,
-    Row,
-    Selection,
-    Table,
-    select,
-    tabulate,
+from genbench.compare import Question, Row, RunResult, Selection, Table, select, tabulate
+from genbench.compare.read_results import quoted
+from genbench.compare.row_labels import flat_settings
+from genbench.report.album import Album, Shot
+from genbench.report.curves import (
+    Clock,
+    Panel,
+    Recorded,
+    clocks,
+    loss_panels,
+    points_each,
+    score_panels,
 )
-from genbench.report.curves import Panel, loss_panels, score_panels
-from genbench.report.health_curves import health_panels, warnings_of
+from genbench.report.health_curves import health_panels
+from genbench.report.pareto import Front, fronts
 from genbench.store import Store
-from genbench.store.records import Artifact, Epoch
 
-EARLY = 3
-"""The maximum number of earlier pictures of a model, besides its final one."""
-
-PICTURE_BUDGET = 1_700_000
-"""Maximum bytes of PNG on a page (base64 adds a third); early epochs are left out first."""
+Facts = Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
-class EmbeddedPicture:
-    """A PNG of a run at an epoch; ``stage_epoch`` is the epoch within its stage."""
+class Experiment:
+    """One experiment with its ``rows`` in the table, one for each sampler.
 
-    png: bytes
-    epoch: int
-    stage: str
-    stage_epoch: int
+    ``settings`` are all that its training depends on, ``differing`` the names of those in which the
+    experiments of the table differ. ``environments`` has distinct ones with the ids of their runs.
+    ``shots`` are pictures of the run ``shown``.
+    """
 
-
-@dataclass(frozen=True, kw_only=True)
-class Gallery:
-    """The pictures of the first run of a row; the last one is the final one."""
-
-    title: str
+    first: Row
+    rows: tuple[int, ...]
     colour: int
-    samples: tuple[EmbeddedPicture, ...]
-    reconstructions: EmbeddedPicture | None
+    settings: Facts
+    differing: tuple[str, ...]
+    environments: tuple[tuple[Facts, tuple[str, ...]], ...]
+    warnings: tuple[str, ...]
+    losses: tuple[Panel, ...]
+    signs: tuple[Panel, ...]
+    shown: RunResult
+    shots: tuple[Shot, ...]
+
+    @property
+    def samples(self) -> tuple[Shot, ...]:
+        """The sample grids by epoch."""
+        return tuple(shot for shot in self.shots if shot.kind == "samples")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """The content for one data set."""
+    """The content for one data set. ``colours`` has the number of each row's title."""
 
     table: Table
+    fronts: tuple[Front, ...]
     scores: tuple[Panel, ...]
-    losses: tuple[Panel, ...]
-    signs: tuple[Panel, ...]
-    warnings: tuple[str, ...]
-    galleries: tuple[Gallery, ...]
+    experiments: tuple[Experiment, ...]
+    colours: Mapping[str, int]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """The content of the page; ``environments`` has distinct ones with their number of runs."""
+    """The content of the page; ``shrunk`` and ``left_out`` count pictures that had to be."""
 
     sections: tuple[Section, ...]
-    environments: tuple[tuple[Mapping[str, Any], int], ...]
-    left_out: Mapping[str, int]
+    unfinished: Mapping[str, int]
     hidden: Mapping[str, int]
+    shrunk: int = 0
+    left_out: int = 0
 
 
 def read_report(store: Store, selection: Selection, question: Question) -> Report:
     """Read the content of a page. Raises NoSuchRunError if no run matches."""
     selected = select(store, selection)
     tables = tabulate(selected, question)
-    colours: dict[str, int] = {}
-    for table in tables:
-        for row in table.rows:
-            colours.setdefault(row.title, len(colours))
-    pictures = _Pictures(store)
+    runs = {run.id: run for table in tables for row in table.rows for run in row.runs}
+    kept = _Runs(
+        store, list(runs.values()), [shown for t in tables for shown in _shown(t).values()]
+    )
     return Report(
-        sections=tuple(_section(store, table, colours, pictures) for table in tables),
-        environments=_environments(store, [run.id for run in selected.runs]),
-        left_out=selected.left_out,
+        sections=tuple(_section(store, table, kept) for table in tables),
+        unfinished=selected.left_out,
         hidden=selected.hidden,
+        shrunk=kept.album.shrunk,
+        left_out=kept.album.left_out,
     )
 
 
-def _section(
-    store: Store, table: Table, colours: Mapping[str, int], pictures: _Pictures
-) -> Section:
-    people = list({row.first.experiment: row for row in table.rows}.values())
-    histories = {run: store.epochs(run) for c in people for run in (c.first.id,)}
-    losses: list[Panel] = []
-    signs: list[Panel] = []
-    galleries = []
-    for row in people:
-        epochs = histories[row.first.id]
-        losses += loss_panels(store, row, epochs)
-        signs += health_panels(store, row, epochs)
-        galleries.append(pictures.gallery(row, epochs, colours[row.title]))
+class _Runs:
+    """What the page needs of its runs beyond the comparison, read in a few statements."""
+
+    def __init__(self, store: Store, runs: Sequence[RunResult], shown: Sequence[RunResult]) -> None:
+        ids = [run.id for run in runs]
+        self.clocks: Mapping[str, Clock] = clocks(store, runs)
+        self.album = Album(store, list(dict.fromkeys(run.id for run in shown)), self.clocks)
+        self.environments = _environments(store, ids)
+        self.warnings = _warnings(store, ids)
+        self.points = points_each(len({run.variant for run in runs}))
+
+
+def _section(store: Store, table: Table, runs: _Runs) -> Section:
+    colours: dict[str, int] = {}
+    for row in table.rows:
+        colours.setdefault(row.title, len(colours))
+    shown = _shown(table)
+    groups: dict[Any, list[int]] = {}
+    for index, row in enumerate(table.rows):
+        groups.setdefault(row.first.variant, []).append(index)
+    differing = _differing([table.rows[rows[0]].first for rows in groups.values()])
     return Section(
         table=table,
+        fronts=tuple(fronts(table, colours)),
         scores=tuple(score_panels(store, table, colours)),
-        losses=tuple(losses),
-        signs=tuple(signs),
-        warnings=tuple(text for row in people for text in warnings_of(store, row)),
-        galleries=tuple(g for g in galleries if g.samples or g.reconstructions),
+        experiments=tuple(
+            _experiment(store, table.rows[rows[0]], rows, colours, differing, shown[variant], runs)
+            for variant, rows in groups.items()
+        ),
+        colours=colours,
     )
 
 
-# --- pictures
+def _experiment(
+    store: Store,
+    row: Row,
+    rows: Sequence[int],
+    colours: Mapping[str, int],
+    differing: Sequence[str],
+    shown: RunResult,
+    runs: _Runs,
+) -> Experiment:
+    recorded = Recorded(store, row, runs.clocks, runs.points)
+    settings = flat_settings(row.first)
+    places: dict[str, list[str]] = defaultdict(list)
+    for run in row.runs:
+        places[runs.environments.get(run.id, "{}")].append(run.id)
+    return Experiment(
+        first=row,
+        rows=tuple(rows),
+        colour=colours[row.title],
+        settings=settings,
+        differing=tuple(key for key in differing if key in settings),
+        environments=tuple((json.loads(body), tuple(ids)) for body, ids in places.items()),
+        warnings=tuple(
+            f"seed {run.seed}, after epoch {epoch}: {message}"
+            for run in row.runs
+            for epoch, message in runs.warnings.get(run.id, ())
+        ),
+        losses=tuple(loss_panels(recorded, row)),
+        signs=tuple(health_panels(recorded, row)),
+        shown=shown,
+        shots=tuple(runs.album.shots(shown)),
+    )
 
 
-class _Pictures:
-    """Reads PNG files within the budget of the page; final pictures are always read."""
+def _shown(table: Table) -> dict[Any, RunResult]:
+    """The run of each experiment that pictures are of: of the lowest seed that all of them have.
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._spent = 0
-
-    def gallery(self, row: Row, epochs: Sequence[Epoch], colour: int) -> Gallery:
-        """The pictures of a row's first run, from its last stage if that has any."""
-        run = row.first.id
-        found = self._store.artifacts(run)
-        stages = {epoch.epoch: epoch for epoch in epochs}
-        samples = list(
-            {
-                artifact.epoch: artifact
-                for artifact in sorted(found, key=lambda a: a.epoch or 0)
-                if artifact.kind == "samples" and artifact.epoch is not None
-            }.values()
-        )
-        last = row.stages[-1] if row.stages else ""
-        own = [a for a in samples if a.epoch in stages and stages[a.epoch].stage == last]
-        samples = own or samples
-        pairs = [a for a in found if a.kind == "reconstructions"]
-        final = self._read(run, samples[-1:] + pairs[-1:], stages, always=True)
-        early = self._read(run, spaced(samples[:-1], EARLY), stages, always=False)
-        return Gallery(
-            title=row.title,
-            colour=colour,
-            samples=(*early, *final[: len(samples[-1:])]),
-            reconstructions=final[-1] if pairs and len(final) > len(samples[-1:]) else None,
-        )
-
-    def _read(
-        self, run: str, artifacts: Sequence[Artifact], epochs: Mapping[int, Epoch], *, always: bool
-    ) -> list[EmbeddedPicture]:
-        pictures = []
-        for artifact in artifacts:
-            path = self._store.folder(run) / artifact.path
-            if not always and self._spent + artifact.bytes > PICTURE_BUDGET:
-                continue
-            png = _png(path)
-            if png is None:
-                continue
-            self._spent += len(png)
-            epoch = epochs.get(artifact.epoch or 0)
-            pictures.append(
-                EmbeddedPicture(
-                    png=png,
-                    epoch=artifact.epoch or 0,
-                    stage=epoch.stage if epoch else "",
-                    stage_epoch=epoch.stage_epoch if epoch else artifact.epoch or 0,
-                )
-            )
-        return pictures
+    The same seed means the same noise in models with a latent of the same shape.
+    """
+    firsts = {row.first.variant: row for row in table.rows}
+    shared = set.intersection(*({run.seed for run in row.runs} for row in firsts.values()))
+    seed = min(shared, default=None)
+    return {
+        variant: next((run for run in row.runs if run.seed == seed), row.first)
+        for variant, row in firsts.items()
+    }
 
 
-def _png(path: Path) -> bytes | None:
-    """The bytes of a file; None if it doesn't exist or isn't a PNG."""
-    try:
-        png = path.read_bytes()
-    except OSError:
-        return None
-    return png if png.startswith(b"\x89PNG\r\n\x1a\n") else None
-
-
-def spaced(artifacts: Sequence[Artifact], count: int) -> list[Artifact]:
-    """The first and others at about equal distances, ``count`` in total."""
-    if len(artifacts) <= count:
-        return list(artifacts)
-    return [artifacts[round(i * (len(artifacts) - 1) / count)] for i in range(count)]
-
-
-# --- environments
-
-
-def _environments(store: Store, runs: Sequence[str]) -> tuple[tuple[Mapping[str, Any], int], ...]:
-    """The distinct environments with their number of runs, the most frequent first."""
-    found: list[tuple[Mapping[str, Any], int]] = []
+def _differing(runs: Sequence[RunResult]) -> list[str]:
+    """The settings that have several values among the experiments that have them."""
+    values: dict[str, set[str]] = defaultdict(set)
     for run in runs:
-        here = store.environment(run)
-        for i, (known, count) in enumerate(found):
-            if known == here:
-                found[i] = (known, count + 1)
-                break
-        else:
-            found.append((here, 1))
-    return tuple(sorted(found, key=lambda pair: -pair[1]))
+        for key, value in flat_settings(run).items():
+            values[key].add(repr(value))
+    return [key for key, found in values.items() if len(found) > 1]
+
+
+def _environments(store: Store, runs: Sequence[str]) -> dict[str, str]:
+    """Run -> what it ran on last, with the state of the code at its start, as JSON."""
+    return {
+        run: json.dumps({**json.loads(body), **({"git_commit": commit} if commit else {})})
+        for run, body, commit in store.rows(
+            "SELECT r.id, e.body, r.git_commit FROM runs r JOIN environments e "
+            f"ON e.environment = r.environment WHERE r.id IN ({quoted(runs)})"
+        )
+    }
+
+
+def _warnings(store: Store, runs: Sequence[str]) -> dict[str, list[tuple[int, str]]]:
+    """Run -> epoch and message of its warnings."""
+    found: dict[str, list[tuple[int, str]]] = defaultdict(list)
+    for run, epoch, message in store.rows(
+        f"SELECT id, epoch, message FROM v_warnings WHERE id IN ({quoted(runs)}) "
+        "ORDER BY epoch, kind"
+    ):
+        found[run].append((int(epoch), message))
+    return found

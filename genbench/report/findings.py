@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from genbench.compare import Column, Row, Table
 from genbench.formatting import duration, number, plus_minus
 from genbench.report.cells import parent_models, timed
+from genbench.report.pareto import Front
 
 NUMBERS = ("No", "One", "Two")
 
@@ -14,9 +15,9 @@ MOST_SPEEDUPS = 3
 """The maximum number of sentences about speed-ups, for the rows with the fastest epochs."""
 
 
-def findings(table: Table) -> list[str]:
-    """Sentences about one data set: the best row in each metric, then the speed-ups."""
-    return [*_scores(table), *_seconds(table)]
+def findings(table: Table, fronts: Sequence[Front] = ()) -> list[str]:
+    """Sentences about one data set: the best row in each metric, the front, the speed-ups."""
+    return [*_scores(table), *_fronts(fronts), *_seconds(table)]
 
 
 def _scores(table: Table) -> Iterator[str]:
@@ -31,6 +32,24 @@ def _scores(table: Table) -> Iterator[str]:
             first = first or best
     if first is not None and also:
         yield f"{first.title} is also the best in {' and '.join(also)}."
+
+
+def _fronts(fronts: Sequence[Front]) -> Iterator[str]:
+    """Which rows trade score for time, in the metric that ranks them."""
+    for front in fronts[:1]:
+        names = [dot.label for dot in front.best]
+        if len(front.dots) > 1 and len(names) == 1:
+            yield f"{names[0]} has the best {front.column.metric} and the shortest training."
+        elif len(front.dots) > 1:
+            yield (
+                f"From {' to '.join(names)}, more training time comes with a better "
+                f"{front.column.metric}"
+                + (
+                    "; another row beats each of the others in both."
+                    if len(names) < len(front.dots)
+                    else "."
+                )
+            )
 
 
 def _value(row: Row, column: Column) -> str:

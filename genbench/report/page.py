@@ -1,56 +1,83 @@
-"""One self-contained HTML page for light and dark mode, without scripts or requests.
+"""One self-contained HTML page for light and dark screens, print and phones, without any request.
 
-All user input (names, tags, settings, paths) goes through `escape`.
+What stands where, from the question that a reader has first to the one that he has last:
+
+1. Which model is better, how sure is that, what did it cost? The *answer* in sentences opens each
+   data set, beneath a headline; then *score against seconds* with the front, spread and the floor.
+2. What are the numbers? The *table*, with all columns: sorted and filtered by a script, scrolled
+   beneath its first column on a phone, as one record for each row in print if it is too wide.
+3. When did it get there? *Curves* of scores, with a band over the seeds.
+4. What does it look like? *Sample grids* side by side; one slider steps all of them.
+5. What was it, exactly? A folded *card* for each experiment: settings, seeds, losses, pictures of
+   the trained model, warnings, the command that runs it again, the environment.
+6. How was it measured? The *protocols*, folded; footnotes of the columns lead to them.
+
+The legend stays in view while one reads 1 to 5: a button hides a row in all charts and grids, and
+one choice (seconds or epochs) holds for curves and samples. Without scripts the page shows the same
+drawings over seconds, the final pictures, and no control that does nothing.
+
+A policy in the head forbids every request and every script but the page's own. All that a person
+typed in (names, tags, settings, paths) goes through `escape`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from base64 import b64encode
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from hashlib import sha256
 from importlib.resources import files
-from typing import Any
 
 from genbench import __version__
-from genbench.compare import Column, Table, method
+from genbench.compare import Table, method
 from genbench.formatting import counted, markup as escape
-from genbench.report.cells import Cell, Grid, grid
-from genbench.report.charts import COLOURS
+from genbench.report.cards import Abilities, cards, facts_list
 from genbench.report.content import Report, Section
+from genbench.report.figures import figures, grids, legend, pareto
 from genbench.report.findings import findings
-from genbench.report.illustrations import (
-    figures,
-    folded,
-    reconstructions,
-    samples,
-    strips,
-)
-from genbench.report.rerun_command import rerun_command
+from genbench.report.table_part import protocol_number, table_part
 
 
-def render(report: Report, *, now: datetime | None = None) -> str:
-    """The page as HTML. ``now`` (UTC) is printed as the time at which it was made."""
+def no_abilities(model: str, dataset: str) -> frozenset[str]:
+    """What a model can do, if that isn't known: nothing."""
+    return frozenset()
+
+
+def render(report: Report, *, can: Abilities = no_abilities, now: datetime | None = None) -> str:
+    """The page as HTML. ``now`` (UTC) is printed as the time at which it was made.
+
+    ``can`` says what a model can do, so that a card has the commands for pictures of it.
+    """
     moment = (now or datetime.now(UTC)).strftime("%-d %B %Y, %H:%M UTC")
     title = headline(report)
-    style = files("genbench.report").joinpath("style.css").read_text(encoding="utf-8")
+    style, script = _own("style.css"), _own("script.js")
+    digest = b64encode(sha256(script.encode()).digest()).decode()
+    policy = (
+        "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
+        f"script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    )
     body = "\n".join(
         [
             _masthead(report, title),
             "<main>",
-            *(_section(section, i) for i, section in enumerate(report.sections)),
+            *(_section(section, i, can) for i, section in enumerate(report.sections)),
             _protocols(report),
-            _environments(report),
-            _commands(report),
             "</main>",
-            f"<footer><p>Made by genbench {escape(__version__)} on {moment}.</p></footer>",
+            _footer(report, moment),
         ]
     )
     return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<!doctype html>\n<html lang="en" data-axis="seconds">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n'
         f"<title>{escape(title)} · genbench</title>\n<style>\n{style}</style>\n</head>\n"
-        f"<body>\n{body}\n</body>\n</html>\n"
+        f"<body>\n{body}\n<script>{script}</script>\n</body>\n</html>\n"
     )
+
+
+def _own(name: str) -> str:
+    return files("genbench.report").joinpath(name).read_text(encoding="utf-8")
 
 
 # --- masthead
@@ -76,168 +103,58 @@ def _masthead(report: Report, title: str) -> str:
     devices = listed(sorted({device for table in tables for device in table.devices}))
     dek = (
         f"{counted(runs, 'finished run')} of {counted(experiments, 'experiment')}, trained on "
-        f"{escape(devices)}. Scores are means over seeds with their standard deviation; a footnote "
-        "explains how each metric was computed."
+        f"{escape(devices)}. Scores are means over seeds with their standard deviation."
     )
     for dataset, count in report.hidden.items():
         dek += (
             f" {counted(count, 'more experiment')} on {escape(dataset)} "
             f"{'is' if count == 1 else 'are'} not shown (<code>--limit</code>)."
         )
-    links = [(f"#{_anchor(i)}", escape(table.title)) for i, table in enumerate(tables)]
-    links += [("#protocols", "How scores were computed"), ("#environment", "Environment")]
-    links.append(("#commands", "Run it again"))
+    if report.unfinished:
+        counts = listed([f"{n} {status}" for status, n in report.unfinished.items()])
+        dek += f" Left out, since not finished: {escape(counts)}."
+    links = [(f"#data-{i}", escape(table.title)) for i, table in enumerate(tables)]
+    links.append(("#protocols", "How scores were computed"))
     items = "".join(f'<li><a href="{href}">{text}</a></li>' for href, text in links)
-    return (
-        '<header>\n<p class="kicker">genbench report</p>\n'
-        f'<h1>{escape(title)}</h1>\n<p class="dek">{dek}</p>\n'
-        f'<nav aria-label="Sections"><ul>{items}</ul></nav>\n</header>'
-    )
-
-
-def _anchor(index: int) -> str:
-    return f"data-{index}"
+    nav = f'<nav aria-label="Sections"><ul>{items}</ul></nav>\n' if len(tables) > 1 else ""
+    return f'<header>\n<h1>{escape(title)}</h1>\n<p class="dek">{dek}</p>\n{nav}</header>'
 
 
 # --- one data set
 
 
-def _section(section: Section, index: int) -> str:
+def _section(section: Section, index: int, can: Abilities) -> str:
     table = section.table
-    sentences = "".join(f"<li>{escape(text)}</li>" for text in findings(table))
+    sentences = "".join(f"<li>{escape(text)}</li>" for text in findings(table, section.fronts))
     parts = [
-        f'<section id="{_anchor(index)}" aria-labelledby="{_anchor(index)}-h">',
-        f'<h2 id="{_anchor(index)}-h">{escape(table.title)}</h2>',
+        f'<section id="data-{index}" class="data" aria-labelledby="data-{index}-h">',
+        f'<h2 id="data-{index}-h">{escape(table.title)}</h2>',
         f'<ul class="findings">{sentences}</ul>' if sentences else "",
-        _table(table, grid(table), index, _colours(section)),
-        _remarks(table, section.warnings),
-        figures("Score over training time", _SCORES_UNDER, section.scores, f"s{index}"),
-        samples(section.galleries),
-        strips(section.galleries),
-        reconstructions(section.galleries),
-        figures("Losses over training time", _LOSSES_UNDER, section.losses, f"l{index}"),
-        folded("Signs of health", _SIGNS_UNDER, section.signs, f"h{index}"),
+        legend(section, index),
+        pareto(section, index),
+        '<h3>All numbers</h3>\n<p class="under">Mean ± standard deviation over seeds; ● marks the '
+        "best of a column. A footnote leads to how a metric was computed.</p>",
+        table_part(table, index, section.colours),
+        _remarks(table, section),
+        figures("Score over the training", _SCORES_UNDER, section.scores, f"s{index}"),
+        grids(section, index),
+        cards(section, index, can),
         "</section>",
     ]
     return "\n".join(part for part in parts if part)
 
 
 _SCORES_UNDER = (
-    "Each point is a score at one epoch: the mean over seeds, with a bar of one standard "
-    "deviation. Seconds are those of training and of preparing its data."
-)
-_LOSSES_UNDER = (
-    "Losses of the run with the lowest seed, one chart per stage. Losses of different models can't "
-    "be compared."
+    "Each point is a score at one epoch: the mean over seeds, with a band of one standard "
+    "deviation. Seconds are those of training and of preparing its data, without pauses."
 )
 
 
-_SIGNS_UNDER = (
-    "Signs of the run with the lowest seed: D's mean output on real and on generated samples and "
-    "its accuracy, the gradient norms of both networks, and scores of a few hundred samples "
-    "between epochs."
-)
-
-
-def _colours(section: Section) -> Mapping[str, int]:
-    return {gallery.title: gallery.colour for gallery in section.galleries} | {
-        curve.label: curve.colour for panel in section.scores for curve in panel.curves
-    }
-
-
-PAGE_WIDTH, LETTER, PADDING, NAME_LETTERS = 1056.0, 8.2, 24.0, 20
-"""Width of the page, of a letter and of a cell's padding (pixels); letters of a row's name."""
-
-
-def _table(table: Table, cells: Grid, index: int, colours: Mapping[str, int]) -> str:
-    """The comparison, split into several tables if the columns don't fit the page."""
-    marks = {column.metric: _footnote(table, column, index) for column in table.shown}
-    first = f"Models on {table.title}. Mean ± sd over seeds; ● marks the best."
-    captions = [first, *(f"{table.title}, more columns" for _ in range(len(cells.headings)))]
-    return "".join(
-        _part(part, marks, caption, colours)
-        for part, caption in zip(_parts(cells), captions, strict=False)
-    )
-
-
-def _parts(cells: Grid) -> list[Grid]:
-    """The columns in groups that fit the page, each group with the names of the rows."""
-    name = min(NAME_LETTERS, max((len(row[0].text) for row in cells.rows), default=0))
-    groups: list[list[int]] = []
-    left = 0.0
-    for i, heading in enumerate(cells.headings):
-        if i == 0 or heading.beneath:
-            for group in groups[-1:]:
-                group.append(i)
-            continue
-        letters = [len(line) for row in cells.rows for line in (row[i].lines or (row[i].text,))]
-        width = LETTER * (max([len(heading.text) + 1, *letters]) + 2) + PADDING
-        if not groups or width > left:
-            groups.append([])
-            left = PAGE_WIDTH - LETTER * name - PADDING
-        groups[-1].append(i)
-        left -= width
-    return [
-        Grid(
-            headings=tuple(cells.headings[i] for i in (0, *group)),
-            rows=tuple(tuple(row[i] for i in (0, *group)) for row in cells.rows),
-        )
-        for group in groups
-    ]
-
-
-def _part(cells: Grid, marks: Mapping[str, str], caption: str, colours: Mapping[str, int]) -> str:
-    heads: list[str] = []
-    for heading in cells.headings:
-        if heading.beneath:
-            heads[-1] = heads[-1].replace("</th>", f"<small>{escape(heading.text)}</small></th>")
-            continue
-        kind = ' class="num"' if heading.numeric else ""
-        text = escape(heading.text) + marks.get(heading.metric or "", "")
-        about = escape(heading.about)
-        heads.append(f'<th scope="col"{kind} title="{about}">{text}</th>')
-    rows = "".join(_table_row(cells, row, colours) for row in cells.rows)
-    return (
-        f'<div class="scroll"><table>\n<caption>{escape(caption)}</caption>\n'
-        f"<thead><tr>{''.join(heads)}</tr></thead>\n<tbody>{rows}</tbody>\n</table></div>\n"
-    )
-
-
-def _table_row(cells: Grid, row: Sequence[Cell], colours: Mapping[str, int]) -> str:
-    parts = [f'<th scope="row">{_key(row[0].text, colours)}{escape(row[0].text)}</th>']
-    for heading, cell in zip(cells.headings[1:], row[1:], strict=True):
-        if heading.beneath:
-            small = f"<small>{escape(cell.text)}×</small>" if cell.text else ""
-            parts[-1] = parts[-1].replace("</td>", f"{small}</td>")
-        else:
-            parts.append(_cell(cell, numeric=heading.numeric))
-    return f"<tr>{''.join(parts)}</tr>"
-
-
-def _key(title: str, colours: Mapping[str, int]) -> str:
-    if title not in colours:
-        return ""
-    return f'<span class="key" style="--c:var(--c{colours[title] % COLOURS})"></span>'
-
-
-def _cell(cell: Cell, *, numeric: bool) -> str:
-    text = "<br>".join(map(escape, cell.lines or (cell.text,)))
-    if cell.best:
-        text = f'<span class="best">{text}<span class="away"> (best)</span></span>'
-    return f'<td class="num">{text}</td>' if numeric else f"<td>{text}</td>"
-
-
-def _footnote(table: Table, column: Column, index: int) -> str:
-    number = _number(table, column)
-    return f'<sup><a href="#p-{index}-{number}" aria-label="how it was computed">{number}</a></sup>'
-
-
-def _number(table: Table, column: Column) -> int:
-    return table.columns.index(column) + 1
-
-
-def _remarks(table: Table, health: Sequence[str]) -> str:
-    texts = [*table.warnings, *health]
+def _remarks(table: Table, section: Section) -> str:
+    warned = [e.first.title for e in section.experiments if e.warnings]
+    texts = list(table.warnings)
+    if warned:
+        texts.append(f"{listed(warned)}: warnings during the training, see the cards below")
     warnings = [f'<li class="warning">{escape(text)}</li>' for text in texts]
     how = method([table])
     notes = [f"<li>{escape(text)}</li>" for text in (*table.notes, *([how] if how else ()))]
@@ -245,7 +162,7 @@ def _remarks(table: Table, health: Sequence[str]) -> str:
     return f'<ul class="remarks">{items}</ul>' if items else ""
 
 
-# --- protocols, environments and commands
+# --- the end
 
 
 def _protocols(report: Report) -> str:
@@ -253,63 +170,25 @@ def _protocols(report: Report) -> str:
     for index, section in enumerate(report.sections):
         table = section.table
         for column in table.shown:
-            number = _number(table, column)
-            facts = _facts({"samples": column.n, **column.protocol})
+            number = protocol_number(table, column)
+            facts = facts_list({"samples": column.n, **column.protocol})
             items.append(
                 f'<li id="p-{index}-{number}"><h4><sup>{number}</sup> {escape(column.metric)} on '
                 f"{escape(table.title)}</h4>{facts}</li>"
             )
-    if not items:
-        return ""
     return (
-        '<section id="protocols"><h2>How scores were computed</h2>\n<p class="under">Values share '
-        "a column only if all of this is equal.</p>\n"
-        f'<ul class="protocols">{"".join(items)}</ul></section>'
+        '<section id="protocols"><details class="folded"><summary>How scores were computed'
+        '</summary><p class="under">Values share a column only if all of this is equal.</p>\n'
+        f'<ul class="protocols">{"".join(items)}</ul></details></section>'
     )
 
 
-def _facts(values: Mapping[str, Any]) -> str:
-    rows = "".join(
-        f"<dt>{escape(str(key))}</dt><dd>{escape(_plain(value))}</dd>"
-        for key, value in values.items()
-        if value is not None
-    )
-    return f"<dl>{rows}</dl>"
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_plain(item)}" for key, item in value.items())
-    if isinstance(value, (list, tuple)):
-        return ", ".join(map(_plain, value))
-    return "none" if value is None else str(value)
-
-
-def _environments(report: Report) -> str:
-    many = len(report.environments) > 1
-    parts = []
-    for environment, count in report.environments:
-        if many:
-            parts.append(f"<h3>{counted(count, 'run')}</h3>")
-        parts.append(_facts(environment))
-    return f'<section id="environment"><h2>Environment</h2>\n{"".join(parts)}</section>'
-
-
-def _commands(report: Report) -> str:
-    parts, seen = [], set()
-    for section in report.sections:
-        for row in section.table.rows:
-            if row.first.experiment in seen:
-                continue
-            seen.add(row.first.experiment)
-            ids = ", ".join(run.id for run in row.runs)
-            title = f"{row.title} on {section.table.title}"
-            parts.append(
-                f'<h3>{escape(title)}</h3><p class="under">Stored as {escape(ids)}; with the same '
-                f"store: <code>genbench rerun {escape(row.first.id)}</code></p>"
-                f"<pre><code>{escape(rerun_command(row))}</code></pre>"
-            )
+def _footer(report: Report, moment: str) -> str:
+    text = f"Made by genbench {escape(__version__)} on {moment}."
     if report.left_out:
-        counts = listed([f"{n} {status}" for status, n in report.left_out.items()])
-        parts.append(f'<p class="under">Left out, since not finished: {escape(counts)}.</p>')
-    return f'<section id="commands"><h2>Run it again</h2>\n{"".join(parts)}</section>'
+        text += f" {counted(report.left_out, 'picture')} of other epochs left out."
+    if report.shrunk:
+        text += (
+            f" {counted(report.shrunk, 'picture')} stored again as WebP, to keep the page small."
+        )
+    return f"<footer><p>{text}</p></footer>"

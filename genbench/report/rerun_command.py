@@ -1,10 +1,10 @@
-"""The command that repeats an experiment, with every setting spelled out."""
+"""The commands that repeat an experiment, with every setting spelled out, and that draw it."""
 
 from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from genbench.compare import Row
@@ -37,6 +37,25 @@ def rerun_command(row: Row) -> str:
         return f"{lines} --seed {seeds[0]}"
     each = " ".join(map(str, seeds))
     return f"for seed in {each}; do\n  {lines} --seed $seed\ndone"
+
+
+def picture_commands(
+    run: str, abilities: Collection[str], known: Collection[str]
+) -> dict[str, str]:
+    """What -> the command that draws it, for pictures that a run doesn't have but its model could.
+
+    ``known`` are the kinds of pictures that it has.
+    """
+    found = {}
+    if "images" in abilities and "nearest" not in known:
+        found["nearest training images"] = f"genbench evaluate {run} --metric nearest"
+    if {"images", "reconstructs"} <= set(abilities) and "reconstructions" not in known:
+        found["reconstructions"] = f"genbench reconstruct {run}"
+    if "encodes" in abilities and "latents" not in known:
+        found["latent map"] = f"genbench latents {run}"
+    if {"images", "generates"} <= set(abilities) and "traversal" not in known:
+        found["traversal"] = f"genbench traverse {run}"
+    return found
 
 
 def _words(spec: Mapping[str, Any]) -> Iterator[str]:
