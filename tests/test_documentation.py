@@ -26,11 +26,16 @@ INSTALL = "pip install -e ./"
 LONG = re.compile(r"imagenette|celeba|--preset burda2016")
 """Commands that train for long, or on data that isn't here, get `--dry-run`."""
 TINY = """
+samples = 100
 [model.vaegan]
 vae_epochs = 2
 [model.vq-vae]
 code_epochs = 2
+[sampler.ddls]
+steps = 10
+burn_in = 10
 """
+"""Settings of the folder in which the pages' commands run; what a command gives itself counts."""
 
 
 def commands(page: Path) -> list[str]:
