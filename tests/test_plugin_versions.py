@@ -126,7 +126,7 @@ def genbench(folder: Path) -> Call:
 
 TRAIN = ("--epochs", "1", "--metric", "fd_pixel", "--samples", "50", "--set", "data.size=8")
 WARNING = (
-    "was made with genbench-tinygen 0.1.0, and genbench-tinygen 0.2.0 is installed: numbers may "
+    "was made with genbench-tinygen 0.1.0, but genbench-tinygen 0.2.0 is installed, so numbers may "
     "differ. To install the same version: pip install 'genbench-tinygen==0.1.0'"
 )
 GONE = "model 'tinygen' of genbench-tinygen 0.1.0, which is not installed; to install it: pip "

@@ -21,7 +21,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from genbench.errors import StoreError
 from genbench.store.address import Address
-from genbench.store.failures import AS_USUAL, BUSY_TIMEOUT_S, Patience, is_busy, store_errors
+from genbench.store.failures import BUSY_TIMEOUT_S, Patience, as_usual, is_busy, store_errors
 
 POLL_S = 0.5
 """Seconds between two calls of a patience."""
@@ -34,10 +34,10 @@ class Database:
         self.address = address
         self.engine = _engine(address, foreign_keys, self._begin)
         self._lock = threading.RLock()
-        self._patience = AS_USUAL
+        self._patience: Patience = as_usual
 
     @contextmanager
-    def transaction(self, patience: Patience = AS_USUAL) -> Iterator[Connection]:
+    def transaction(self, patience: Patience = as_usual) -> Iterator[Connection]:
         """A transaction that can write, committed at the end of the block.
 
         Raises LockedError, StoreError (read-only, damaged), DiskFullError, and the errors of

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from genbench.errors import DiskFullError, StoreError, UsageError
 from genbench.store.address import Address
-from genbench.store.failures import AS_USUAL, Patience, store_errors, up_to
+from genbench.store.failures import Patience, as_usual, store_errors, up_to
 from genbench.store.open_store import Mode, open_other, open_sqlite
 from genbench.store.readable import ReadableStore
 from genbench.store.records import PartVersion, Run, Status
@@ -100,7 +100,7 @@ class Store(ReadableStore):
         return self.runs_folder / run_id
 
     @contextmanager
-    def transaction(self, patience: Patience = AS_USUAL) -> Iterator[Connection]:
+    def transaction(self, patience: Patience = as_usual) -> Iterator[Connection]:
         """A transaction that can write to the tables of `genbench.store.schema`.
 
         ``patience`` decides how long to wait for the lock of another process. Raises StoreError if

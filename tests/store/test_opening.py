@@ -127,6 +127,7 @@ def test_a_writer_holds_the_lock_from_its_beginning(store):
 
 
 def test_a_lock_that_is_never_given_back_is_a_store_error(store, create, monkeypatch):
+    monkeypatch.setattr("genbench.store.failures.BUSY_TIMEOUT_S", 0.1)
     monkeypatch.setattr("genbench.store.database.BUSY_TIMEOUT_S", 0.1)
     other = sqlite3.connect(store.url, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")

@@ -18,7 +18,7 @@ from sqlalchemy import text
 
 from genbench.errors import InterruptedRunError, LockedError, StoreError, TakenOverError
 from genbench.events import Checkpointing, Noticed, StepsDone
-from genbench.store import Recorder, Status, Store, database, recorder as recording
+from genbench.store import Recorder, Status, Store, database, failures, recorder as recording
 
 
 @pytest.fixture(autouse=True)
@@ -26,6 +26,7 @@ def quick(monkeypatch):
     """Everything that takes seconds takes tenths."""
     monkeypatch.setattr(database, "POLL_S", 0.02)
     monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(failures, "BUSY_TIMEOUT_S", 0.2)
     monkeypatch.setattr(recording, "FLUSH_S", 0.05)
     monkeypatch.setattr(recording, "NOTICE_S", 0.1)
     monkeypatch.setattr(recording, "HEARTBEAT_S", 0.1)
