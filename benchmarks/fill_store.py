@@ -10,6 +10,7 @@ some, 10 epochs, three scores); only their number is unusual. Times the statemen
 from __future__ import annotations
 
 import argparse
+import json
 import random
 import time
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from genbench.contracts import Score
 from genbench.events import EpochDone, Evaluated, StageStarted
 from genbench.spec import Part, RunSpec
 from genbench.store import Store, journal, lifecycle, schema, scoring
+from genbench.store.values import flat_params, param_columns
 
 MODELS = {"gan": 1, "dcgan": 1, "vae": 1, "aae": 1, "vaegan": 2}
 DATASETS = ("digits", "mnist")
@@ -154,8 +156,11 @@ def copy_runs(store: Store, patterns: dict[tuple[str, str], int], todo: list[Run
             new["runs"].append({**head, **own, "spec": spec.to_json()})
             draws = {row["draw"]: draw + i + 1 for i, row in enumerate(read[pattern, "draws"])}
             draw += len(draws)
+            for key, value in flat_params(json.loads(spec.to_json())).items():
+                num, text = param_columns(value)
+                new["run_params"].append({"run": number, "key": key, "num": num, "text": text})
             for table in tables:
-                for row in read[pattern, table.name]:
+                for row in read[pattern, table.name] if table is not schema.run_params else ():
                     row = {**row, "run": number}
                     for name in ("eval", "artifact"):
                         row.pop(name, None)

@@ -55,6 +55,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def compare(
+    filters: options.FiltersArgument = None,
     dataset: options.DatasetOption = None,
     model: options.ModelOption = None,
     tag: options.TagOption = None,
@@ -91,9 +92,7 @@ def compare(
         selected = select(
             opened,
             Selection(
-                model=model,
-                dataset=dataset,
-                tag=tag,
+                where=options.filters(filters, model=model, dataset=dataset, tag=tag),
                 baseline=meant,
                 metric=sort or next(iter(metric or ()), None),
                 samplers=tuple(sampler or ()),
@@ -209,12 +208,7 @@ def _defaults(dataset: str) -> Mapping[str, Any]:
 
 
 def report(
-    runs: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[RUN]...", help="Runs to show with their experiments (default: all)."
-        ),
-    ] = None,
+    filters: options.FiltersArgument = None,
     dataset: options.DatasetOption = None,
     tag: options.TagOption = None,
     baseline: BaselineOption = None,
@@ -243,14 +237,8 @@ def report(
     out = file_for(out, suffixes, store=SESSION.store_url(store))
     with open_store(store) as opened:
         meant = baseline_of(opened, baseline) if baseline else None
-        selection = Selection(
-            dataset=dataset,
-            tag=tag,
-            baseline=meant,
-            runs=tuple(runs or ()),
-            archived=archived,
-            limit=limit,
-        )
+        where = options.filters(filters, dataset=dataset, tag=tag)
+        selection = Selection(where=where, baseline=meant, archived=archived, limit=limit)
         question = Question(baseline=meant, all_metrics=all_metrics, defaults=_defaults)
         gathered = read_report(opened, selection, question)
         if format is ReportFormat.MD:

@@ -8,12 +8,15 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, Literal, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Literal, get_args, get_origin, get_type_hints
 
 import typer
 
 from genbench.cli.output import Format
 from genbench.spec import RunFields
+
+if TYPE_CHECKING:
+    from genbench.store import Filter
 
 Command = Callable[..., None]
 
@@ -64,6 +67,22 @@ TagOption = Annotated[str | None, typer.Option("--tag", help="Only runs with thi
 ArchivedOption = Annotated[
     bool, typer.Option("--archived", help="Also use runs that are archived.")
 ]
+FiltersArgument = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[FILTER]...",
+        help="Runs to use: a run, or a condition such as model=vae, 'lr>=1e-4' or tag:paper.",
+    ),
+]
+
+
+def filters(words: list[str] | None, **flags: str | None) -> tuple[Filter, ...]:
+    """The filters in a command's arguments, and those that its options are shorthands of."""
+    from genbench.store import Filter
+    from genbench.store.filters import parse
+
+    given = [Filter.one(key, value) for key, value in flags.items() if value is not None]
+    return (*parse(words or ()), *given)
 
 
 def run_options(*names: str) -> Callable[[Command], Command]:

@@ -16,7 +16,7 @@ from genbench.spec import MOST
 
 if TYPE_CHECKING:
     from genbench.errors import NoSuchRunError
-    from genbench.store import Store
+    from genbench.store import Filter, Store
     from genbench.store.records import Run
 
 
@@ -31,6 +31,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def runs(
+    filters: options.FiltersArgument = None,
     model: options.ModelOption = None,
     dataset: options.DatasetOption = None,
     status: Annotated[
@@ -38,6 +39,12 @@ def runs(
     ] = None,
     tag: options.TagOption = None,
     archived: options.ArchivedOption = False,
+    sort: Annotated[
+        str | None,
+        typer.Option(
+            "--sort", metavar="KEY", help="Sort by a key of a filter; -KEY turns the order round."
+        ),
+    ] = None,
     limit: Annotated[
         int, typer.Option("--limit", min=1, max=MOST, help="Maximum number of runs.")
     ] = 20,
@@ -45,17 +52,15 @@ def runs(
     format: options.FormatOption = Format.TABLE,
     json: options.JsonOption = False,
 ) -> None:
-    """List runs, newest first."""
-    from genbench.errors import UnknownNameError
-    from genbench.store.records import Status
+    """List runs, newest first or sorted by a key."""
+    from genbench.store.filters import shows_archived
 
-    if status is not None and status not in {s.value for s in Status}:
-        raise UnknownNameError("status", status, [s.value for s in Status])
+    where = options.filters(filters, model=model, dataset=dataset, status=status, tag=tag)
     with open_store(store) as opened:
-        wanted = {"model": model, "dataset": dataset, "status": status, "tag": tag}
-        found = opened.runs(**wanted, archived=None if archived else False, limit=limit)
+        hidden = not archived and not shows_archived(where)
+        found = opened.runs(where=where, archived=False if hidden else None, sort=sort, limit=limit)
         if not found:
-            raise _no_run(opened, wanted, hidden=not archived)
+            raise _no_run(opened, where, hidden=hidden)
         if json:
             print_json({"runs": [head(run) for run in found]})
             return
@@ -69,12 +74,12 @@ def runs(
     print_table(columns, rows, format=format, right=(*right, *arrows.values()))
 
 
-def _no_run(store: Store, wanted: Mapping[str, str | None], *, hidden: bool) -> NoSuchRunError:
+def _no_run(store: Store, where: Sequence[Filter], *, hidden: bool) -> NoSuchRunError:
     from genbench.errors import NoSuchRunError
 
-    asked = any(wanted.values())
+    asked = bool(where)
     see = "runs" if asked else "run --help"
-    if hidden and store.runs(**wanted, archived=True, limit=1):
+    if hidden and store.runs(where=where, archived=True, limit=1):
         asked, see = True, "runs --archived"
     what = "matches" if asked else "yet"
     return NoSuchRunError(f"no run in {store.url} {what}", hint=f"See: genbench {see}")
@@ -145,12 +150,21 @@ def _shown(run: Run, scores: Scores, metrics: Mapping[str, str]) -> list[str | N
 
 def query(
     sql: Annotated[str, typer.Argument(metavar="SQL", help="One SELECT statement.")],
+    where: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--where",
+            metavar="FILTER",
+            help="The tables and views show only runs that meet this filter; repeatable.",
+        ),
+    ] = None,
     store: options.StoreOption = None,
     format: options.FormatOption = Format.TABLE,
     json: options.JsonOption = False,
 ) -> None:
     """Query the store with SQL, read-only; docs/store.md lists its tables and views."""
-    with open_store(store) as opened, opened.stream(sql) as (columns, rows):
+    wanted = options.filters(where)
+    with open_store(store) as opened, opened.stream(sql, wanted) as (columns, rows):
         if json:
             print_json_rows(columns, rows)
             return

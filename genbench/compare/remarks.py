@@ -87,10 +87,14 @@ def speed_warnings(
 
 
 def notes(
-    rows: Sequence[Row], columns: Sequence[Column], bests: Mapping[str, Row]
+    rows: Sequence[Row],
+    columns: Sequence[Column],
+    bests: Mapping[str, Row],
+    partial: Mapping[str, int],
 ) -> Iterator[str]:
     """Sentences about what isn't certain, what isn't shown, and where seconds were measured."""
     name = _namer([*(row for row in rows), *bests.values()])
+    yield from _about_filters(rows, partial)
     yield from _about_seeds(rows)
     for column in columns:
         if column.shown and (best := bests.get(column.metric)):
@@ -102,6 +106,17 @@ def notes(
             f"{', '.join(hidden)} (--all-metrics)"
         )
     yield from _about_places(rows)
+
+
+def _about_filters(rows: Sequence[Row], partial: Mapping[str, int]) -> Iterator[str]:
+    """A sentence about rows that have only those runs of an experiment that met the filters."""
+    cut = {row.title: row for row in rows if row.first.experiment in partial}
+    if cut:
+        found = [
+            f"{title} ({len(row.runs)} of {partial[row.first.experiment]})"
+            for title, row in cut.items()
+        ]
+        yield f"the filters leave out finished runs of the same experiment: {listed(found)}"
 
 
 def _about_seeds(rows: Sequence[Row]) -> Iterator[str]:

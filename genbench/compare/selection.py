@@ -14,14 +14,8 @@ from genbench.compare.read_results import quoted, read_results
 from genbench.compare.run_results import RunResult
 from genbench.compare.standings import Head, Standings, TableKey, standings
 from genbench.errors import GenbenchError, NoSuchRunError, UnknownNameError
-from genbench.store import Store
-
-_MADE_OF = (
-    "WITH RECURSIVE made(run) AS (SELECT d.run FROM runs d WHERE d.dataset = :dataset UNION "
-    "SELECT p.run FROM made JOIN runs m ON m.run = made.run "
-    "JOIN run_parents p ON p.parent = m.id) SELECT run FROM made"
-)
-"""The runs on a data set, and those that build upon them, such as models of their latents."""
+from genbench.store import Filter, Store
+from genbench.store.filters import shows_archived
 
 _SHOWN = (
     "(r.archived_at IS NULL OR NOT EXISTS (SELECT 1 FROM runs o WHERE o.experiment = r.experiment "
@@ -32,20 +26,17 @@ _SHOWN = (
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """Which runs to compare. ``limit`` is the number of experiments per table; None means all.
+    """Which runs to compare: the finished ones that meet all filters.
 
-    ``runs`` are references to runs of the wanted experiments; empty means all. ``baseline`` is kept
-    even if it has another model or tag, or is archived; other runs that are archived are left out
-    unless ``archived``. ``metric`` ranks the experiments for the limit.
+    ``limit`` is the number of experiments per table; None means all. ``metric`` ranks the
+    experiments for it. The ``baseline`` is kept even if it meets neither filters nor limit, or is
+    archived; other archived runs are left out unless ``archived`` is set or a filter names them.
     """
 
-    model: str | None = None
-    dataset: str | None = None
-    tag: str | None = None
+    where: tuple[Filter, ...] = ()
     baseline: str | None = None
     metric: str | None = None
     samplers: tuple[str, ...] = ()
-    runs: tuple[str, ...] = ()
     archived: bool = False
     limit: int | None = None
 
@@ -56,7 +47,8 @@ class Selected:
 
     ``hidden`` counts the experiments over the limit, by data set. For a table over the limit,
     ``shown`` has the experiments within it and ``standings`` the ranking of all; ``runs`` then also
-    has the best experiment in each metric, even if it isn't shown.
+    has the best experiment in each metric, even if it isn't shown. ``partial`` has the number of
+    finished runs of each experiment of which the filters left some out.
     """
 
     runs: tuple[RunResult, ...]
@@ -64,6 +56,7 @@ class Selected:
     hidden: Mapping[str, int]
     shown: Mapping[TableKey, frozenset[str]] = field(default_factory=dict)
     standings: Mapping[TableKey, Standings] = field(default_factory=dict)
+    partial: Mapping[str, int] = field(default_factory=dict)
 
 
 def select(store: Store, selection: Selection) -> Selected:
@@ -71,7 +64,10 @@ def select(store: Store, selection: Selection) -> Selected:
 
     Raises NoSuchRunError if there are none, UsageError for a baseline with several meanings.
     """
-    where, parameters = _where(store, selection)
+    filters = list(selection.where)
+    if not selection.archived and not shows_archived(filters):
+        filters.append(Filter("archived", "=", ("none",)))
+    where, parameters = store.condition(filters)
     heads = _heads(store, where, parameters)
     counted = store.rows(
         "SELECT r.status, count(*) FROM runs r "
@@ -96,28 +92,20 @@ def select(store: Store, selection: Selection) -> Selected:
         hidden=hidden,
         shown=shown,
         standings={table: found[table] for table in shown},
+        partial=_partial(store, heads) if selection.where else {},
     )
 
 
 # --- which runs
 
 
-def _where(store: Store, selection: Selection) -> tuple[str, dict[str, Any]]:
-    """The SQL condition of a selection, and its parameters."""
-    wanted, parameters = ["1 = 1" if selection.archived else "r.archived_at IS NULL"], {}
-    if selection.model:
-        wanted.append("r.model = :model")
-        parameters["model"] = selection.model
-    if selection.tag:
-        wanted.append("EXISTS (SELECT 1 FROM run_tags t WHERE t.run = r.run AND t.tag = :tag)")
-        parameters["tag"] = selection.tag
-    if selection.runs:
-        experiments = {store.run(reference).experiment for reference in selection.runs}
-        wanted.append(f"r.experiment IN ({quoted(sorted(experiments))})")
-    if selection.dataset:
-        wanted.append(f"r.run IN ({_MADE_OF})")
-        parameters["dataset"] = selection.dataset
-    return " AND ".join(wanted), parameters
+def _partial(store: Store, heads: Sequence[Head]) -> dict[str, int]:
+    selected = Counter(head.experiment for head in heads)
+    rows = store.rows(
+        "SELECT experiment, count(*) FROM runs WHERE status = 'finished' AND archived_at IS NULL "
+        "GROUP BY experiment"
+    )
+    return {name: count for name, count in rows if 0 < selected[name] < count}
 
 
 def _heads(store: Store, where: str, parameters: Mapping[str, Any]) -> list[Head]:

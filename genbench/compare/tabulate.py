@@ -81,7 +81,7 @@ def _table(
             *protocol_warnings(made, columns),
             *speed_warnings(made, baselines, question.baseline, first.dataset),
         ),
-        notes=tuple(notes(made, columns, bests)),
+        notes=tuple(notes(made, columns, bests, selected.partial)),
         baseline=baselines[0].title if baselines else None,
         target=question.target,
         devices=tuple(sorted({str(row.timed[0].place) for row in made})),

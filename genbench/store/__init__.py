@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from genbench.store.filters import Filter as Filter
 from genbench.store.records import (
     Artifact as Artifact,
     Draw as Draw,

@@ -21,7 +21,7 @@ from genbench.errors import TakenOverError, UsageError
 from genbench.spec import MOST_LETTERS, RunSpec, canonical_json
 from genbench.store.process import Owner, is_lost, this_process
 from genbench.store.records import PartVersion, Status
-from genbench.store.runs import no_such_run
+from genbench.store.references import no_such_run
 from genbench.store.schema import (
     environments,
     experiments,

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from genbench.errors import UsageError
 from genbench.events import TrainedEpoch
-from genbench.store import runs
+from genbench.store import references, runs
 from genbench.store.address import Address
-from genbench.store.reader import EngineReader, Reader, Rows, SqliteReader, Streamed
+from genbench.store.filters import Filter, condition
+from genbench.store.reader import Condition, EngineReader, Reader, Rows, SqliteReader, Streamed
 from genbench.store.records import (
     Artifact,
     Draw,
@@ -58,11 +59,11 @@ class ReadableStore:
 
         Raises NoSuchRunError, or AmbiguousRunError with the ids.
         """
-        return runs.resolve(self._reader, ref)
+        return references.resolve(self._reader, ref)
 
     def run(self, ref: str) -> Run:
         """The head of a run."""
-        return runs.select_runs(self._reader, {"id": self.resolve(ref)}, None)[0]
+        return runs.select_runs(self._reader, [Filter.one("id", self.resolve(ref))], 1)[0]
 
     def runs(
         self,
@@ -73,18 +74,31 @@ class ReadableStore:
         tag: str | None = None,
         experiment: str | None = None,
         archived: bool | None = None,
+        where: Sequence[Filter] = (),
+        sort: str | None = None,
         limit: int | None = None,
     ) -> list[Run]:
-        """The heads of runs, newest first; with ``archived`` None, archived runs are included."""
-        conditions = {
+        """The heads of the runs that meet all conditions, newest first or by a key.
+
+        ``where`` and ``sort`` have the keys of `genbench.store.filters`; the other conditions are
+        shorthands. With ``archived`` None, archived runs are included. Raises UnknownNameError for
+        a key that the store doesn't have.
+        """
+        given = {
             "model": model,
             "dataset": dataset,
-            "status": status,
+            "status": status and str(status),
             "tag": tag,
             "experiment": experiment,
-            "archived": archived,
         }
-        return runs.select_runs(self._reader, conditions, limit)
+        filters = [Filter.one(key, value) for key, value in given.items() if value is not None]
+        if archived is not None:
+            filters.append(Filter("archived", "!=" if archived else "=", ("none",)))
+        return runs.select_runs(self._reader, [*where, *filters], limit, sort)
+
+    def condition(self, where: Sequence[Filter]) -> Condition:
+        """The SQL condition on ``runs r`` that filters mean, for `rows`."""
+        return condition(self._reader, where)
 
     def running_here(self) -> list[str]:
         """The ids of the runs that this process trains."""
@@ -254,11 +268,11 @@ class ReadableStore:
             return columns, list(rows)
 
     @contextmanager
-    def stream(self, sql: str) -> Iterator[Streamed]:
+    def stream(self, sql: str, where: Sequence[Filter] = ()) -> Iterator[Streamed]:
         """The same as `query`, but rows are yielded as they are found."""
         if not sql.strip():
             raise UsageError("the query is empty; give one SELECT statement")
-        with self._reader.stream(sql) as streamed:
+        with self._reader.stream(sql, self.condition(where) if where else None) as streamed:
             yield streamed
 
     def _rows_of(self, run_id: str, sql: str, **parameters: Any) -> Rows:

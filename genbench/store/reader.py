@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from urllib.parse import quote
 
 from genbench.errors import UsageError
@@ -23,6 +23,7 @@ from genbench.store.rescue import log_of
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, CursorResult, Engine
+
 
 Rows = list[tuple[Any, ...]]
 
@@ -52,6 +53,14 @@ _LONGEST = 1 << 26
 _STEPS = 10_000
 """Steps of SQLite's virtual machine between two checks for signals [about 1 ms]."""
 
+
+class Condition(NamedTuple):
+    """An SQL condition on the table ``runs r``, and its parameters."""
+
+    sql: str
+    parameters: dict[str, Any]
+
+
 Streamed = tuple[list[str], Iterator[tuple[Any, ...]]]
 """The columns of a statement, and an iterator over its rows."""
 
@@ -66,8 +75,11 @@ class RowSource(Protocol):
 class Reader(RowSource, Protocol):
     """Reads committed rows."""
 
-    def stream(self, sql: str) -> AbstractContextManager[Streamed]:
-        """Columns and rows of a user's statement; UsageError if it fails or would write."""
+    def stream(self, sql: str, where: Condition | None) -> AbstractContextManager[Streamed]:
+        """Columns and rows of a user's statement; UsageError if it fails or would write.
+
+        The statement sees only the runs that meet a condition (None: all of them).
+        """
 
     def close(self) -> None:
         """Close the connection."""
@@ -89,15 +101,15 @@ class SqliteReader:
             return self._connection.execute(sql, parameters or {}).fetchall()
 
     @contextmanager
-    def stream(self, sql: str) -> Iterator[Streamed]:
+    def stream(self, sql: str, where: Condition | None) -> Iterator[Streamed]:
         """Columns and rows of a statement that only reads."""
-        with closing(self._guarded()) as connection:
+        with closing(self._guarded(where)) as connection:
             with self._user_errors():
                 cursor = connection.execute(sql)
             columns = [column[0] for column in cursor.description or ()]
             yield columns, self._found(cursor)
 
-    def _guarded(self) -> sqlite3.Connection:
+    def _guarded(self, where: Condition | None) -> sqlite3.Connection:
         """A connection for a user's statement, which can only read and is ended by Ctrl-C."""
         assert self._address.path is not None
         with store_errors(self._address):
@@ -106,6 +118,9 @@ class SqliteReader:
             # The first use of such a table is a write to SQLite's schema in memory, so it must
             # come before writes are refused.
             connection.execute(f"SELECT 1 FROM {table}('[]')")
+        if where is not None:
+            with store_errors(self._address):
+                _restrict(connection, where)
         connection.set_authorizer(_only_reading)
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST)
         # Python runs the handlers of signals between its own instructions only, so it needs some.
@@ -155,13 +170,13 @@ class EngineReader:
             return [tuple(row) for row in connection.execute(text(sql), dict(parameters or {}))]
 
     @contextmanager
-    def stream(self, sql: str) -> Iterator[Streamed]:
+    def stream(self, sql: str, where: Condition | None) -> Iterator[Streamed]:
         """Columns and rows of a statement; PostgreSQL refuses a statement that writes."""
         with store_errors(self._address):
             connection = self._engine.connect()
         try:
             with self._user_errors():
-                result = self._result(connection, sql)
+                result = self._result(connection, sql, where)
             if result.returns_rows:
                 yield list(result.keys()), self._found(result)
             else:
@@ -170,14 +185,34 @@ class EngineReader:
             connection.rollback()
             connection.close()
 
-    def _result(self, connection: Connection, sql: str) -> CursorResult[Any]:
+    def _result(
+        self, connection: Connection, sql: str, where: Condition | None
+    ) -> CursorResult[Any]:
         connection.detach()  # it is closed at the end, so settings of the statement don't persist
+        if where is not None:
+            self._restrict(connection, where)
         if connection.dialect.name == "postgresql":
             connection.exec_driver_sql("SET TRANSACTION READ ONLY")
             # If the statement ends that transaction, the next one can't write either.
             connection.exec_driver_sql("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
         options = {"no_parameters": True, "stream_results": True}
         return connection.execution_options(**options).exec_driver_sql(sql)
+
+    def _restrict(self, connection: Connection, where: Condition) -> None:
+        from sqlalchemy import text
+
+        schema = connection.exec_driver_sql("SELECT current_schema()").scalar_one()
+        columns = connection.execute(
+            text(
+                "SELECT table_name, column_name FROM information_schema.columns "
+                "WHERE table_schema = :schema"
+            ),
+            {"schema": schema},
+        )
+        for statement in restricted(schema, [(str(t), str(c)) for t, c in columns], where):
+            parameters = where.parameters if statement.startswith("INSERT") else {}
+            connection.execute(text(statement), parameters)
+        connection.commit()
 
     def _found(self, result: CursorResult[Any]) -> Iterator[tuple[Any, ...]]:
         with self._user_errors():
@@ -196,6 +231,37 @@ class EngineReader:
 
     def close(self) -> None:
         """Nothing to do: the engine belongs to the store."""
+
+
+def restricted(schema: str, columns: Iterable[tuple[str, str]], where: Condition) -> Iterator[str]:
+    """Statements that put temporary views before tables and views: with the selected runs alone.
+
+    ``columns`` are pairs of a table or view and a column. The condition's parameters belong to the
+    one statement that inserts.
+    """
+    yield "CREATE TEMP TABLE selected_runs (run INTEGER PRIMARY KEY, id TEXT)"
+    yield (f'INSERT INTO selected_runs SELECT r.run, r.id FROM "{schema}".runs r WHERE {where.sql}')
+    having = set(columns)
+    for name in sorted({name for name, _ in having}):
+        key = next((key for key in ("run", "id") if (name, key) in having), None)
+        if key:
+            yield (
+                f'CREATE TEMP VIEW "{name}" AS SELECT * FROM "{schema}"."{name}" '
+                f"WHERE {key} IN (SELECT {key} FROM selected_runs)"
+            )
+
+
+def _restrict(connection: sqlite3.Connection, where: Condition) -> None:
+    connection.execute("PRAGMA query_only = OFF")  # the file itself is open for reading only
+    connection.execute("PRAGMA temp_store = MEMORY")
+    columns = connection.execute(
+        "SELECT m.name, c.name FROM main.sqlite_master m JOIN pragma_table_info(m.name) c "
+        "WHERE m.type IN ('table', 'view') AND m.name NOT LIKE 'sqlite!_%' ESCAPE '!'"
+    ).fetchall()
+    for statement in restricted("main", columns, where):
+        parameters = where.parameters if statement.startswith("INSERT") else {}
+        connection.execute(statement, parameters)
+    connection.execute("PRAGMA query_only = ON")
 
 
 def connect_read_only(path: Path) -> sqlite3.Connection:

@@ -7,100 +7,42 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
-from genbench.errors import AmbiguousRunError, NoSuchRunError, suggest
+from genbench.store.filters import Filter, condition, order
 from genbench.store.process import Owner, is_lost, this_process
 from genbench.store.reader import Rows, RowSource
 from genbench.store.records import Run, Status
+from genbench.store.references import no_such_run
 
 _NAMES = [field.name for field in fields(Run) if field.name not in ("tags", "parents")]
 
-FEW_IDS = 10
-"""The maximum number of ids in a message."""
 
+def select_runs(
+    reader: RowSource, filters: Iterable[Filter], limit: int | None, sort: str | None = None
+) -> list[Run]:
+    """The runs that meet all filters, newest first or by a key, with their derived status.
 
-def resolve(reader: RowSource, ref: str) -> str:
-    """The id for a reference: ``@1``, an id, a name, or the beginning of exactly one id.
-
-    Raises NoSuchRunError, or AmbiguousRunError with the ids.
+    A ``sort`` is a key of a filter (`genbench.store.filters`); "-" before it turns the order round.
+    Runs without a value come last.
     """
-    if ref.startswith("@"):
-        return _newest(reader, ref)
-    same = reader.rows("SELECT id FROM runs WHERE id = :ref OR name = :ref", {"ref": ref})
-    if same:
-        return str(same[0][0])
-    found: Rows = []
-    if ref.isalnum():
-        beginning = {"ref": f"{ref.lower()}%"}
-        found = reader.rows("SELECT id FROM runs WHERE id LIKE :ref ORDER BY run DESC", beginning)
-    if len(found) == 1:
-        return str(found[0][0])
-    if found:
-        ids = ", ".join(row[0] for row in found[:FEW_IDS])
-        more = f" and {len(found) - FEW_IDS} more" if len(found) > FEW_IDS else ""
-        raise AmbiguousRunError(
-            f"'{ref}' fits {len(found)} runs: {ids}{more}; give more characters"
-        )
-    names = [row[0] for row in reader.rows("SELECT name FROM runs WHERE name IS NOT NULL")]
-    hint = suggest(ref, names) if names else ""
-    raise no_such_run(ref, hint if hint.startswith("; did") else "")
-
-
-def no_such_run(ref: str, more: str = "") -> NoSuchRunError:
-    """The error for a reference without a run; ``more`` follows in the message."""
-    return NoSuchRunError(f"no run '{ref}' in this store{more}", hint="See: genbench runs")
-
-
-def _newest(reader: RowSource, ref: str) -> str:
-    place = int(ref[1:]) if ref[1:].isdecimal() else 0
-    count = reader.rows("SELECT count(*) FROM runs WHERE archived_at IS NULL")[0][0]
-    if not 1 <= place <= count:
-        raise no_such_run(ref, f": @1 is the newest of its {count}")
-    statement = (
-        "SELECT id FROM runs WHERE archived_at IS NULL ORDER BY run DESC LIMIT 1 OFFSET :skip"
-    )
-    return str(reader.rows(statement, {"skip": place - 1})[0][0])
-
-
-def select_runs(reader: RowSource, conditions: Mapping[str, Any], limit: int | None) -> list[Run]:
-    """The runs that meet all conditions (None: any), newest first, with their derived status.
-
-    Conditions: id, model, dataset, tag, experiment (or its beginning), status, archived.
-    """
-    given = {name: value for name, value in conditions.items() if value is not None}
-    where = [_CONDITIONS[name] for name in given]
-    status = given.get("status")
-    if status is not None:
-        # A lost run is "running" in the table; only its process or heartbeat shows that it is lost.
-        given["status"] = "running" if status == Status.LOST else str(status)
-    derived = status in (Status.RUNNING, Status.LOST)
-    if "experiment" in given:
-        given["experiment"] = f"{given['experiment']}%"
-    sql = f"SELECT run, pid, process_start, {', '.join(_NAMES)} FROM runs"
-    sql += f" WHERE {' AND '.join(where)}" if where else ""
-    sql += " ORDER BY run DESC"
-    if limit is not None and not derived:
+    where, parameters = condition(reader, filters)
+    ways = ["r.run DESC"]
+    if sort:
+        keys, more = order(reader, sort.removeprefix("-"))
+        way = "DESC" if sort.startswith("-") else "ASC"
+        ways = [part for key in keys for part in (f"{key} IS NULL", f"{key} {way}")] + ways
+        parameters |= more
+    sql = f"SELECT run, pid, process_start, {', '.join(_NAMES)} FROM runs r WHERE {where}"
+    sql += f" ORDER BY {', '.join(ways)}"
+    if limit is not None:
         sql += f" LIMIT {int(limit)}"
-    found = list(_records(reader, reader.rows(sql, given)))
-    if derived:
-        found = [run for run in found if run.status == status][:limit]
-    return found
-
-
-_CONDITIONS = {
-    "id": "id = :id",
-    "model": "model = :model",
-    "dataset": "dataset = :dataset",
-    "status": "status = :status",
-    "experiment": "experiment LIKE :experiment",
-    "tag": "run IN (SELECT run FROM run_tags WHERE tag = :tag)",
-    "archived": "(archived_at IS NOT NULL) = :archived",
-}
+    return list(_records(reader, reader.rows(sql, parameters)))
 
 
 def _records(reader: RowSource, rows: Rows) -> Iterable[Run]:
     if not rows:
         return
-    span = {"low": rows[-1][0], "high": rows[0][0]}
+    numbers = [row[0] for row in rows]
+    span = {"low": min(numbers), "high": max(numbers)}
     tags = _lists(reader, "SELECT run, tag FROM run_tags", "tag", span)
     parents = _lists(reader, "SELECT run, parent FROM run_parents", "position", span)
     for number, pid, started, *values in rows:

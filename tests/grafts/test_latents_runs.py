@@ -26,7 +26,7 @@ from genbench.pixels import to_float
 from genbench.planning.amend import amend
 from genbench.runner import evaluate_run, resume
 from genbench.spec import Part, RunSpec
-from genbench.store import Store
+from genbench.store import Filter, Store
 
 FEW = ("g_hidden=[8]", "d_hidden=[8]")
 
@@ -331,7 +331,7 @@ def test_what_is_measured_of_codes_never_displaces_what_is_measured_of_images(be
             metrics=(Part(name="active_units"),),
             device="cpu",
         )
-    found = select(bench.store, Selection(runs=(parent.id, child.id)))
+    found = select(bench.store, Selection(where=(Filter("run", "=", (parent.id, child.id)),)))
     [table] = tabulate(found.runs, Question(metrics=("active_units",)))
     digest = bench.load(parent.id).data.test.digest
     assert [column.protocol["reference_digest"] for column in table.columns] == [digest]

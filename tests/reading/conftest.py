@@ -194,6 +194,12 @@ VAEGAN = (
 )
 
 
+@pytest.fixture(scope="session")
+def make_bench() -> Callable[[Path], Bench]:
+    """Makes an empty store at a path."""
+    return Bench
+
+
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
     """An empty store."""

@@ -18,6 +18,7 @@ from genbench.compare import (
     tabulate,
 )
 from genbench.errors import NoSuchRunError, UnknownNameError
+from genbench.store import Filter
 
 
 def compared(bench, selection=None, **question) -> list[Table]:
@@ -246,9 +247,9 @@ def test_a_baseline_is_a_model_an_experiment_or_a_run(filled):
 def test_nothing_matched_says_what_there_is(filled):
     filled.add("dcgan", end="fail")
     with pytest.raises(NoSuchRunError, match="1 failed"):
-        select(filled.store, Selection(model="dcgan"))
+        select(filled.store, Selection(where=(Filter("model", "=", ("dcgan",)),)))
     with pytest.raises(NoSuchRunError, match="genbench runs"):
-        select(filled.store, Selection(dataset="celeba"))
+        select(filled.store, Selection(where=(Filter("dataset", "=", ("celeba",)),)))
 
 
 def test_unknown_metrics_and_sorts_are_errors_with_the_nearest_name(filled):

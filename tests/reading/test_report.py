@@ -20,7 +20,7 @@ from genbench.report.content import read_report
 from genbench.report.curves import MOST_POINTS
 from genbench.report.page import render
 from genbench.spec import RunSpec
-from genbench.store import Recorder
+from genbench.store import Filter, Recorder
 
 VOID = {"meta", "img", "br", "input"}
 LABELS = Labels(identity="a", title="t", desc="d", x="x", y="y")
@@ -173,7 +173,8 @@ def test_a_picture_that_is_gone_is_left_out(filled):
 
 
 def test_losses_stand_over_the_seconds_of_training_with_preparation(filled):
-    report = read_report(filled.store, Selection(model="vaegan"), Question())
+    selection = Selection(where=(Filter.one("model", "vaegan"),))
+    report = read_report(filled.store, selection, Question())
     [section] = report.sections
     [experiment] = section.experiments
     first, second = experiment.losses

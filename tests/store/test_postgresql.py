@@ -11,6 +11,7 @@ import pytest
 from genbench.errors import NoSuchRunError, StoreError, UsageError
 from genbench.events import Resumed
 from genbench.store import Recorder, Status, Store
+from genbench.store.filters import parse
 from genbench.store.migrate import migrate
 from genbench.store.views import VIEWS
 
@@ -134,3 +135,49 @@ def test_opening_for_reading_makes_no_store_on_postgresql():
     url = f"{URL}?options=-csearch_path%3Dno_such_schema"
     with pytest.raises(StoreError, match="no store at"):
         Store.open(url, mode="read")
+
+
+FILTERS = (
+    "model=vaegan,gan seed=1",
+    "model.lr=1e-3",
+    "lr>2",
+    "widths=[64,32]",
+    "conv=false",
+    "fd_clf<1e9",
+    "fd_clf@plain=none",
+    "tag:a* name:FIRST",
+    "tag=none",
+    "dataset=digits",
+    "status=finished",
+    "status!=finished",
+    "started>2026-01-01",
+    "finished=none",
+    "cpu:a*",
+    "preset=none",
+    "name='; drop table runs; --",
+)
+
+
+@pytest.mark.parametrize("words", FILTERS)
+def test_filters_select_the_same_runs_on_postgresql_as_on_sqlite(
+    store, make, tmp_path, words
+) -> None:
+    found = []
+    with Store.open(tmp_path / "runs.db", mode="create") as sqlite:
+        for opened in (store, sqlite):
+            for seed, name in enumerate(("first", "second", None)):
+                run = opened.create_run(
+                    make.spec(seed=seed),
+                    stages=make.stages,
+                    environment=make.environment,
+                    name=name,
+                    tags=("a1", "b")[:seed],
+                )
+                if seed:
+                    make.fill(opened, run)
+            where = parse([words])
+            with opened.stream("select seed from runs order by seed", where) as (_, rows):
+                seeds = list(rows)
+            assert {(run.seed,) for run in opened.runs(where=where, sort="lr")} == set(seeds)
+            found.append(seeds)
+    assert found[0] == found[1]
