@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from genbench.contracts import Picture, Score
+from genbench.spec import RunSpec
 
 ShouldStop = Callable[[], bool]
 """Called after each training step and each minibatch of samples; true stops the run there."""
@@ -178,3 +179,42 @@ class RunFailed(Event):
 
 
 Listener = Callable[[Event], None]
+
+
+# --- listeners that plugins bring
+
+
+@dataclass(frozen=True, kw_only=True)
+class StartedRun:
+    """The run that a plugin's listener hears of.
+
+    ``params`` are all settings that decide its numbers under flat names such as ``model.lr``, as in
+    the store; ``folder`` holds its files. ``resumed``: it continues, and `Resumed` says from where.
+    """
+
+    id: str
+    name: str | None
+    tags: tuple[str, ...]
+    spec: RunSpec
+    params: Mapping[str, Any]
+    folder: Path
+    store: str
+    resumed: bool = False
+
+
+class RunListener(Protocol):
+    """A plugin's listener, which passes a run on to another tool: ``listener(settings)``.
+
+    It is called in the training's own thread and must be quick. It changes no number: the global
+    random generators are restored after each call. An error that it raises is a warning of the run,
+    and it is not called again.
+    """
+
+    def begin(self, run: StartedRun) -> None:
+        """The run begins, or continues."""
+
+    def hear(self, event: Event) -> None:
+        """Take one event, after the store has it."""
+
+    def end(self, status: str) -> None:
+        """The run has ended: "finished", "failed" or "interrupted"."""

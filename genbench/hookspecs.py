@@ -18,7 +18,7 @@ from typing import Protocol
 import pluggy
 
 PROJECT = "genbench"
-CONTRACT_VERSION = 1
+CONTRACT_VERSION = 2
 """The version of the contract between genbench and its plugins: hooks, face and protocols.
 
 It increases when plugins can use something that an earlier genbench lacks. A plugin declares the
@@ -91,6 +91,11 @@ def genbench_register_samplers(register: Register) -> None:
 @hookspec
 def genbench_register_metrics(register: Register) -> None:
     """Register metrics: classes that follow `genbench.Metric`."""
+
+
+@hookspec
+def genbench_register_listeners(register: Register) -> None:
+    """Register listeners: classes that follow `genbench.RunListener`."""
 
 
 @hookspec

@@ -33,8 +33,8 @@ from genbench.registration.installed import (
 )
 from genbench.registration.targets import check_target, resolve
 
-Kind = Literal["model", "dataset", "sampler", "metric"]
-KINDS: tuple[Kind, ...] = ("model", "dataset", "sampler", "metric")
+Kind = Literal["model", "dataset", "sampler", "metric", "listener"]
+KINDS: tuple[Kind, ...] = ("model", "dataset", "sampler", "metric", "listener")
 CAPABILITY_HOOK = "genbench_register_capabilities"
 
 

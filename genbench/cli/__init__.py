@@ -28,7 +28,7 @@ GROUPS = {
     "reading": ("runs", "show", "diff", "query"),
     "comparing": ("compare", "report"),
     "studying": ("study",),
-    "listing": ("models", "datasets", "samplers", "metrics", "presets", "info"),
+    "listing": ("models", "datasets", "samplers", "metrics", "listeners", "presets", "info"),
     "plugins": ("plugins",),
     "doctor": ("doctor",),
 }

@@ -28,6 +28,7 @@ class KindOption(StrEnum):
     DATASET = "dataset"
     SAMPLER = "sampler"
     METRIC = "metric"
+    LISTENER = "listener"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -36,6 +37,7 @@ def add_to(app: typer.Typer) -> None:
     app.command("datasets", help="List the data sets.")(_lister("dataset"))
     app.command("samplers", help="List the samplers.")(_lister("sampler"))
     app.command("metrics", help="List the metrics.")(_lister("metric"))
+    app.command("listeners", help="List the listeners.")(_lister("listener"))
     app.command("presets")(presets)
     app.command("info")(info)
 
@@ -49,7 +51,7 @@ def _lister(kind: Kind) -> Callable[..., None]:
         # The capabilities of a sampler or metric are those that it needs of a model.
         needs = "needs" if kind in ("sampler", "metric") else "capabilities"
         keys = ["name", "family", "summary", "capabilities", "source", "owner"]
-        if kind == "dataset":
+        if kind in ("dataset", "listener"):
             keys.remove("capabilities")
         for head, registration in zip(found, SESSION.registry.of(kind), strict=True):
             head["capabilities"] = _capabilities(registration)
@@ -91,7 +93,7 @@ def presets(
 
 def info(
     name: Annotated[
-        str, typer.Argument(help="Name of a model, data set, sampler, metric or preset.")
+        str, typer.Argument(help="Name of a model, data set, sampler, metric, listener or preset.")
     ],
     kind: Annotated[
         KindOption | None, typer.Option("--kind", help="Kind, if several things have this name.")
@@ -99,7 +101,7 @@ def info(
     format: FormatOption = Format.TABLE,
     json: JsonOption = False,
 ) -> None:
-    """Show a model, data set, sampler or metric with its settings, or what a preset sets."""
+    """Show a model, data set, sampler, metric or listener with its settings, or a preset."""
     from genbench.settings import describe_settings
 
     registry = SESSION.registry

@@ -56,6 +56,15 @@ SamplersOption = Annotated[
 MetricsOption = Annotated[
     list[str] | None, typer.Option("--metric", help="Metric to score with; repeatable.")
 ]
+ListenOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--listen",
+        metavar="NAME",
+        help="Listener to send the run to, such as tensorboard; repeatable; see: "
+        "genbench listeners.",
+    ),
+]
 TagsOption = Annotated[
     list[str] | None, typer.Option("--tag", help="Tag of the new run; repeatable.")
 ]

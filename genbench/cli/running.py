@@ -13,7 +13,7 @@ from genbench.cli.session import SESSION, say
 
 if TYPE_CHECKING:
     from genbench.contracts import DataAccess
-    from genbench.spec import RunSpec
+    from genbench.spec import Part, RunSpec
     from genbench.store import Store
     from genbench.store.records import Run
 NameOption = Annotated[str | None, typer.Option("--name", help="Name of the new run.")]
@@ -42,6 +42,7 @@ def run(
     ] = None,
     sampler: options.SamplersOption = None,
     metric: options.MetricsOption = None,
+    listen: options.ListenOption = None,
     config: Annotated[Path | None, typer.Option(help="TOML file of settings.")] = None,
     store: options.StoreOption = None,
     data_dir: options.DataDirOption = None,
@@ -62,7 +63,13 @@ def run(
     request = Request(
         model=model,
         dataset=dataset,
-        run={**fields, "preset": preset, "samplers": sampler, "metrics": metric},
+        run={
+            **fields,
+            "preset": preset,
+            "samplers": sampler,
+            "metrics": metric,
+            "listeners": listen,
+        },
         sets=sets or (),
         config=config,
     )
@@ -75,7 +82,15 @@ def run(
 
         print_plan(resolved.spec, resolved.data_spec, as_json=as_json)
         return
-    _train(resolved.spec, access, store=store, name=name, tags=tag or (), as_json=as_json)
+    _train(
+        resolved.spec,
+        access,
+        resolved.listeners,
+        store=store,
+        name=name,
+        tags=tag or (),
+        as_json=as_json,
+    )
 
 
 def resume(
@@ -87,17 +102,24 @@ def resume(
             "--from-scratch", help="Drop the checkpoint and the records, and start again."
         ),
     ] = False,
+    listen: options.ListenOption = None,
     store: options.StoreOption = None,
     data_dir: options.DataDirOption = None,
     offline: options.OfflineOption = False,
     as_json: options.JsonOption = False,
 ) -> None:
     """Resume a run that was interrupted, failed or killed, from its last checkpoint."""
+    import os
+
     from genbench.cli.supervising import supervise
+    from genbench.planning.listening import listeners_for
+    from genbench.spec import RunSpec
     from genbench.store import Store
 
     def work(*, store: Store, **hooks: Any) -> Run:
         run_id = store.resolve(reference)
+        spec = RunSpec.from_json(store.run(run_id).spec)
+        listeners = listeners_for(listen or (), spec, SESSION.registry, os.environ)
         from genbench.runner import resume
 
         return resume(
@@ -106,6 +128,7 @@ def resume(
             store=store,
             device=device,
             from_scratch=from_scratch,
+            listen=listeners,
             **hooks,
         )
 
@@ -117,6 +140,7 @@ def resume(
 def rerun(
     reference: options.RunArgument,
     sets: options.SetsOption = None,
+    listen: options.ListenOption = None,
     store: options.StoreOption = None,
     data_dir: options.DataDirOption = None,
     offline: options.OfflineOption = False,
@@ -126,7 +150,10 @@ def rerun(
     **fields: Any,
 ) -> None:
     """Train the spec of a stored run again as a new run, with the changes that are given."""
+    import os
+
     from genbench.planning.amend import amend, differences
+    from genbench.planning.listening import listeners_for
     from genbench.runner.versions import check_versions
     from genbench.spec import RunSpec
     from genbench.store import Store
@@ -139,7 +166,8 @@ def rerun(
     spec = amend(before, SESSION.registry, access, sets=sets or (), **fields)
     changes = differences(before, spec)
     say(f"rerun of {old.id}: " + ("; ".join(changes) if changes else "the same spec again"))
-    _train(spec, access, store=store, name=name, tags=tag or (), as_json=as_json)
+    listeners = listeners_for(listen or (), spec, SESSION.registry, os.environ)
+    _train(spec, access, listeners, store=store, name=name, tags=tag or (), as_json=as_json)
 
 
 def remove(
@@ -219,6 +247,7 @@ def _access(data_dir: Path | None, offline: bool, url: str) -> DataAccess:
 def _train(
     spec: RunSpec,
     access: DataAccess,
+    listeners: Sequence[Part],
     *,
     store: str | None,
     name: str | None,
@@ -232,7 +261,13 @@ def _train(
         from genbench.runner import run
 
         return run(
-            spec, registry=SESSION.registry, store=store, name=name, tags=tuple(tags), **hooks
+            spec,
+            registry=SESSION.registry,
+            store=store,
+            name=name,
+            tags=tuple(tags),
+            listen=listeners,
+            **hooks,
         )
 
     url = SESSION.store_url(store)

@@ -22,6 +22,7 @@ METHODS: dict[Kind, tuple[str, ...]] = {
     "dataset": ("load",),
     "sampler": ("draw", "diagnostics"),
     "metric": ("begin", "update", "result"),
+    "listener": ("begin", "hear", "end"),
 }
 """What a class of each kind must define."""
 

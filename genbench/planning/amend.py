@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from genbench.contracts import DataAccess
 from genbench.errors import UsageError
-from genbench.planning.resolve import check_batch, with_parents
+from genbench.planning.resolve import NOT_IN_A_SPEC, check_batch, with_parents
 from genbench.planning.sources import RunSettings, Scope, from_sets
 from genbench.registry import Kind, Registry
 from genbench.settings import DatasetSettings, ModelSettings, Settings, validate
@@ -76,7 +76,7 @@ def differences(old: RunSpec, new: RunSpec) -> list[str]:
 
 
 def _only_plain_fields(changes: Mapping[str, Any]) -> None:
-    for name in ("samplers", "metrics", "preset"):
+    for name in NOT_IN_A_SPEC:
         if name in changes:
             raise UsageError(
                 f"rerun keeps the {name} of the run",

@@ -96,6 +96,8 @@ def _no_idle_settings(
         )
     of_drawing = drawing_settings(scope.settings("model", scope.model))
     for (kind, name), values in layer.settings.items():
+        if kind == "listener":
+            raise UsageError(f"--set {kind}.{name}: only a training has listeners")
         if kind in ("sampler", "metric") and (kind, name) not in used:
             raise UsageError(
                 f"--set {kind}.{name}: {kind} '{name}' is not used here; add --{kind} {name}"

@@ -31,6 +31,9 @@ from genbench.registry import Kind, Registration, Registry
 from genbench.settings import DatasetSettings, ModelSettings, Preset, Settings, Training, validate
 from genbench.spec import Part, RunSpec
 
+NOT_IN_A_SPEC = ("samplers", "metrics", "listeners", "preset")
+"""What a person may choose for a run that its spec holds in another form, or not at all."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
@@ -51,11 +54,13 @@ class Request:
 class Resolved:
     """A planned run: its spec, what is known of its data, and notes for the user.
 
+    ``listeners`` decide no number, so they are not in the spec.
     ``spec.device`` may still be "auto": which devices there are is known with torch only.
     """
 
     spec: RunSpec
     data_spec: DataSpec
+    listeners: tuple[Part, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -89,7 +94,8 @@ def resolve(
     metrics = run.metrics
     if metrics is None:
         metrics = _default_metrics(model, data_spec, registry)
-    _no_idle_settings(layers[-2], samplers, metrics)
+    listeners = run.listeners or ()
+    _no_idle_settings(layers[-2], {"sampler": samplers, "metric": metrics, "listener": listeners})
 
     spec = RunSpec(
         model=model.name,
@@ -101,13 +107,18 @@ def resolve(
         samplers=chosen_parts("sampler", samplers, layers, scope),
         metrics=chosen_parts("metric", metrics, layers, scope),
         preset=preset.name if preset else None,
-        **run.model_dump(exclude={"epochs", "batch_size", "samplers", "metrics", "preset"}),
+        **run.model_dump(exclude={"epochs", "batch_size", *NOT_IN_A_SPEC}),
     )
     spec = with_parents(spec, data_settings, access)
     if run.batch_size is None and spec.batch_size > data_spec.train > 0:
         spec = replace(spec, batch_size=data_spec.train)
     check_batch(spec, data_spec)
-    return Resolved(spec=spec, data_spec=data_spec, notes=notes)
+    return Resolved(
+        spec=spec,
+        data_spec=data_spec,
+        listeners=chosen_parts("listener", listeners, layers, scope),
+        notes=notes,
+    )
 
 
 def with_parents(spec: RunSpec, data: DatasetSettings, access: DataAccess) -> RunSpec:
@@ -219,7 +230,7 @@ def chosen_parts(
         check_capabilities(scope.registry.get("model", scope.model), scope.registry.get(kind, name))
         known = scope.settings(kind, name).model_fields
         own = {key: literal(value, known.get(key)) for key, value in given.items()}
-        layer = Layer(source=f"--{kind} {text}", settings={(kind, name): own})
+        layer = Layer(source=f"{_option(kind)} {text}", settings={(kind, name): own})
         settings = _part_settings(kind, name, (*layers, layer), scope)
         part = Part(name=name, settings=settings.model_dump(mode="json"))
         if part not in found:
@@ -258,15 +269,19 @@ def _registered(kind: Kind, names: Sequence[str], registry: Registry) -> tuple[s
     return tuple(name for name in names if name in there)
 
 
-def _no_idle_settings(sets: Layer, samplers: Sequence[str], metrics: Sequence[str]) -> None:
-    """Refuse a --set for an unused sampler or metric, which would silently do nothing."""
-    used = {("sampler", named_settings(text)[0]) for text in samplers}
-    used |= {("metric", named_settings(text)[0]) for text in metrics}
+def _no_idle_settings(sets: Layer, chosen: Mapping[Kind, Sequence[str]]) -> None:
+    """Refuse a --set for an unused sampler, metric or listener, which would silently do nothing."""
+    used = {(kind, named_settings(text)[0]) for kind, names in chosen.items() for text in names}
     for kind, name in sets.settings:
-        if kind in ("sampler", "metric") and (kind, name) not in used:
+        if kind in chosen and (kind, name) not in used:
             raise UsageError(
-                f"--set {kind}.{name}: this run doesn't use {kind} '{name}'; add --{kind} {name}"
+                f"--set {kind}.{name}: this run doesn't use {kind} '{name}'; "
+                f"add {_option(kind)} {name}"
             )
+
+
+def _option(kind: Kind) -> str:
+    return "--listen" if kind == "listener" else f"--{kind}"
 
 
 def check_batch(spec: RunSpec, data: DataSpec) -> None:

@@ -32,6 +32,7 @@ SECTIONS: Mapping[str, Kind] = {
     "data": "dataset",
     "sampler": "sampler",
     "metric": "metric",
+    "listener": "listener",
 }
 """The tables of a file and the prefixes of ``--set``."""
 
@@ -86,10 +87,11 @@ Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
 
 
 class RunSettings(Settings, RunFields):  # type: ignore[misc]  # both are frozen
-    """The fields of a run with its samplers, metrics and preset, as settings that are typed in."""
+    """The fields of a run with its parts and its preset, as settings that are typed in."""
 
     samplers: Names | None = None
     metrics: Names | None = None
+    listeners: Names | None = None
     preset: str | None = None
 
     @field_validator("device")

@@ -25,7 +25,7 @@ from genbench.evaluation import check_fit
 from genbench.evaluation.job import Job
 from genbench.evaluation.run_scores import RunScores
 from genbench.evaluation.stoppable import stop_if, stoppable
-from genbench.events import EpochDone, Event, Listener, Noticed, ShouldStop, never
+from genbench.events import EpochDone, Event, Listener, Noticed, ShouldStop, StartedRun, never
 from genbench.health.monitor import Monitor
 from genbench.registry import Registry
 from genbench.runner.adding import skipped_parts
@@ -43,6 +43,7 @@ from genbench.runner.build_parts import (
 )
 from genbench.runner.ending import ending
 from genbench.runner.environment import environment
+from genbench.runner.listening import Named, attached, build_listeners
 from genbench.runner.loading import check_checkpoint, identity
 from genbench.runner.run_pictures import RunPictures
 from genbench.runner.source_runs import with_runs
@@ -60,17 +61,20 @@ def run(
     access: DataAccess,
     name: str | None = None,
     tags: Sequence[str] = (),
+    listen: Sequence[Part] = (),
     listeners: Sequence[Listener] = (),
     should_stop: ShouldStop = never,
     started: Callable[[Run], None] | None = None,
 ) -> Run:
     """Train and score a spec as a new run of ``store``; return the finished run.
 
-    ``listeners`` get every event after it was stored, and ``started`` gets the new run.
+    ``listeners`` get every event after it was stored, and so do the listeners of plugins that
+    ``listen`` names; ``started`` gets the new run.
     ``should_stop`` is called after each step and each minibatch of samples. After an error before
     ``started``, nothing is in the store; after a later one (InterruptedRunError, DivergedError,
     DiskFullError, GenbenchError), the run is interrupted or failed, and can be resumed.
     """
+    plugins = build_listeners(listen, registry)
     job = _assemble(spec, registry, store, access, should_stop)
     made = store.create_run(
         job.spec,
@@ -84,7 +88,7 @@ def run(
     )
     if started is not None:
         started(made)
-    return _execute(job, made, registry, store, listeners, should_stop, resume=False)
+    return _execute(job, made, registry, store, listeners, plugins, should_stop, resume=False)
 
 
 def resume(
@@ -95,6 +99,7 @@ def resume(
     access: DataAccess,
     device: str | None = None,
     from_scratch: bool = False,
+    listen: Sequence[Part] = (),
     listeners: Sequence[Listener] = (),
     should_stop: ShouldStop = never,
     started: Callable[[Run], None] | None = None,
@@ -113,6 +118,7 @@ def resume(
         check_checkpoint(found, store)
     check_versions(store, found.id, registry)
     spec = RunSpec.from_json(found.spec)
+    plugins = build_listeners(listen, registry)
     job = _assemble(spec, registry, store, access, should_stop, resume_on=device or spec.device)
     taken = store.take_over(
         found.id,
@@ -125,7 +131,7 @@ def resume(
         started(taken)
     if not from_scratch:
         _warn_of_older_checkpoint(found, store, _to_all(*listeners))
-    return _execute(job, taken, registry, store, listeners, should_stop, resume=True)
+    return _execute(job, taken, registry, store, listeners, plugins, should_stop, resume=True)
 
 
 def _warn_of_older_checkpoint(found: Run, store: Store, tell: Listener) -> None:
@@ -187,16 +193,21 @@ def _execute(
     registry: Registry,
     store: Store,
     listeners: Sequence[Listener],
+    plugins: Sequence[Named],
     should_stop: ShouldStop,
     *,
     resume: bool,
 ) -> Run:
-    folder = store.folder(made.id)
+    folder, tell = store.folder(made.id), _to_all(*listeners)
     with (
-        ending(made.id, store, job.spec, listeners),
-        Recorder(store, made.id, tell=_to_all(*listeners), should_stop=should_stop) as recorder,
+        attached(
+            plugins, _started(made, job.spec, store, resume), job.device, tell
+        ) as attached_ones,
+        ending(made.id, store, job.spec, (*listeners, attached_ones)),
+        Recorder(store, made.id, tell=tell, should_stop=should_stop) as recorder,
     ):
-        emit = _to_all(recorder, *listeners)
+        emit = _to_all(recorder, *listeners, attached_ones)
+        attached_ones.begin(emit)
         probes, metrics = monitor_parts(job.spec, job.model, registry)
         settings = model_settings(job.spec, registry)
         monitor = Monitor(job, samplers=probes, metrics=metrics, settings=settings, emit=emit)
@@ -228,6 +239,20 @@ def _execute(
         recorder.finish()
     drop_training_state(folder)
     return store.run(made.id)
+
+
+def _started(made: Run, spec: RunSpec, store: Store, resumed: bool) -> StartedRun:
+    """What the listeners of plugins are told of a run."""
+    return StartedRun(
+        id=made.id,
+        name=made.name,
+        tags=made.tags,
+        spec=spec,
+        params=store.params(made.id),
+        folder=store.folder(made.id),
+        store=store.url,
+        resumed=resumed,
+    )
 
 
 def _scored(store: Store, made: Run, epoch: int) -> set[tuple[str, str]]:

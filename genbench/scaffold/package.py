@@ -22,6 +22,7 @@ TRY_IT: Mapping[Kind, str] = {
     "dataset": "genbench run vae {name}",
     "sampler": "genbench run vae digits --sampler {name}",
     "metric": "genbench run vae digits --metric {name}",
+    "listener": "genbench run vae digits --listen {name}",
 }
 
 

@@ -65,7 +65,7 @@ def create(
         "started_at": moment,
         "epochs_planned": sum(epochs for _, epochs in planned),
         "parameters": parameters,
-        "environment": _environment(connection, environment),
+        "environment": environment_number(connection, environment),
     }
     try:
         number = connection.execute(insert(runs).values(row).returning(runs.c.run)).scalar_one()
@@ -120,7 +120,7 @@ def take_over(
         )
     values = {**_ownership(), "finished_at": None, "error": None, "error_kind": None}
     if environment is not None:
-        values["environment"] = _environment(connection, environment)
+        values["environment"] = environment_number(connection, environment)
     if connection.execute(select(run_plugins).where(run_plugins.c.run == row.run)).first():
         # A run from an old store has no versions for its beginning, so it gets none at all.
         add_plugins(connection, row.run, plugins)
@@ -279,7 +279,7 @@ def _git(environment: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _environment(connection: Connection, environment: Mapping[str, Any]) -> int:
+def environment_number(connection: Connection, environment: Mapping[str, Any]) -> int:
     """The number of the row of an environment; equal machines and packages share one row."""
     body = {k: v for k, v in environment.items() if k not in ("git_commit", "git_dirty")}
     text = canonical_json(body)

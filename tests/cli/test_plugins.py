@@ -186,7 +186,7 @@ def test_plugins_doctor_finds_the_built_in_plugins_sound(tmp_path):
 # --- plugins new ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["model", "dataset", "sampler", "metric"])
+@pytest.mark.parametrize("kind", ["model", "dataset", "sampler", "metric", "listener"])
 def test_a_new_package_passes_its_own_tests(tmp_path, kind):
     done = genbench(tmp_path, "plugins", "new", "my-thing", "--kind", kind)
     assert done.returncode == 0, done.stderr
