@@ -199,15 +199,14 @@ def _execute(
     resume: bool,
 ) -> Run:
     folder, tell = store.folder(made.id), _to_all(*listeners)
+    begun = _started(made, job.spec, store, resume)
     with (
-        attached(
-            plugins, _started(made, job.spec, store, resume), job.device, tell
-        ) as attached_ones,
-        ending(made.id, store, job.spec, (*listeners, attached_ones)),
+        attached(plugins, begun, job.device, tell) as told,
+        ending(made.id, store, job.spec, (*listeners, told)),
         Recorder(store, made.id, tell=tell, should_stop=should_stop) as recorder,
     ):
-        emit = _to_all(recorder, *listeners, attached_ones)
-        attached_ones.begin(emit)
+        emit = _to_all(recorder, *listeners, told)
+        told.begin(emit)
         probes, metrics = monitor_parts(job.spec, job.model, registry)
         settings = model_settings(job.spec, registry)
         monitor = Monitor(job, samplers=probes, metrics=metrics, settings=settings, emit=emit)
