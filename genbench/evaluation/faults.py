@@ -41,10 +41,11 @@ class Fault:
 def fault(error: BaseException, name: str) -> Fault:
     """The fault of the plugin ``name`` for an error that it raised.
 
-    Raises the error again if it isn't the plugin's: a stop, a full disk, or an error of the store.
+    Raises the error again if it isn't the plugin's: a stop, an error of the store, or a disk that
+    is full or fails.
     """
-    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-    if full or isinstance(error, (InterruptedRunError, StoreError)):
+    disk = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+    if disk or isinstance(error, (InterruptedRunError, StoreError)):
         raise error
     if isinstance(error, GenbenchError) and not isinstance(error, PluginError):
         return Fault(reason=str(error))
