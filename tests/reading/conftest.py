@@ -281,3 +281,15 @@ def genbench(
         return Said(code=code, out=printed.out, err=printed.err)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def new_bench() -> type[Bench]:
+    """`Bench`, for stores that several tests share."""
+    return Bench
+
+
+@pytest.fixture(scope="session")
+def new_plan() -> type[Plan]:
+    """`Plan`, for the stages of such a store's runs."""
+    return Plan
