@@ -25,6 +25,7 @@ GROUPS = {
     "sampling": ("evaluate", "sample"),
     "picturing": ("interpolate", "traverse", "latents", "reconstruct", "curves"),
     "keeping": ("edit", "archive", "restore"),
+    "moving": ("export", "import"),
     "reading": ("runs", "show", "diff", "query"),
     "comparing": ("compare", "report"),
     "studying": ("study",),

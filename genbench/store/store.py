@@ -286,6 +286,15 @@ class Store(ReadableStore):
         if self._aside(run_id).is_dir() and not self.folder(run_id).exists():
             self._aside(run_id).rename(self.folder(run_id))
 
+    def staging(self, run_id: str) -> Path:
+        """Where the files of a run wait that is imported; `genbench doctor` knows what is left."""
+        return self._aside(run_id)
+
+    def move_in(self, run_id: str) -> None:
+        """Put the files of an imported run, which has its row now, into their place."""
+        self.staging(run_id).rename(self.folder(run_id))
+        self._mark(run_id)
+
     def _remove_folder(self, folder: Path) -> None:
         try:
             if folder.exists():
@@ -355,6 +364,9 @@ class Store(ReadableStore):
         self.restore_folder(run_id)
         folder.mkdir(parents=True, exist_ok=True)
         self._keep_reserve()
+        self._mark(run_id)
+
+    def _mark(self, run_id: str) -> None:
         if self._address.path is None:
             # A folder next to an SQLite file belongs to that store; this one could be of any store.
-            (folder / ADDRESS_FILE).write_text(self.url, encoding="utf-8")
+            (self.folder(run_id) / ADDRESS_FILE).write_text(self.url, encoding="utf-8")

@@ -1,0 +1,148 @@
+"""``genbench export`` and ``import``: runs in one file, and the store as tables for other tools."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from genbench.cli import options
+from genbench.cli.destination import file_for, folder_for
+from genbench.cli.opening import open_store
+from genbench.cli.output import print_json
+from genbench.cli.session import SESSION, say
+from genbench.errors import UsageError
+from genbench.formatting import counted, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from genbench.store import Store
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands of this file."""
+    app.command("export")(export)
+    app.command("import")(import_)
+
+
+def export(
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[FILE.zip] [RUN]...",
+            help="Zip file to write and its runs; with a format below, only runs (default: all).",
+        ),
+    ] = None,
+    csv: Annotated[
+        Path | None, typer.Option("--csv", help="Write each table as a CSV file to this folder.")
+    ] = None,
+    parquet: Annotated[
+        Path | None,
+        typer.Option("--parquet", help="Write each table as a Parquet file to this folder."),
+    ] = None,
+    datasette: Annotated[
+        Path | None,
+        typer.Option(help="Write the metadata with which datasette explains the store (JSON)."),
+    ] = None,
+    store: options.StoreOption = None,
+    as_json: options.JsonOption = False,
+) -> None:
+    """Export runs with all their rows and files to a zip file, or the store as tables."""
+    given, url = list(arguments or ()), SESSION.store_url(store)
+    with open_store(store) as opened:
+        if csv or parquet or datasette:
+            ids = _resolved(opened, given)
+            written = _tables(opened, ids, url, csv=csv, parquet=parquet, datasette=datasette)
+        else:
+            if len(given) < 2:
+                raise UsageError(
+                    "name a file and at least one run: genbench export FILE.zip RUN..."
+                )
+            ids = _resolved(opened, given[1:])
+            written = [_zip(given[0], ids, url)]
+    if as_json:
+        files = [{"path": str(path.resolve()), "bytes": path.stat().st_size} for path in written]
+        print_json({"runs": ids, "files": files})
+        return
+    for path in written:
+        print(plain(str(path)))
+
+
+def _resolved(store: Store, references: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys(store.resolve(reference) for reference in references))
+
+
+def _zip(given: str, ids: Sequence[str], url: str) -> Path:
+    from genbench.store import Store
+    from genbench.store.bundle import export_runs
+
+    path = file_for(given, (".zip",), store=url)
+    with Store.open(url) as opened:
+        try:
+            size = export_runs(opened, ids, path)
+        except OSError as error:
+            raise UsageError(f"{path} can't be written: {error.strerror or error}") from error
+    say(f"{counted(len(ids), 'run')}, {size / 1e6:.1f} MB")
+    return path
+
+
+def _tables(
+    store: Store,
+    ids: Sequence[str],
+    url: str,
+    *,
+    csv: Path | None,
+    parquet: Path | None,
+    datasette: Path | None,
+) -> list[Path]:
+    from genbench.files.writing import write_text
+    from genbench.store.tables import datasette_metadata, write_csv, write_parquet
+
+    written: list[Path] = []
+    try:
+        if csv:
+            written += write_csv(store, folder_for(csv, store=url), ids)
+        if parquet:
+            written += write_parquet(store, folder_for(parquet, store=url), ids)
+        if datasette:
+            path = file_for(datasette, (".json",), store=url)
+            write_text(path, datasette_metadata(store))
+            written.append(path)
+    except OSError as error:
+        raise UsageError(f"{error.filename} can't be written: {error.strerror}") from error
+    return written
+
+
+def import_(
+    file: Annotated[Path, typer.Argument(metavar="FILE.zip", help="File that export has written.")],
+    store: options.StoreOption = None,
+    as_json: options.JsonOption = False,
+) -> None:
+    """Import the runs of a file with their ids; a run that is in the store already stays."""
+    from genbench.store import Store
+    from genbench.store.bundle import import_runs
+
+    with Store.open(SESSION.store_url(store), mode="create") as opened:
+        found = import_runs(opened, file)
+        missing = {
+            run_id: [p for p in opened.run(run_id).parents if not _has(opened, p)]
+            for run_id in found.new
+        }
+    for run_id, name in found.unnamed.items():
+        say(f"note: the name '{name}' is taken, so run {run_id} has none; see: genbench edit")
+    for run_id, parents in missing.items():
+        if parents:
+            say(f"note: run {run_id} is built on {', '.join(parents)}, which is not in this store")
+    if as_json:
+        print_json({"imported": found.new, "known": found.known, "unnamed": dict(found.unnamed)})
+        return
+    for run_id in found.new:
+        say(f"imported {run_id}")
+    for run_id in found.known:
+        say(f"{run_id} is in the store already")
+
+
+def _has(store: Store, run_id: str) -> bool:
+    return bool(store.rows("SELECT 1 FROM runs WHERE id = :id", {"id": run_id}))
