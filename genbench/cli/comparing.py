@@ -73,9 +73,26 @@ def compare(
     sort: Annotated[
         str | None,
         typer.Option(
-            "--sort", help="Column to sort by: a metric, or model, epoch, total, speedup or target."
+            "--sort",
+            metavar="COLUMN",
+            help="Sort by a metric, model, seeds, epoch, total, speedup, target or a setting; "
+            "-COLUMN turns the order round.",
         ),
     ] = None,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--by",
+            metavar="SETTING",
+            help="Make one row for each model and value of this setting; repeatable.",
+        ),
+    ] = None,
+    pareto: Annotated[
+        bool,
+        typer.Option(
+            "--pareto", help="Show only rows that no other row beats in score and total seconds."
+        ),
+    ] = False,
     limit: LimitOption = 20,
     all_metrics: AllMetricsOption = False,
     archived: options.ArchivedOption = False,
@@ -84,7 +101,7 @@ def compare(
     json: options.JsonOption = False,
 ) -> None:
     """Compare finished runs: scores with spread over seeds, seconds, speed-ups."""
-    from genbench.compare import SORTS, Question, Selection, baseline_of, reached, select, tabulate
+    from genbench.compare import Question, Selection, baseline_of, reached, select, tabulate
     from genbench.report.cells import as_dict
 
     with open_store(store) as opened:
@@ -93,11 +110,12 @@ def compare(
             opened,
             Selection(
                 where=options.filters(filters, model=model, dataset=dataset, tag=tag),
-                baseline=meant,
-                metric=sort or next(iter(metric or ()), None),
+                # A baseline among pooled experiments is found by the title of its row.
+                baseline=None if by else meant,
+                metric=sort.removeprefix("-") if sort else next(iter(metric or ()), None),
                 samplers=tuple(sampler or ()),
                 archived=archived,
-                limit=None if sort in SORTS or target is not None else limit,
+                limit=None if target is not None or by or pareto else limit,
             ),
         )
         question = Question(
@@ -106,6 +124,8 @@ def compare(
             samplers=tuple(sampler or ()),
             target=target,
             sort=sort,
+            by=tuple(key for keys in by or () for key in keys.split(",")),
+            pareto=pareto,
             all_metrics=all_metrics,
             defaults=_defaults,
         )

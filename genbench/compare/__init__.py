@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from genbench.compare.certainty import ADJUSTMENT, FAMILY_LEVEL, MIN_SEEDS, TEST, Difference
 from genbench.compare.measure import Measure
+from genbench.compare.pareto import undominated
 from genbench.compare.read_results import reached
 from genbench.compare.remarks import method
 from genbench.compare.row import Row
@@ -40,4 +41,5 @@ __all__ = [
     "sampler_titles",
     "select",
     "tabulate",
+    "undominated",
 ]

@@ -15,14 +15,17 @@ SHORTEST = 4
 
 
 def rows_named(rows: Sequence[Row], name: str, dataset: str) -> list[Row]:
-    """The rows of the one experiment with this name; [] if there is none.
+    """The rows of the one title that has an experiment with this name; [] if there is none.
 
     A name is a run's id or name, a prefix of an experiment's hash, a model, a preset, the title of
     a row, or settings from such a title ("beta=4"). Raises UsageError if it fits several
     experiments.
     """
-    one = only(named([run for row in rows for run in row.runs], name), name, dataset)
-    return [row for row in rows if one and row.first.variant == one.variant]
+    titles = {run.variant: row.title for row in rows for run in row.runs}
+    found = named([run for row in rows for run in row.runs], name)
+    # Experiments that one row pools are one candidate.
+    one = only(list({titles[run.variant]: run for run in found}.values()), name, dataset)
+    return [row for row in rows if one and row.title == titles[one.variant]]
 
 
 def named(runs: Sequence[RunResult], name: str) -> list[RunResult]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from genbench.compare.certainty import ADJUSTMENT, FAMILY_LEVEL, MIN_SEEDS, TEST, Difference
 from genbench.compare.row import Row
+from genbench.compare.row_labels import flat_settings
 from genbench.compare.run_results import scores_of
 from genbench.compare.sampler_labels import sampler_titles
 from genbench.compare.speedup import busy
@@ -95,6 +97,7 @@ def notes(
     """Sentences about what isn't certain, what isn't shown, and where seconds were measured."""
     name = _namer([*(row for row in rows), *bests.values()])
     yield from _about_filters(rows, partial)
+    yield from _about_pooling(rows)
     yield from _about_seeds(rows)
     for column in columns:
         if column.shown and (best := bests.get(column.metric)):
@@ -110,18 +113,34 @@ def notes(
 
 def _about_filters(rows: Sequence[Row], partial: Mapping[str, int]) -> Iterator[str]:
     """A sentence about rows that have only those runs of an experiment that met the filters."""
-    cut = {row.title: row for row in rows if row.first.experiment in partial}
+    cut = {}
+    for row in rows:
+        runs = Counter(run.experiment for run in row.runs)
+        count = sum(partial.get(name, runs[name]) for name in runs)
+        if count > len(row.runs):
+            cut[row.title] = f"{row.title} ({len(row.runs)} of {count})"
     if cut:
-        found = [
-            f"{title} ({len(row.runs)} of {partial[row.first.experiment]})"
-            for title, row in cut.items()
-        ]
-        yield f"the filters leave out finished runs of the same experiment: {listed(found)}"
+        yield (
+            "the filters leave out finished runs of the same experiment: "
+            f"{listed(list(cut.values()))}"
+        )
+
+
+def _about_pooling(rows: Sequence[Row]) -> Iterator[str]:
+    """Sentences about rows that pool experiments, with the settings in which these differ."""
+    for row in {row.title: row for row in rows if row.experiments > 1}.values():
+        flat = [flat_settings(repeats[0]) for repeats in row.seeds]
+        keys = dict.fromkeys(key for settings in flat for key in settings)
+        differ = [k for k in keys if len({repr(settings.get(k)) for settings in flat}) > 1]
+        yield (
+            f"{row.title}: {row.experiments} experiments that differ in {listed(differ)} are "
+            "pooled, and each counts once, by its mean"
+        )
 
 
 def _about_seeds(rows: Sequence[Row]) -> Iterator[str]:
     """Sentences about too few seeds and about repeats, once for all columns."""
-    few = _once(r.title for r in rows if len(r.seeds) < MIN_SEEDS)
+    few = _once(r.title for r in rows if len(r.seeds) < MIN_SEEDS and r.experiments < 2)
     if few:
         every = all(len(row.seeds) < MIN_SEEDS for row in rows)
         which = "every row" if every and len(few) > 1 else listed(few)
@@ -131,7 +150,7 @@ def _about_seeds(rows: Sequence[Row]) -> Iterator[str]:
         )
     for row in {row.first.variant: row for row in rows}.values():
         runs, seeds = len(row.runs), len(row.seeds)
-        if runs > seeds:
+        if runs > seeds and row.experiments < 2:
             yield (
                 f"{row.title}: {counted(runs, 'run')}, {counted(seeds, 'seed')}: runs with one "
                 "seed are repeats and count once, by their mean"
@@ -155,9 +174,12 @@ def _about_order(
         close = [f"{name(row)} ({_ends(d)})" for row, d in found[:NAMED]]
         close += [name(row) for row, _ in found[NAMED:]]
         what = "distances from the floor" if column.direction == "floor" else "the difference"
+        compared = [best, *(row for row, _ in found)]
+        counts = sorted({row.scores[column.metric].n for row in compared})
+        n = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
         yield (
-            f"{column.metric}: not distinguishable from the best, {name(best)}, by the interval "
-            f"for {what}: {listed(close)}"
+            f"{column.metric}: not distinguishable at n = {n} from the best, {name(best)}, by the "
+            f"interval for {what}: {listed(close)}"
         )
 
 

@@ -71,11 +71,21 @@ class Row:
         return f"{self.first.kind} ({self.label})" if self.label else self.first.kind
 
     @cached_property
+    def experiments(self) -> int:
+        """The number of experiments that the row pools; 1 unless rows are made by a setting."""
+        return len({run.variant for run in self.runs})
+
+    @cached_property
     def seeds(self) -> tuple[tuple[RunResult, ...], ...]:
-        """The runs grouped by seed: runs with one seed are repeats of one observation."""
+        """The runs grouped into observations: by seed, since runs with one seed are repeats.
+
+        In a row that pools experiments, each experiment is one observation: its seeds share the
+        settings in which the pooled experiments differ, so they aren't independent.
+        """
         found: dict[Any, list[RunResult]] = {}
         for run in self.runs:
-            found.setdefault((run.seed, run.lineage), []).append(run)
+            key = run.variant if self.experiments > 1 else (run.seed, run.lineage)
+            found.setdefault(key, []).append(run)
         return tuple(tuple(repeats) for repeats in found.values())
 
     def over_seeds(self, value: Callable[[RunResult], float | None]) -> Measure | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from genbench.compare.row import Row
 from genbench.compare.run_results import RunResult, Variant, samplers_of
+from genbench.errors import UnknownNameError
 
 SHOWN_SETTINGS = 4
 """The maximum number of settings in the label of a row."""
@@ -25,8 +26,14 @@ _NO_DIFFERENCE = (
 """Fields of a spec that don't affect the training."""
 
 
-def group_runs(runs: Iterable[RunResult]) -> list[Row]:
-    """One row for each variant of an experiment and each of its samplers."""
+def group_runs(runs: Iterable[RunResult], by: Sequence[str] = ()) -> list[Row]:
+    """One row for each variant of an experiment and each of its samplers.
+
+    With ``by``, one row for each model, sampler and combination of values of these settings.
+    Raises UnknownNameError for a setting that no run has.
+    """
+    if by:
+        return _grouped_by(list(runs), by)
     groups: dict[tuple[Variant, str], list[RunResult]] = {}
     for run in runs:
         for sampler in samplers_of(run):
@@ -36,6 +43,38 @@ def group_runs(runs: Iterable[RunResult]) -> list[Row]:
         for (_, sampler), g in groups.items()
     ]
     return _labelled(made)
+
+
+def _grouped_by(runs: Sequence[RunResult], by: Sequence[str]) -> list[Row]:
+    flat = {run.variant: settings_by_name(run) for run in runs}
+    known = {key for settings in flat.values() for key in settings}
+    for key in by:
+        if key not in known:
+            raise UnknownNameError("setting", key, known)
+    groups: dict[tuple[str, str, str], list[RunResult]] = {}
+    for run in runs:
+        settings = flat[run.variant]
+        parts = [f"{k}={short(settings[k]) if k in settings else '–'}" for k in by if k != "model"]
+        for sampler in samplers_of(run):
+            groups.setdefault((run.kind, ", ".join(parts), sampler), []).append(run)
+    return [
+        Row(
+            runs=tuple(sorted(g, key=lambda t: (t.seed, t.created_at))),
+            sampler=sampler,
+            label=label,
+        )
+        for (_, label, sampler), g in groups.items()
+    ]
+
+
+def settings_by_name(run: RunResult) -> dict[str, Any]:
+    """What rows can be made and sorted by: the settings of a run, its model, preset and device.
+
+    A setting of the model is known as ``lr`` and as ``model.lr``, as in filters.
+    """
+    own = {f"model.{key}": value for key, value in run.spec.get("model_settings", {}).items()}
+    head = {"model": run.kind, "preset": run.preset, "device": run.place.device}
+    return {**own, **flat_settings(run), **head}
 
 
 def _labelled(rows: Sequence[Row]) -> list[Row]:

@@ -29,8 +29,9 @@ class Selection:
     """Which runs to compare: the finished ones that meet all filters.
 
     ``limit`` is the number of experiments per table; None means all. ``metric`` ranks the
-    experiments for it. The ``baseline`` is kept even if it meets neither filters nor limit, or is
-    archived; other archived runs are left out unless ``archived`` is set or a filter names them.
+    experiments for it; if it is not the name of a score, there is no limit. The ``baseline`` is
+    kept even if it meets neither filters nor limit, or is archived; other archived runs are left
+    out unless ``archived`` is set or a filter names them.
     """
 
     where: tuple[Filter, ...] = ()
@@ -159,6 +160,10 @@ def _nothing(store: Store, left_out: Mapping[str, int]) -> str:
     return f"no finished run in {store.url} matches"
 
 
+def _metrics(store: Store) -> list[str]:
+    return [name for (name,) in store.rows("SELECT name FROM metric_keys WHERE kind = 'score'")]
+
+
 def _limited(
     store: Store,
     heads: Sequence[Head],
@@ -169,7 +174,7 @@ def _limited(
     experiments: dict[TableKey, dict[str, None]] = defaultdict(dict)
     for head in heads:
         experiments[head.table][head.experiment] = None
-    limit = selection.limit
+    limit = selection.limit if selection.metric in (None, *_metrics(store)) else None
     over = {table for table, found in experiments.items() if limit and len(found) > limit}
     if not over or limit is None:
         return {}, {}, {}

@@ -10,8 +10,8 @@ from typing import Any
 from genbench.compare.measure import Measure
 from genbench.compare.row import Row
 
-SORTS = ("model", "epoch", "total", "speedup", "target")
-"""What rows can be sorted by, besides the name of a metric."""
+SORTS = ("model", "seeds", "epoch", "total", "speedup", "target")
+"""What rows can be sorted by, besides the name of a metric or of a setting."""
 
 
 def _no_defaults(dataset: str) -> Mapping[str, Any]:
@@ -25,7 +25,10 @@ class Question:
     ``baseline`` names a row (see `genbench.compare.baseline`). ``target`` is a score in the first
     of ``metrics``, or in the metric that ranks the rows. An empty ``metrics`` or ``samplers`` means
     all of them. Unless ``all_metrics`` is set, a table shows the metrics that most rows have.
-    ``defaults`` maps a data set to its default settings, which titles leave out.
+    ``defaults`` maps a data set to its default settings, which titles leave out. ``by`` names
+    settings: each combination of their values is a row, and the others are pooled. ``pareto``
+    leaves out rows that another row beats in both score and seconds. "-" before ``sort`` turns the
+    order round.
     """
 
     baseline: str | None = None
@@ -33,6 +36,8 @@ class Question:
     samplers: tuple[str, ...] = ()
     target: float | None = None
     sort: str | None = None
+    by: tuple[str, ...] = ()
+    pareto: bool = False
     all_metrics: bool = False
     defaults: Callable[[str], Mapping[str, Any]] = _no_defaults
 

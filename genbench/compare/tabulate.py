@@ -16,16 +16,18 @@ from genbench.compare.baseline import rows_named
 from genbench.compare.columns import columns_of, with_scores
 from genbench.compare.marks import best_of, with_certainty
 from genbench.compare.measure import Measure
+from genbench.compare.pareto import undominated
 from genbench.compare.read_results import Reached
 from genbench.compare.remarks import notes, protocol_warnings, speed_warnings
 from genbench.compare.row import Row
-from genbench.compare.row_labels import group_runs
+from genbench.compare.row_labels import group_runs, settings_by_name, short
 from genbench.compare.run_results import RunResult, samplers_of
 from genbench.compare.selection import Selected, settings_text
 from genbench.compare.speedup import against, busy, quotient, with_place
 from genbench.compare.standings import TableKey
 from genbench.compare.table import SORTS, Column, Question, Table
 from genbench.errors import UnknownNameError
+from genbench.formatting import counted, number
 
 
 def tabulate(
@@ -57,7 +59,7 @@ def _table(
     key: TableKey,
 ) -> Table:
     first = runs[0]
-    rows = group_runs(runs)
+    rows = group_runs(runs, question.by)
     if question.samplers:
         rows = [r for r in rows if r.sampler.partition(" ")[0] in question.samplers]
     baselines = rows_named(rows, question.baseline, first.dataset) if question.baseline else []
@@ -71,7 +73,10 @@ def _table(
     made = [row for row in made if shown is None or row.first.experiment in shown]
     if question.target is not None and columns:
         made = [_with_target(row, columns[0], reached) for row in made]
-    made.sort(key=_sort_key(question.sort, columns))
+    made = _in_order(made, question.sort or ("total" if question.pareto else None), columns)
+    remarks = list(notes(made, columns, bests, selected.partial))
+    if question.pareto and columns:
+        made, remarks = _on_front(made, columns[0], remarks)
     return Table(
         dataset=first.dataset,
         settings=first.data_settings,
@@ -81,7 +86,7 @@ def _table(
             *protocol_warnings(made, columns),
             *speed_warnings(made, baselines, question.baseline, first.dataset),
         ),
-        notes=tuple(notes(made, columns, bests, selected.partial)),
+        notes=tuple(remarks),
         baseline=baselines[0].title if baselines else None,
         target=question.target,
         devices=tuple(sorted({str(row.timed[0].place) for row in made})),
@@ -94,7 +99,7 @@ def _table(
 
 
 def _with_speedup(row: Row, baselines: Sequence[Row]) -> Row:
-    is_baseline = any(row.first.variant == b.first.variant for b in baselines)
+    is_baseline = any(row.title == b.title for b in baselines)
     row = replace(row, is_baseline=is_baseline, busy=busy(row))
     baseline = against(row, baselines[0]) if baselines and not is_baseline else None
     if baseline is None:
@@ -136,26 +141,59 @@ def _with_target(row: Row, column: Column, reached: Reached) -> Row:
 # --- order and names
 
 
-def _sort_key(sort: str | None, columns: Sequence[Column]) -> Any:
-    """Sort rows by a metric (that of the first column unless one is named) or as SORTS says."""
+def _in_order(rows: list[Row], sort: str | None, columns: Sequence[Column]) -> list[Row]:
+    """Rows by a metric (that of the first column unless one is named), by SORTS or a setting.
+
+    "-" turns the order round; rows without a value come last in both orders.
+    """
+    name = (sort or "").removeprefix("-")
     by_metric = {column.metric: column for column in columns}
-    column = by_metric.get(sort or "") or (columns[0] if columns else None)
+    column = by_metric.get(name) or (None if sort else next(iter(columns), None))
+    values = {id(row): _sorted_by(row, name, column) for row in rows}
+    unknown = (math.inf, "")
+    rows = sorted(rows, key=lambda row: row.title)
+    rows.sort(key=lambda row: values[id(row)], reverse=sort is not None and sort[0] == "-")
+    return sorted(rows, key=lambda row: values[id(row)] == unknown)
 
-    def key(row: Row) -> tuple[float, str]:
-        value = math.inf
-        if sort == "epoch":
-            value = row.epoch_s.mean
-        elif sort == "total":
-            value = row.total_s.mean
-        elif sort == "speedup":
-            value = -(row.epoch_speedup or (1.0 if row.is_baseline else 0.0))
-        elif sort == "target":
-            value = row.to_target.mean if row.to_target else math.inf
-        elif sort != "model" and column and column.metric in row.scores:
-            value = column.better(row.ranked(column.metric))
-        return (value if math.isfinite(value) else math.inf), row.title
 
-    return key
+def _sorted_by(row: Row, name: str, column: Column | None) -> tuple[float, str]:
+    """A number, and a text for what is none; (inf, "") if the value isn't known."""
+    value: Any = math.inf
+    if column is not None:
+        value = column.better(row.ranked(column.metric))
+    elif name == "model":
+        return 0.0, row.title
+    elif name == "seeds":
+        value = len(row.seeds)
+    elif name == "epoch":
+        value = row.epoch_s.mean
+    elif name == "total":
+        value = row.total_s.mean
+    elif name == "speedup":
+        value = -(row.epoch_speedup or (1.0 if row.is_baseline else math.nan))
+    elif name == "target":
+        value = row.to_target.mean if row.to_target else math.inf
+    else:
+        value = settings_by_name(row.first).get(name)
+    if isinstance(value, (int, float)):
+        return (float(value) if math.isfinite(value) else math.inf), ""
+    return math.inf, "" if value is None else short(value)
+
+
+def _on_front(
+    rows: Sequence[Row], column: Column, remarks: list[str]
+) -> tuple[list[Row], list[str]]:
+    """The rows of the Pareto front, and a remark about them before the others."""
+    front = sorted(undominated(rows, column))
+    kept = [rows[i] for i in front]
+    floors = {row.floors[column.metric] for row in kept if column.metric in row.floors}
+    floor = f"; the floor of {column.metric} is {number(min(floors))}" if floors else ""
+    remark = (
+        f"shown is the Pareto front of {column.metric} and total s, {len(kept)} of "
+        f"{counted(len(rows), 'row')}: each other row is beaten or equalled in both by one of "
+        f"these{floor}"
+    )
+    return kept, [remark, *remarks]
 
 
 def _check_names(runs: Sequence[RunResult], question: Question) -> None:
@@ -164,8 +202,11 @@ def _check_names(runs: Sequence[RunResult], question: Question) -> None:
     for metric in question.metrics:
         if metric not in metrics:
             raise UnknownNameError("metric", metric, metrics)
-    if question.sort and question.sort not in metrics and question.sort not in SORTS:
-        raise UnknownNameError("sort", question.sort, [*metrics, *SORTS])
+    sort = (question.sort or "").removeprefix("-")
+    if sort and sort not in metrics and sort not in SORTS:
+        settings = {key for run in runs for key in settings_by_name(run)}
+        if sort not in settings:
+            raise UnknownNameError("sort", sort, [*metrics, *SORTS, *settings])
     samplers = {name.partition(" ")[0] for run in runs for name in samplers_of(run)}
     for sampler in question.samplers:
         if sampler not in samplers:

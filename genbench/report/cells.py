@@ -90,6 +90,8 @@ def _columns(table: Table) -> Iterator[tuple[Heading, list[Cell]]]:
 def _seeds(row: Row) -> str:
     """'3', or '1 (3 runs)'."""
     seeds, runs = len(row.seeds), len(row.runs)
+    if row.experiments > 1:
+        return f"{runs} ({counted(seeds, 'experiment')})"
     return str(seeds) if runs == seeds else f"{seeds} ({counted(runs, 'run')})"
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from genbench.compare import Column, Row, Table
+from genbench.compare import Column, Row, Table, undominated
 from genbench.report.charts import Dot
 from genbench.report.curves import row_names
 
@@ -45,7 +45,7 @@ def fronts(table: Table, colours: Mapping[str, int]) -> list[Front]:
                 Front(
                     column=column,
                     dots=tuple(dot for _, dot in dots),
-                    best=tuple(dots[i][1] for i in _undominated([r for r, _ in dots], column)),
+                    best=tuple(dots[i][1] for i in undominated([r for r, _ in dots], column)),
                     floor=math.fsum(floors) / len(floors) if floors else None,
                     elsewhere=tuple(n for n, p in zip(names, places, strict=True) if p != place),
                 )
@@ -65,13 +65,3 @@ def _dot(row: Row, column: Column, name: str, colour: int, index: int) -> Dot:
         seeds=score.n,
         rows=[index],
     )
-
-
-def _undominated(rows: Sequence[Row], column: Column) -> list[int]:
-    """The rows that no other is both at least as fast and better than, by ascending seconds."""
-    keys = [(row.total_s.mean, column.better(row.ranked(column.metric))) for row in rows]
-    found: list[int] = []
-    for i in sorted(range(len(rows)), key=keys.__getitem__):
-        if not found or keys[i][1] < keys[found[-1]][1]:
-            found.append(i)
-    return found

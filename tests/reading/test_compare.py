@@ -148,7 +148,7 @@ def test_a_row_that_can_not_be_told_from_the_best_is_noted_with_the_interval(ben
         bench.add("aae", seed=seed, score=90.0 + seed)
     (table,) = compared(bench)
     (note,) = table.notes
-    assert "fd_clf: not distinguishable from the best, vae," in note
+    assert "fd_clf: not distinguishable at n = 3 from the best, vae," in note
     assert "gan (-" in note
     assert "aae" not in note
     difference = row(table, "gan").differences["fd_clf"]
