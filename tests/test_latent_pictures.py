@@ -9,7 +9,7 @@ from PIL import Image
 
 from genbench.contracts import DataSpec, Picture
 from genbench.errors import UsageError
-from genbench.latent.codes import view_of
+from genbench.latent.encode import view_of
 from genbench.latent.paths import path
 from genbench.latent.spaces import LatentSpace
 from genbench.latent.walks import (
@@ -153,18 +153,18 @@ def test_the_most_telling_dimension_is_that_which_moves_the_image_most() -> None
 @pytest.mark.parametrize("shape", [(1,), (2,), (1, 2, 1)])
 def test_codes_of_one_or_two_dimensions_are_shown_as_they_are(shape) -> None:
     codes = noise(50, *shape).numpy()
-    assert np.allclose(view_of(codes).places, codes.reshape(50, -1), atol=0)
+    assert np.allclose(view_of(codes)[0], codes.reshape(50, -1), atol=0)
 
 
 def test_wider_codes_are_shown_by_the_two_directions_they_vary_most_in() -> None:
     codes = noise(400, 6) * torch.tensor([0.1, 5.0, 0.1, 0.1, 2.0, 0.1])
-    view = view_of(codes.numpy())
+    places, axes = view_of(codes.numpy())
     centred = (codes - codes.mean(0)).numpy()
-    assert abs(np.corrcoef(view.places[:, 0], centred[:, 1])[0, 1]) > 0.99
-    assert abs(np.corrcoef(view.places[:, 1], centred[:, 4])[0, 1]) > 0.99
+    assert abs(np.corrcoef(places[:, 0], centred[:, 1])[0, 1]) > 0.99
+    assert abs(np.corrcoef(places[:, 1], centred[:, 4])[0, 1]) > 0.99
     variance = codes.var(0)
     share = round(float(100 * variance[1] / variance.sum()))
-    assert f"({share}% of the variance of 6 dimensions)" in view.axes[0]
+    assert f"({share}% of the variance of 6 dimensions)" in axes[0]
 
 
 # --- classes by name

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from genbench.cli.opening import head, ratio_to_floor
 from genbench.cli.output import print_json
 from genbench.cli.session import say
 from genbench.formatting import duration, measured, number
@@ -21,18 +22,9 @@ def print_result(store: Store, run_id: str) -> None:
     run = store.run(run_id)
     print_json(
         {
-            "run": run.id,
-            "name": run.name,
-            "status": str(run.status),
-            "error": run.error,
-            "model": run.model,
-            "dataset": run.dataset,
-            "seed": run.seed,
+            **head(run),
             "store": str(store.url),
             "folder": str(store.folder(run.id)),
-            "epochs_done": run.epochs_done,
-            "train_s": run.train_s,
-            "wall_s": run.wall_s,
             "scores": [score_as_json(score) for score in store.scores(run.id)],
             "skipped": [
                 {"metric": metric, "sampler": draw.sampler, "epoch": draw.epoch, "reason": reason}
@@ -45,35 +37,12 @@ def print_result(store: Store, run_id: str) -> None:
 
 
 def score_as_json(score: ScoreRecord) -> dict[str, Any]:
-    """A stored score, with its ratio to the floor."""
+    """A stored score, with its ratio to the floor; ``protocol`` is the protocol's hash."""
     return {
-        "metric": score.metric,
-        "value": score.value,
-        "std": score.std,
-        "n": score.n,
-        "draws": score.draws,
-        "floor": score.floor,
-        "ratio": ratio_to_floor(score),
-        "direction": score.direction,
-        "unit": score.unit,
-        "sampler": score.sampler,
-        "sampler_settings": dict(score.sampler_settings),
-        "epoch": score.epoch,
+        **vars(score),
         "protocol": score.protocol_hash,
-        "seconds": score.seconds,
-        "note": score.note,
-        "seed": score.seed,
-        "origin": score.origin,
-        "final": score.final,
-        "step": score.step,
+        "ratio": ratio_to_floor(score),
     }
-
-
-def ratio_to_floor(score: ScoreRecord) -> float | None:
-    """The score divided by its floor (real against real at the same n); None without a floor."""
-    if score.value is None or not score.floor:
-        return None
-    return score.value / score.floor
 
 
 def say_closing(store: Store, run: Run, *, seconds: float) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from genbench.cli.options import FormatOption, JsonOption
-from genbench.cli.output import Format, print_json, print_table
+from genbench.cli.output import Format, print_json, print_table, record
 from genbench.cli.session import SESSION, warn
 
 if TYPE_CHECKING:
@@ -105,7 +105,8 @@ def info(
     from genbench.settings import describe_settings
 
     registry = SESSION.registry
-    if kind is None and not _registered(name) and (of := _models_with(name)):
+    of = [(model, preset) for model, preset in _presets() if preset.name == name]
+    if of and kind is None and not _registered(name):
         _info_of_preset(name, of, json=json)
         return
     registration = _find(name, kind.value if kind else None)
@@ -148,30 +149,18 @@ def _presets() -> Iterator[tuple[str, Preset]]:
                 yield registration.name, preset
 
 
-def _models_with(name: str) -> list[tuple[str, Preset]]:
-    return [(model, preset) for model, preset in _presets() if preset.name == name]
-
-
 def _info_of_preset(name: str, of: Sequence[tuple[str, Preset]], *, json: bool) -> None:
     """A preset of one model or of several, as ``genbench run MODEL --preset NAME`` takes it."""
     if json:
         presets = [{"model": model, **_preset(preset)} for model, preset in of]
         print_json({"kind": "preset", "name": name, "presets": presets})
         return
-    models = listed_words(list(dict.fromkeys(model for model, _ in of)))
-    print(f"preset {name} of {models}")
+    models = list(dict.fromkeys(model for model, _ in of))
+    print(f"preset {name} of {', '.join(models)}")
     for model, preset in of:
-        print(f"\ngenbench run {model} {_example(preset)} --preset {name}")
+        dataset = preset.datasets[0] if preset.datasets else "DATASET"
+        print(f"\ngenbench run {model} {dataset} --preset {name}")
         _print_preset(preset)
-
-
-def _example(preset: Preset) -> str:
-    return preset.datasets[0] if preset.datasets else "DATASET"
-
-
-def listed_words(words: Sequence[str]) -> str:
-    """'a, b and c'."""
-    return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
 
 
 def _find(name: str, kind: Kind | None) -> Registration:
@@ -182,10 +171,9 @@ def _find(name: str, kind: Kind | None) -> Registration:
     registry = SESSION.registry
     if kind:
         return registry.get(kind, name)
-    everything = [registration for each in KINDS for registration in registry.of(each)]
     found = _registered(name)
     if not found:
-        known = {registration.name for registration in everything}
+        known = {registration.name for each in KINDS for registration in registry.of(each)}
         known |= {preset.name for _, preset in _presets()}
         see = "genbench models, datasets, samplers, metrics, presets"
         raise UnknownNameError("name", name, known, see=see)
@@ -201,8 +189,8 @@ def _find(name: str, kind: Kind | None) -> Registration:
 
 
 def _head(registration: Registration) -> dict[str, Any]:
-    keys = ("name", "summary", "family", "capabilities", "optional", "source", "owner")
-    return {key: getattr(registration, key) for key in keys}
+    names = ("name", "summary", "family", "capabilities", "optional", "source", "owner")
+    return record(registration, *names)
 
 
 def _capabilities(registration: Registration) -> str:
@@ -212,17 +200,8 @@ def _capabilities(registration: Registration) -> str:
 
 
 def _preset(preset: Preset) -> dict[str, Any]:
-    return {
-        "name": preset.name,
-        "source": preset.source,
-        "datasets": preset.datasets,
-        "epochs": preset.epochs,
-        "batch_size": preset.batch_size,
-        "seed": preset.seed,
-        "settings": preset.settings,
-        "data": preset.data,
-        "note": preset.note,
-    }
+    names = ("name", "source", "datasets", "epochs", "batch_size", "seed")
+    return record(preset, *names, "settings", "data", "note")
 
 
 def _words(value: Any) -> Any:

@@ -1,15 +1,16 @@
-"""What the reading commands share: opening the store, the head of a run."""
+"""What the commands share that read stored runs: the open store, the head of a run."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from genbench.cli.output import record
 from genbench.cli.session import SESSION
 
 if TYPE_CHECKING:
     from genbench.store import Store
-    from genbench.store.records import Run
+    from genbench.store.records import Run, ScoreRecord
 
 
 def open_store(given: str | None) -> Store:
@@ -21,31 +22,20 @@ def open_store(given: str | None) -> Store:
 
 def head(run: Run) -> dict[str, Any]:
     """The identity and the status of a run, for JSON."""
-    return {
-        "run": run.id,
-        "name": run.name,
-        "status": run.status.value,
-        "model": run.model,
-        "dataset": run.dataset,
-        "preset": run.preset,
-        "seed": run.seed,
-        "device": run.device,
-        "precision": run.precision,
-        "experiment": run.experiment,
-        "epochs_done": run.epochs_done,
-        "epochs_planned": run.epochs_planned,
-        "parameters": run.parameters,
-        "created_at": run.created_at,
-        "started_at": run.started_at,
-        "finished_at": run.finished_at,
-        "train_s": run.train_s,
-        "wall_s": run.wall_s,
-        "tags": run.tags,
-        "note": run.note,
-        "archived_at": run.archived_at,
-        "parents": run.parents,
-        "error": run.error,
-    }
+    names = (
+        *("name", "status", "model", "dataset", "preset", "seed", "device", "precision"),
+        *("experiment", "epochs_done", "epochs_planned", "parameters"),
+        *("created_at", "started_at", "finished_at", "train_s", "wall_s"),
+        *("tags", "note", "archived_at", "parents", "error"),
+    )
+    return {"run": run.id, **record(run, *names)}
+
+
+def ratio_to_floor(score: ScoreRecord) -> float | None:
+    """The score divided by its floor (real against real at the same n); None without a floor."""
+    if score.value is None or not score.floor:
+        return None
+    return score.value / score.floor
 
 
 def age(created_at: str, now: datetime | None = None) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import typer
 
@@ -102,15 +102,52 @@ def run_options(*names: str) -> Callable[[Command], Command]:
     """
 
     def extended(command: Command) -> Command:
-        signature = inspect.signature(command, eval_str=True)
-        own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+        own = _parameters(command)
         arguments = [p for p in own if p.default is p.empty]
-        parameters = [*arguments, *_options(names), *(p for p in own if p not in arguments)]
-        keywords = [p.replace(kind=p.KEYWORD_ONLY) for p in parameters]
-        command.__signature__ = signature.replace(parameters=keywords)  # type: ignore[attr-defined]
-        return command
+        return _signed(command, [*arguments, *_options(names), *own[len(arguments) :]])
 
     return extended
+
+
+def options_of(common: Command) -> Callable[[Command], Command]:
+    """Add the keywords of another function, after the command's own options.
+
+    The command receives them as keywords, to pass them on; its own option of the same name comes
+    first.
+    """
+
+    def extended(command: Command) -> Command:
+        own = _parameters(command)
+        names = {p.name for p in own}
+        shared = [p for p in _parameters(common) if p.kind is p.KEYWORD_ONLY]
+        return _signed(command, [*own, *(p for p in shared if p.name not in names)])
+
+    return extended
+
+
+def whole_numbers(text: str | None, option: str) -> tuple[int, ...]:
+    """The numbers in ``0,1,2``; none for None. Raises UsageError."""
+    from genbench.errors import UsageError
+
+    try:
+        return () if text is None else tuple(int(word) for word in text.split(","))
+    except ValueError:
+        raise UsageError(
+            f"{option} {text}: expected whole numbers with commas, such as 0,1,2"
+        ) from None
+
+
+def _parameters(function: Command) -> list[inspect.Parameter]:
+    found = inspect.signature(function, eval_str=True).parameters.values()
+    return [p for p in found if p.kind is not p.VAR_KEYWORD]
+
+
+def _signed(command: Command, parameters: list[inspect.Parameter]) -> Command:
+    """The command as Typer is to see it, with these parameters."""
+    signed: Any = command
+    keywords = [p.replace(kind=p.KEYWORD_ONLY) for p in parameters]
+    signed.__signature__ = inspect.Signature(keywords)
+    return command
 
 
 def _options(names: tuple[str, ...]) -> Iterator[inspect.Parameter]:

@@ -18,10 +18,11 @@ import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from itertools import chain, islice
+from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
-from genbench.formatting import latex, markdown, number, spreadsheet, visible
+from genbench.formatting import latex, markdown, number, plain, spreadsheet, visible
 
 SCHEMA_VERSION = 1
 
@@ -59,6 +60,19 @@ def print_json_rows(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> No
         print(before + "    " + json.dumps(finite(row), allow_nan=False), end="")
         before = ",\n"
     print("]\n}" if before == "\n" else "\n  ]\n}")
+
+
+def print_path(head: Mapping[str, Any], path: Path, *, as_json: bool) -> None:
+    """Print where a file was written, after ``head`` if the answer is a JSON object."""
+    if as_json:
+        print_json({**head, "path": str(path)})
+    else:
+        print(plain(str(path)))
+
+
+def record(value: object, *names: str) -> dict[str, Any]:
+    """The named attributes of a record, in that order."""
+    return {name: getattr(value, name) for name in names}
 
 
 def finite(value: Any) -> Any:

@@ -12,31 +12,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from genbench.cli import options
 from genbench.cli.destination import file_for
-from genbench.cli.options import (
-    DataDirOption,
-    DeviceOption,
-    JsonOption,
-    OfflineOption,
-    RunArgument,
-    StoreOption,
-)
+from genbench.cli.opening import open_store
+from genbench.cli.options import options_of, whole_numbers
+from genbench.cli.output import print_path
+from genbench.cli.sampling import watched
 from genbench.cli.session import SESSION
-from genbench.formatting import plain
 from genbench.spec import MOST, MOST_SEED
 
 if TYPE_CHECKING:
     from genbench.evaluation.loaded_run import LoadedRun
 
-Seed = Annotated[
-    int,
-    typer.Option(min=0, max=MOST_SEED, help="Random seed of the noise and the choice of images."),
-]
-Out = Annotated[str | None, typer.Option(help="File to write the picture to (.png).")]
 Label = Annotated[
     str | None, typer.Option(help="A class of a conditional model, by number or name.")
 ]
-Rows = Annotated[int | None, typer.Option(min=1, max=1_000, help="Number of rows.")]
 
 
 class Between(StrEnum):
@@ -78,8 +68,47 @@ def add_to(app: typer.Typer) -> None:
     app.command("curves")(curves)
 
 
+def _picture(
+    draw: Callable[..., None],
+    name: str,
+    suffixes: tuple[str, ...] = (".png",),
+    *,
+    reference: options.RunArgument,
+    out: Annotated[str | None, typer.Option(help="File to write the picture to (.png).")] = None,
+    seed: Annotated[
+        int,
+        typer.Option(
+            min=0, max=MOST_SEED, help="Random seed of the noise and the choice of images."
+        ),
+    ] = 0,
+    device: options.DeviceOption = None,
+    store: options.StoreOption = None,
+    data_dir: options.DataDirOption = None,
+    offline: options.OfflineOption = False,
+    as_json: options.JsonOption = False,
+) -> None:
+    """Draw a stored run with ``draw(loaded, path, seed)``, and say where the picture is.
+
+    The keywords are the options that all pictures of one run have.
+    """
+    with open_store(store) as stored:
+        run_id = stored.resolve(reference)
+        place = out or f"{name}-{run_id}.png"
+        path = file_for(place, suffixes, store=SESSION.store_url(store))
+
+        def work(**hooks: Any) -> None:
+            from genbench.runner.opened import Opened, at_work
+
+            opened = Opened(registry=SESSION.registry, store=stored, **hooks)
+            with at_work(run_id, opened, seed) as loaded:
+                draw(loaded, path, seed)
+
+        watched(work, device, data_dir, offline)
+    print_path({"run": run_id}, path, as_json=as_json)
+
+
+@options_of(_picture)
 def interpolate(
-    reference: RunArgument,
     between: Annotated[Between, typer.Option(help="What to interpolate between.")] = (
         Between.SAMPLES
     ),
@@ -87,41 +116,28 @@ def interpolate(
         PathKind | None,
         typer.Option(help="Path (default: spherical for a normal prior, else linear)."),
     ] = None,
-    rows: Rows = None,
+    rows: Annotated[int | None, typer.Option(min=1, max=1_000, help="Number of rows.")] = None,
     steps: Annotated[int, typer.Option(min=2, max=1_000, help="Images in each row.")] = 10,
     classes: Annotated[
         str | None, typer.Option(metavar="A,B", help="Two classes (default: each and the next).")
     ] = None,
     label: Label = None,
-    out: Out = None,
-    seed: Seed = 0,
-    device: DeviceOption = None,
-    store: StoreOption = None,
-    data_dir: DataDirOption = None,
-    offline: OfflineOption = False,
-    as_json: JsonOption = False,
+    **common: Any,
 ) -> None:
     """Draw interpolations between samples, test images or classes of a stored run."""
+    given: dict[str, Any] = {"between": between, "path": path, "rows": rows, "steps": steps}
 
-    def draw(loaded: LoadedRun, target: Path) -> None:
+    def draw(loaded: LoadedRun, target: Path, seed: int) -> None:
         from genbench.latent.interpolate import Interpolation, interpolate
 
-        options = Interpolation(
-            between=between.value,
-            path=path.value if path else None,
-            rows=rows,
-            steps=steps,
-            label=label,
-            classes=classes,
-            seed=seed,
-        )
-        interpolate(loaded, options, target)
+        chosen = Interpolation(label=label, classes=classes, seed=seed, **given)
+        interpolate(loaded, chosen, target)
 
-    _picture(draw, "interpolation", seed, reference, out, device, store, data_dir, offline, as_json)
+    _picture(draw, "interpolation", **common)
 
 
+@options_of(_picture)
 def traverse(
-    reference: RunArgument,
     scale: Annotated[
         Scale | None,
         typer.Option(
@@ -146,36 +162,22 @@ def traverse(
         typer.Option("--from", help="Values of the other dimensions: 0 or a test image's code."),
     ] = Start.ZERO,
     label: Label = None,
-    out: Out = None,
-    seed: Seed = 0,
-    device: DeviceOption = None,
-    store: StoreOption = None,
-    data_dir: DataDirOption = None,
-    offline: OfflineOption = False,
-    as_json: JsonOption = False,
+    **common: Any,
 ) -> None:
     """Draw a stored run's latent space: along its dimensions, or as a grid over two."""
-    numbers = _numbers(dims)
+    given: dict[str, Any] = {"scale": scale, "reach": reach, "steps": steps, "start": start}
+    numbers = whole_numbers(dims, "--dims")
 
-    def draw(loaded: LoadedRun, target: Path) -> None:
+    def draw(loaded: LoadedRun, target: Path, seed: int) -> None:
         from genbench.latent.traverse import Traversal, traverse
 
-        options = Traversal(
-            scale=scale.value if scale else None,
-            reach=reach,
-            steps=steps,
-            dims=numbers,
-            start=start.value,
-            label=label,
-            seed=seed,
-        )
-        traverse(loaded, options, target)
+        traverse(loaded, Traversal(dims=numbers, label=label, seed=seed, **given), target)
 
-    _picture(draw, "traversal", seed, reference, out, device, store, data_dir, offline, as_json)
+    _picture(draw, "traversal", **common)
 
 
+@options_of(_picture)
 def latents(
-    reference: RunArgument,
     count: Annotated[
         int | None,
         typer.Option(
@@ -185,58 +187,33 @@ def latents(
     out: Annotated[
         str | None, typer.Option(help="picture.png, or codes.npz for the codes as arrays.")
     ] = None,
-    seed: Seed = 0,
-    device: DeviceOption = None,
-    store: StoreOption = None,
-    data_dir: DataDirOption = None,
-    offline: OfflineOption = False,
-    as_json: JsonOption = False,
+    **common: Any,
 ) -> None:
     """Draw the codes of the test samples in a stored run's latent space, by class."""
 
-    def draw(loaded: LoadedRun, target: Path) -> None:
+    def draw(loaded: LoadedRun, target: Path, seed: int) -> None:
         from genbench.latent.encode import encode
 
         encode(loaded, target, n=count, seed=seed)
 
-    _picture(
-        draw,
-        "latents",
-        seed,
-        reference,
-        out,
-        device,
-        store,
-        data_dir,
-        offline,
-        as_json,
-        also=(".npz",),
-    )
+    _picture(draw, "latents", (".png", ".npz"), out=out, **common)
 
 
+@options_of(_picture)
 def reconstruct(
-    reference: RunArgument,
     count: Annotated[
         int, typer.Option("-n", "--samples", min=1, max=10_000, help="Number of test images.")
     ] = 32,
-    out: Out = None,
-    seed: Seed = 0,
-    device: DeviceOption = None,
-    store: StoreOption = None,
-    data_dir: DataDirOption = None,
-    offline: OfflineOption = False,
-    as_json: JsonOption = False,
+    **common: Any,
 ) -> None:
     """Draw test images and a stored run's reconstructions of them."""
 
-    def draw(loaded: LoadedRun, target: Path) -> None:
+    def draw(loaded: LoadedRun, target: Path, seed: int) -> None:
         from genbench.latent.encode import reconstruct
 
         reconstruct(loaded, target, n=count, seed=seed)
 
-    _picture(
-        draw, "reconstructions", seed, reference, out, device, store, data_dir, offline, as_json
-    )
+    _picture(draw, "reconstructions", **common)
 
 
 def curves(
@@ -250,12 +227,10 @@ def curves(
         bool, typer.Option("--together", help="Draw all runs in one panel for each term.")
     ] = False,
     out: Annotated[str | None, typer.Option(help="File to write the figure to (.svg).")] = None,
-    store: StoreOption = None,
-    as_json: JsonOption = False,
+    store: options.StoreOption = None,
+    as_json: options.JsonOption = False,
 ) -> None:
     """Draw the training and validation losses of stored runs over their epochs, as SVG."""
-    from genbench.cli.opening import open_store
-    from genbench.cli.output import print_json
     from genbench.report.loss_curves import save_curves_together, save_loss_curves
 
     with open_store(store) as opened:
@@ -263,54 +238,4 @@ def curves(
         path = file_for(out or f"curves-{ids[0]}.svg", (".svg",), store=SESSION.store_url(store))
         save = save_curves_together if together else save_loss_curves
         save(opened, ids, path, tuple(term or ()))
-    if as_json:
-        print_json({"runs": ids, "path": str(path)})
-    else:
-        print(plain(str(path)))
-
-
-def _picture(
-    draw: Callable[[LoadedRun, Path], None],
-    name: str,
-    seed: int,
-    reference: str,
-    out: str | None,
-    device: str | None,
-    store: str | None,
-    data_dir: Path | None,
-    offline: bool,
-    as_json: bool,
-    *,
-    also: tuple[str, ...] = (),
-) -> None:
-    """Draw a stored run with progress shown, and say where the picture is."""
-    from genbench.cli.output import print_json
-    from genbench.cli.sampling import watched
-    from genbench.store import Store
-
-    with Store.open(SESSION.store_url(store), mode="read") as stored:
-        run_id = stored.resolve(reference)
-        place = out or f"{name}-{run_id}.png"
-        path = file_for(place, (".png", *also), store=SESSION.store_url(store))
-
-        def work(**hooks: Any) -> None:
-            from genbench.runner.opened import Opened, at_work
-
-            opened = Opened(registry=SESSION.registry, store=stored, **hooks)
-            with at_work(run_id, opened, seed) as loaded:
-                draw(loaded, path)
-
-        watched(work, device, data_dir, offline)
-    if as_json:
-        print_json({"run": run_id, "path": str(path)})
-    else:
-        print(plain(str(path)))
-
-
-def _numbers(dims: str | None) -> tuple[int, ...]:
-    from genbench.errors import UsageError
-
-    try:
-        return tuple(int(part) for part in dims.split(",")) if dims else ()
-    except ValueError:
-        raise UsageError(f"--dims {dims}: expected numbers with commas, such as 0,1,2") from None
+    print_path({"runs": ids}, path, as_json=as_json)

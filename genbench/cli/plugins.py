@@ -9,7 +9,7 @@ import typer
 
 from genbench.cli.listing import KindOption
 from genbench.cli.options import FormatOption, JsonOption
-from genbench.cli.output import Format, print_json, print_table
+from genbench.cli.output import Format, print_json, print_table, record
 from genbench.cli.session import SESSION, say, warn
 
 if TYPE_CHECKING:
@@ -108,17 +108,10 @@ def doctor(format: FormatOption = Format.TABLE, json: JsonOption = False) -> Non
 
 
 def _head(plugin: PluginInfo) -> dict[str, Any]:
+    names = ("name", "distribution", "version", "status", "error", "hint", "remarks")
     return {
-        "name": plugin.name,
-        "distribution": plugin.distribution,
-        "version": plugin.version,
-        "status": plugin.status,
+        **record(plugin, *names, "builtin", "module"),
         "registers": plugin.names,
-        "error": plugin.error,
-        "hint": plugin.hint,
-        "remarks": plugin.remarks,
         "import_s": round(plugin.seconds, 4),
         "disabled_by": plugin.disabled,
-        "builtin": plugin.builtin,
-        "module": plugin.module,
     }

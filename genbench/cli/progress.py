@@ -11,8 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping
-from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from genbench.events import (
     Checkpointed,
@@ -39,8 +38,8 @@ BAR, NAME, COUNT, TIME = 20, 20, 7, 7
 """Terminal columns of the parts of a bar: at most for the name, at least for the others."""
 
 
-class Screen(Protocol):
-    """The screen that a display draws on."""
+class Screen:
+    """The screen that a display draws on; this one stays empty."""
 
     def line(self, text: str) -> None:
         """Print a line that remains."""
@@ -71,12 +70,7 @@ class Display:
     def __enter__(self) -> Display:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.screen.close()
 
     def started(self, run: Run) -> None:
@@ -190,29 +184,13 @@ def open_display(verbosity: int, stream: TextIO | None = None) -> Display:
     """The display that suits stderr: silent with -q, a bar on a terminal, else plain lines."""
     stream = stream or sys.stderr
     if verbosity < 0:
-        return Display(SilentScreen(), verbosity=verbosity)
+        return Display(Screen(), verbosity=verbosity)
     if stream.isatty() and os.environ.get("TERM", "") not in ("dumb", "unknown"):
         return Display(BarScreen(), verbosity=verbosity, redraws=True)
     return Display(PlainScreen(stream), verbosity=verbosity)
 
 
-class SilentScreen:
-    """Draws nothing."""
-
-    def line(self, text: str) -> None:
-        """Nothing."""
-
-    def bar(self, what: str, done: float, total: float | None, text: str = "") -> None:
-        """Nothing."""
-
-    def transfer(self, what: str, done: int, total: int | None) -> None:
-        """Nothing."""
-
-    def close(self) -> None:
-        """Nothing."""
-
-
-class PlainScreen(SilentScreen):
+class PlainScreen(Screen):
     """Lines in a log file or pipe, no control characters."""
 
     def __init__(self, stream: TextIO) -> None:
@@ -233,7 +211,7 @@ class PlainScreen(SilentScreen):
                 self.line(f"{what}: {done:,}" + (f" of {total:,}" if total else ""))
 
 
-class BarScreen:
+class BarScreen(Screen):
     """Bars that are redrawn, by rich; imported here and nowhere else. NO_COLOR is honoured."""
 
     def __init__(self) -> None:

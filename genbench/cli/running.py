@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from genbench.cli import options
+from genbench.cli.opening import open_store
 from genbench.cli.session import SESSION, say
 
 if TYPE_CHECKING:
@@ -156,13 +157,12 @@ def rerun(
     from genbench.planning.listening import listeners_for
     from genbench.runner.versions import check_versions
     from genbench.spec import RunSpec
-    from genbench.store import Store
 
-    url = SESSION.store_url(store)
-    with Store.open(url, mode="read") as opened:
+    with open_store(store) as opened:
         old = opened.run(opened.resolve(reference))
         check_versions(opened, old.id, SESSION.registry)
-    before, access = RunSpec.from_json(old.spec), _access(data_dir, offline, url)
+    before = RunSpec.from_json(old.spec)
+    access = _access(data_dir, offline, SESSION.store_url(store))
     spec = amend(before, SESSION.registry, access, sets=sets or (), **fields)
     changes = differences(before, spec)
     say(f"rerun of {old.id}: " + ("; ".join(changes) if changes else "the same spec again"))
@@ -222,17 +222,13 @@ def _builders_first(store: Store, ids: Sequence[str]) -> list[str]:
         add(run_id)
     staying = [run_id for run_id in order if run_id not in ids]
     if staying:
+        runs = [store.run(run_id) for run_id in staying]
+        named = ", ".join(f"{run.id} ({run.model} on {run.dataset})" for run in runs)
         raise UsageError(
-            f"{_described(store, staying)} can't be used without {' '.join(ids)}: its data is made "
-            "of that latent space",
+            f"{named} can't be used without {' '.join(ids)}: its data is made of that latent space",
             hint=f"To delete all of them: genbench rm {' '.join((*ids, *staying))}",
         )
     return order
-
-
-def _described(store: Store, ids: Sequence[str]) -> str:
-    found = [store.run(run_id) for run_id in ids]
-    return ", ".join(f"{run.id} ({run.model} on {run.dataset})" for run in found)
 
 
 def _access(data_dir: Path | None, offline: bool, url: str) -> DataAccess:

@@ -11,9 +11,10 @@ import typer
 
 from genbench.cli import options
 from genbench.cli.destination import file_for, folder_for
+from genbench.cli.opening import open_store
+from genbench.cli.output import print_json, print_path
 from genbench.cli.session import SESSION, say
 from genbench.errors import UsageError
-from genbench.formatting import plain
 from genbench.spec import MOST, MOST_REPEATS, MOST_SEED
 
 if TYPE_CHECKING:
@@ -142,14 +143,11 @@ def sample(
     as_json: options.JsonOption = False,
 ) -> None:
     """Draw samples of a stored run into a picture, an array file or a folder."""
-    from genbench.cli.output import print_json
-    from genbench.store import Store
-
     if as_scored and (seed is not None or label or sets):
         raise UsageError(
             "--as-scored decides seed, classes and settings; leave out --seed, --label and --set"
         )
-    with Store.open(SESSION.store_url(store), mode="read") as opened:
+    with open_store(store) as opened:
         run_id, spec = _find(opened, reference)
         scored = None
         if as_scored:
@@ -181,10 +179,7 @@ def sample(
         written = watched(work, device, data_dir, offline)
     if scored is not None:
         say(f"as scored: {scored}")
-    if as_json:
-        print_json({"run": run_id, "sampler": part.name, "n": count, "path": str(written)})
-    else:
-        print(plain(str(written)))
+    print_path({"run": run_id, "sampler": part.name, "n": count}, written, as_json=as_json)
 
 
 def _find(store: Store, reference: str) -> tuple[str, RunSpec]:
@@ -275,16 +270,15 @@ def _tell(
     store: Store, run_id: str, evaluated: Sequence[Evaluated], before: set[int], *, as_json: bool
 ) -> None:
     from genbench.cli.closing import say_scores, score_as_json
-    from genbench.cli.output import print_json
-    from genbench.errors import UsageError
 
     new = _new(store, run_id, before)
     reasons: dict[str, list[str]] = {}
     for record in evaluated:
         for name, why in record.skipped.items():
             reasons.setdefault(why, []).append(name)
-    for why, names in reasons.items() if new else ():
-        say(f"no {', '.join(dict.fromkeys(names))}: {why}")
+    causes = [f"no {', '.join(dict.fromkeys(names))}: {why}" for why, names in reasons.items()]
+    for cause in causes if new else ():
+        say(cause)
     if SESSION.verbosity > 0 or SESSION.debug:
         for trace in dict.fromkeys(t for record in evaluated for t in record.traces.values()):
             say(trace)
@@ -303,8 +297,5 @@ def _tell(
             f"added to this run ({', '.join(additional)}); its final scores are the earlier ones, "
             "unless --final is given"
         )
-    if reasons and not new:
-        causes = "; ".join(
-            f"no {', '.join(dict.fromkeys(names))}: {why}" for why, names in reasons.items()
-        )
-        raise UsageError(f"nothing could be scored. {causes}")
+    if causes and not new:
+        raise UsageError(f"nothing could be scored. {'; '.join(causes)}")

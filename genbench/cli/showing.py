@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from genbench.cli.opening import age, head, open_store
+from genbench.cli.opening import age, head, open_store, ratio_to_floor
 from genbench.cli.options import FormatOption, JsonOption, RunArgument, StoreOption
 from genbench.cli.output import Format, print_json, print_table
 from genbench.cli.session import SESSION
@@ -19,25 +19,15 @@ if TYPE_CHECKING:
     from genbench.registry import Kind
     from genbench.settings import Settings
     from genbench.store import Store
-    from genbench.store.records import Epoch, Run, ScoreRecord, StageRecord
+    from genbench.store.records import Epoch, ScoreRecord, StageRecord
 
 
-_NUMBERS = {
-    "epochs",
-    "epoch",
-    "mean",
-    "score",
-    "std",
-    "draws",
-    "n",
-    "floor",
-    "× floor",
-    "bytes",
-    "seconds",
-    "seed",
-}
+_MEASURED = ("score", "std", "draws", "n", "floor", "× floor")
+_SCORES = ("metric", *_MEASURED, "sampler", "seed", "epoch", "seconds", "role")
+_NUMBERS = {"epochs", "epoch", "mean", "bytes", "seconds", "seed", *_MEASURED}
 _NUMBERS |= {"prepare s", "train s", "s/epoch"}
 """Columns that are aligned right."""
+_RESUMABLE = ("failed", "interrupted", "lost")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -70,10 +60,13 @@ def _as_json(store: Store, identity: str) -> dict[str, Any]:
         "params": store.params(identity),
         "plugins": [vars(part) for part in store.plugins(identity)],
         "stages": [vars(stage) for stage in store.stages(identity)],
-        "epochs": [_epoch(epoch) for epoch in store.epochs(identity)],
-        "scores": [_score(score) for score in store.scores(identity)],
+        "epochs": [vars(epoch) for epoch in store.epochs(identity)],
+        "scores": [
+            {**vars(score), "ratio": ratio_to_floor(score)} for score in store.scores(identity)
+        ],
         "warnings": [vars(warning) for warning in store.warnings(identity)],
-        "diagnostics": _draws(store, identity),
+        # What samplers said of their draws (acceptance, ...), and the metrics that were skipped.
+        "diagnostics": [vars(draw) for draw in store.draws(identity)],
         "artifacts": [
             {**vars(artifact), "path": str(store.folder(identity) / artifact.path)}
             for artifact in store.artifacts(identity)
@@ -85,24 +78,6 @@ def _as_json(store: Store, identity: str) -> dict[str, Any]:
         "store": str(store.url),
         "folder": str(store.folder(identity)),
     }
-
-
-def _epoch(epoch: Epoch) -> dict[str, Any]:
-    return {**vars(epoch), "losses": dict(epoch.losses)}
-
-
-def _score(score: ScoreRecord) -> dict[str, Any]:
-    return {**vars(score), "ratio": ratio(score.value, score.floor)}
-
-
-def _draws(store: Store, identity: str) -> list[dict[str, Any]]:
-    """What samplers said of their draws (acceptance, ...), and the metrics that were skipped."""
-    return [dict(vars(draw)) for draw in store.draws(identity)]
-
-
-def ratio(value: float | None, floor: float | None) -> float | None:
-    """How many times its floor (real against real) a score is; None where either is unknown."""
-    return value / floor if value is not None and floor else None
 
 
 def _print_head(store: Store, identity: str, format: Format) -> None:
@@ -128,7 +103,7 @@ def _print_head(store: Store, identity: str, format: Format) -> None:
         "experiment": run.experiment,
         "folder": str(store.folder(identity)),
         "error": run.error,
-        "to resume": hint(run),
+        "to resume": f"genbench resume {run.id}" if run.status.value in _RESUMABLE else None,
     }
     rows = [(key, value) for key, value in known.items() if value is not None]
     print_table(("run", run.id), rows[1:], format=format)
@@ -148,13 +123,6 @@ def _relatives(store: Store, identities: Sequence[str]) -> str | None:
     return ", ".join(words) or None
 
 
-def hint(run: Run) -> str | None:
-    """The command that resumes a run that didn't finish."""
-    if run.status.value in ("failed", "interrupted", "lost"):
-        return f"genbench resume {run.id}"
-    return None
-
-
 def _print_tables(store: Store, identity: str, format: Format) -> None:
     def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         if rows:
@@ -165,32 +133,19 @@ def _print_tables(store: Store, identity: str, format: Format) -> None:
     epochs = store.epochs(identity)
     stages = [_stage_row(stage, epochs) for stage in store.stages(identity)]
     table("Settings", ("setting", "value", "default"), _settings_rows(store, identity))
-    table("Plugins", PLUGIN_COLUMNS, _plugin_rows(store, identity))
+    plugins = ("part", "name", "distribution", "version", "installed")
+    table("Plugins", plugins, _plugin_rows(store, identity))
     table("Stages", ("stage", "epochs", "prepare s", "train s", "s/epoch"), stages)
     losses = epochs[-1].losses if epochs else {}
     title = f"Losses, means of epoch {epochs[-1].epoch}" if epochs else ""
     table(title, ("name", "mean"), [(key, _nan(value)) for key, value in losses.items()])
     warnings = [(warning.epoch, warning.message) for warning in store.warnings(identity)]
     table("Warnings", ("epoch", "warning"), warnings)
-    columns = (
-        "metric",
-        "score",
-        "std",
-        "draws",
-        "n",
-        "floor",
-        "× floor",
-        "sampler",
-        "seed",
-        "epoch",
-        "seconds",
-        "role",
-    )
     taken = store.scores(identity)
     scores = last_scored(taken)
     earlier = len(taken) - len(scores)
     title = f"Scores (and {earlier} of earlier epochs: --json)" if earlier else "Scores"
-    table(title, columns, [_score_row(score) for score in scores])
+    table(title, _SCORES, [_score_row(score) for score in scores])
     for score in scores:
         if score.note:
             print(plain(f"  {score.metric}: {score.note}"))
@@ -219,9 +174,6 @@ def _print_tables(store: Store, identity: str, format: Format) -> None:
             gpu = f", {known['gpu']}" if known.get("gpu") else ""
             host = known.get("host")
             print(f"  after step {step:,}: {host}, {name}{gpu}, {device}, {threads} threads")
-
-
-PLUGIN_COLUMNS = ("part", "name", "distribution", "version", "installed")
 
 
 def _plugin_rows(store: Store, identity: str) -> list[tuple[str, str, str, str, str]]:
@@ -300,16 +252,11 @@ def _stage_row(stage: StageRecord, epochs: Sequence[Epoch]) -> list[Any]:
 
 def _score_row(score: ScoreRecord) -> list[Any]:
     row = [score.metric, _nan(score.value), number(score.std), score.draws, score.n]
-    row += [number(score.floor)]
-    row += [number(ratio(score.value, score.floor), 3), _sampler(score)]
+    row += [number(score.floor), number(ratio_to_floor(score), 3), _sampler(score)]
     row += ["unknown" if score.seed is None else score.seed, _weights(score)]
-    return [*row, number(score.seconds, 3), role(score)]
-
-
-def role(score: ScoreRecord) -> str:
-    """Whether a score is one of its run's final ones: 'final' or 'additional'."""
+    role = "final" if score.final else "additional"
     added = " (added)" if score.origin == "evaluate" else ""
-    return f"{'final' if score.final else 'additional'}{added}"
+    return [*row, number(score.seconds, 3), f"{role}{added}"]
 
 
 def _weights(score: ScoreRecord) -> str:

@@ -6,7 +6,7 @@ import os
 import signal
 import time
 from contextlib import suppress
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any
 
 _NOTICE = "\nstopping after this step, with a checkpoint if one can be written (again: stop now)\n"
@@ -45,12 +45,7 @@ class StopSignals:
             self._before[number] = signal.signal(number, self._handle)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         for number, handler in self._before.items():
             # A terminal that is closed may say so again while the last words are written.
             gone = number == _HANGUP and self.asked

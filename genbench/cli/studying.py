@@ -19,10 +19,6 @@ if TYPE_CHECKING:
     from genbench.study import Forecast, Outcome, Places, Plan, Results
 
 
-_DIGITS = 100
-"""The maximum number of digits that are parsed: very long numbers take Python long."""
-
-
 def add_to(app: typer.Typer) -> None:
     """Add the command."""
     app.command("study")(study)
@@ -109,7 +105,7 @@ def _plan(
         data_access(data_dir, os.environ, offline=offline),
         os.environ,
         Path.cwd(),
-        seeds=_numbers(seeds),
+        seeds=_seeds(seeds),
         only=only or (),
         epochs=epochs,
         device=device,
@@ -125,16 +121,13 @@ def _plan(
     return plan, places
 
 
-def _numbers(text: str | None) -> tuple[int, ...]:
+def _seeds(text: str | None) -> tuple[int, ...]:
     from genbench.errors import UsageError
 
-    words = [word.strip() for word in (text or "").split(",") if word.strip()]
-    if not all(word.isdecimal() for word in words) or (text is not None and not words):
-        raise UsageError(f"--seeds {text}: expected whole numbers with commas, such as 0,1,2")
-    numbers = [int(word) if len(word) <= _DIGITS else MOST_SEED + 1 for word in words]
-    if any(number > MOST_SEED for number in numbers):
-        raise UsageError(f"--seeds {text}: a seed is at most {MOST_SEED}")
-    return tuple(dict.fromkeys(numbers))
+    seeds = options.whole_numbers(text, "--seeds")
+    if not all(0 <= seed <= MOST_SEED for seed in seeds):
+        raise UsageError(f"--seeds {text}: a seed is at least 0 and at most {MOST_SEED}")
+    return tuple(dict.fromkeys(seeds))
 
 
 def _execute(plan: Plan, places: Places, jobs: int, retry: bool, out: Path | None) -> Outcome:

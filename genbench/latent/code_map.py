@@ -9,31 +9,28 @@ import torch
 from genbench.contracts import Conditional, Data, Decodes, Encodes, Picture
 from genbench.latent import walks
 from genbench.latent.spaces import at_random, code_space, encoded
-from genbench.latent.walks import PLANE_RANGE, RANGE, UNIFORM_RANGE
 
 MEASURED = 500
-"""Test samples that say how far codes lie apart where no prior does."""
+"""Number of test samples that the spread of codes is measured on, if they have no prior."""
 
 STEPS = 21
 
 
 def code_map(model: Any, data: Data, device: torch.device) -> Picture | None:
-    """What codes of one or two dimensions decode to: a line, or a grid.
+    """What codes of one or two dimensions decode to: a line or a grid, as in `genbench traverse`.
 
-    As `genbench traverse` has it. None for a model without codes to decode, or with larger ones.
+    None for a model that has no codes to decode, or codes of more dimensions.
     """
     if not (isinstance(model, Encodes) and isinstance(model, Decodes)):
         return None
     space = code_space(model, data, device)
     if space.size > 2:
         return None
-    unit, reach = walks.plain_unit(space.shape), PLANE_RANGE
+    unit, scale = walks.plain_unit(space.shape), "linear"
     if space.law is None:
         codes, _, _ = encoded(model, data, at_random(data, MEASURED, 0), device)
-        unit, reach = walks.unit_of(codes), RANGE
-    elif space.law == "uniform":
-        reach = UNIFORM_RANGE
-    values = walks.stops("linear", reach, STEPS)
+        unit, scale = walks.unit_of(codes), "codes"
+    values = walks.stops("linear", walks.usual_reach(space, scale), STEPS)
     labels = torch.arange(model.classes) if isinstance(model, Conditional) else None
     if space.size == 1:
         return walks.line(space, values, unit, labels)

@@ -13,13 +13,7 @@ from genbench.contracts import Conditional, Decodes, Encodes, Picture, prior_kin
 from genbench.errors import IncompatibleError, UsageError
 from genbench.evaluation.loaded_run import LoadedRun
 from genbench.latent import rows as drawn
-from genbench.latent.needs import (
-    need,
-    need_images,
-    noise,
-    row_labels,
-    who,
-)
+from genbench.latent.needs import need, need_images, noise, row_labels, who
 from genbench.latent.paths import Path as PathKind
 from genbench.latent.spaces import Rows, at_random, code_space, codes_of_samples, prior_space
 from genbench.pictures.classes import pair_of
@@ -46,16 +40,16 @@ def interpolate(loaded: LoadedRun, options: Interpolation, out: Path) -> None:
         raise UsageError(f"--label {options.label} goes with --between samples; leave it out")
     if options.classes is not None and options.between != "classes":
         raise UsageError(f"--classes {options.classes} goes with --between classes; add that")
-    draw = {
+    between = {
         "samples": _between_samples,
         "images": _between_images,
         "classes": _between_classes,
-    }[options.between]
-    save_sheet(draw(loaded, options), out, loaded.described)
+    }
+    save_sheet(between[options.between](loaded, options), out, loaded.described)
 
 
 def _between_samples(loaded: LoadedRun, options: Interpolation) -> Picture:
-    need(loaded, "generates", hint="use --between images")
+    need(loaded, "generates", hint="Use --between images")
     space, model = prior_space(loaded.model, loaded.data, loaded.device), loaded.model
     rows = options.rows or 8
     y = row_labels(loaded, options.label, rows)
@@ -130,7 +124,7 @@ def _between_images_of_classes(
 
 
 def _between_these(loaded: LoadedRun, options: Interpolation, a: Rows, b: Rows) -> Picture:
-    need(loaded, "encodes", "decodes", hint="use --between samples")
+    need(loaded, "encodes", "decodes", hint="Use --between samples")
     space = code_space(loaded.model, loaded.data, loaded.device)
     kind = _path_of(options, loaded.model, spherical=False)
     return drawn.between_images(space, loaded.model, a, b, kind=kind, steps=options.steps)

@@ -1,4 +1,4 @@
-"""What pictures of latent spaces need of a stored run: capabilities, noise and classes."""
+"""What pictures of latent spaces need from a stored run: capabilities, noise and classes."""
 
 from __future__ import annotations
 
@@ -21,19 +21,20 @@ def who(loaded: LoadedRun) -> str:
 
 
 def need(loaded: LoadedRun, *capabilities: str, hint: str) -> None:
-    """Raise IncompatibleError, which ends in ``hint``, where the model lacks one of them."""
+    """Raise IncompatibleError with the hint if the model lacks one of the capabilities."""
     for capability in capabilities:
         if not isinstance(loaded.model, CAPABILITIES[capability]):
             kind = BUILTIN.in_words(capability)
-            raise IncompatibleError(f"{who(loaded)} is not a model {kind}; {hint}")
+            raise IncompatibleError(f"{who(loaded)} is not a model {kind}", hint=hint)
 
 
 def need_images(loaded: LoadedRun) -> None:
-    """Raise IncompatibleError where what the model makes are no images."""
+    """Raise IncompatibleError if the model doesn't make images."""
     if not has_images(loaded.data):
         raise IncompatibleError(
-            f"'{loaded.data.spec.name}' has points of {loaded.data.spec.shape[0]} values, and a "
-            f"point is no picture; genbench sample {loaded.id} draws them all in one"
+            f"'{loaded.data.spec.name}' has points of {loaded.data.spec.shape[0]} values, which "
+            "can't be shown as images",
+            hint=f"To draw all points in one plot: genbench sample {loaded.id}",
         )
 
 
@@ -45,7 +46,7 @@ def noise(model: Any, n: int, seed: int) -> Tensor:
 
 
 def asked_class(loaded: LoadedRun, label: str | None) -> int | None:
-    """The class that ``--label`` asks a conditional model for; None where nothing was asked.
+    """The class that ``--label`` names for a conditional model; None without ``--label``.
 
     Raises IncompatibleError for a model without labels, UsageError for an unknown class.
     """
@@ -53,14 +54,17 @@ def asked_class(loaded: LoadedRun, label: str | None) -> int | None:
         return None
     if not isinstance(loaded.model, Conditional):
         raise IncompatibleError(
-            f"--label {label}: {who(loaded)} is not conditional, so it can't be asked for a "
-            "class; leave --label out"
+            f"--label {label}: {who(loaded)} is not conditional, so it takes no class; leave "
+            "--label out"
         )
     return class_of(label, "--label", loaded.data.spec)
 
 
 def row_labels(loaded: LoadedRun, label: str | None, rows: int) -> Tensor | None:
-    """The classes of rows (rows,): the one asked for, else one after the other; None without."""
+    """The classes of the rows (rows,): the one in ``label``, else all in turn.
+
+    None for a model that takes no labels.
+    """
     asked = asked_class(loaded, label)
     if not isinstance(loaded.model, Conditional):
         return None

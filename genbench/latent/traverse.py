@@ -14,24 +14,19 @@ from genbench.contracts import Conditional, Decodes, Encodes, Picture
 from genbench.errors import UsageError
 from genbench.evaluation.loaded_run import LoadedRun
 from genbench.latent import walks
-from genbench.latent.needs import (
-    asked_class,
-    need,
-    need_images,
-    row_labels,
-)
+from genbench.latent.needs import asked_class, need, need_images, row_labels
 from genbench.latent.spaces import LatentSpace, at_random, code_space, encoded, prior_space
 from genbench.latent.walks import Unit
 from genbench.pictures.sheet import save_sheet
 
 MEASURED = 2_000
-"""Test samples whose codes say which dimensions are active, and how far codes lie apart."""
+"""Number of test samples on which activity and spread of the dimensions are measured."""
 
 WALKS = 10
-"""Dimensions that are walked along when nobody says which, at most: those that do the most."""
+"""Maximum number of dimensions unless --dims names some: those that change the images most."""
 
 STEPS, WALK_STEPS = 21, 11
-"""Stops along a dimension, where one or two are all, and where there are more."""
+"""Stops along a dimension of a latent with one or two dimensions, and with more."""
 
 Scale = Literal["linear", "quantiles", "codes"]
 
@@ -52,7 +47,7 @@ class Traversal:
 def traverse(loaded: LoadedRun, options: Traversal, out: Path) -> None:
     """Draw a run's latent space into ``out``.
 
-    That of the codes where the model encodes and decodes, else that of its noise.
+    It is the space of its codes if the model encodes and decodes, else the space of its noise.
     """
     need_images(loaded)
     save_sheet(_traversal(loaded, options), out, loaded.described)
@@ -86,7 +81,7 @@ def _space(loaded: LoadedRun) -> tuple[LatentSpace, Tensor | None]:
     """The space, and the codes of some test samples where it is that of codes."""
     model, data, device = loaded.model, loaded.data, loaded.device
     if not (isinstance(model, Encodes) and isinstance(model, Decodes)):
-        need(loaded, "generates", hint="nothing of it can be drawn; see: genbench models")
+        need(loaded, "generates", hint="See: genbench models")
         return prior_space(model, data, device), None
     codes, _, _ = encoded(model, data, at_random(data, MEASURED, 0), device)
     return code_space(model, data, device), codes
@@ -96,7 +91,7 @@ def _unit(loaded: LoadedRun, scale: Scale, space: LatentSpace, codes: Tensor | N
     if scale != "codes":
         return walks.plain_unit(space.shape)
     if codes is None:
-        need(loaded, "encodes", "decodes", hint="use --scale linear or quantiles")
+        need(loaded, "encodes", "decodes", hint="Use --scale linear or quantiles")
         raise AssertionError("a model that encodes and decodes has codes")
     return walks.unit_of(codes)
 
@@ -111,12 +106,8 @@ def _values(options: Traversal, scale: Scale, space: LatentSpace) -> list[float]
                 "--steps widens; leave --range out"
             )
         return walks.stops("quantiles", 0.0, steps, space.law)
-    uniform = space.law == "uniform" and scale == "linear"
-    customary = walks.PLANE_RANGE if space.size <= 2 else walks.RANGE
-    if uniform or scale == "codes":
-        customary = walks.UNIFORM_RANGE if uniform else walks.RANGE
-    reach = customary if options.reach is None else options.reach
-    if uniform and reach > 1:
+    reach = walks.usual_reach(space, scale) if options.reach is None else options.reach
+    if space.law == "uniform" and scale == "linear" and reach > 1:
         raise UsageError(
             f"--range {reach:g}: this model's prior is uniform on [-1, 1], and nothing was "
             "learned beyond it; use --range 1 or less"
@@ -134,7 +125,7 @@ def _checked(dims: Sequence[int], space: LatentSpace) -> Sequence[int]:
 def _check_start(loaded: LoadedRun, options: Traversal, walking: bool) -> None:
     if options.start != "image":
         return
-    need(loaded, "encodes", "decodes", hint="use --from zero")
+    need(loaded, "encodes", "decodes", hint="Use --from zero")
     if not walking:
         raise UsageError(
             "--from image: this picture goes through all dimensions of the latent, so it starts "

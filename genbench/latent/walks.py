@@ -66,6 +66,15 @@ def stops(scale: Scale, reach: float, steps: int, law: Law | None = None) -> lis
     return [NormalDist().inv_cdf(share) for share in shares]
 
 
+def usual_reach(space: LatentSpace, scale: str) -> float:
+    """How far a walk goes from 0 unless a person says it; ``scale`` is linear or codes."""
+    if scale == "codes":
+        return RANGE
+    if space.law == "uniform":
+        return UNIFORM_RANGE
+    return PLANE_RANGE if space.size <= 2 else RANGE
+
+
 def grid(space: LatentSpace, values: Sequence[float], unit: Unit, y: Tensor | None) -> Picture:
     """All pairs of values over a space of two dimensions; ``y`` (1,) is the class, or None.
 

@@ -6,12 +6,12 @@ number under a wrong name.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from genbench.errors import UsageError
-from genbench.planning.resolve import chosen_parts
+from genbench.planning.resolve import check_used, chosen_parts
 from genbench.planning.sources import Layer, Scope, from_sets
 from genbench.registry import Kind, Registry
 from genbench.settings import drawing_settings, validate
@@ -52,11 +52,9 @@ def choose(
         metrics=_parts("metric", metrics or (), own_metrics, layer, scope),
         drawing=_drawing(spec, layer, scope),
     )
-    used: set[tuple[Kind, str]] = {
-        ("sampler", part.name) for part in choices.samplers or spec.samplers
-    }
-    used |= {("metric", part.name) for part in choices.metrics or own_metrics}
-    _no_idle_settings(run_id, layer, scope, used)
+    _check_trained(run_id, layer, scope)
+    used_samplers, used_metrics = choices.samplers or spec.samplers, choices.metrics or own_metrics
+    check_used(layer, {"sampler": used_samplers, "metric": used_metrics})
     return choices
 
 
@@ -86,9 +84,8 @@ def _drawing(spec: RunSpec, layer: Layer, scope: Scope) -> dict[str, Any]:
     return {key: values[key] for key in own if values[key] != spec.model_settings.get(key)}
 
 
-def _no_idle_settings(
-    run_id: str, layer: Layer, scope: Scope, used: Collection[tuple[Kind, str]]
-) -> None:
+def _check_trained(run_id: str, layer: Layer, scope: Scope) -> None:
+    """Refuse a setting that only a training can use."""
     for key in layer.run:
         raise UsageError(
             f"--set {key}: run {run_id} is trained already, so this has no effect; see the "
@@ -98,21 +95,13 @@ def _no_idle_settings(
     for (kind, name), values in layer.settings.items():
         if kind == "listener":
             raise UsageError(f"--set {kind}.{name}: only a training has listeners")
-        if kind in ("sampler", "metric") and (kind, name) not in used:
-            raise UsageError(
-                f"--set {kind}.{name}: {kind} '{name}' is not used here; add --{kind} {name}"
-            )
         for key in values if kind in ("model", "dataset") else ():
             if kind == "dataset" or key not in of_drawing:
                 prefix = "data." if kind == "dataset" else ""
+                may = f"only the sampling settings of '{scope.model}' can change: "
+                none = f"'{scope.model}' has no sampling settings"
                 raise UsageError(
                     f"--set {prefix}{key}: run {run_id} is trained with its own value; "
-                    f"{_what_may_change(scope.model, of_drawing)}",
+                    + (may + ", ".join(of_drawing) if of_drawing else none),
                     hint=f"To train with another: genbench rerun {run_id} --set {prefix}{key}=...",
                 )
-
-
-def _what_may_change(model: str, of_drawing: Sequence[str]) -> str:
-    if of_drawing:
-        return f"only the sampling settings of '{model}' can change: {', '.join(of_drawing)}"
-    return f"'{model}' has no sampling settings"

@@ -55,7 +55,7 @@ class Resolved:
     """A planned run: its spec, what is known of its data, and notes for the user.
 
     ``listeners`` decide no number, so they are not in the spec.
-    ``spec.device`` may still be "auto": which devices there are is known with torch only.
+    ``spec.device`` may still be "auto": the devices are known only once torch is imported.
     """
 
     spec: RunSpec
@@ -94,8 +94,7 @@ def resolve(
     metrics = run.metrics
     if metrics is None:
         metrics = _default_metrics(model, data_spec, registry)
-    listeners = run.listeners or ()
-    _no_idle_settings(layers[-2], {"sampler": samplers, "metric": metrics, "listener": listeners})
+    listeners = chosen_parts("listener", run.listeners or (), layers, scope)
 
     spec = RunSpec(
         model=model.name,
@@ -109,16 +108,15 @@ def resolve(
         preset=preset.name if preset else None,
         **run.model_dump(exclude={"epochs", "batch_size", *NOT_IN_A_SPEC}),
     )
+    check_used(
+        layers[-2],
+        {"sampler": spec.samplers, "metric": spec.metrics, "listener": listeners},
+    )
     spec = with_parents(spec, data_settings, access)
     if run.batch_size is None and spec.batch_size > data_spec.train > 0:
         spec = replace(spec, batch_size=data_spec.train)
     check_batch(spec, data_spec)
-    return Resolved(
-        spec=spec,
-        data_spec=data_spec,
-        listeners=chosen_parts("listener", listeners, layers, scope),
-        notes=notes,
-    )
+    return Resolved(spec=spec, data_spec=data_spec, listeners=listeners, notes=notes)
 
 
 def with_parents(spec: RunSpec, data: DatasetSettings, access: DataAccess) -> RunSpec:
@@ -147,16 +145,15 @@ def check_capabilities(model: Registration, part: Registration) -> None:
     possible = (*model.capabilities, *model.optional)
     missing = [c for c in part.capabilities if not {*alternatives(c)} & {*possible}]
     if model.capabilities and missing:
-        lacking = " and ".join(_quoted(c) for c in missing)
+        lacking = " and ".join(
+            " or ".join(f"'{name}'" for name in alternatives(requirement))
+            for requirement in missing
+        )
         raise IncompatibleError(
             f"{part.kind} '{part.name}' needs a model with {lacking}; "
             f"'{model.name}' has only: {', '.join(possible)}",
             hint="See: genbench models",
         )
-
-
-def _quoted(requirement: str) -> str:
-    return " or ".join(f"'{name}'" for name in alternatives(requirement))
 
 
 # --- the sources, one over the other ----------------------------------------------------------
@@ -269,14 +266,13 @@ def _registered(kind: Kind, names: Sequence[str], registry: Registry) -> tuple[s
     return tuple(name for name in names if name in there)
 
 
-def _no_idle_settings(sets: Layer, chosen: Mapping[Kind, Sequence[str]]) -> None:
+def check_used(sets: Layer, chosen: Mapping[Kind, Sequence[Part]]) -> None:
     """Refuse a --set for an unused sampler, metric or listener, which would silently do nothing."""
-    used = {(kind, named_settings(text)[0]) for kind, names in chosen.items() for text in names}
+    used = {(kind, part.name) for kind, parts in chosen.items() for part in parts}
     for kind, name in sets.settings:
         if kind in chosen and (kind, name) not in used:
             raise UsageError(
-                f"--set {kind}.{name}: this run doesn't use {kind} '{name}'; "
-                f"add {_option(kind)} {name}"
+                f"--set {kind}.{name}: {kind} '{name}' is not used here; add {_option(kind)} {name}"
             )
 
 

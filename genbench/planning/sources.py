@@ -17,12 +17,7 @@ from typing import Annotated, Any, get_args
 from pydantic import BeforeValidator, field_validator
 from pydantic.fields import FieldInfo
 
-from genbench.errors import (
-    PluginError,
-    SettingError,
-    UnknownNameError,
-    suggest,
-)
+from genbench.errors import PluginError, SettingError, UnknownNameError, suggest
 from genbench.registry import Kind, Registry
 from genbench.settings import DatasetSettings, ModelSettings, Preset, Settings
 from genbench.spec import RunFields
@@ -122,22 +117,18 @@ class Scope:
     def settings(self, kind: Kind, name: str) -> type[Settings]:
         """The settings class of a part; an empty one where it has none of its own."""
         found = self.registry.settings(kind, name)
+        owner = self.registry.get(kind, name).owner
         if found is None:
             if kind == "dataset":
-                owner = self.registry.get(kind, name).owner
                 raise PluginError(
                     f"data set '{name}' of {owner} has no settings class; register it with "
                     "settings='module:Class', a genbench.DatasetSettings that describes it"
                 )
             return ModelSettings if kind == "model" else Settings
-        if not (isinstance(found, type) and issubclass(found, Settings)):
-            owner = self.registry.get(kind, name).owner
+        wanted = DatasetSettings if kind == "dataset" else Settings
+        if not (isinstance(found, type) and issubclass(found, wanted)):
             raise PluginError(
-                f"the settings of {kind} '{name}' ({owner}) are not a genbench.Settings"
-            )
-        if kind == "dataset" and not issubclass(found, DatasetSettings):
-            raise PluginError(
-                f"the settings of data set '{name}' are not a genbench.DatasetSettings"
+                f"the settings of {kind} '{name}' ({owner}) are not a genbench.{wanted.__name__}"
             )
         return found
 

@@ -7,24 +7,20 @@ imported here, and a study that is started again reads from the store what is le
 
 from __future__ import annotations
 
-from genbench.study.file import StudyFile, read_study
+from genbench.study.file import read_study
 from genbench.study.markdown import as_dict, markdown, rows_of, title_of
 from genbench.study.outcome import Outcome, Places
 from genbench.study.pictures import draw, figures, folder_of
-from genbench.study.plan import Entry, Plan, PlannedRun, make_plan
-from genbench.study.study_table import Results, StudyTable, results
+from genbench.study.plan import Plan, make_plan
+from genbench.study.study_table import Results, results
 from genbench.study.work import Forecast, book_of, execute, forecast
 
 __all__ = [
-    "Entry",
     "Forecast",
     "Outcome",
     "Places",
     "Plan",
-    "PlannedRun",
     "Results",
-    "StudyFile",
-    "StudyTable",
     "as_dict",
     "book_of",
     "draw",

@@ -1,4 +1,4 @@
-"""The settings of a study file as ``--set`` options."""
+"""The settings and options of a study file as words of a command line."""
 
 from __future__ import annotations
 
@@ -39,6 +39,20 @@ def typed(value: Any) -> str:
     if isinstance(value, (bool, str)):
         return json.dumps(value, ensure_ascii=False)
     return str(value)
+
+
+def words(options: Mapping[str, Any]) -> tuple[str, ...]:
+    """Options as words: True is a flag, a list repeats the option, None and False leave it out.
+
+    >>> words({"epochs": 3, "json": True, "preset": None, "tag": ["a", "b"]})
+    ('--epochs', '3', '--json', '--tag', 'a', '--tag', 'b')
+    """
+    found: list[str] = []
+    for name, given in options.items():
+        for value in given if isinstance(given, (list, tuple)) else [given]:
+            if value is not None and value is not False:
+                found += [f"--{name}"] if value is True else [f"--{name}", str(value)]
+    return tuple(found)
 
 
 def _flat(key: str, value: Any) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from genbench.errors import SettingError, suggest
 from genbench.files.toml import read_toml
 from genbench.settings import Settings
 from genbench.spec import MOST, MOST_REPEATS, MOST_SEED
+from genbench.study.assignments import words
 
 Names = tuple[str, ...]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -114,23 +115,7 @@ class FigureEntry(Settings):
     @property
     def flags(self) -> tuple[str, ...]:
         """The options as words of a command line."""
-        words: list[str] = []
-        for name, given in self.options.items():
-            for value in given if isinstance(given, list) else [given]:
-                if value is False:
-                    continue
-                words += [f"--{name}"] if value is True else [f"--{name}", str(value)]
-        return tuple(words)
-
-    @property
-    def needs_weights(self) -> bool:
-        """Whether the command loads the model; curves only need the store."""
-        return self.command != "curves"
-
-    @property
-    def suffix(self) -> str:
-        """The suffix of its picture files."""
-        return ".svg" if self.command == "curves" else ".png"
+        return words({"together": self.together, **self.options})
 
 
 class StudyFile(Settings):

@@ -6,7 +6,6 @@ The page has no date: the same store always gives the same page. No part of it i
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -145,16 +144,13 @@ def _table(table: StudyTable, plan: Plan) -> str:
 
 def _figure(figure: Figure) -> Iterator[str]:
     """The title, the description, the command, and each picture below its caption."""
-    yield f"## {escaped(figure.title)}"
-    yield figure.about.strip()
+    title = escaped(figure.entry.title)
+    yield f"## {title}"
+    yield figure.entry.about.strip()
     yield f"Drawn by `{figure.command}`." if figure.pictures else "Not drawn yet."
-    for shown in figure.pictures:
-        yield f"**{escaped(shown.caption)}**"
-        yield f"![{escaped(figure.title)}: {escaped(shown.caption)}]({_link(shown.path)})"
-
-
-def _link(path: Path) -> str:
-    return quote(path.as_posix())
+    for caption, path in figure.pictures.items():
+        yield f"**{escaped(caption)}**"
+        yield f"![{title}: {escaped(caption)}]({quote(path.as_posix())})"
 
 
 def _legend(tables: Sequence[StudyTable]) -> Iterator[str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from genbench.study.assignments import words
+
 
 @dataclass(frozen=True, kw_only=True)
 class Places:
@@ -22,14 +24,7 @@ class Places:
     @property
     def data_flags(self) -> tuple[str, ...]:
         """--data-dir, --offline and --device, if they are set."""
-        flags: list[str] = []
-        if self.data_dir is not None:
-            flags += ["--data-dir", str(self.data_dir)]
-        if self.offline:
-            flags.append("--offline")
-        if self.device is not None:
-            flags += ["--device", self.device]
-        return tuple(flags)
+        return words({"data-dir": self.data_dir, "offline": self.offline, "device": self.device})
 
     @property
     def flags(self) -> tuple[str, ...]:

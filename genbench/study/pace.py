@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -151,7 +151,9 @@ class PaceBook:
     def read(self) -> dict[str, Pace]:
         """The paces that were measured with this number of threads. Raises StoreError."""
         return {
-            key.partition("/")[0]: Pace(**{n: entry[n] for n in _FIGURES if n in entry})
+            key.partition("/")[0]: Pace(
+                **{f.name: entry[f.name] for f in fields(Pace) if f.name in entry}
+            )
             for key, entry in self._entries().items()
             if entry["threads"] == self.threads
         }
@@ -180,6 +182,3 @@ class PaceBook:
                 "measures them again"
             )
         return entries
-
-
-_FIGURES = ("earlier_s", "epoch_s", "warm_s", "later_s")

@@ -6,7 +6,7 @@ The files are in a folder next to the page, with the name of the page, and the p
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,26 +18,25 @@ from genbench.study.existing_runs import ExistingRuns
 from genbench.study.file import FigureEntry
 from genbench.study.outcome import Outcome, Places
 from genbench.study.plan import Entry, Plan
-from genbench.study.tasks import log_of
+from genbench.study.tasks import task_of
 from genbench.study.work import book_of, planned_runs
 
 
 @dataclass(frozen=True, kw_only=True)
-class FigurePicture:
-    """One picture of a figure; ``path`` is relative to the folder of the page."""
-
-    caption: str
-    path: Path
-
-
-@dataclass(frozen=True, kw_only=True)
 class Figure:
-    """One figure of the page, with the pictures that exist."""
+    """One figure of the page: the pictures that exist, by their captions.
 
-    title: str
-    about: str
-    command: str
-    pictures: tuple[FigurePicture, ...]
+    Their paths are relative to the folder of the page.
+    """
+
+    entry: FigureEntry
+    pictures: Mapping[str, Path]
+
+    @property
+    def command(self) -> str:
+        """The command that draws one of its pictures."""
+        run = "RUN..." if self.entry.together else "RUN"
+        return " ".join(["genbench", self.entry.command, run, *self.entry.flags])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +52,8 @@ class _Drawing:
     def name(self) -> str:
         """The name of its file."""
         words = re.sub(r"[^\w.+-]+", "-", self.caption).strip("-").lower()
-        return f"figure-{self.number}-{words}{self.entry.suffix}"
+        suffix = ".svg" if self.entry.command == "curves" else ".png"
+        return f"figure-{self.number}-{words}{suffix}"
 
 
 def draw(
@@ -99,16 +99,12 @@ def figures(plan: Plan, places: Places, page: Path) -> tuple[Figure, ...]:
     drawings = list(_drawings(plan, places))
     found = []
     for number, entry in enumerate(plan.study.figures, 1):
-        pictures = tuple(
-            FigurePicture(caption=drawing.caption, path=Path(folder.name) / drawing.name)
+        pictures = {
+            drawing.caption: Path(folder.name) / drawing.name
             for drawing in drawings
             if drawing.number == number and (folder / drawing.name).exists()
-        )
-        runs = "RUN... --together" if entry.together else "RUN"
-        command = " ".join(["genbench", entry.command, runs, *entry.flags])
-        found.append(
-            Figure(title=entry.title, about=entry.about, command=command, pictures=pictures)
-        )
+        }
+        found.append(Figure(entry=entry, pictures=pictures))
     return tuple(found)
 
 
@@ -152,13 +148,8 @@ def _runs(plan: Plan, places: Places, store: Store) -> dict[str, Run]:
 
 def _task(drawing: _Drawing, places: Places, folder: Path) -> Task:
     title = f"figure {drawing.number}, {drawing.caption}"
-    of_data = places.flags if drawing.entry.needs_weights else ("--store", places.store)
-    arguments = [
-        drawing.entry.command,
-        *(run.id for run in drawing.runs),
-        *drawing.entry.flags,
-        *(("--together",) if drawing.entry.together else ()),
-        *("--out", str(folder / drawing.name)),
-        *of_data,
-    ]
-    return Task(title=title, arguments=tuple(arguments), log=log_of(places, title))
+    entry, runs = drawing.entry, [run.id for run in drawing.runs]
+    # Curves need the store alone; the others load the model.
+    flags = ("--store", places.store) if entry.command == "curves" else places.flags
+    out = ("--out", str(folder / drawing.name))
+    return task_of(title, places, entry.command, *runs, *entry.flags, *out, *flags)

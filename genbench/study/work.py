@@ -61,17 +61,15 @@ class Forecast:
 def forecast(plan: Plan, places: Places) -> list[Forecast]:
     """What a study will execute, from the plan and the store; nothing is written."""
     paces = book_of(plan, places).read()
-    found = []
+    grid = planned_runs(plan, paces)
     try:
         store = Store.open(places.store, mode="read")
     except StoreError:
-        return [
-            _forecast(planned, None, paces, len(_later(planned.entry)))
-            for planned in planned_runs(plan, paces)
-        ]
+        return [_forecast(planned, None, paces, len(_later(planned.entry))) for planned in grid]
+    found = []
     with store:
         existing = ExistingRuns(store, plan)
-        for planned in planned_runs(plan, paces):
+        for planned in grid:
             run = existing.run(planned)
             done = run is not None and run.status is Status.FINISHED
             left = missing(store, run, planned.entry) if done and run else _later(planned.entry)

@@ -65,8 +65,7 @@ def _calls(model: Any, data: Data) -> Iterator[tuple[str, Callable[[], object]]]
     x, y = images(data, 8)
     x, y = x.to(META), None if y is None else y.to(META)
     labels = y if isinstance(model, Conditional) else None
-    for net in model.nets.values():
-        net.eval()
+    model.nets.eval()
     if isinstance(model, Generates):
 
         def generated() -> Tensor:

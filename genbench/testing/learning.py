@@ -8,18 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genbench.contracts import (
-    Conditional,
-    Data,
-    Discriminates,
-    Embeds,
-    Generates,
-    Phase,
-    Reconstructs,
-    Stage,
-)
+from genbench.contracts import Data, Discriminates, Embeds, Generates, Phase, Reconstructs, Stage
 from genbench.testing.subject import Subject
-from genbench.testing.trial import build, first, images, repeated, train_model
+from genbench.testing.trial import build, first, inputs, repeated, train_model
 
 MOST_STEPS = 200
 """Steps that a reconstruction may take to look like something."""
@@ -55,21 +46,19 @@ def check_reconstructions(part: Subject, data: Data) -> None:
 def _likeness(model: Any, data: Data) -> dict[str, float]:
     """How the reconstructions correlate with their images, and with what might be mistaken."""
     modes = [(module, module.training) for module in model.nets.modules()]
-    model.nets.eval()
-    x, y = images(data, 8)
+    x, y = inputs(model, data, 8)
     with torch.no_grad():
-        found = model.reconstruct(x, y if isinstance(model, Conditional) else None)
+        found = model.reconstruct(x, y)
     for module, training in modes:
         module.training = training
     wrong = {
         "mirrored": x.flip(3),
         "upside down": x.flip(2),
         "negated": -x,
-        "shifted": x.roll(1, 0),
+        "of the other image": x.roll(1, 0),
     }
     if x.shape[2] == x.shape[3]:
         wrong["transposed"] = x.transpose(2, 3)
-    wrong["of the other image"] = wrong.pop("shifted")
     return {name: _correlation(found, other) for name, other in {"upright": x, **wrong}.items()}
 
 
@@ -141,9 +130,7 @@ def _gap(model: Any, data: Data) -> float:
 
 def _judged(model: Any, data: Data) -> tuple[Tensor, Tensor, Tensor | None]:
     """What the discriminator sees of real samples and of generated ones, and their labels."""
-    model.nets.eval()
-    x, y = images(data, 16)
-    y = y if isinstance(model, Conditional) else None
+    x, y = inputs(model, data, 16)
     with torch.no_grad():
         real = model.embed(x) if isinstance(model, Embeds) else x
         return real, model.generate(model.prior(len(x), torch.Generator().manual_seed(4)), y), y

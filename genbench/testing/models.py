@@ -17,9 +17,11 @@ from genbench.settings import Settings
 from genbench.testing.devices import check_device
 from genbench.testing.learning import check_judge, check_reconstructions
 from genbench.testing.outputs import (
+    SAMPLES,
     check_prior,
     check_range,
     check_rows,
+    maps,
     nets_of_samples,
 )
 from genbench.testing.structure import check_seeds, check_structure
@@ -31,8 +33,8 @@ from genbench.testing.trial import (
     fitting_data,
     has_shape,
     images,
+    inputs,
     is_sample,
-    outputs_of,
     repeated,
     stage_batch,
     state_of,
@@ -86,10 +88,7 @@ def check_capabilities(part: Subject, data: Data) -> None:
         extra = there - set(part.capabilities) - set(part.optional)
         assert not missing, f"{part.name} declares {missing} but lacks their methods"
         assert not extra, f"{part.name} has {extra}; declare them in register(capabilities=...)"
-    for net in model.nets.values():
-        net.eval()
-    x, y = images(data, 6)
-    labels = y if "conditional" in there else None
+    x, labels = inputs(model, data, 6)
     with torch.no_grad():
         if "generates" in there:
             z = model.prior(6, torch.Generator().manual_seed(1))
@@ -115,7 +114,7 @@ def check_capabilities(part: Subject, data: Data) -> None:
             with suppress(UsageError):  # settings may leave a loss that is no likelihood
                 given = (x, z) if labels is None else (x, z, labels)
                 has_shape(model.log_likelihood(*given), (6,), "log_likelihood(x, z)")
-        if "translates" in there and y is not None:
+        if "translates" in there and (y := images(data, 6)[1]) is not None:
             is_sample(model.translate(x, y), data, "translate(x, y)")
 
 
@@ -194,12 +193,14 @@ def check_state(part: Subject, data: Data) -> None:
     train_model(trained, few, epochs=2)
     fresh = build(part, few, seed=1)
     fresh.nets.load_state_dict(trained.nets.state_dict(), strict=True)
-    outputs = [outputs_of(model, few) for model in (trained, fresh)]
-    for name, output in outputs[0].items():
-        assert torch.equal(output, outputs[1][name]), (
-            f"{name} differs after nets' state was loaded into a fresh model: something that the "
-            "model remembers is no parameter or buffer of nets"
-        )
+    pairs = zip(maps(trained, few), maps(fresh, few), strict=True)
+    with torch.no_grad():
+        for (name, function, given), (_, again, _) in pairs:
+            same = name not in SAMPLES or torch.equal(function(*given), again(*given))
+            assert same, (
+                f"{name} differs after nets' state was loaded into a fresh model: something that "
+                "the model remembers is no parameter or buffer of nets"
+            )
 
 
 def _check_curve(stage: Stage, losses: list[Mapping[str, float]]) -> None:

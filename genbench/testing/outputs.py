@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from genbench.contracts import (
-    Conditional,
     Data,
     Decodes,
     Encodes,
@@ -22,7 +21,7 @@ from genbench.contracts import (
 )
 from genbench.errors import UsageError
 from genbench.testing.subject import Subject
-from genbench.testing.trial import build, first, images, is_sample, train_model
+from genbench.testing.trial import build, first, inputs, is_sample, train_model
 
 SAMPLES = ("render(generate(z))", "decode(code)", "reconstruct(x)")
 ROWS = 6
@@ -39,9 +38,9 @@ def check_range(part: Subject, data: Data) -> None:
     with torch.no_grad():
         for parameter in model.nets.parameters():
             parameter.mul_(STRESS)
-        for name, function, inputs in _maps(model, data):
+        for name, function, given in maps(model, data):
             if name in SAMPLES:
-                x = function(*inputs)
+                x = function(*given)
                 is_sample(x[torch.isfinite(x.flatten(1)).all(1)], data, f"{name} of large weights")
 
 
@@ -51,22 +50,22 @@ def check_rows(part: Subject, data: Data) -> None:
     model = build(part, few)
     train_model(model, few, epochs=2)
     with torch.no_grad():
-        for name, function, inputs in _maps(model, few):
+        for name, function, given in maps(model, few):
             try:
-                whole = function(*inputs)
+                whole = function(*given)
             except UsageError:  # settings may leave a loss that is no likelihood
                 continue
-            if torch.equal(whole, function(*inputs)):  # what is random on purpose has other rows
-                _check_rows(name, function, inputs, whole)
+            if torch.equal(whole, function(*given)):  # what is random on purpose has other rows
+                _check_rows(name, function, given, whole)
 
 
 def _check_rows(
-    name: str, function: Callable[..., Tensor], inputs: tuple[Tensor, ...], whole: Tensor
+    name: str, function: Callable[..., Tensor], given: tuple[Tensor, ...], whole: Tensor
 ) -> None:
     half = ROWS // 2
     order = torch.tensor([4, 0, 5, 2, 1, 3])
-    halves = [function(*(i[rows] for i in inputs)) for rows in (slice(half), slice(half, None))]
-    shuffled = function(*(i[order] for i in inputs))
+    halves = [function(*(i[rows] for i in given)) for rows in (slice(half), slice(half, None))]
+    shuffled = function(*(i[order] for i in given))
     finite = whole[torch.isfinite(whole)]
     size = max(1.0, float(finite.abs().max())) if len(finite) else 1.0
     spread = float(torch.nan_to_num(whole.std(0)).mean())
@@ -89,22 +88,18 @@ def nets_of_samples(model: Any, data: Data) -> set[str]:
         for module in net.modules()
     ]
     with torch.no_grad():
-        for what, function, inputs in _maps(model, data):
+        for what, function, given in maps(model, data):
             if what in SAMPLES or what == "encode(x)":
-                function(*inputs)
+                function(*given)
     for hook in hooks:
         hook.remove()
     return called
 
 
-def _maps(
-    model: Any, data: Data
-) -> Iterator[tuple[str, Callable[..., Tensor], tuple[Tensor, ...]]]:
+def maps(model: Any, data: Data) -> Iterator[tuple[str, Callable[..., Tensor], tuple[Tensor, ...]]]:
     """The maps from rows to rows that a model has, in eval mode, with inputs of `ROWS` rows."""
-    for net in model.nets.values():
-        net.eval()
-    x, y = images(data, ROWS)
-    labels = (y,) if isinstance(model, Conditional) and y is not None else ()
+    x, y = inputs(model, data, ROWS)
+    labels = () if y is None else (y,)
     if isinstance(model, Generates):
         z = model.prior(ROWS, torch.Generator().manual_seed(1))
 

@@ -33,12 +33,8 @@ def subject(
 ) -> Subject:
     """Find a part by its registered name, or take the class that was given."""
     if not isinstance(given, str):
-        return Subject(
-            name=given.__name__,
-            cls=given,
-            settings=_instance(settings, given.__name__),
-            capabilities=None,
-        )
+        own = _instance(settings, given.__name__)
+        return Subject(name=given.__name__, cls=given, settings=own, capabilities=None)
     registry = registry or Registry.from_environment()
     declared = registry.get(kind, given)
     chosen = settings if settings is not None else registry.settings(kind, given)

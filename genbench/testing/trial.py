@@ -13,16 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genbench.contracts import (
-    Batch,
-    Conditional,
-    Data,
-    Generates,
-    Reconstructs,
-    Split,
-    Stage,
-    rendered,
-)
+from genbench.contracts import Batch, Conditional, Data, Split, Stage
 from genbench.engine import seed_everything, train
 from genbench.errors import IncompatibleError, InterruptedRunError
 from genbench.events import EpochDone, Event
@@ -87,6 +78,13 @@ def images(data: Data, n: int) -> tuple[Tensor, Tensor | None]:
     x = torch.from_numpy(np.array(data.train.x[:n]))
     y = None if data.train.y is None else torch.from_numpy(np.array(data.train.y[:n]))
     return (to_float(x) if x.dtype == torch.uint8 else x), y
+
+
+def inputs(model: Any, data: Data, n: int) -> tuple[Tensor, Tensor | None]:
+    """The first n training samples, with labels if the model takes them; nets go to eval mode."""
+    model.nets.eval()
+    x, y = images(data, n)
+    return x, y if isinstance(model, Conditional) else None
 
 
 def stage_batch(stage: Stage, data: Data) -> Batch:
@@ -171,21 +169,6 @@ def state_of(model: Any) -> dict[str, Tensor]:
 def differs(model: Any, before: Mapping[str, Tensor], name: str) -> bool:
     """Whether an entry of the state has changed in any bit."""
     return not torch.equal(model.nets.state_dict()[name], before[name])
-
-
-def outputs_of(model: Any, data: Data) -> dict[str, Tensor]:
-    """What a model makes in eval mode of fixed noise and fixed images."""
-    for net in model.nets.values():
-        net.eval()
-    found: dict[str, Tensor] = {}
-    labels = images(data, 4)[1] if isinstance(model, Conditional) else None
-    with torch.no_grad():
-        if isinstance(model, Generates):
-            z = model.prior(4, torch.Generator().manual_seed(2))
-            found["generate(z)"] = rendered(model, model.generate(z, labels))
-        if isinstance(model, Reconstructs):
-            found["reconstruct(x)"] = model.reconstruct(images(data, 4)[0], labels)
-    return found
 
 
 def has_shape(value: Tensor, shape: tuple[int, ...], what: str) -> None:
