@@ -344,8 +344,9 @@ def test_a_metric_that_does_not_fit_is_refused_in_one_sentence() -> None:
 
 def test_registering_the_plugins_imports_no_torch() -> None:
     code = (
-        "import sys, genbench_metrics, genbench_samplers, genbench_metrics.settings, "
-        "genbench_samplers.settings; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
+        "import sys, genbench_metrics, genbench_samplers, genbench_metrics.metric_settings, "
+        "genbench_samplers.sampler_settings; "
+        "sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, env=dict(os.environ))
 

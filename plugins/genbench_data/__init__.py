@@ -2,58 +2,55 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import genbench
 
 
 @genbench.hookimpl
 def genbench_register_datasets(register: genbench.Register) -> None:
     """Register the built-in data sets."""
-    register(
+    images = partial(register, family="images")
+    images(
         "digits",
         "genbench_data.digits:Digits",
-        settings="genbench_data.settings:DigitsSettings",
+        settings="genbench_data.image_settings:DigitsSettings",
         summary="1,797 handwritten digits, 8x8 resized to 28x28; included, needs no download",
-        family="images",
         source="scikit-learn load_digits: UCI optdigits (Alpaydin and Kaynak 1998)",
     )
-    register(
+    images(
         "mnist",
         "genbench_data.torchvision_sets:Mnist",
-        settings="genbench_data.settings:MnistSettings",
+        settings="genbench_data.image_settings:MnistSettings",
         summary="70,000 handwritten digits, 28x28 grey; downloaded if missing",
-        family="images",
         source="LeCun, Cortes and Burges 1998, by torchvision's mirrors",
     )
-    register(
+    images(
         "fashion-mnist",
         "genbench_data.torchvision_sets:FashionMnist",
-        settings="genbench_data.settings:FashionMnistSettings",
+        settings="genbench_data.image_settings:FashionMnistSettings",
         summary="70,000 articles of clothing, 28x28 grey; downloaded if missing",
-        family="images",
         source="Xiao, Rasul and Vollgraf 2017 (arXiv:1708.07747)",
     )
-    register(
+    images(
         "imagenette",
         "genbench_data.imagenette:Imagenette",
         settings="genbench_data.imagenette_settings:ImagenetteSettings",
         summary="13,394 photographs in 10 classes, 160x160 colour; downloaded if missing (99 MB)",
-        family="images",
         source="Howard 2019, github.com/fastai/imagenette: a part of ImageNet",
     )
-    register(
+    images(
         "celeba",
         "genbench_data.celeba:Celeba",
         settings="genbench_data.celeba_settings:CelebaSettings",
         summary="202,599 faces, 64x64 colour, attributes as labels; from Google Drive or by hand",
-        family="images",
         source="Liu, Luo, Wang and Tang 2015 (arXiv:1411.7766)",
     )
-    register(
+    images(
         "image-folder",
         "genbench_data.image_folder:ImageFolder",
-        settings="genbench_data.settings:ImageFolderSettings",
+        settings="genbench_data.image_settings:ImageFolderSettings",
         summary="any folder of images; subfolders are classes (set path)",
-        family="images",
         source="your own",
     )
     register(

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from genbench import Data
+from genbench_data.image_settings import Binarize
 from genbench_data.resize import Pixels
-from genbench_data.settings import Binarize
 from genbench_data.split_cache import Decode, Decoding
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from genbench_data.celeba_settings import (
     PARTITION_FILE,
     CelebaSettings,
 )
-from genbench_data.content import content_digest, unreadable
+from genbench_data.content_digest import content_digest, unreadable
 from genbench_data.decoding import central_square, in_chunks, planes, read_image
 from genbench_data.download import Archive, DownloadError, download, sources
 from genbench_data.google_drive import download_from_drive
@@ -76,7 +76,7 @@ class Celeba:
                 [folder / name for name in names],
                 self._decode,
                 what="celeba",
-                hint=f"delete {folder}, and it is unpacked from {ARCHIVE} or downloaded again",
+                hint=f"delete {folder} to unpack {ARCHIVE} or download it again",
             ),
             labels=None,
         )
@@ -108,8 +108,8 @@ class Celeba:
         return DataError(
             f"celeba is not complete and {reason}; put {absent} from the set's page "
             f"(mmlab.ie.cuhk.edu.hk/projects/CelebA.html, Align&Cropped Images) into {folder}, or "
-            f"name the folder that holds celeba by --data-dir or GENBENCH_DATA; 'digits' needs no "
-            f"download"
+            f"set the folder that contains celeba with --data-dir or GENBENCH_DATA; 'digits' needs "
+            f"no download"
         )
 
 
@@ -151,6 +151,6 @@ def _labels(folder: Path, labels: dict[str, int], names: Sequence[str]) -> np.nd
     if absent:
         raise DataError(
             f"celeba: {folder / ATTRIBUTE_FILE} has no line for {absent[0]} ({len(absent):,} "
-            f"images in all); delete it, and it is downloaded again"
+            f"images in total); delete it to download it again"
         )
     return np.array([labels[name] for name in names], np.int64)

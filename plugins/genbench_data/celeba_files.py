@@ -40,8 +40,8 @@ def read_partition(file: Path, *, valid: bool) -> Partition:
     for part in ("0", "2"):
         if not parts[part]:
             raise DataError(
-                f"celeba: {file} names no image of part {part} ({PARTS[part]}); delete it, and it "
-                f"is downloaded again"
+                f"celeba: {file} has no image of part {part} ({PARTS[part]}); delete it to "
+                f"download it again"
             )
     train = parts["0"] + parts["1"] if valid else parts["0"]
     return Partition(train=tuple(train), test=tuple(parts["2"]))
@@ -81,8 +81,7 @@ def _lines(file: Path) -> Iterator[tuple[int, list[str]]]:
         text = file.read_text(encoding="ascii")
     except (OSError, ValueError) as error:
         raise DataError(
-            f"celeba: {file} can't be read ({error}); fix it, or delete it, and it is downloaded "
-            f"again"
+            f"celeba: {file} can't be read ({error}); fix it, or delete it to download it again"
         ) from error
     for number, line in enumerate(text.splitlines(), 1):
         if words := line.split():
@@ -92,6 +91,6 @@ def _lines(file: Path) -> Iterator[tuple[int, list[str]]]:
 def _malformed(file: Path, number: int, words: Sequence[str], expected: str) -> DataError:
     found = " ".join(words)
     return DataError(
-        f"celeba: {file}, line {number}: {expected} expected, '{found[:60]}' found; delete the "
-        f"file, and it is downloaded again"
+        f"celeba: {file}, line {number}: expected {expected}, found '{found[:60]}'; delete the "
+        f"file to download it again"
     )

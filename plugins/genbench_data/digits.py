@@ -15,8 +15,8 @@ import numpy as np
 
 from genbench import Data, DataAccess
 from genbench_data.binarize import KEY, drawn_once, load_as
+from genbench_data.image_settings import DigitsSettings
 from genbench_data.resize import resized
-from genbench_data.settings import DigitsSettings
 from genbench_data.split_cache import Decoding, splits
 
 TEST = 360

@@ -59,14 +59,19 @@ def download(archive: Archive, folder: Path, access: DataAccess) -> Path:
                 return part.replace(folder / archive.name)
             problems.append(f"{url}: {problem}")
     except OSError as error:
-        raise DataError(
-            f"can't write {archive.name} to {folder}: {error.strerror or error}; name another data "
-            f"directory by --data-dir or GENBENCH_DATA"
-        ) from error
+        raise unwritable(archive, folder, error) from error
     finally:
         with suppress(OSError):  # moved to its place, or never begun
             part.unlink()
     raise DownloadError("; ".join(problems))
+
+
+def unwritable(archive: Archive, folder: Path, error: OSError) -> DataError:
+    """The error for a folder that an archive can't be written to."""
+    return DataError(
+        f"can't write {archive.name} to {folder}: {error.strerror or error}; set another data "
+        f"directory with --data-dir or GENBENCH_DATA"
+    )
 
 
 def _fetch(url: str, part: Path, archive: Archive, access: DataAccess) -> str | None:
@@ -98,13 +103,13 @@ def _receive(
         found.update(chunk)
         done += len(chunk)
         if done > LARGEST:
-            return f"it sends more than {LARGEST:,} bytes"
+            return f"the file has more than {LARGEST:,} bytes"
         if access.progress:
             access.progress(f"downloading {archive.name}", done, total)
     if total is not None and done < total:
         return f"the connection ended after {done:,} of {total:,} bytes"
     if found.hexdigest() != archive.md5:
-        return f"MD5 {archive.md5} expected, {found.hexdigest()} found"
+        return f"expected MD5 {archive.md5}, found {found.hexdigest()}"
     return None
 
 

@@ -11,8 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from textwrap import shorten
 
-from genbench import DataError
-from genbench_data.download import Archive, DownloadError
+from genbench_data.download import Archive, DownloadError, unwritable
 
 
 def download_from_drive(archive: Archive, folder: Path) -> Path:
@@ -23,7 +22,7 @@ def download_from_drive(archive: Archive, folder: Path) -> Path:
     """
     if find_spec("gdown") is None:
         raise DownloadError(
-            "it lies on Google Drive, which takes the package gdown: pip install gdown"
+            "it is on Google Drive, which needs the package gdown: pip install gdown"
         )
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -31,10 +30,7 @@ def download_from_drive(archive: Archive, folder: Path) -> Path:
             _fetch(archive, Path(part))
             return (Path(part) / archive.name).replace(folder / archive.name)
     except OSError as error:
-        raise DataError(
-            f"can't write {archive.name} to {folder}: {error.strerror or error}; name another data "
-            f"directory by --data-dir or GENBENCH_DATA"
-        ) from error
+        raise unwritable(archive, folder, error) from error
 
 
 def _fetch(archive: Archive, part: Path) -> None:
@@ -51,6 +47,6 @@ def _fetch(archive: Archive, part: Path) -> None:
 
 
 def _sentence(error: Exception) -> str:
-    """In one line; gdown explains a spent quota in several."""
-    said = shorten(str(error) or type(error).__name__, 200, placeholder=" ...")
-    return f"Google Drive gave no such file with the right MD5: {said}"
+    """The error in one line; gdown's messages may have several."""
+    text = shorten(str(error) or type(error).__name__, 200, placeholder=" ...")
+    return f"Google Drive did not return the file with the right MD5: {text}"

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from genbench import DataError
-from genbench_data.content import LARGEST, unreadable
+from genbench_data.content_digest import LARGEST, unreadable
 
 
 def read_idx(path: Path, *, dimensions: int, what: str) -> np.ndarray[Any, Any]:
@@ -33,13 +33,13 @@ def read_idx(path: Path, *, dimensions: int, what: str) -> np.ndarray[Any, Any]:
             content = file.read(size + 1)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         held = path.stat().st_size
-        raise _corrupt(path, what, f"its {held:,} bytes don't unpack: {error}") from error
+        raise _corrupt(path, what, f"its {held:,} bytes can't be unpacked: {error}") from error
     except OSError as error:
         raise unreadable(what, path, error) from error
     if len(content) != size:
         start = 4 + 4 * dimensions
         found = "more" if len(content) > size else f"{start + len(content):,}"
-        raise _corrupt(path, what, f"{start + size:,} bytes expected, {found} found")
+        raise _corrupt(path, what, f"expected {start + size:,} bytes, found {found}")
     return np.frombuffer(content, np.uint8).reshape(shape)
 
 
@@ -50,7 +50,7 @@ def _shape(path: Path, header: bytes, dimensions: int, what: str) -> tuple[int, 
         raise _corrupt(path, what, f"it begins with {begins}, not {magic.hex(' ')}")
     if len(header) < 4 + 4 * dimensions:
         expected = 4 + 4 * dimensions
-        raise _corrupt(path, what, f"{expected} bytes of header expected, {len(header)} found")
+        raise _corrupt(path, what, f"expected {expected} bytes of header, found {len(header)}")
     return struct.unpack(f">{dimensions}I", header[4:])
 
 
@@ -58,14 +58,14 @@ def _check_size(path: Path, what: str, *, start: int, size: int) -> None:
     """Compare the header with the size of the file before memory is allocated."""
     found = path.stat().st_size
     if path.suffix != ".gz" and found != start + size:
-        raise _corrupt(path, what, f"{start + size:,} bytes expected, {found:,} found")
+        raise _corrupt(path, what, f"expected {start + size:,} bytes, found {found:,}")
     if size > LARGEST:
         claim = f"its header claims {size:,} values"
-        raise _corrupt(path, what, f"{claim}, more than the {LARGEST:,} that are read")
+        raise _corrupt(path, what, f"{claim}, more than the maximum of {LARGEST:,}")
 
 
 def _corrupt(path: Path, what: str, problem: str) -> DataError:
     return DataError(
-        f"{what}: {path} is corrupt ({problem}); delete it, and it is downloaded again, or put a "
-        f"sound copy in its place"
+        f"{what}: {path} is corrupt ({problem}); delete it to download it again, or replace it "
+        f"with an intact copy"
     )

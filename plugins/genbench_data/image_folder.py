@@ -13,11 +13,11 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from genbench import Data, DataAccess
-from genbench_data.content import content_digest
+from genbench_data.content_digest import content_digest
 from genbench_data.decoding import in_chunks, planes, read_image
 from genbench_data.image_listing import ImageListing
+from genbench_data.image_settings import ImageFolderSettings
 from genbench_data.resize import Pixels
-from genbench_data.settings import ImageFolderSettings
 from genbench_data.split_cache import Decoding, splits
 
 

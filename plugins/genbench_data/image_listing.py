@@ -66,8 +66,8 @@ def list_images(folder: Path, *, test_share: float) -> ImageListing:
     paths = sorted(_image_paths(folder))
     if len(paths) < 2:
         raise DataError(
-            f"image-folder: {folder} holds {len(paths) or 'no'} image{'s' * (len(paths) != 1)}; "
-            f"at least 2 are needed ({', '.join(sorted(SUFFIXES))}, in capitals or not)"
+            f"image-folder: {folder} has {len(paths) or 'no'} image{'s' * (len(paths) != 1)}; "
+            f"at least 2 are needed ({', '.join(sorted(SUFFIXES))}, upper or lower case)"
         )
     test = _held_out(paths, test_share)
     return ImageListing(
@@ -108,8 +108,8 @@ def _classes(folder: Path, paths: list[str]) -> tuple[str, ...]:
     tops = sorted({path.partition("/")[0] for path in paths if "/" in path})
     if loose and tops:
         raise DataError(
-            f"image-folder: {folder} holds images ({loose[0]}, {len(loose)} in all) beside "
-            f"subfolders of images ({tops[0]}, {len(tops)} in all); put every image into a "
+            f"image-folder: {folder} has images ({loose[0]}, {len(loose)} in total) next to "
+            f"subfolders of images ({tops[0]}, {len(tops)} in total); put every image into a "
             f"subfolder named after its class, or all of them into one folder"
         )
     return tuple(tops) if len(tops) > 1 else ()

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from genbench import Data, DataAccess, DataError
-from genbench_data.content import content_digest
+from genbench_data.content_digest import content_digest
 from genbench_data.decoding import central_square, in_chunks, planes, read_image
 from genbench_data.download import Archive, DownloadError, download, sources
 from genbench_data.imagenette_settings import MD5, URL, ImagenetteSettings, label, listed
@@ -53,7 +53,7 @@ class Imagenette:
                 [folder / path for path in paths],
                 self._decode,
                 what="imagenette",
-                hint=f"delete {folder}, and it is downloaded again, or delete this file alone",
+                hint=f"delete {folder} to download it again, or delete this file only",
             ),
             labels=np.array([label(path) for path in paths], np.int64),
         )
@@ -76,7 +76,7 @@ class Imagenette:
 
     def _missing(self, folder: Path, reason: str) -> DataError:
         return DataError(
-            f"imagenette is not there and {reason}; put {folder.name}.tgz (from {URL}) into "
-            f"{folder.parent}, or name the folder that holds {folder.name} by --data-dir or "
+            f"imagenette is missing and {reason}; put {folder.name}.tgz (from {URL}) into "
+            f"{folder.parent}, or set the folder that contains {folder.name} with --data-dir or "
             f"GENBENCH_DATA; 'digits' needs no download"
         )

@@ -124,5 +124,5 @@ def _incomplete(folder: Path, reason: str) -> DataError:
     whole = folder.parent.parent
     return DataError(
         f"imagenette: {folder} ({CLASSES[folder.name]}) can't be listed: {reason}; delete or "
-        f"complete {whole}: deleted, it is downloaded again"
+        f"complete {whole}; if it is deleted, it is downloaded again"
     )

@@ -63,7 +63,7 @@ def sources(access: DataAccess) -> FinishedRuns:
     """The finished runs. Raises DataError if there is no store."""
     if access.runs is None:
         raise DataError(
-            "latents are made of a finished run, and no store is at hand; name it by --store or "
+            "latents need a finished run, but there is no store; set it with --store or "
             "GENBENCH_STORE"
         )
     return access.runs

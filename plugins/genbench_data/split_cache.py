@@ -81,13 +81,13 @@ def splits(
             found, fault = _open(entry)  # another process may have made it while this one waited
             if found is None:
                 if fault:
-                    _LOG.warning("%s: %s is damaged (%s) and made again", what, entry, fault)
+                    _LOG.warning("%s: %s is damaged (%s); decoding it again", what, entry, fault)
                 _make(entry, decode, _Progress(access, f"{doing} {what}"))
                 found, _ = _open(entry)
     if found is None:
         raise DataError(
-            f"{what}: the decoded images in {entry} can't be read back; delete this folder, or "
-            f"name another cache folder by GENBENCH_CACHE"
+            f"{what}: the decoded images in {entry} can't be read; delete this folder, or set "
+            f"another cache folder with GENBENCH_CACHE"
         )
     return found
 
@@ -125,9 +125,9 @@ def _writing(folder: Path) -> Iterator[None]:
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         reason = "no space is left" if full else error.strerror or str(error)
-        hint = "free some space, or name" if full else "name"
+        hint = "free some space, or set" if full else "set"
         raise DataError(
-            f"can't write to the cache folder {folder}: {reason}; {hint} another one by "
+            f"can't write to the cache folder {folder}: {reason}; {hint} another one with "
             f"GENBENCH_CACHE"
         ) from error
 
@@ -172,7 +172,7 @@ def _mapped(file: Path, shape: tuple[int, ...], dtype: str) -> np.ndarray[Any, A
 def _verify(entry: Path, name: str, split: Split) -> None:
     """Raise ValueError if the content isn't that of the digest."""
     if digest(split.x, split.y) != split.digest:
-        raise ValueError(f"the {name} split is not what was written")
+        raise ValueError(f"the {name} split has changed since it was written")
 
 
 def _marks(folder: Path, name: str) -> dict[str, list[int]]:

@@ -18,12 +18,12 @@ import numpy as np
 
 from genbench import Data, DataAccess, DataError
 from genbench_data.binarize import KEY, drawn_once, load_as
-from genbench_data.content import content_digest
+from genbench_data.content_digest import content_digest
 from genbench_data.download import Archive, DownloadError, download, sources
 from genbench_data.idx import read_idx
 from genbench_data.idx_files import FILES, absent_files, present_file
+from genbench_data.image_settings import FashionMnistSettings, MnistSettings
 from genbench_data.resize import resized
-from genbench_data.settings import FashionMnistSettings, MnistSettings
 from genbench_data.split_cache import Decoding, first, splits
 
 
@@ -90,9 +90,9 @@ class Mnist:
     def _missing(self, folder: Path, reason: str) -> DataError:
         settings, absent = self.settings, ", ".join(absent_files(folder))
         return DataError(
-            f"{settings.registered} is not there and {reason}; put {absent} "
-            f"(or each as .gz) into {folder}, or name the folder that holds {settings.folder}/raw "
-            f"by --data-dir or GENBENCH_DATA; 'digits' needs no download"
+            f"{settings.registered} is missing and {reason}; put {absent} (or each as .gz) into "
+            f"{folder}, or set the folder that contains {settings.folder}/raw with --data-dir or "
+            f"GENBENCH_DATA; 'digits' needs no download"
         )
 
     def _decode(self, folder: Path, files: Sequence[str]) -> tuple[Decoding, Decoding]:
@@ -106,8 +106,8 @@ class Mnist:
         labels = read_idx(labels_file, dimensions=1, what=what)
         if len(images) != len(labels):
             raise DataError(
-                f"{what}: {images_file} holds {len(images):,} images but {labels_file} "
-                f"{len(labels):,} labels; delete both, and they are downloaded again"
+                f"{what}: {images_file} has {len(images):,} images but {labels_file} has "
+                f"{len(labels):,} labels; delete both to download them again"
             )
         _check_values(what, images_file, images, labels_file, labels)
         return Decoding(
@@ -133,11 +133,11 @@ def _check_values(
 ) -> None:
     if images.shape[1:] != (28, 28) or not len(images):
         raise DataError(
-            f"{what}: {images_file} holds images of shape {images.shape}, not (N, 28, 28); "
-            f"delete it, and it is downloaded again"
+            f"{what}: {images_file} has images of shape {images.shape}, not (N, 28, 28); "
+            f"delete it to download it again"
         )
     if labels.max() > 9:
         raise DataError(
-            f"{what}: {labels_file} holds the label {labels.max()}, not 0 to 9 alone; "
-            f"delete it, and it is downloaded again"
+            f"{what}: {labels_file} has the label {labels.max()}, which is not in 0 to 9; "
+            f"delete it to download it again"
         )

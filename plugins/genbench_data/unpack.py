@@ -76,8 +76,8 @@ def _alone(folder: Path, name: str) -> Iterator[None]:
             yield
     except OSError as error:
         raise DataError(
-            f"can't unpack {name} in {folder}: {error.strerror or error}; free some space, or name "
-            f"another data directory by --data-dir or GENBENCH_DATA"
+            f"can't unpack {name} in {folder}: {error.strerror or error}; free some space, or set "
+            f"another data directory with --data-dir or GENBENCH_DATA"
         ) from error
 
 
@@ -92,8 +92,8 @@ def _check(packed: Path, md5: str, access: DataAccess) -> None:
                 access.progress(f"checking {packed.name}", done, size)
     if found.hexdigest() != md5:
         raise DataError(
-            f"{packed} is not the published archive: MD5 {md5} expected, {found.hexdigest()} "
-            f"found ({size:,} bytes); delete it, and it is downloaded again"
+            f"{packed} is not the published archive: expected MD5 {md5}, found "
+            f"{found.hexdigest()} ({size:,} bytes); delete it to download it again"
         )
 
 
@@ -106,10 +106,10 @@ def _unpack(packed: Path, target: Path, access: DataAccess) -> None:
             _extract(packed, part, access)
         except CORRUPT as error:
             raise DataError(
-                f"{packed} can't be unpacked ({error}); delete it, and it is downloaded again"
+                f"{packed} can't be unpacked ({error}); delete it to download it again"
             ) from error
         if not (part / target.name).is_dir():
-            raise DataError(f"{packed} holds no folder {target.name}; delete the archive")
+            raise DataError(f"{packed} has no folder {target.name}; delete the archive")
         (part / target.name).rename(target)
     finally:
         shutil.rmtree(part, ignore_errors=True)
@@ -139,10 +139,10 @@ def _checked(
         name, kind, held = _described(entry)
         path = PurePosixPath(name.replace("\\", "/"))
         if kind not in (stat.S_IFREG, stat.S_IFDIR) or path.is_absolute() or ".." in path.parts:
-            raise ValueError(f"it holds {name}, which isn't a plain file or folder within")
+            raise ValueError(f"it has {name}, which is not a regular file or folder inside it")
         size += held
         if size > MOST_BYTES:
-            raise ValueError(f"it unpacks to more than the {MOST_BYTES:,} bytes that are allowed")
+            raise ValueError(f"it unpacks to more than the maximum of {MOST_BYTES:,} bytes")
         yield entry
         if access.progress and (done % TOLD_EVERY == 0 or done == total):
             access.progress(f"unpacking {packed.name}", done, total)

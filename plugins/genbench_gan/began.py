@@ -16,116 +16,112 @@ inverted images falls faster than on digits, k stays 0, and G makes those [tried
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-import torch
-from torch import Tensor, nn
+from pydantic import Field
 
-from genbench import MONITOR, Batch, DataSpec, Optimizer, Phase, Schedule, Stage, Terms
-from genbench_gan.began_settings import BEGANSettings
-from genbench_nets.adversarial_losses import monitors
-from genbench_nets.adversarial_networks import decided
-from genbench_nets.adversarial_training import two_adams
-from genbench_nets.autoencoder_discriminator import absolute_error, energy_networks
-from genbench_nets.priors import draw_prior
+from genbench import MONITOR, Batch, DataSpec, Phase, Preset, Schedule, Terms, Training
+from genbench_nets.energy_settings import SIZES, EnergySettings, Sizes
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from genbench_nets.autoencoder_discriminator import EnergyModel
 
 
-class Balance(nn.Module):
-    """The controller that keeps L(G(z)) at ``gamma`` L(x); its k is a buffer, in [0, 1]."""
+class BEGANSettings(EnergySettings):
+    """An L1 autoencoder for a discriminator, kept in balance; any data, conv 28, 32 or 64 px."""
 
-    k: Tensor
+    training: ClassVar[Training] = Training(images=1_200_000, batch_size=64)
 
-    def __init__(self, *, gamma: float, rate: float) -> None:
-        super().__init__()
-        self.gamma, self.rate = gamma, rate
-        self.register_buffer("k", torch.zeros(()))
+    sizes: ClassVar[Sizes] = {**SIZES, "image": {**SIZES["image"], "code": 64}}
 
-    def excess(self, real: Tensor, fake: Tensor) -> Tensor:
-        """gamma L(x) - L(G(z)): above 0, G is too good for D's taste."""
-        return self.gamma * real - fake
+    code: int | None = Field(
+        None,
+        ge=1,
+        le=4096,
+        description="size of the code; by default 64, 8 for latents, or 2 for points",
+    )
+    prior: Literal["normal", "uniform"] = Field(
+        "uniform", description="z ~ N(0, I), or U(-1, 1) in each dimension"
+    )
+    gamma: float = Field(
+        0.85,
+        gt=0,
+        le=1,
+        description="target of L(G(z)) / L(x); lower values give sharper, less diverse samples",
+    )
+    k_rate: float = Field(0.02, gt=0, le=1, description="lambda, the gain of k's controller")
+    halvings: int = Field(
+        4, ge=1, le=100, description="how often the learning rates are halved in a run"
+    )
 
-    def convergence(self, real: Tensor, fake: Tensor) -> Tensor:
-        """M, 0-dim."""
-        return real + self.excess(real, fake).abs()
 
-    def update(self, real: Tensor, fake: Tensor) -> None:
-        """k_t -> k_{t+1}, in place."""
-        self.k.add_(self.rate * self.excess(real, fake)).clamp_(0.0, 1.0)
+def began(settings: BEGANSettings, data: DataSpec) -> EnergyModel:
+    """Generator z -> x, discriminator x -> reconstruction; its score is minus the L1 error.
 
+    k is a buffer of the net ``balance``. The learning rates are halved at equal shares of the run.
+    """
+    import torch
 
-class BEGAN:
-    """Generator z -> x, discriminator x -> reconstruction; its score is minus the L1 error."""
+    from genbench_nets.adversarial_losses import monitors
+    from genbench_nets.autoencoder_discriminator import EnergyModel, absolute_error
 
-    averaged = ("generator",)
+    settings.check(data)
+    s = settings.fitted(data)
+    halved = Schedule(kind="step", gamma=0.5, every=1 / (s.halvings + 1))
+    model = EnergyModel(s, data, absolute_error, schedule=halved)
+    balance = model.nets["balance"] = torch.nn.Module()
+    balance.register_buffer("k", torch.zeros(()))
 
-    def __init__(self, settings: BEGANSettings, data: DataSpec) -> None:
-        settings.check(data)
-        self.settings = settings = settings.fitted(data)
-        self.prior_kind = settings.prior
-        networks = energy_networks(settings, data, act="relu")
-        self.nets = nn.ModuleDict(
-            {
-                "generator": networks.generator,
-                "discriminator": networks.discriminator,
-                "balance": Balance(gamma=settings.gamma, rate=settings.k_rate),
-            }
-        )
-
-    def optimizers(self) -> Mapping[str, Optimizer]:
-        """Adam for each network, its learning rate halved at equal shares of the run."""
-        s = self.settings
-        halved = Schedule(kind="step", gamma=0.5, every=1 / (s.halvings + 1))
-        adams = two_adams(d_lr=s.d_lr, g_lr=s.g_lr, beta1=s.beta1)
-        return {name: replace(adam, schedule=halved) for name, adam in adams.items()}
-
-    def stages(self) -> tuple[Stage, ...]:
-        """Both networks step together, then k is updated."""
-        both = Phase(name="joint", loss=self.loss, updates=("d", "g"), after=self._rebalance)
-        return (Stage(name="train", phases=(both,)),)
-
-    def loss(self, batch: Batch) -> Terms:
+    def loss(batch: Batch) -> Terms:
         """L_D on noise z_D and L_G on other noise z_G; k_t and M as they stand at this step."""
-        balance = self._balance
+        k = balance.get_buffer("k")
         with torch.no_grad():
-            fake = self.nets["generator"](self.prior(len(batch)))
-        real_energy, fake_energy = self.energy(batch.x), self.energy(fake)
-        real = real_energy.mean()
-        generated = self.energy(self.nets["generator"](self.prior(len(batch)))).mean()
+            fake = model.fake(batch)
+        real_energy, fake_energy = model.energy(batch.x), model.energy(fake)
+        real, generated = real_energy.mean(), model.energy(model.fake(batch)).mean()
         return {
-            "d": {"real": real, "fake": -balance.k * fake_energy.mean()},
+            "d": {"real": real, "fake": -k * fake_energy.mean()},
             "g": {"energy": generated},
             MONITOR: {
                 **monitors(-real_energy, -fake_energy, threshold=None),
-                "k": balance.k.clone(),
-                "convergence": balance.convergence(real, generated).detach(),
+                "k": k.clone(),
+                "convergence": (real + (s.gamma * real - generated).abs()).detach(),
             },
         }
 
-    def _rebalance(self, terms: Terms) -> None:
-        self._balance.update(terms["d"]["real"], terms["g"]["energy"])
+    def rebalance(terms: Terms) -> None:
+        """k_t -> k_{t+1}, in place."""
+        k = balance.get_buffer("k")
+        k.copy_(next_k(k, terms["d"]["real"], terms["g"]["energy"], gamma=s.gamma, rate=s.k_rate))
 
-    @property
-    def _balance(self) -> Balance:
-        balance = self.nets["balance"]
-        assert isinstance(balance, Balance)
-        return balance
+    return model.trained_by(Phase(name="joint", loss=loss, updates=("d", "g"), after=rebalance))
 
-    def energy(self, x: Tensor) -> Tensor:
-        """L(x), (B,), at least 0."""
-        reconstruction, _ = self.nets["discriminator"](x)
-        return absolute_error(reconstruction, x)
 
-    def prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """z ~ U(-1, 1), or N(0, I), (n, z_dim)."""
-        s = self.settings
-        return draw_prior(self.nets, (n, decided(s.z_dim)), generator, s.prior)
+def next_k(k: Tensor, real: Tensor, fake: Tensor, *, gamma: float, rate: float) -> Tensor:
+    """k_{t+1} of k_t, L(x) and L(G(z)): it keeps L(G(z)) at gamma L(x)."""
+    return (k + rate * (gamma * real - fake)).clamp(0.0, 1.0)
 
-    def generate(self, z: Tensor, y: Tensor | None = None) -> Tensor:
-        """G(z), (B, *shape); images in [-1, 1]."""
-        sample: Tensor = self.nets["generator"](z)
-        return sample.float()
 
-    def discriminate(self, h: Tensor, y: Tensor | None = None) -> Tensor:
-        """Minus the energy, (B,): a score that rises with realness, no logit."""
-        return -self.energy(h)
+PRESETS = (
+    Preset(
+        name="hse2022",
+        source="HSE 2022, More on GANs, and Berthelot et al. 2017, section 4",
+        datasets=("mnist", "image-folder"),
+        batch_size=16,
+        settings={
+            "network": "conv",
+            "channels": 64,
+            "z_dim": 64,
+            "code": 64,
+            "prior": "uniform",
+            "gamma": 0.5,
+            "k_rate": 1e-3,
+            "g_lr": 1e-4,
+            "d_lr": 1e-4,
+            "beta1": 0.9,
+        },
+        note="the paper trains on faces; its rates are halved when M stalls, ours four times a run",
+    ),
+)

@@ -6,7 +6,7 @@ except at G's output and D's input, no hidden fully connected layers, ReLU and t
 z from U(-1, 1); we draw it from N(0, I), as do PyTorch's example and guo2023.
 
 ``network=guo2023`` and ``network=ijzer`` are other convolutional networks that break most of these
-guidelines; they stand here because their authors call them DCGANs, or compare them with it.
+guidelines; they are here because their authors call them DCGANs, or compare them with it.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class DCGANSettings(ModelSettings):
         fits = "network=ijzer" if square and data.shape[1] in SIDES["ijzer"] else None
         hint = f"--set {fits or f'data.size={32 if 32 in sides else sides[-1]}'}"
         if not data.bounded:
-            hint = "gan, which takes points and latents"
+            hint = "the model gan, which takes points and latents"
         raise IncompatibleError(
             f"dcgan with network={self.network} takes square images of {words}{sides[-1]} px; "
             f"{data.name} has shape {data.shape}. Try {hint}."
@@ -96,8 +96,8 @@ class DCGANSettings(ModelSettings):
     def _options_of_the_network(self) -> Self:
         if self.network == "guo2023" and self.upsample == "resize":
             raise ValueError(
-                "network=guo2023 has nothing to double by, for its generator starts at 56 px and "
-                "shrinks; set upsample=transposed, or network=paper"
+                "network=guo2023 has no upsampling, since its generator shrinks from 56 px; set "
+                "upsample=transposed, or network=paper"
             )
         return self
 

@@ -110,7 +110,7 @@ PRESETS = (
         epochs=200,
         batch_size=64,
         settings={"beta1": 0.9},
-        note="its table names no output layer: tanh",
+        note="its table names no output layer; we use tanh",
     ),
     Preset(
         name="guo2023",

@@ -10,113 +10,79 @@ a softmax for the category and a Gaussian with its own variance for each continu
 
 All of z is N(0, I), as samplers and interpolations expect: the last ``categories`` + ``continuous``
 values of z are the codes in normal coordinates. The largest of the former is the category (each
-equally likely), and 2 Phi(u) - 1 of the latter is uniform. `InfoGAN.codes` returns them.
+equally likely), and 2 Phi(u) - 1 of the latter is uniform. See `code_input`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from math import log
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from pydantic import Field
 
-from genbench import MONITOR, Batch, DataSpec, Optimizer, Stage, Terms
-from genbench_gan.infogan_settings import InfoGANSettings
-from genbench_nets.adversarial_losses import fake_loss, monitors, real_loss
-from genbench_nets.adversarial_model import adversarial_model
-from genbench_nets.adversarial_networks import decided
-from genbench_nets.adversarial_training import alternating_phases
+from genbench import MONITOR, Batch, DataSpec, Terms, Training
+from genbench_nets.adversarial_settings import AdversarialSettings, Network
+from genbench_nets.conv_first import DESCRIPTION, conv_where_it_fits
 
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
-@dataclass(frozen=True, kw_only=True)
-class InfoGANCodes:
-    """What Q has to predict: ``category`` (B,) int64, ``continuous`` (B, K) in [-1, 1]."""
-
-    category: Tensor
-    continuous: Tensor
+    from genbench_nets.adversarial_model import AdversarialModel
 
 
-class CodeInput(nn.Module):
-    """z (B, noise + categories + K) -> what G sees, of the same size: noise, one-hot, codes."""
+class InfoGANSettings(AdversarialSettings):
+    """A generator of noise and codes; labels are not used."""
 
-    def __init__(self, categories: int, continuous: int) -> None:
-        super().__init__()
-        self.categories, self.continuous = categories, continuous
+    training: ClassVar[Training] = Training(images=600_000, batch_size=64)
 
-    def forward(self, z: Tensor) -> Tensor:
-        """Noise as it is, the category one-hot, continuous codes in [-1, 1]."""
-        codes = self.codes(z)
-        noise = z[:, : -(self.categories + self.continuous)]
-        hot = F.one_hot(codes.category, self.categories).to(z.dtype)
-        return torch.cat((noise, hot, codes.continuous.to(z.dtype)), dim=1)
+    network: Network = Field("auto", description=DESCRIPTION)
+    g_lr: float = Field(1e-3, gt=0, description="learning rate of the generator")
+    prior: Literal["normal"] = Field(
+        "normal", description="noise and codes are functions of z ~ N(0, I)"
+    )
+    categories: int = Field(
+        10, ge=2, le=1000, description="number of values of the categorical code"
+    )
+    continuous: int = Field(2, ge=0, le=64, description="number of continuous codes in [-1, 1]")
+    category_weight: float = Field(
+        1.0, gt=0, description="lambda: weight of the categorical code's information"
+    )
+    continuous_weight: float = Field(
+        0.1, gt=0, description="weight of the continuous codes' information"
+    )
+    q_hidden: int = Field(128, ge=1, le=4096, description="width of the hidden layer of Q")
 
-    def codes(self, z: Tensor) -> InfoGANCodes:
-        """The codes that z stands for."""
-        end = z.shape[1] - self.continuous
-        category = z[:, end - self.categories : end].argmax(1)
-        uniform = 2 * torch.special.ndtr(z[:, end:].float()) - 1
-        return InfoGANCodes(category=category, continuous=uniform)
+    def fitted(self, data: DataSpec) -> Self:
+        """Convolutional networks where they fit; sizes and normalisation made concrete."""
+        return super(InfoGANSettings, conv_where_it_fits(self, data)).fitted(data)
 
 
-class InfoGAN:
-    """An adversarial model with a generator of noise and codes, and Q, which predicts the codes."""
+def infogan(settings: InfoGANSettings, data: DataSpec) -> AdversarialModel:
+    """Generator z -> x of noise and codes, discriminator x -> logit, and Q, which predicts codes.
 
-    averaged = ("generator",)
+    The optimizer of D trains Q too, as it trains the body that they share.
+    """
+    import torch
+    import torch.nn.functional as F
 
-    def __init__(self, settings: InfoGANSettings, data: DataSpec) -> None:
-        self.settings = s = settings.fitted(data)
-        size = decided(s.z_dim) + s.categories + s.continuous
-        self.model = adversarial_model(s.model_copy(update={"z_dim": size}), data)
-        self._input = CodeInput(s.categories, s.continuous)
-        self.model.generator.insert(0, self._input)
-        self.prior_kind = self.model.prior_kind
-        self.nets = self.model.nets
-        self.nets["q"] = _recogniser(self.model.discriminator.head, s)
+    from genbench_nets.adversarial_losses import fake_loss, monitors, real_loss
+    from genbench_nets.adversarial_model import adversarial_model
+    from genbench_nets.adversarial_networks import decided
+    from genbench_nets.adversarial_training import alternating_phases
+    from genbench_nets.code_input import CodeInput
 
-    def optimizers(self) -> Mapping[str, Optimizer]:
-        """``d`` owns Q too, as it owns the body that they share."""
-        both = self.model.optimizers()
-        return {**both, "d": replace(both["d"], nets=("discriminator", "q"))}
+    s = settings.fitted(data)
+    size = decided(s.z_dim) + s.categories + s.continuous
+    model = adversarial_model(s.model_copy(update={"z_dim": size}), data)
+    code_input = CodeInput(s.categories, s.continuous)
+    model.generator.insert(0, code_input)
+    q = recogniser(model.discriminator.head, s)
+    model.train_with_d("q", q)
 
-    def stages(self) -> tuple[Stage, ...]:
-        """One stage: D with Q, then G."""
-        phases = alternating_phases(self.d_loss, self.g_loss, n_critic=self.settings.n_critic)
-        return (Stage(name="train", phases=phases),)
-
-    def d_loss(self, batch: Batch) -> Terms:
-        """-E log D(x) - E log(1 - D(G(z))) - lambda E[log Q(c | G(z))]; ``information`` is L_I."""
-        model, z = self.model, self.prior(len(batch))
-        with torch.no_grad():
-            made = model.generator(z)
-        real, fake = model.seen(batch.x.to(made.dtype), batch), model.seen(made, batch)
-        real_scores, fake_scores = model.scores(real, fake)
-        unknown, information = self._unknown(made, z, batch)
-        return {
-            "d": {"real": real_loss(real_scores), "fake": fake_loss(fake_scores), **unknown},
-            MONITOR: {
-                **monitors(real_scores, fake_scores, logits=True),
-                "information": information.detach(),
-            },
-        }
-
-    def g_loss(self, batch: Batch) -> Terms:
-        """-E log D(G(z)) - lambda E[log Q(c | G(z))], on fresh noise and codes."""
-        model, z = self.model, self.prior(len(batch))
-        made = model.generator(z)
-        with model.d_statistics_held():
-            unknown, _ = self._unknown(made, z, batch)
-            scores = model.discriminate(model.seen(made, batch))
-        return {"g": {"adversarial": real_loss(scores), **unknown}}
-
-    def _unknown(self, fake: Tensor, z: Tensor, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
+    def unknown(fake: Tensor, z: Tensor, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
         """-lambda E[log Q(c | x)] by kind of code, and L_I in nats."""
-        s, codes = self.settings, self.codes(z)
-        predicted = self.nets["q"](
-            self.model.discriminator.features(self.model.seen(fake, batch))
-        ).float()
+        codes = code_input.codes(z)
+        predicted = q(model.discriminator.features(model.seen(fake, batch))).float()
         logits, mean, logvar = predicted.split((s.categories, s.continuous, s.continuous), dim=1)
         category = F.cross_entropy(logits, codes.category)
         information = log(s.categories) - category
@@ -128,25 +94,38 @@ class InfoGAN:
             terms["continuous"] = s.continuous_weight * s.continuous * nats
         return terms, information
 
-    def codes(self, z: Tensor) -> InfoGANCodes:
-        """The codes that z (B, ...) stands for."""
-        return self._input.codes(z)
+    def d_loss(batch: Batch) -> Terms:
+        """-E log D(x) - E log(1 - D(G(z))) - lambda E[log Q(c | G(z))]; ``information`` is L_I."""
+        z = model.prior(len(batch))
+        with torch.no_grad():
+            made = model.generator(z)
+        real, fake = model.seen(batch.x.to(made.dtype), batch), model.seen(made, batch)
+        real_scores, fake_scores = model.scores(real, fake)
+        terms, information = unknown(made, z, batch)
+        return {
+            "d": {"real": real_loss(real_scores), "fake": fake_loss(fake_scores), **terms},
+            MONITOR: {
+                **monitors(real_scores, fake_scores, logits=True),
+                "information": information.detach(),
+            },
+        }
 
-    def prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """z ~ N(0, I), (n, z_dim + categories + continuous)."""
-        return self.model.prior(n, generator)
+    def g_loss(batch: Batch) -> Terms:
+        """-E log D(G(z)) - lambda E[log Q(c | G(z))], on fresh noise and codes."""
+        z = model.prior(len(batch))
+        made = model.generator(z)
+        with model.d_statistics_held():
+            terms, _ = unknown(made, z, batch)
+            scores = model.discriminate(model.seen(made, batch))
+        return {"g": {"adversarial": real_loss(scores), **terms}}
 
-    def generate(self, z: Tensor, y: Tensor | None = None) -> Tensor:
-        """G(z), (B, *shape); images in [-1, 1]."""
-        return self.model.generate(z)
-
-    def discriminate(self, h: Tensor, y: Tensor | None = None) -> Tensor:
-        """Logits (B,) of 'real'."""
-        return self.model.discriminate(h)
+    return model.trained_by(*alternating_phases(d_loss, g_loss, n_critic=s.n_critic))
 
 
-def _recogniser(head: nn.Module, s: InfoGANSettings) -> nn.Sequential:
+def recogniser(head: nn.Module, s: InfoGANSettings) -> nn.Sequential:
     """D's features (B, F) -> the logits of the category, means and log-variances of the codes."""
+    from torch import nn
+
     assert isinstance(head, nn.Linear), "D ends in a linear layer"
     return nn.Sequential(
         nn.Linear(head.in_features, s.q_hidden),

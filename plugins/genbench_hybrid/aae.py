@@ -27,11 +27,11 @@ from genbench import MONITOR, Batch, DataSpec, Optimizer, Phase, Stage, Terms
 from genbench_hybrid.aae_settings import AAESettings
 from genbench_nets.adversarial_losses import fake_loss, monitors, real_loss
 from genbench_nets.coders import coders
-from genbench_nets.elbo import reconstruction_loss, sample_posterior
+from genbench_nets.elbo_terms import reconstruction_loss, sample_posterior
 from genbench_nets.labelled_sequential import LabelledSequential
 from genbench_nets.labels import required
 from genbench_nets.latent_networks import latent_discriminator
-from genbench_nets.priors import draw_prior
+from genbench_nets.prior_noise import draw_prior
 
 
 class AAE:

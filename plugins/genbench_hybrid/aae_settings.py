@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from genbench import DataSpec, IncompatibleError, Training
 from genbench_nets.coder_settings import CoderSettings
+from genbench_nets.labels import check_conditional
 
 
 class AAESettings(CoderSettings):
@@ -48,24 +49,21 @@ class AAESettings(CoderSettings):
     def _labels_to_judge_are_there(self) -> Self:
         if self.judge_labels and (self.code == "spatial" or not self.conditional):
             raise ValueError(
-                "judge_labels=true is of a conditional model with vectors for codes; set "
+                "judge_labels=true needs a conditional model with vectors as codes; set "
                 "conditional=true and code=vector"
             )
         return self
 
     def latent_classes(self, data: DataSpec) -> int | None:
-        """Its classes where it is conditional."""
+        """The classes of the data if the model is conditional."""
         return data.classes if self.conditional else None
 
     def check(self, data: DataSpec) -> None:
-        """Images that the networks fit; labels where they are asked for."""
+        """Images that the networks fit; labels if it is conditional."""
         if not data.bounded:
             raise IncompatibleError(
                 f"aae takes images, and '{data.name}' has none; use vae with likelihood=gaussian"
             )
-        if self.conditional and not data.classes:
-            raise IncompatibleError(
-                f"aae with conditional=true needs labels, and '{data.name}' has none; "
-                "set conditional=false"
-            )
+        if self.conditional:
+            check_conditional(data, "aae")
         self.check_shape(data, "aae")

@@ -30,10 +30,10 @@ from genbench import MONITOR, Batch, DataSpec, Optimizer, Phase, Stage, Terms
 from genbench_hybrid.avb_settings import AVBSettings
 from genbench_nets.adversarial_losses import fake_loss, monitors, real_loss
 from genbench_nets.coders import coders
-from genbench_nets.elbo import bernoulli_log_likelihood, reconstruction_loss
+from genbench_nets.elbo_terms import bernoulli_log_likelihood, reconstruction_loss
 from genbench_nets.implicit_posterior import ImplicitPosterior
 from genbench_nets.mlp import mlp
-from genbench_nets.priors import draw_prior
+from genbench_nets.prior_noise import draw_prior
 
 
 class AVB:

@@ -14,16 +14,16 @@ f are features of an inner layer, here the input of the last layer. E minimises 
 lambda_2 L_G, G lambda_2 L_G + lambda_3 L_GD + lambda_4 L_GC, D L_D and C L_C, all at once. So G
 learns from mean features, not from D's output: the asymmetry of the title.
 
-The losses are the paper's; that its lambdas are 3, 1, 1e-3, 1e-3 is from memory and unchecked. We
-differ in small networks trained from scratch, in higher weights of the two means by default (they
-are all that samples from the prior are told by), and in a KL that weighs more at first
+The losses are the paper's; its lambdas, 3, 1, 1e-3 and 1e-3, are from memory and unchecked. We
+differ in small networks trained from scratch, in higher default weights of the two means (the only
+losses of samples from the prior), and in a higher weight of the KL at first
 (`genbench_nets.labels`); the preset guo2023 has neither.
 
 All are per image: squares and the KL are summed, and averaged over the batch. The fake samples of a
-minibatch have its real ones' labels. E and G share an optimizer: L_KL doesn't depend on G, nor L_GD
-and L_GC on E, so the gradient of the sum is the right one for each, in one backward pass
-where two optimizers would take two. (With ``batch_norm`` the losses do depend on one another, as
-far as the samples of a minibatch share its statistics.)
+minibatch have the labels of its real ones. E and G share an optimizer: L_KL doesn't depend on G, nor
+L_GD and L_GC on E, so the gradient of the sum is the right one for each, in one backward pass
+instead of two. (With ``batch_norm`` the losses do depend on one another,
+since the samples of a minibatch share its statistics.)
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ from genbench import MONITOR, Batch, DataSpec, Optimizer, Phase, Stage, Terms
 from genbench_hybrid.cvae_gan_settings import CVAEGANSettings
 from genbench_nets.adversarial_losses import fake_loss, monitors, real_loss
 from genbench_nets.coders import coders
-from genbench_nets.elbo import kl_to_normal, sample_posterior
+from genbench_nets.elbo_terms import kl_to_normal, sample_posterior
 from genbench_nets.feature_matching import MeansDistance, pair_distance
 from genbench_nets.labelled_sequential import LabelledSequential
 from genbench_nets.labels import label_first, required
 from genbench_nets.mlp import activation, flat_size, mlp
-from genbench_nets.priors import draw_prior
+from genbench_nets.prior_noise import draw_prior
 
 
 class CVAEGAN:

@@ -35,12 +35,12 @@ from genbench import MONITOR, Batch, DataSpec, Optimizer, Phase, Stage, Terms
 from genbench_hybrid.larsen_settings import LarsenSettings
 from genbench_nets.adversarial_losses import fake_loss, monitors, real_loss
 from genbench_nets.coders import Coders, coders
-from genbench_nets.elbo import kl_to_normal, sample_posterior
+from genbench_nets.elbo_terms import kl_to_normal, sample_posterior
 from genbench_nets.feature_discriminators import conv_discriminator, dense_discriminator
 from genbench_nets.labelled_sequential import LabelledSequential
 from genbench_nets.labels import required
 from genbench_nets.larsen_networks import larsen_coders, larsen_discriminator
-from genbench_nets.priors import draw_prior
+from genbench_nets.prior_noise import draw_prior
 
 
 class LarsenVAEGAN:
@@ -110,8 +110,8 @@ class LarsenVAEGAN:
     def validate(self, batch: Batch) -> Mapping[str, Tensor]:
         """The encoder's loss on the test split, its parts unweighted, and the squared pixel error.
 
-        The features are those of the present discriminator, so their error also moves with it;
-        ``pixels``, summed over an image in [-1, 1], is on one scale throughout.
+        The features are those of the current discriminator, so their error also changes with it;
+        ``pixels``, summed over an image in [-1, 1], always has the same scale.
         """
         x, y = batch.x, self._labels(batch.y)
         mean, logvar = self.encode(x, y)
@@ -167,7 +167,7 @@ def feature_error(real: Tensor, fake: Tensor) -> Tensor:
 
 
 def networks(s: LarsenSettings, data: DataSpec) -> tuple[Coders, LabelledSequential]:
-    """Encoder, decoder and discriminator, on the CPU; with labels where they are conditional."""
+    """Encoder, decoder and discriminator, on the CPU; with labels if they are conditional."""
     classes = data.classes if s.conditional else None
     if s.architecture == "paper":
         built = larsen_coders(data.shape, s.z_dim, classes)

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from genbench import DataSpec, IncompatibleError, Preset, Training
 from genbench_nets.coder_settings import CoderSettings
+from genbench_nets.labels import check_conditional
 
 
 class LarsenSettings(CoderSettings):
@@ -77,21 +78,18 @@ class LarsenSettings(CoderSettings):
         return self.feature_layer or len(self._judged())
 
     def latent_classes(self, data: DataSpec) -> int | None:
-        """Its classes where it is conditional."""
+        """The classes of the data if the model is conditional."""
         return data.classes if self.conditional else None
 
     def check(self, data: DataSpec) -> None:
-        """Images whose sides halve often enough; labels where they are asked for."""
+        """Images whose sides halve often enough; labels if it is conditional."""
         if not data.bounded:
             raise IncompatibleError(
                 f"vaegan-larsen takes images, and '{data.name}' has none; use vae with "
                 "likelihood=gaussian"
             )
-        if self.conditional and not data.classes:
-            raise IncompatibleError(
-                f"vaegan-larsen with conditional=true needs labels, and '{data.name}' has none; "
-                "set conditional=false"
-            )
+        if self.conditional:
+            check_conditional(data, "vaegan-larsen")
         if self.architecture == "network":
             self.check_shape(data, "vaegan-larsen")
             self._check_discriminator(data)

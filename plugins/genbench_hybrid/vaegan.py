@@ -22,14 +22,14 @@ from genbench_hybrid.vaegan_settings import VAEGANSettings
 from genbench_nets.adversarial_losses import fake_loss, monitors, real_loss
 from genbench_nets.adversarial_training import alternating_phases, two_adams
 from genbench_nets.coders import coders
-from genbench_nets.elbo import kl_to_normal, reconstruction_loss, sample_posterior
+from genbench_nets.elbo_terms import kl_to_normal, reconstruction_loss, sample_posterior
 from genbench_nets.latent_networks import (
     grid_discriminator,
     grid_generator,
     latent_discriminator,
     latent_generator,
 )
-from genbench_nets.priors import draw_prior
+from genbench_nets.prior_noise import draw_prior
 
 
 class VAEGAN:

@@ -12,8 +12,8 @@ from typing import Literal
 from torch import Tensor
 
 from genbench import MetricContext, Score, UsageError, classifier_for, sample_shape
+from genbench_metrics.metric_settings import FdClfSettings
 from genbench_metrics.reference import DistanceToTest
-from genbench_metrics.settings import FdClfSettings
 
 FLOOR_DRAWS = 10
 """A draw of the floor is cheap here, and a single one has a standard deviation of 23 %."""

@@ -8,8 +8,8 @@ from typing import Literal
 from torch import Tensor
 
 from genbench import MetricContext, PixelFeatures, Score, sample_shape
+from genbench_metrics.metric_settings import FdPixelSettings
 from genbench_metrics.reference import DistanceToTest
-from genbench_metrics.settings import FdPixelSettings
 
 FLOOR_DRAWS = 3
 """A single draw of the floor has a standard deviation of 4 %."""

@@ -7,16 +7,14 @@ from typing import Literal
 from pydantic import Field
 
 from genbench import Settings
+from genbench_metrics.metric_settings import SampleCountSettings
 
 ExtractorName = Literal["auto", "classifier", "inception", "pixels"]
 
 
-class FeatureSettings(Settings):
+class FeatureSettings(SampleCountSettings):
     """Settings of all metrics on features."""
 
-    n: int | None = Field(
-        default=None, ge=2, description="number of samples to use, the first ones (default: all)"
-    )
     extractor: ExtractorName = Field(
         default="auto",
         description="extractor of the features; auto: the classifier for labelled images, else "

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from genbench import MetricContext, Score, UsageError, sample_shape
 from genbench_metrics.inception import InceptionFeatures, weights_file
+from genbench_metrics.metric_settings import FidSettings
 from genbench_metrics.reference import DistanceToTest
-from genbench_metrics.settings import FidSettings
 
 FLOOR_DRAWS = 1
 """A draw of the floor is as expensive as the score itself."""

@@ -28,7 +28,7 @@ from genbench import (
     samples_data,
     to_uint8,
 )
-from genbench_metrics.label_accuracy_settings import LabelAccuracySettings
+from genbench_metrics.metric_settings import LabelAccuracySettings
 
 
 class LabelAccuracy:

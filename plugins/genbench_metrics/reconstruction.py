@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from genbench import Conditional, MetricContext, Score, Split, samples_data, stored_as_float
-from genbench_metrics.settings import ReconstructionSettings
+from genbench_metrics.metric_settings import ReconstructionSettings
 
 
 class ReconstructionError:

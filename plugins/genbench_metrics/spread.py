@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from genbench import MetricContext, Score, real_samples
-from genbench_metrics.collapse_settings import SpreadSettings
+from genbench_metrics.metric_settings import SpreadSettings
 
 IMPLEMENTATION = "genbench 2"
 

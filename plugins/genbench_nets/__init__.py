@@ -1,4 +1,5 @@
 """Blocks that several built-in models share: networks, losses, the evidence lower bound.
 
-No plugin of its own: it registers nothing. A model keeps in its own file what is its paper's.
+This package is not a plugin: it registers nothing. What belongs to one paper alone is in the
+paper's own file.
 """

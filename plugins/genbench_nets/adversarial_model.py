@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import Self
 
 import torch
@@ -15,7 +16,7 @@ from genbench_nets.adversarial_settings import AdversarialSettings, Augmentation
 from genbench_nets.adversarial_training import two_optimizers
 from genbench_nets.augment import augmented, noise_level, with_noise
 from genbench_nets.penalties import feature_distance
-from genbench_nets.priors import Prior, draw_prior
+from genbench_nets.prior_noise import Prior, draw_prior
 from genbench_nets.spectral import spectrally_normalised
 
 
@@ -58,6 +59,12 @@ class AdversarialModel:
         """The model itself, with these phases as its one stage."""
         self._phases = phases
         return self
+
+    def train_with_d(self, name: str, net: nn.Module) -> None:
+        """Add a net that the optimizer of D trains too."""
+        self.nets[name] = net
+        d = self._optimizers["d"]
+        self._optimizers = {**self._optimizers, "d": replace(d, nets=(*d.nets, name))}
 
     def optimizers(self) -> Mapping[str, Optimizer]:
         """``d`` and ``g``."""

@@ -11,12 +11,14 @@ from genbench_nets.adversarial_settings import AdversarialSettings
 Loss = Callable[[Batch], Terms]
 
 
-def two_adams(*, d_lr: float, g_lr: float, beta1: float) -> dict[str, Optimizer]:
+def two_adams(
+    *, d_lr: float, g_lr: float, beta1: float, schedule: Schedule | None = None
+) -> dict[str, Optimizer]:
     """Adam ``d`` for the net ``discriminator``, Adam ``g`` for the net ``generator``."""
-    betas = (beta1, 0.999)
+    both = Optimizer(nets=(), betas=(beta1, 0.999), schedule=schedule or Schedule())
     return {
-        "d": Optimizer(nets=("discriminator",), lr=d_lr, betas=betas),
-        "g": Optimizer(nets=("generator",), lr=g_lr, betas=betas),
+        "d": replace(both, nets=("discriminator",), lr=d_lr),
+        "g": replace(both, nets=("generator",), lr=g_lr),
     }
 
 

@@ -18,7 +18,7 @@ from genbench_nets.autoencoder_settings import AutoencoderSettings
 from genbench_nets.coders import coders
 from genbench_nets.decoder_output import DecoderOutput
 from genbench_nets.ex_post import ExPostDensity
-from genbench_nets.priors import draw_prior
+from genbench_nets.prior_noise import draw_prior
 
 Objective = Callable[["Autoencoder", Tensor], Mapping[str, Tensor]]
 """A model and samples (B, *shape) -> the named terms of the loss."""

@@ -1,19 +1,22 @@
-"""Autoencoders as discriminators, and their generators.
+"""Autoencoders as discriminators, with their generators.
 
-The reconstruction error of such a discriminator is an energy: low on what is real.
+The reconstruction error of such a discriminator is an energy, which is low for real samples.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 
-from genbench import DataSpec
+from genbench import Batch, DataSpec, Optimizer, Phase, Schedule, Stage
 from genbench_nets.adversarial_networks import decided, dense_layers
+from genbench_nets.adversarial_training import two_adams
 from genbench_nets.energy_settings import EnergySettings
-from genbench_nets.mlp import Activation, Unflatten, flat_size, mlp
+from genbench_nets.mlp import Unflatten, flat_size, mlp
+from genbench_nets.prior_noise import draw_prior
 from genbench_nets.resize_conv import subsampling_encoder, upsampling_decoder
 
 
@@ -35,43 +38,104 @@ class ReconstructingDiscriminator(nn.Module):
         return reconstruction, codes
 
 
-@dataclass(frozen=True, kw_only=True)
-class EnergyNetworks:
-    """``generator(z)`` -> (B, *shape), images by tanh, and the discriminator."""
+class EnergyModel:
+    """G: z -> x and D: x -> reconstruction; the score of a sample is minus its energy.
 
-    generator: nn.Module
-    discriminator: ReconstructingDiscriminator
+    The energy is ``error(reconstruction, x)``, (B,), at least 0. A paper says by its phases how
+    both are trained (`trained_by`). The settings must be fitted to the data.
+    """
+
+    averaged = ("generator",)
+    mixes_samples = False
+
+    def __init__(
+        self,
+        settings: EnergySettings,
+        data: DataSpec,
+        error: Callable[[Tensor, Tensor], Tensor],
+        *,
+        schedule: Schedule | None = None,
+    ) -> None:
+        self.settings = s = settings
+        self.prior_kind, self._error = s.prior, error
+        self.generator, self.discriminator = energy_networks(s, data)
+        self.nets = nn.ModuleDict(
+            {"generator": self.generator, "discriminator": self.discriminator}
+        )
+        self._optimizers = two_adams(d_lr=s.d_lr, g_lr=s.g_lr, beta1=s.beta1, schedule=schedule)
+        self._phases: tuple[Phase, ...] = ()
+
+    def trained_by(self, *phases: Phase) -> Self:
+        """The model itself, with these phases as its one stage."""
+        self._phases = phases
+        return self
+
+    def optimizers(self) -> Mapping[str, Optimizer]:
+        """``d`` and ``g``: Adam for each network."""
+        return self._optimizers
+
+    def stages(self) -> tuple[Stage, ...]:
+        """One stage of the phases that it was given."""
+        return (Stage(name="train", phases=self._phases),)
+
+    def fake(self, batch: Batch) -> Tensor:
+        """G(z) on fresh noise, as many as the batch has samples."""
+        sample: Tensor = self.generator(self.prior(len(batch)))
+        return sample
+
+    def energy_and_codes(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The energies (B,), and D's codes (B, code)."""
+        reconstruction, codes = self.discriminator(x)
+        return self._error(reconstruction, x), codes
+
+    def energy(self, x: Tensor) -> Tensor:
+        """The energies (B,)."""
+        return self.energy_and_codes(x)[0]
+
+    # --- what it can do
+
+    def prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """z ~ N(0, I) or U(-1, 1), (n, z_dim)."""
+        shape = (n, decided(self.settings.z_dim))
+        return draw_prior(self.nets, shape, generator, self.prior_kind)
+
+    def generate(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        """G(z), (B, *shape); images in [-1, 1]."""
+        sample: Tensor = self.generator(z)
+        return sample.float()
+
+    def discriminate(self, h: Tensor, y: Tensor | None = None) -> Tensor:
+        """Minus the energy, (B,): a score that rises with realness, no logit."""
+        return -self.energy(h)
 
 
-def energy_networks(settings: EnergySettings, data: DataSpec, *, act: Activation) -> EnergyNetworks:
-    """The networks of `settings.fitted(data)`, on the CPU; the generator is built first.
+def energy_networks(
+    settings: EnergySettings, data: DataSpec
+) -> tuple[nn.Sequential, ReconstructingDiscriminator]:
+    """Generator and discriminator of `settings.fitted(data)` on the CPU, built in this order.
 
-    ``act`` is the activation of the fully connected networks, whose generator is batch-normalised.
+    Fully connected networks have ReLU, and their generator is batch-normalised.
     """
     s = settings
     z_dim, code = decided(s.z_dim), decided(s.code)
     squash = [nn.Tanh()] if data.bounded else []
     if s.network == "conv":
-        return EnergyNetworks(
-            generator=nn.Sequential(upsampling_decoder(data.shape, s.channels, z_dim), *squash),
-            discriminator=ReconstructingDiscriminator(
-                subsampling_encoder(data.shape, s.channels, code),
-                upsampling_decoder(data.shape, s.channels, code),
-            ),
+        generator = nn.Sequential(upsampling_decoder(data.shape, s.channels, z_dim), *squash)
+        return generator, ReconstructingDiscriminator(
+            subsampling_encoder(data.shape, s.channels, code),
+            upsampling_decoder(data.shape, s.channels, code),
         )
     g_hidden, values = decided(s.g_hidden), flat_size(data.shape)
     widths = (code, *reversed(decided(s.d_hidden)), values)
-    return EnergyNetworks(
-        generator=nn.Sequential(
-            *dense_layers((z_dim, *g_hidden), act=act, norm="batch"),
-            nn.Linear(g_hidden[-1], values),
-            *squash,
-            Unflatten(data.shape),
-        ),
-        discriminator=ReconstructingDiscriminator(
-            nn.Sequential(nn.Flatten(), *mlp(widths[::-1], act=act)),
-            nn.Sequential(*mlp(widths, act=act), Unflatten(data.shape)),
-        ),
+    generator = nn.Sequential(
+        *dense_layers((z_dim, *g_hidden), act="relu", norm="batch"),
+        nn.Linear(g_hidden[-1], values),
+        *squash,
+        Unflatten(data.shape),
+    )
+    return generator, ReconstructingDiscriminator(
+        nn.Sequential(nn.Flatten(), *mlp(widths[::-1])),
+        nn.Sequential(*mlp(widths), Unflatten(data.shape)),
     )
 
 

@@ -29,13 +29,13 @@ class AutoencoderSettings(ExPostSettings):
     )
 
     def fitted(self, data: DataSpec) -> Self:
-        """On the codes of another model, the squared error where no loss was asked for."""
+        """On the codes of another model, the squared error unless a loss is set."""
         if data.latent and "loss" not in self.model_fields_set:
             return self.model_copy(update={"loss": "mse"})
         return self
 
     def check_autoencoder(self, data: DataSpec, model: str) -> None:
-        """Raise IncompatibleError, which calls the model ``model``, where the data doesn't fit."""
+        """Raise IncompatibleError, with the name ``model``, if the data doesn't fit."""
         self.check_shape(data, model)
         self.check_bounded(data, model, "loss", self.loss)
         self.check_density(data, model)

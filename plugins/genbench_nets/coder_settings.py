@@ -10,11 +10,11 @@ from pydantic import Field, model_validator
 from genbench import DataSpec, IncompatibleError, ModelSettings
 
 IMAGENETTE_SIDE = 160
-"""Of the square images that ijzer's convolutional network takes, in px."""
+"""The side of the square images that ijzer's convolutional network takes, in pixels."""
 
 
 def at(default: Any) -> Callable[[Any], bool]:
-    """Left out of what is stored: runs of before there was this setting keep their hash."""
+    """Leave the default out of what is stored: runs from before the setting keep their hash."""
     return lambda value: bool(value == default)
 
 
@@ -26,7 +26,7 @@ InputRange = Annotated[
         exclude_if=at("-1,1"),
     ),
 ]
-"""Of every model with an encoder of images. It changes how fast and how far one learns."""
+"""A setting of every model that encodes images; it changes how fast and how well it learns."""
 
 
 class CoderSettings(ModelSettings):
@@ -89,8 +89,8 @@ class CoderSettings(ModelSettings):
         """
         if self.input_range == "0,1" and not data.bounded:
             raise IncompatibleError(
-                f"{model} with input_range=0,1 takes images, and the values of '{data.name}' lie "
-                "anywhere; leave input_range"
+                f"{model} with input_range=0,1 takes images, but the values of '{data.name}' are "
+                "unbounded; leave input_range out"
             )
         if self.network == "mlp":
             return

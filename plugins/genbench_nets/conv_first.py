@@ -1,4 +1,4 @@
-"""Convolutional networks for images wherever they fit, for models that are poor without them."""
+"""Convolutional networks for images if they fit, for models that need them for good samples."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ DESCRIPTION = (
     "fully connected (mlp), convolutional (conv: 28, 32 or 64 px) or for points; auto: conv for "
     "images where it fits and no widths are given, else mlp; points for points"
 )
-"""Of the setting ``network``."""
+"""The description of the setting ``network``."""
 
 
 def conv_where_it_fits(settings: S, data: DataSpec) -> S:
-    """``network=auto`` decided for images of a side that halves; else the settings as they are."""
+    """Replace ``network=auto`` by conv for images with a suitable side; else change nothing."""
     fits = data.bounded and has_side(data, SIDES)
     widths = settings.g_hidden or settings.d_hidden or settings.d_dropout
     if settings.network != "auto" or not fits or widths:

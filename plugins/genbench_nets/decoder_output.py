@@ -7,16 +7,16 @@ from typing import Literal
 
 from torch import Tensor
 
-from genbench_nets.elbo import reconstruction_loss
+from genbench_nets.elbo_terms import reconstruction_loss
 
-Error = Literal["bce", "mse"]
+Error = Literal["bce", "bernoulli", "mse"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class DecoderOutput:
     """Pixels are ``sigmoid(logits)`` on the scale [0, 1]; unbounded values are the output itself.
 
-    ``error`` is the binary cross-entropy in nats, or the squared error.
+    ``error`` is the binary cross-entropy in nats (bce, bernoulli), or the squared error (mse).
     """
 
     error: Error

@@ -17,7 +17,7 @@ SIZES: Sizes = {
     "points": {"z_dim": 4, "g_hidden": (128, 128), "d_hidden": (128, 128), "code": 2},
     "latents": {"z_dim": 64, "g_hidden": (256, 256), "d_hidden": (256,), "code": 8},
 }
-"""What is left to the data."""
+"""Defaults that depend on the data."""
 
 
 def _kind(data: DataSpec) -> Literal["image", "points", "latents"]:
@@ -27,7 +27,7 @@ def _kind(data: DataSpec) -> Literal["image", "points", "latents"]:
 
 
 class EnergySettings(ModelSettings):
-    """A generator and an autoencoder. What is None is decided by the data."""
+    """A generator and an autoencoder. The data decides the settings that are None."""
 
     point_training: ClassVar[Training] = Training(images=5_000_000, batch_size=256)
     sizes: ClassVar[Sizes] = SIZES

@@ -35,7 +35,7 @@ class ExPostSettings(CoderSettings):
     )
 
     def check_density(self, data: DataSpec, model: str) -> None:
-        """Raise IncompatibleError, which calls the model ``model``, where codes are too large."""
+        """Raise IncompatibleError, with the name ``model``, if codes are too large."""
         shape = self.latent_shape(data)
         if self.covariance == "full" and prod(shape) > LARGEST:
             raise IncompatibleError(
@@ -45,7 +45,7 @@ class ExPostSettings(CoderSettings):
             )
 
     def check_bounded(self, data: DataSpec, model: str, setting: str, value: str) -> None:
-        """Raise IncompatibleError where that setting's value takes no values outside [-1, 1]."""
+        """Raise IncompatibleError if the value of a setting needs data in [-1, 1]."""
         if not data.bounded and value != "mse":
             raise IncompatibleError(
                 f"{model} with {setting}={value} takes values in [-1, 1], and those of "

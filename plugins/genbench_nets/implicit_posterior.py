@@ -61,7 +61,7 @@ class ImplicitPosterior(nn.Module):
         centre = v.mean(0)
         # In bf16 a variance is off by up to 1 %, and a small one may fall below 0.
         with torch.autocast(others.device.type, enabled=False):
-            # Of each latent, the covariance of its weights: (z_dim, K, K).
+            # The covariance of the weights for each latent: (z_dim, K, K).
             covariance = torch.einsum("nid,njd->dij", v - centre, v - centre) / (len(v) - 1)
             variance = torch.einsum("bid,dij,bjd->bd", others, covariance, others)
         return first + (centre * others).sum(1), variance.clamp_min(SMALLEST).log()

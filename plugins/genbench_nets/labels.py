@@ -25,11 +25,20 @@ def check_labelled(data: DataSpec, model: str, *, instead: str) -> None:
         )
 
 
+def check_conditional(data: DataSpec, model: str) -> None:
+    """Raise IncompatibleError if data for ``conditional=true`` has no labels."""
+    if not data.classes:
+        raise IncompatibleError(
+            f"{model} with conditional=true needs labels, and '{data.name}' has none; set "
+            "conditional=false"
+        )
+
+
 def required(y: Tensor | None) -> Tensor:
-    """The labels, which a conditional network cannot do without; raises UsageError without them."""
+    """The labels, which a conditional network needs. Raises UsageError without them."""
     if y is None:
         raise UsageError(
-            "a conditional model needs the label of each sample: give y, or take data with labels"
+            "a conditional model needs the label of each sample: pass y, or use data with labels"
         )
     return y
 
@@ -52,9 +61,10 @@ def with_labels(x: Tensor, y: Tensor, classes: int) -> Tensor:
 def label_first(batch: Batch, share: float) -> float:
     """The factor on the KL at this step, so that a conditional model learns to use the label first.
 
-    A code can tell the class, and then a decoder does not need the label: samples of z ~ N(0, I)
-    have whatever class z stands for. While the KL weighs much more than usual, only the label,
-    which costs nothing, can tell the decoder the class; once it does, the code gains nothing by it.
+    If the code holds the class, the decoder does not need the label, and the class of a sample then
+    depends on z ~ N(0, I). While the weight of the KL is much higher than usual, only the label,
+    which costs nothing, can give the class to the decoder; afterwards the code gains nothing by
+    holding it.
 
     The factor falls geometrically from `FIRST_FACTOR` to 1 over the first ``share`` of the steps;
     it is 1 throughout if ``share`` is 0.

@@ -26,10 +26,10 @@ import torch
 from genbench import AffineCalibration, SampleContext, SamplingError, rendered
 from genbench_samplers.judge import Judge, prepare_judge
 from genbench_samplers.langevin import Point, accept, step, tested_acceptance, tuned_eps
-from genbench_samplers.priors import from_normal, law_of_prior, to_normal
+from genbench_samplers.latent_prior import from_normal, law_of_prior, to_normal
 from genbench_samplers.proposals import asked_labels
+from genbench_samplers.sampler_settings import DDLSSettings
 from genbench_samplers.sampling_cost import SamplingCost
-from genbench_samplers.settings import DDLSSettings
 
 if TYPE_CHECKING:
     from torch import Tensor

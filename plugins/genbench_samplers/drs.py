@@ -23,8 +23,8 @@ import torch
 from genbench import SampleContext, SamplingError, rendered
 from genbench_samplers.judge import Judge, prepare_judge
 from genbench_samplers.proposals import propose
+from genbench_samplers.sampler_settings import DRSSettings
 from genbench_samplers.sampling_cost import SamplingCost
-from genbench_samplers.settings import DRSSettings
 from genbench_samplers.slots import Slots
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from genbench import (
 )
 from genbench_samplers.proposals import labelled, propose
 from genbench_samplers.retraining import retrained
-from genbench_samplers.settings import JudgeSettings
+from genbench_samplers.sampler_settings import JudgeSettings
 
 
 @dataclass(frozen=True, kw_only=True)

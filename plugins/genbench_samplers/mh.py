@@ -21,8 +21,8 @@ import torch
 from genbench import SampleContext, rendered
 from genbench_samplers.judge import Judge, prepare_judge
 from genbench_samplers.proposals import asked_labels, propose
+from genbench_samplers.sampler_settings import MHSettings
 from genbench_samplers.sampling_cost import SamplingCost
-from genbench_samplers.settings import MHSettings
 
 if TYPE_CHECKING:
     from torch import Tensor

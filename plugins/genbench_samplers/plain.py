@@ -13,7 +13,7 @@ from genbench_samplers.proposals import asked_labels, propose
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from genbench_samplers.settings import PlainSettings
+    from genbench_samplers.sampler_settings import PlainSettings
 
 
 class Plain:

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from genbench import SampleContext, rendered
-from genbench_samplers.priors import law_of_prior
+from genbench_samplers.latent_prior import law_of_prior
 from genbench_samplers.proposals import asked_labels
+from genbench_samplers.sampler_settings import TruncationSettings
 from genbench_samplers.sampling_cost import SamplingCost
-from genbench_samplers.settings import TruncationSettings
 
 if TYPE_CHECKING:
     from torch import Tensor

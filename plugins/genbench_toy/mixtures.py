@@ -8,7 +8,7 @@ import numpy as np
 
 from genbench import Data, DataAccess
 from genbench_toy.points import Drawn, drawn_data
-from genbench_toy.settings import GRID, Gaussians8Settings, Gaussians25Settings
+from genbench_toy.toy_settings import GRID, Gaussians8Settings, Gaussians25Settings
 
 Array = np.ndarray[Any, Any]
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from genbench import MetricContext, Score
 from genbench_toy.mode_statistics import Measurement, divergence_from_uniform
-from genbench_toy.settings import (
+from genbench_toy.toy_settings import (
     HighQualitySettings,
     ModeKlSettings,
     ModeSettings,

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from genbench import Data, MetricContext, Score, UsageError
-from genbench_toy.settings import ModeSettings
+from genbench_toy.toy_settings import ModeSettings
 
 
 @dataclass(frozen=True, kw_only=True)

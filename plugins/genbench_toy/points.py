@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from genbench import Data, DataAccess, Split
-from genbench_toy.settings import PointSettings
+from genbench_toy.toy_settings import PointSettings
 
 Drawn = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any] | None]
 """Points (n, 2) and their labels (n,), or None."""

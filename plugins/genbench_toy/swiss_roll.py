@@ -11,7 +11,7 @@ import numpy as np
 
 from genbench import Data, DataAccess
 from genbench_toy.points import Drawn, drawn_data
-from genbench_toy.settings import SwissRollSettings
+from genbench_toy.toy_settings import SwissRollSettings
 
 
 class SwissRoll:

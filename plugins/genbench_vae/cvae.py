@@ -1,8 +1,8 @@
 """The conditional variational autoencoder (Sohn, Lee & Yan 2015; Kingma et al. 2014).
 
-The label y stands as a one-hot vector beside x in the encoder and beside z in the decoder (planes
-of an image in the convolutional networks), so that z need only tell what the label doesn't. The
-loss is the negative bound of log p(x|y),
+The label y is a one-hot vector beside x in the encoder and beside z in the decoder (planes of an
+image in the convolutional networks), so that z only has to hold the rest. The loss is the negative
+bound of log p(x|y),
 
     -E_q(z|x,y) log p(x|z, y) + beta KL[q(z|x, y) || N(0, I)],
 
@@ -21,14 +21,14 @@ from torch import Tensor, nn
 
 from genbench import MONITOR, Batch, DataSpec, Optimizer, Phase, Stage, Terms, UsageError
 from genbench_nets.coders import coders
-from genbench_nets.elbo import (
+from genbench_nets.elbo_terms import (
     bernoulli_log_likelihood,
     kl_to_normal,
     reconstruction_loss,
     sample_posterior,
 )
 from genbench_nets.labels import label_first, required
-from genbench_nets.priors import draw_prior
+from genbench_nets.prior_noise import draw_prior
 from genbench_vae.cvae_settings import CVAESettings
 
 
@@ -57,7 +57,7 @@ class CVAE:
         return (Stage(name="train", phases=(phase,), validate=self.validate),)
 
     def loss(self, batch: Batch) -> Terms:
-        """Reconstruction and weighted KL, in nats per image where the likelihood is one.
+        """Reconstruction and weighted KL, in nats per image unless the likelihood is mse.
 
         The KL is recorded without its weight too.
         """
@@ -105,13 +105,13 @@ class CVAE:
     def log_likelihood(self, x: Tensor, z: Tensor, y: Tensor | None = None) -> Tensor:
         """log p(x|z, y) in nats, (B,), a mass of black and white pixels.
 
-        Raises UsageError where the reconstruction loss is no likelihood.
+        Raises UsageError if the reconstruction loss is not a likelihood.
         """
         if self.settings.likelihood == "bernoulli":
             return bernoulli_log_likelihood(self._logits(z, y), x)
         raise UsageError(
-            "this cvae was trained with likelihood=mse, a loss and no likelihood; "
-            "--set likelihood=bernoulli (with --set data.binarize=fixed) is one"
+            "this cvae was trained with likelihood=mse, which is a loss and not a likelihood; "
+            "train it with --set likelihood=bernoulli --set data.binarize=fixed"
         )
 
     def reconstruct(self, x: Tensor, y: Tensor | None = None) -> Tensor:

@@ -28,10 +28,13 @@ if TYPE_CHECKING:
     from genbench_nets.autoencoder import Autoencoder
 
 
+Corruption = Literal["gaussian", "masking", "salt_pepper"]
+
+
 class DAESettings(AutoencoderSettings):
     """An autoencoder that sees corrupted samples and learns the clean ones."""
 
-    corruption: Literal["gaussian", "masking", "salt_pepper"] = Field(
+    corruption: Corruption = Field(
         "gaussian",
         description="corruption of the input: added noise, black pixels, or black and white pixels",
     )
@@ -68,7 +71,6 @@ def dae(settings: DAESettings, data: DataSpec) -> Autoencoder:
     import torch
 
     from genbench_nets.autoencoder import Autoencoder, Walk
-    from genbench_nets.corruption import corrupted
 
     # Masked values become black, or 0 if values are unbounded.
     black = -1.0 if data.bounded else 0.0
@@ -83,3 +85,22 @@ def dae(settings: DAESettings, data: DataSpec) -> Autoencoder:
 
     walk = Walk(steps=settings.walk, corrupt=corrupt) if settings.walk else None
     return Autoencoder(settings, data, objective, walk=walk)
+
+
+def corrupted(x: Tensor, noise: Tensor, kind: Corruption, level: float, *, black: float) -> Tensor:
+    """x (B, *shape) corrupted by noise ~ N(0, I) of its shape.
+
+    ``gaussian``: ``level`` is the noise's standard deviation in the unit of x. ``masking``: each
+    value becomes ``black`` with probability ``level``. ``salt_pepper``: with that probability it
+    becomes ``black`` or ``-black``, either as likely (Vincent et al. 2010, JMLR 11).
+    """
+    import torch
+
+    if kind == "gaussian":
+        return x + level * noise
+    share = torch.special.ndtr(noise)
+    dark = torch.full_like(x, black)
+    if kind == "masking":
+        return torch.where(share < level, dark, x)
+    x = torch.where(share < level / 2, dark, x)
+    return torch.where(share > 1 - level / 2, -dark, x)

@@ -10,10 +10,10 @@ Two options are Ying's (Image Generation with VAE, section 3.5):
 - Its "Ratio of Binary Cross Entropy and KL Divergence" r weighs the KL in its code: it is ``beta``.
   ``reconstruction_weight`` weighs the other term; Adam's steps hardly depend on the scale of a
   loss, so that a weight r of the reconstruction is nearly a beta of 1/r.
-- Its white noise, introduced "to MNIST dataset", is ``input_noise``: what the encoder sees in
-  training is noisy, what the decoder is held against is clean (the denoising criterion, Im et al.
-  2017, arXiv:1511.06406). Its code holds the decoder against the noisy image, clipped to [0, 1].
-  The test split is seen without noise.
+- Its white noise, introduced "to MNIST dataset", is ``input_noise``: in training, the encoder sees
+  noisy images, and the reconstruction is compared with the clean ones (the denoising criterion, Im
+  et al. 2017, arXiv:1511.06406). Its code compares with the noisy image, clipped to [0, 1]. The
+  test split has no noise.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from genbench import MONITOR, Batch, DataSpec, Optimizer, Phase, Schedule, Stage, Terms, UsageError
 from genbench_nets.centring import Centred, Offset, mean_image
 from genbench_nets.coders import coders
-from genbench_nets.elbo import (
+from genbench_nets.elbo_terms import (
     bernoulli_log_likelihood,
     gaussian_log_likelihood,
     kl_to_normal,
@@ -35,8 +35,7 @@ from genbench_nets.elbo import (
     reconstruction_loss,
     sample_posterior,
 )
-from genbench_nets.priors import draw_prior
-from genbench_nets.white_noise import WhiteNoise
+from genbench_nets.prior_noise import draw_prior
 from genbench_vae.vae_settings import VAESettings
 
 
@@ -69,16 +68,16 @@ class VAE:
         return (Stage(name="train", phases=(phase,), validate=self.validate, fit_buffers=centre),)
 
     def fit_centre(self, chunks: Iterable[Tensor]) -> None:
-        """Where the networks are centred, take the mean of the training images."""
+        """Give the mean of the training images to the networks that are centred on it."""
         mean = mean_image(chunks)
         for module in self.nets.modules():
             if isinstance(module, Centred | Offset):
                 module.fit(mean)
 
     def loss(self, batch: Batch) -> Terms:
-        """Weighted reconstruction and KL, in nats per image where the likelihood is one.
+        """Weighted reconstruction and KL, in nats per image unless the likelihood is mse.
 
-        Where a weight may differ from 1, both are recorded without it too.
+        If a weight may differ from 1, both are recorded without it too.
         """
         reconstruction, kl = self._parts(batch.x)
         weight, beta = self.settings.reconstruction_weight, self._beta(batch)
@@ -141,20 +140,35 @@ class VAE:
     def log_likelihood(self, x: Tensor, z: Tensor, y: Tensor | None = None) -> Tensor:
         """log p(x|z) in nats, (B,): a mass of black and white pixels, or a density of x.
 
-        Raises UsageError where the reconstruction loss is no likelihood.
+        Raises UsageError if the reconstruction loss is not a likelihood.
         """
         if self.settings.likelihood == "bernoulli":
             return bernoulli_log_likelihood(self.nets["decoder"](z), x)
         if self.settings.likelihood == "gaussian":
             return gaussian_log_likelihood(self.generate(z), self.nets["noise"](), x)
         raise UsageError(
-            "this vae was trained with likelihood=mse, a loss and no likelihood; "
-            "--set likelihood=bernoulli (with --set data.binarize=fixed) or gaussian is one"
+            "this vae was trained with likelihood=mse, which is a loss and not a likelihood; train "
+            "it with --set likelihood=bernoulli --set data.binarize=fixed, or with gaussian"
         )
 
     def reconstruct(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Decode the posterior's mean."""
         return self.generate(self.encode(x)[0])
+
+
+class WhiteNoise(nn.Module):
+    """x + std * eps, eps ~ N(0, I), in training; x itself in eval mode.
+
+    ``std`` is in the unit of x; noisy images may leave the range [-1, 1].
+    """
+
+    def __init__(self, std: float) -> None:
+        super().__init__()
+        self.std = std
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The same shape."""
+        return x + self.std * torch.randn_like(x) if self.training else x
 
 
 class PixelNoise(nn.Module):
@@ -164,7 +178,7 @@ class PixelNoise(nn.Module):
     """
 
     START = 0.5
-    """Of the learned one: about the spread of grey levels in [-1, 1]."""
+    """The initial value if it is learned: about the spread of grey levels in [-1, 1]."""
 
     def __init__(self, std: float | None) -> None:
         super().__init__()

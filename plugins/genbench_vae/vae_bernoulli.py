@@ -3,19 +3,19 @@
 The posterior is q(z|x) = B(rho(x)) for each bit, the prior B(1/2), and the loss is the negative
 evidence lower bound per image,
 
-    E_q[-log p(x|z)] + KL[q(z|x) || p(z)],    KL = rho log 2 rho + (1 - rho) log 2 (1 - rho),
+    E_q[-log p(x|z)] + KL[q(z|x) || p(z)],    KL = rho log 2 rho + (1 - rho) log 2 (1 - rho).
 
-whose second part is differentiated as it stands. No gradient goes through a drawn bit, so that the
-encoder's share of the first part is the score-function estimate (Williams 1992; NVIL, Mnih & Gregor
+The KL is differentiated directly. No gradient goes through a sampled bit, so the encoder's gradient
+of the first term is the score-function estimate (Williams 1992; NVIL, Mnih & Gregor
 2014, arXiv:1402.0030, eq. 5),
 
     grad E_q[f(z)] = E_q[(f(z) - b) grad log q(z|x)],    f(z) = -log p(x|z),
 
 with a baseline b that doesn't depend on z: a running mean of f (Ying, algorithm 1), or for each of
 several samples the mean f of the others (Mnih & Rezende 2016, arXiv:1602.06725, section 2.5.1; Kool
-et al. 2019). Ying's pseudocode multiplies sums over the batch, so that a sample is credited with
-the errors of all others: the mean is the same, the noise is that of the batch. We take one product
-for each sample.
+et al. 2019). Ying's pseudocode multiplies sums over the batch, so that each sample also gets the
+errors of all others: the mean is the same, but the noise is larger. We compute one product for each
+sample.
 
 ``straight_through`` and ``concrete`` differentiate through bits, with a bias (see
 `genbench_nets.bernoulli`); the divergence stays that of the bits. The losses of validation
@@ -40,7 +40,7 @@ from genbench_nets.bernoulli import (
     straight_through_bits,
 )
 from genbench_nets.coders import coders
-from genbench_nets.priors import draw_prior
+from genbench_nets.prior_noise import draw_prior
 from genbench_vae.vae_bernoulli_settings import BernoulliVAESettings
 
 
@@ -71,7 +71,7 @@ class BernoulliVAE:
         return (Stage(name="train", phases=(phase,), validate=self.validate),)
 
     def loss(self, batch: Batch) -> Terms:
-        """Reconstruction and KL in nats per image, and the encoder's estimate, whose value is 0."""
+        """Reconstruction and KL in nats per image, and the encoder's estimate, with the value 0."""
         logits = self._logits(batch.x)
         kl = kl_to_fair_coins(logits).mean()
         k = self.settings.samples
@@ -91,7 +91,7 @@ class BernoulliVAE:
         return {"loss": reconstruction + kl, "reconstruction": reconstruction, "kl": kl}
 
     def _sample(self, logits: Tensor) -> Tensor:
-        """Bits, or what stands for them in training, with or without a gradient."""
+        """Bits, or their relaxation in training, with or without a gradient."""
         if self.settings.estimator == "concrete":
             return concrete_bits(logits, self.settings.temperature)
         if self.settings.estimator == "straight_through":
@@ -105,7 +105,7 @@ class BernoulliVAE:
         return estimate - estimate.detach()
 
     def _baselines(self, errors: Tensor) -> Tensor:
-        """b for the errors (B * samples,) of samples that stand image by image."""
+        """b for the errors (B * samples,), in which the samples of an image are consecutive."""
         if self.settings.baseline == "none":
             return torch.zeros_like(errors)
         if self.settings.baseline == "running":
@@ -129,7 +129,7 @@ class BernoulliVAE:
         return logits.float()
 
     def _pixel_logits(self, code: Tensor) -> Tensor:
-        """The decoder sees bits as -1 and 1, centred as its initial weights want it."""
+        """The decoder sees bits as -1 and 1, which suits its initial weights."""
         logits: Tensor = self.nets["decoder"](2 * code - 1)
         return logits.float()
 
@@ -141,7 +141,7 @@ class BernoulliVAE:
         return logits.sigmoid(), log_variance(logits)
 
     def prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """z ~ U(-1, 1), (n, *code), whose signs are the bits of the prior."""
+        """z ~ U(-1, 1), (n, *code); its signs are the bits of the prior."""
         return draw_prior(self.nets, (n, *self._code), generator, "uniform")
 
     def generate(self, z: Tensor, y: Tensor | None = None) -> Tensor:
@@ -160,7 +160,7 @@ class BernoulliVAE:
 class RunningMean(nn.Module):
     """The mean reconstruction error of the steps so far, in nats per image; kept in buffers.
 
-    In its first steps, and always where ``decay`` is 1, each step counts alike; later ones decay.
+    It is a plain mean in the first steps, and always if ``decay`` is 1; later, old steps decay.
     """
 
     mean: Tensor
@@ -173,7 +173,7 @@ class RunningMean(nn.Module):
         self.register_buffer("updates", torch.zeros(()))
 
     def update(self, value: Tensor) -> None:
-        """Take in the value of a step, 0-dim."""
+        """Add the value of a step, 0-dim."""
         self.updates.add_(1)
         rate = torch.clamp(1 / self.updates, min=1 - self.decay)
         self.mean.lerp_(value.float(), rate)

@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from genbench import MONITOR, Batch, DataSpec, Optimizer, Phase, Schedule, Stage, Terms
 from genbench_nets.coders import coders
 from genbench_nets.decoder_output import DecoderOutput
-from genbench_nets.elbo import kl_to_normal, sample_posterior
+from genbench_nets.elbo_terms import kl_to_normal, sample_posterior
 from genbench_nets.ex_post import ExPostDensity
-from genbench_nets.priors import draw_prior
+from genbench_nets.prior_noise import draw_prior
 from genbench_vae.vae_gmm_settings import VAEGMMSettings
 
 
@@ -34,9 +34,7 @@ class VAEGMM:
     def __init__(self, settings: VAEGMMSettings, data: DataSpec) -> None:
         settings.check(data)
         self.settings = settings
-        self._pixels = DecoderOutput(
-            error="mse" if settings.likelihood == "mse" else "bce", bounded=data.bounded
-        )
+        self._pixels = DecoderOutput(error=settings.likelihood, bounded=data.bounded)
         self._density = ExPostDensity(settings, data)
         built = coders(settings, data)
         self.nets = nn.ModuleDict(

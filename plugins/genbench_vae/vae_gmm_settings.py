@@ -40,7 +40,7 @@ class VAEGMMSettings(ExPostSettings):
     )
 
     def fitted(self, data: DataSpec) -> Self:
-        """On the codes of another model, the squared error where no likelihood was asked for."""
+        """On the codes of another model, the squared error unless a likelihood is set."""
         if data.latent and "likelihood" not in self.model_fields_set:
             return self.model_copy(update={"likelihood": "mse"})
         return self

@@ -82,15 +82,15 @@ class VAESettings(CoderSettings):
             raise ValueError(
                 "iwae_samples > 1 needs a likelihood and beta = 1, without a warm-up or a weight "
                 "of the reconstruction; set likelihood=bernoulli or gaussian and leave the "
-                "weights, or set iwae_samples=1"
+                "weights out, or set iwae_samples=1"
             )
         if self.centred and self.input_range != "-1,1":
             raise ValueError(
                 "centred=true has a scale of its own, the deviation from the mean image; leave "
-                "input_range"
+                "input_range out"
             )
         if self.noise_std is not None and self.likelihood != "gaussian":
-            raise ValueError("noise_std is of a gaussian likelihood; set likelihood=gaussian")
+            raise ValueError("noise_std needs a gaussian likelihood; set likelihood=gaussian")
         return self
 
     @property
@@ -99,7 +99,7 @@ class VAESettings(CoderSettings):
         return (self.reconstruction_weight, self.beta, self.beta_warmup) != (1, 1, 0)
 
     def fitted(self, data: DataSpec) -> Self:
-        """On the codes of another model, a gaussian likelihood where none was asked for."""
+        """On the codes of another model, a gaussian likelihood unless one is set."""
         if data.latent and "likelihood" not in self.model_fields_set:
             return self.model_copy(update={"likelihood": "gaussian"})
         return self
@@ -132,9 +132,9 @@ PRESETS = (
             "schedule": "cosine",
         },
         data={"binarize": "fixed"},
-        note="the paper draws the training images afresh (86.76 nats; --set data.binarize=dynamic "
-        "is its protocol), has 200 units a layer, hides no pixels, takes minibatches of 20 and "
-        "lowers the rate in steps over 3,280 epochs",
+        note="the paper draws the training images again for each minibatch (86.76 nats; --set "
+        "data.binarize=dynamic is its protocol), has 200 units per layer and no dropout of pixels, "
+        "takes minibatches of 20 and lowers the rate in steps over 3,280 epochs",
     ),
     Preset(
         name="guo2023",
@@ -160,8 +160,8 @@ PRESETS = (
             "likelihood": "mse",
             "lr": 2e-4,
         },
-        note="its table names no output layer: sigmoid, squared error summed over the pixels, and "
-        "[0, 1] for what the output is held against, the encoder's input",
+        note="its table names no output layer: we use a sigmoid, and the squared error to the "
+        "encoder's input in [0, 1], summed over the pixels",
     ),
     Preset(
         name="ijzer",
@@ -177,8 +177,9 @@ PRESETS = (
             "lr": 2e-4,
         },
         data={"size": 160},
-        note="z is 100 in its table 1 and 200 in its table 3, whose layers fit: 200; it names no "
-        "output layer: sigmoid, squared error summed over the pixels; the encoder sees [0, 1]",
+        note="z is 100 in its table 1 and 200 in its table 3; the layers of table 3 fit 200. It "
+        "names no output layer: we use a sigmoid, and the squared error summed over the pixels; "
+        "the encoder sees [0, 1]",
     ),
     Preset(
         name="lin2023",

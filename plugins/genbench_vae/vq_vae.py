@@ -27,8 +27,8 @@ from genbench import MONITOR, Batch, DataSpec, Optimizer, Phase, Schedule, Stage
 from genbench_nets.code_prior import CodePrior
 from genbench_nets.codebook import Codebook, perplexity
 from genbench_nets.coders import coders
-from genbench_nets.elbo import reconstruction_loss
-from genbench_nets.priors import draw_prior
+from genbench_nets.elbo_terms import reconstruction_loss
+from genbench_nets.prior_noise import draw_prior
 from genbench_vae.vq_vae_settings import VQVAESettings
 
 

@@ -12,7 +12,7 @@ from genbench.spec import RunSpec
 from genbench.testing import check_dataset
 from genbench_data.binarize import redrawn
 from genbench_data.digits import Digits
-from genbench_data.settings import DigitsSettings, FashionMnistSettings, MnistSettings
+from genbench_data.image_settings import DigitsSettings, FashionMnistSettings, MnistSettings
 from genbench_data.torchvision_sets import Mnist
 
 

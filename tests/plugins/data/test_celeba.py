@@ -289,7 +289,7 @@ def test_an_unchanged_folder_is_neither_read_nor_decoded_again(celeba, access, m
         raise AssertionError("opened again")
 
     monkeypatch.setattr(Image, "open", never)
-    monkeypatch.setattr("genbench_data.content._file_digest", never)
+    monkeypatch.setattr("genbench_data.content_digest._file_digest", never)
     after = load(access, attributes=["Young"])
     assert np.array_equal(after.train.x, before.train.x)
 

@@ -254,7 +254,7 @@ import os, signal, sys
 from pathlib import Path
 from genbench import DataAccess
 from genbench_data.image_folder import ImageFolder
-from genbench_data.settings import ImageFolderSettings
+from genbench_data.image_settings import ImageFolderSettings
 
 told = set()
 def progress(what, done, total):

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 
 from genbench_data.digits import Digits
-from genbench_data.settings import DigitsSettings
+from genbench_data.image_settings import DigitsSettings
 
 
 def load(access, **settings):
@@ -60,7 +60,7 @@ import sys
 from pathlib import Path
 from genbench import DataAccess
 from genbench_data.digits import Digits
-from genbench_data.settings import DigitsSettings
+from genbench_data.image_settings import DigitsSettings
 Digits(DigitsSettings()).load(DataAccess(root=Path(), cache=Path({str(access.cache)!r})))
 sys.exit("sklearn" in sys.modules)
 """

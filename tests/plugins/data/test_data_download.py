@@ -11,7 +11,7 @@ import pytest
 from torchvision import datasets
 
 from genbench import DataError
-from genbench_data.settings import MnistSettings
+from genbench_data.image_settings import MnistSettings
 from genbench_data.torchvision_sets import FILES, Mnist
 
 

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from genbench import DataError
 from genbench_data.image_folder import ImageFolder
-from genbench_data.settings import ImageFolderSettings
+from genbench_data.image_settings import ImageFolderSettings
 
 
 def load(access, folder, **settings):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from genbench import DataError
-from genbench_data.settings import FashionMnistSettings, MnistSettings
+from genbench_data.image_settings import FashionMnistSettings, MnistSettings
 from genbench_data.torchvision_sets import FashionMnist, Mnist
 
 

@@ -191,7 +191,7 @@ def test_a_changed_size_is_decoded_anew_and_an_unchanged_one_comes_from_the_cach
         raise AssertionError("opened again")
 
     monkeypatch.setattr(Image, "open", never)
-    monkeypatch.setattr("genbench_data.content._file_digest", never)
+    monkeypatch.setattr("genbench_data.content_digest._file_digest", never)
     assert load(access, size=16).train.digest == before.train.digest
 
 

@@ -19,13 +19,13 @@ from PIL import EpsImagePlugin, Image
 
 from genbench import DataError
 from genbench_data import download as downloading, unpack
-from genbench_data.content import LARGEST
+from genbench_data.content_digest import LARGEST
 from genbench_data.decoding import FORMATS, read_image
 from genbench_data.download import Archive, DownloadError, download
 from genbench_data.idx import read_idx
 from genbench_data.image_folder import ImageFolder
 from genbench_data.image_listing import SUFFIXES
-from genbench_data.settings import ImageFolderSettings
+from genbench_data.image_settings import ImageFolderSettings
 
 POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n%%EOF\n"
 

@@ -11,8 +11,8 @@ import torch
 
 from genbench import Data, DataAccess, DataSpec, Metric, MetricContext, Score, Split, UsageError
 from genbench.registry import Registry
-from genbench_metrics.classes import ClassCounts, divergence, expected_divergence, hits
-from genbench_metrics.collapse_settings import ClassesSettings, SpreadSettings
+from genbench_metrics.class_counts import ClassCounts, divergence, expected_divergence, hits
+from genbench_metrics.metric_settings import ClassesSettings, SpreadSettings
 from genbench_metrics.spread import Spread
 
 

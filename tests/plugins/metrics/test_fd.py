@@ -19,7 +19,7 @@ from genbench.features.lenet import LeNet, Recipe, accuracy
 from genbench.registry import Registry
 from genbench_metrics.fd_clf import FdClf
 from genbench_metrics.fd_pixel import FdPixel
-from genbench_metrics.settings import FdPixelSettings
+from genbench_metrics.metric_settings import FdPixelSettings
 
 CPU = torch.device("cpu")
 QUICK = Recipe(images=6_000, batch_size=50)

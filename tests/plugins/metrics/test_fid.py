@@ -17,7 +17,7 @@ from genbench import Data, DataError, DataSpec, Score, Split, UsageError
 from genbench.testing import check_metric, small_data
 from genbench_metrics.fid import Fid
 from genbench_metrics.inception import _network
-from genbench_metrics.settings import FidSettings
+from genbench_metrics.metric_settings import FidSettings
 
 SHAPE = (3, 24, 24)
 

@@ -81,7 +81,7 @@ def test_an_exported_folder_of_grey_pngs_has_the_stored_scores_for_the_fidelity_
 def _test_split(folder: Path) -> Path:
     """The pictures that the run held out, in a folder of their own and in its order."""
     from genbench import DataAccess
-    from genbench_data.settings import ImageFolderSettings
+    from genbench_data.image_settings import ImageFolderSettings
 
     access = DataAccess(root=folder, cache=folder, offline=True)
     settings = ImageFolderSettings(path="ramps", size=16, channels=1, test_share=0.5)

@@ -16,7 +16,7 @@ from genbench.evaluation import check_fit
 from genbench.spec import Part
 from genbench.testing import check_metric
 from genbench_metrics.label_accuracy import LabelAccuracy, accuracies
-from genbench_metrics.label_accuracy_settings import LabelAccuracySettings
+from genbench_metrics.metric_settings import LabelAccuracySettings
 
 
 class FromTheData:

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from genbench import Data, DataSpec, Score, Split
+from genbench_metrics.metric_settings import ReconstructionSettings
 from genbench_metrics.reconstruction import ReconstructionError
-from genbench_metrics.settings import ReconstructionSettings
 
 
 class Shifted:

@@ -8,8 +8,7 @@ import torch
 from genbench import Batch, DataSpec, IncompatibleError, SettingError, to_float
 from genbench.settings import validate
 from genbench.testing import check_model, small_data
-from genbench_nets.corruption import corrupted
-from genbench_vae.dae import DAESettings
+from genbench_vae.dae import DAESettings, corrupted
 
 IMAGES = DataSpec(name="images", shape=(1, 8, 8))
 SMALL = {"z_dim": 3, "hidden": (16,), "components": 2}

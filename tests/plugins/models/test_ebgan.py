@@ -7,12 +7,15 @@ import torch
 
 from genbench import Batch, DataSpec, IncompatibleError, SettingError
 from genbench.testing import check_model, small_data
-from genbench_gan.ebgan import pulling_away
-from genbench_gan.ebgan_settings import EBGANSettings
+from genbench_gan.ebgan import EBGANSettings, pulling_away
 
 IMAGES = DataSpec(name="images", shape=(1, 28, 28), train=1000, test=100)
 POINTS = DataSpec(name="ring", shape=(2,), train=1000, test=100)
 SMALL = {"g_hidden": (32,), "d_hidden": (32,), "z_dim": 8, "code": 8}
+
+
+def loss_of(model, phase):
+    return {found.name: found.loss for found in model.stages()[0].phases}[phase]
 
 
 def batch_of(data: DataSpec, size: int = 8) -> Batch:
@@ -58,7 +61,7 @@ def test_the_repelling_term_pulls_at_every_code():
 
 def test_generated_samples_above_the_margin_move_the_discriminator_no_more(make):
     model = make("ebgan", IMAGES, **SMALL, margin=1e-6)
-    terms = model.d_loss(batch_of(IMAGES))["d"]
+    terms = loss_of(model, "d")(batch_of(IMAGES))["d"]
     assert terms["fake"] == 0
     assert terms["real"] > 0
     below = make("ebgan", IMAGES, **SMALL, margin=1e4).d_loss(batch_of(IMAGES))
@@ -80,10 +83,11 @@ def test_the_energy_is_the_reconstruction_error_and_the_score_is_minus_it(make, 
 def test_the_repelling_term_stands_in_the_generators_loss_alone(make):
     model, plain = make("ebgan-pt", IMAGES, **SMALL), make("ebgan", IMAGES, **SMALL)
     batch = batch_of(IMAGES)
-    assert set(model.g_loss(batch)["g"]) == {"energy", "pull_away"}
-    assert set(plain.g_loss(batch)["g"]) == {"energy"}
-    assert set(model.d_loss(batch)["d"]) == set(plain.d_loss(batch)["d"]) == {"real", "fake"}
-    assert set(model.d_loss(batch)["monitor"]) == {"d_real", "d_fake", "d_accuracy"}
+    assert set(loss_of(model, "g")(batch)["g"]) == {"energy", "pull_away"}
+    assert set(loss_of(plain, "g")(batch)["g"]) == {"energy"}
+    for judged in (model, plain):
+        assert set(loss_of(judged, "d")(batch)["d"]) == {"real", "fake"}
+    assert set(loss_of(model, "d")(batch)["monitor"]) == {"d_real", "d_fake", "d_accuracy"}
 
 
 def test_margin_and_sizes_are_fitted_to_the_data(make):

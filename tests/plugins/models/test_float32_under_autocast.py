@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from genbench_gan.ebgan import pulling_away
-from genbench_nets import bernoulli, elbo
+from genbench_nets import bernoulli, elbo_terms as elbo
 from genbench_nets.adversarial_losses import fake_loss, real_loss
 from genbench_nets.autoencoder_discriminator import absolute_error, euclidean_error, squared_error
 from genbench_nets.codebook import Codebook

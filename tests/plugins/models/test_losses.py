@@ -8,7 +8,7 @@ import torch
 from torch.distributions import Normal, kl_divergence
 
 from genbench_nets.adversarial_losses import fake_loss, monitors, real_loss
-from genbench_nets.elbo import kl_to_normal, reconstruction_loss, sample_posterior
+from genbench_nets.elbo_terms import kl_to_normal, reconstruction_loss, sample_posterior
 
 
 def test_kl_equals_the_closed_form_of_two_gaussians():

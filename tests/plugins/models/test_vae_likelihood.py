@@ -11,7 +11,7 @@ from genbench import Batch, DataSpec, SettingError, UsageError
 from genbench.settings import validate
 from genbench.testing import check_model
 from genbench_nets.centring import mean_image
-from genbench_nets.elbo import (
+from genbench_nets.elbo_terms import (
     bernoulli_log_likelihood,
     gaussian_log_likelihood,
     log_importance_weight,

@@ -9,7 +9,7 @@ from genbench import DataSpec, SamplingError
 from genbench_hybrid.vaegan import VAEGAN
 from genbench_hybrid.vaegan_settings import VAEGANSettings
 from genbench_samplers.ddls import DDLS
-from genbench_samplers.settings import DDLSSettings
+from genbench_samplers.sampler_settings import DDLSSettings
 
 
 def ddls(**settings) -> DDLS:

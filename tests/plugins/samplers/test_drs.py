@@ -11,7 +11,7 @@ import torch
 from genbench import SamplingError, SettingError
 from genbench.settings import validate
 from genbench_samplers.drs import DRS
-from genbench_samplers.settings import DRSSettings
+from genbench_samplers.sampler_settings import DRSSettings
 
 
 def drs(**settings) -> DRS:

@@ -12,7 +12,7 @@ from genbench.evaluation.calibration import calibration_z, fit_calibration
 from genbench.testing import check_sampler
 from genbench_samplers.drs import DRS
 from genbench_samplers.judge import prepare_judge
-from genbench_samplers.settings import DRSSettings, JudgeSettings
+from genbench_samplers.sampler_settings import DRSSettings, JudgeSettings
 
 
 def scores(n: int, seed: int = 0):

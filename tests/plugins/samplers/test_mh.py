@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from genbench_samplers.mh import MH
-from genbench_samplers.settings import MHSettings
+from genbench_samplers.sampler_settings import MHSettings
 
 
 def mh(**settings) -> MH:

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from genbench_samplers.settings import TruncationSettings
+from genbench_samplers.sampler_settings import TruncationSettings
 from genbench_samplers.truncation import Truncation
 
 

@@ -10,8 +10,8 @@ import torch
 
 from genbench import Data, DataAccess, MetricContext
 from genbench_toy.mixtures import Gaussians8, Gaussians25
-from genbench_toy.settings import Gaussians8Settings, Gaussians25Settings, SwissRollSettings
 from genbench_toy.swiss_roll import SwissRoll
+from genbench_toy.toy_settings import Gaussians8Settings, Gaussians25Settings, SwissRollSettings
 
 SETS = {
     "gaussians-25": (Gaussians25, Gaussians25Settings),

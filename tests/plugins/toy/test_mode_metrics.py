@@ -13,7 +13,7 @@ from scipy.stats import entropy
 from genbench import Data, DataSpec, Split, UsageError
 from genbench.testing import check_metric, small_data
 from genbench_toy.mode_metrics import HighQuality, ModeKl, Modes, ModeStd
-from genbench_toy.settings import HighQualitySettings, ModeKlSettings, ModeStdSettings
+from genbench_toy.toy_settings import HighQualitySettings, ModeKlSettings, ModeStdSettings
 
 CROSS = torch.tensor([[0.0, 1.0], [0.0, -1.0], [1.0, 0.0], [-1.0, 0.0]], dtype=torch.float64)
 

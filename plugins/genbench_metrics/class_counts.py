@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from genbench import MetricContext, Score, UsageError, classifier_for, sample_shape
-from genbench_metrics.collapse_settings import ClassesSettings
+from genbench_metrics.metric_settings import ClassesSettings
 
 SHARE = 0.1
 """The minimum frequency of a class that is hit, relative to equal frequencies of all classes."""

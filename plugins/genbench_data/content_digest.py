@@ -65,13 +65,13 @@ def readable(path: Path, what: str) -> os.stat_result:
         raise unreadable(what, path, error) from error
     if not stat.S_ISREG(found.st_mode):
         raise DataError(
-            f"{what}: {path} is no regular file but {_kind(found.st_mode)}; delete it or move it "
-            f"out of the folder"
+            f"{what}: {path} is not a regular file but {_kind(found.st_mode)}; delete it or move "
+            f"it out of the folder"
         )
     if found.st_size > LARGEST:
         raise DataError(
-            f"{what}: {path} holds {found.st_size:,} bytes, more than the {LARGEST:,} that are "
-            f"read; delete it or move it out of the folder"
+            f"{what}: {path} has {found.st_size:,} bytes, more than the maximum of {LARGEST:,}; "
+            f"delete it or move it out of the folder"
         )
     return found
 
