@@ -20,8 +20,8 @@ losses of samples from the prior), and in a higher weight of the KL at first
 (`genbench_nets.labels`); the preset guo2023 has neither.
 
 All are per image: squares and the KL are summed, and averaged over the batch. The fake samples of a
-minibatch have the labels of its real ones. E and G share an optimizer: L_KL doesn't depend on G, nor
-L_GD and L_GC on E, so the gradient of the sum is the right one for each, in one backward pass
+minibatch have the labels of its real ones. E and G share an optimizer: L_KL doesn't depend on G,
+nor L_GD and L_GC on E, so the gradient of the sum is the right one for each, in one backward pass
 instead of two. (With ``batch_norm`` the losses do depend on one another,
 since the samples of a minibatch share its statistics.)
 """

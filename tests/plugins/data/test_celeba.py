@@ -231,11 +231,11 @@ def test_a_wrong_line_of_the_parts_is_named(celeba, access, line, text, message)
 @pytest.mark.parametrize(
     ("line", "text", "message"),
     [
-        (1, "31", r"line 1: the number of images below, 32 expected, '31' found"),
-        (2, "5_o_Clock_Shadow Bald", r"line 2: a line of names with Male, Smiling expected"),
-        (6, "000004.jpg 1 -1", r"line 6: an image and 40 values expected"),
-        (7, f"000005.jpg{' 0' * 40}", r"line 7: 1 or -1 expected, '0' found"),
-        (8, f"x.jpg{' 1' * 40}", r"no line for 000006.jpg \(1 images in all\)"),
+        (1, "31", r"line 1: expected the number of images below, 32, found '31'"),
+        (2, "5_o_Clock_Shadow Bald", r"line 2: expected a line of names with Male, Smiling"),
+        (6, "000004.jpg 1 -1", r"line 6: expected an image and 40 values"),
+        (7, f"000005.jpg{' 0' * 40}", r"line 7: expected 1 or -1, found '0'"),
+        (8, f"x.jpg{' 1' * 40}", r"no line for 000006.jpg \(1 images in total\)"),
     ],
 )
 def test_a_wrong_line_of_the_attributes_is_named(celeba, access, line, text, message):
@@ -248,7 +248,7 @@ def test_a_wrong_line_of_the_attributes_is_named(celeba, access, line, text, mes
 def test_a_part_without_images_and_a_file_of_no_text_are_named(celeba, access):
     file = celeba / "list_eval_partition.txt"
     file.write_text("000001.jpg 0\n")
-    with pytest.raises(DataError, match=r"names no image of part 2 \(test\)"):
+    with pytest.raises(DataError, match=r"has no image of part 2 \(test\)"):
         load(access)
     file.write_bytes(b"\xff\xfe")
     with pytest.raises(DataError, match=f"{file} can't be read"):

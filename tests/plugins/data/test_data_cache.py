@@ -116,7 +116,7 @@ def test_a_flipped_byte_is_noticed_and_made_good_with_one_warning(
     [record] = caplog.records
     split = name.partition("-")[0]
     assert record.getMessage().endswith(
-        f"is damaged (the {split} split is not what was written) and made again"
+        f"is damaged (the {split} split has changed since it was written); decoding it again"
     )
     load(access, decoder)
     assert len(caplog.records) == 1
@@ -243,7 +243,7 @@ def test_too_few_images_are_never_taken_for_a_whole_set(access):
         split = Decoding(shape=TRAIN.shape, chunks=[TRAIN[:3]], labels=None)
         return split, split
 
-    with pytest.raises(DataError, match="can't be read back"):
+    with pytest.raises(DataError, match="can't be read; delete this folder"):
         load(access, decode)
 
 

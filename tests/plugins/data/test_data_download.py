@@ -74,7 +74,7 @@ def test_a_file_with_another_md5_is_refused_and_not_kept(access, mirror, serve):
     (mirror / "train-images-idx3-ubyte.gz").write_bytes(b"something else")
     found = hashlib.md5(b"something else").hexdigest()
     serve()
-    with pytest.raises(DataError, match=f"MD5 {expected} expected, {found} found"):
+    with pytest.raises(DataError, match=f"expected MD5 {expected}, found {found}"):
         load(access)
     assert list((access.root / "MNIST" / "raw").iterdir()) == []
 

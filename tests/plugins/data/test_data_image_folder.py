@@ -258,13 +258,13 @@ def test_a_file_is_no_folder(access, tmp_path):
 def test_a_folder_without_at_least_two_images_is_refused(access, tmp_path, images):
     if images:
         (tmp_path / "a.png").touch()
-    with pytest.raises(DataError, match=r"holds (no images|1 image); at least 2 .*\.jpeg"):
+    with pytest.raises(DataError, match=r"has (no images|1 image); at least 2 .*\.jpeg"):
         describe(access, tmp_path)
 
 
 def test_images_beside_class_folders_are_refused(access, classes):
     (classes / "preview.png").touch()
-    with pytest.raises(DataError, match=r"preview\.png, 1 in all\) beside subfolders"):
+    with pytest.raises(DataError, match=r"preview\.png, 1 in total\) next to subfolders"):
         describe(access, classes)
 
 

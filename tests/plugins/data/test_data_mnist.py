@@ -77,7 +77,7 @@ def test_offline_and_absent_says_what_is_missing_where_it_goes_and_what_needs_no
     with pytest.raises(DataError) as error:
         FashionMnist(FashionMnistSettings()).load(access)
     message = str(error.value)
-    assert "fashion-mnist is not there and downloads are forbidden" in message
+    assert "fashion-mnist is missing and downloads are forbidden" in message
     assert str(access.root / "FashionMNIST" / "raw") in message
     assert "train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte" in message
     assert "'digits' needs no download" in message
@@ -94,13 +94,13 @@ def test_only_the_files_that_are_missing_are_named(access, mnist_like):
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda content: content[:-100], r"31,376 bytes expected, 31,276 found"),
-        (lambda content: content + b"x", r"31,376 bytes expected, 31,377 found"),
+        (lambda content: content[:-100], r"expected 31,376 bytes, found 31,276"),
+        (lambda content: content + b"x", r"expected 31,376 bytes, found 31,377"),
         (
             lambda content: b"\0\0\x08\x01" + content[4:],
             r"begins with 00 00 08 01, not 00 00 08 03",
         ),
-        (lambda content: content[:9], r"16 bytes of header expected, 9 found"),
+        (lambda content: content[:9], r"expected 16 bytes of header, found 9"),
         (lambda content: b"", r"begins with nothing"),
     ],
 )
@@ -112,7 +112,7 @@ def test_a_corrupt_file_is_named_with_what_was_found_and_the_mend(
     with pytest.raises(DataError, match=message) as error:
         load(access)
     assert f"{file} is corrupt" in str(error.value)
-    assert "delete it, and it is downloaded again" in str(error.value)
+    assert "delete it to download it again" in str(error.value)
     assert not list((access.cache / "data").glob("mnist*.part"))
 
 

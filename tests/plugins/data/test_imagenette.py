@@ -146,7 +146,7 @@ def test_a_corrupt_picture_is_named_with_the_mend(access, imagenette):
     folder = imagenette(access.root)
     spoilt = folder / "val" / CHUTE / f"{CHUTE}_1.JPEG"
     spoilt.write_bytes(spoilt.read_bytes()[:300])
-    with pytest.raises(DataError, match=f"delete {folder}, and it is downloaded again") as error:
+    with pytest.raises(DataError, match=f"delete {folder} to download it again") as error:
         load(access)
     assert f"{spoilt} can't be decoded" in str(error.value)
     assert not list((access.cache / "data").glob("imagenette*.part"))
@@ -223,7 +223,7 @@ def test_an_archive_placed_by_hand_is_unpacked_offline_and_stays(access, mirror)
 def test_an_archive_cut_short_by_hand_is_refused_and_nothing_is_unpacked(access, mirror):
     access.root.mkdir()
     (access.root / mirror.name).write_bytes(mirror.read_bytes()[:1000])
-    with pytest.raises(DataError, match=r"MD5 .* expected, .* found \(1,000 bytes\); delete it"):
+    with pytest.raises(DataError, match=r"expected MD5 .*, found .* \(1,000 bytes\); delete it"):
         load(access)
     assert not (access.root / "imagenette2-160").exists()
 
