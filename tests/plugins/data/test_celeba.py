@@ -215,9 +215,13 @@ def spoil(file, line, text):
 @pytest.mark.parametrize(
     ("line", "text", "message"),
     [
-        (3, "000003.jpg", r"line 3: an image and its part \(0, 1 or 2\) expected, '000003.jpg'"),
+        (
+            3,
+            "000003.jpg",
+            r"line 3: expected an image and its part \(0, 1 or 2\), found '000003.jpg'",
+        ),
         (4, "000004.jpg 3", r"line 4: .* '000004.jpg 3' found; delete the file, and it is down"),
-        (5, "000004.jpg 0", r"line 5: every image once expected"),
+        (5, "000004.jpg 0", r"line 5: expected every image once"),
     ],
 )
 def test_a_wrong_line_of_the_parts_is_named(celeba, access, line, text, message):

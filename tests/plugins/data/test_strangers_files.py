@@ -82,7 +82,9 @@ def test_postscript_under_the_name_of_a_picture_is_not_run(access, folder, tmp_p
     monkeypatch.setenv("PATH", str(gs.parent), prepend=os.pathsep)
     monkeypatch.setattr(EpsImagePlugin, "gs_binary", None)
     (folder / "e.png").write_bytes(POSTSCRIPT)
-    with pytest.raises(DataError, match=r"e\.png can't be decoded \(its format is none of BMP, GIF"):
+    with pytest.raises(
+        DataError, match=r"e\.png can't be decoded \(its format is none of BMP, GIF"
+    ):
         load(access, folder)
     assert not ran.exists()
 
@@ -102,7 +104,9 @@ def test_a_jpeg_of_several_pictures_is_read_as_its_first(tmp_path):
 @pytest.mark.parametrize("side", [10_000, 60_000])
 def test_a_decompression_bomb_is_refused_in_a_sentence(access, folder, side):
     (folder / "bomb.png").write_bytes(png_of(side, side))
-    with pytest.raises(DataError, match=r"bomb\.png can't be decoded .*more than the maximum of [\d,]+ pixe"):
+    with pytest.raises(
+        DataError, match=r"bomb\.png can't be decoded .*more than the maximum of [\d,]+ pixe"
+    ):
         load(access, folder)
 
 
