@@ -56,7 +56,7 @@ def _check_place(path: Path, given: Path | str) -> None:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise UsageError(f"--out can't be written: {reason} ({str(given)[:80]})") from None
     if not above.is_dir():
-        raise UsageError(f"--out {given} can't be written: {above} is no folder")
+        raise UsageError(f"--out {given} can't be written: {above} is not a folder")
     if len(os.fsencode(name)) > longest:
         raise UsageError(f"--out can't be written: the name {name[:40]}... is too long")
     if not os.access(above, os.W_OK | os.X_OK):
@@ -81,7 +81,7 @@ def _check_free(path: Path, given: Path | str, store: str, inputs: Iterable[Path
             raise UsageError(f"--out {given} is the store, or belongs to it; choose another name")
     for read in inputs:
         if _same(target, Path(os.path.realpath(read))):
-            raise UsageError(f"--out {given} is what the command reads; choose another name")
+            raise UsageError(f"--out {given} is a file that the command reads; choose another name")
 
 
 def _same(a: Path, b: Path) -> bool:

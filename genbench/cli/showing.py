@@ -168,7 +168,7 @@ def _print_tables(store: Store, identity: str, format: Format) -> None:
     places = store.environments(identity)
     table("Environment", ("key", "value"), environment)
     if len(places) > 1:
-        print("  the last machine; the run was resumed on it, and its seconds are of all machines:")
+        print("  this is the last machine; the seconds of the run add up over all of them:")
         for step, known in places:
             name, device, threads = (known.get(key) for key in ("cpu", "device", "threads"))
             gpu = f", {known['gpu']}" if known.get("gpu") else ""

@@ -144,7 +144,7 @@ def _execute(plan: Plan, places: Places, jobs: int, retry: bool, out: Path | Non
             return outcome
     except KeyboardInterrupt:
         raise InterruptedRunError(
-            "the study was stopped at once; runs that were within an epoch lost their last "
+            "the study was stopped at once; runs in the middle of an epoch lost their last "
             "steps, and the same command continues from their checkpoints"
         ) from None
 

@@ -36,7 +36,7 @@ def _of_machine(error: BaseException) -> GenbenchError | None:
     if isinstance(error, UnicodeError):
         return UsageError(f"a text is not valid UTF-8: {_text_of(error)}")
     if isinstance(error, OverflowError):
-        return UsageError(f"a number is too large ({_brief(error)}); give one within 64 bits")
+        return UsageError(f"a number is too large ({_brief(error)}); give one that fits in 64 bits")
     if isinstance(error, RecursionError):
         return UsageError(f"something given is nested too deeply ({_brief(error)})")
     if isinstance(error, OSError):

@@ -173,7 +173,7 @@ def _inception() -> Finding:
     folder = Path(torch.hub.get_dir()) / "checkpoints"
     name = _name_of_inception_weights()
     if name is None:
-        text = "torch-fidelity is missing or names no weights; pip install torch-fidelity"
+        text = "torch-fidelity is missing or has no URL of weights; pip install torch-fidelity"
         return Finding(group="caches", name="fid weights", text=text, ok=None)
     path = folder / name
     text = str(path) if path.is_file() else f"none at {path}; the first use of fid downloads them"

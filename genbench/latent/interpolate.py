@@ -37,9 +37,9 @@ def interpolate(loaded: LoadedRun, options: Interpolation, out: Path) -> None:
     """Draw interpolations between samples, test images or classes of a run into ``out``."""
     need_images(loaded)
     if options.label is not None and options.between != "samples":
-        raise UsageError(f"--label {options.label} goes with --between samples; leave it out")
+        raise UsageError(f"--label {options.label} needs --between samples; leave it out")
     if options.classes is not None and options.between != "classes":
-        raise UsageError(f"--classes {options.classes} goes with --between classes; add that")
+        raise UsageError(f"--classes {options.classes} needs --between classes; add it")
     between = {
         "samples": _between_samples,
         "images": _between_images,
@@ -79,8 +79,8 @@ def _between_classes(loaded: LoadedRun, options: Interpolation) -> Picture:
         return _between_images_of_classes(loaded, options, pair)
     if options.path is not None:
         raise UsageError(
-            f"--path {options.path}: a conditional model's noise stays where it is between "
-            "classes; leave --path out"
+            f"--path {options.path}: between classes, the noise of a conditional model is fixed; "
+            "leave --path out"
         )
     if pair is None:
         # One noise for all rows: what changes is the class alone.
@@ -101,7 +101,7 @@ def _between_images_of_classes(
     model, data = loaded.model, loaded.data
     if not (isinstance(model, Encodes) and isinstance(model, Decodes)):
         raise IncompatibleError(
-            f"--between classes: {who(loaded)} takes no labels and encodes no images, so it knows "
+            f"--between classes: {who(loaded)} takes no labels and encodes no images, so it has "
             "no classes; use --between samples"
         )
     count, places = data.spec.classes or 0, at_random(data, len(data.test.x), options.seed)
@@ -138,7 +138,7 @@ def _path_of(options: Interpolation, model: Any, *, spherical: bool) -> PathKind
     uniform = spherical and prior_kind(model) == "uniform"
     if options.path == "spherical" and uniform:
         raise IncompatibleError(
-            "--path spherical: this model's prior is uniform, a cube whose edges an arc would "
-            "leave; use --path linear"
+            "--path spherical: this model's prior is uniform on a cube, which a spherical path "
+            "would leave; use --path linear"
         )
     return options.path or ("spherical" if spherical and not uniform else "linear")

@@ -128,8 +128,8 @@ def _check_start(loaded: LoadedRun, options: Traversal, walking: bool) -> None:
     need(loaded, "encodes", "decodes", hint="Use --from zero")
     if not walking:
         raise UsageError(
-            "--from image: this picture goes through all dimensions of the latent, so it starts "
-            "nowhere; leave --from out, or name dimensions with --dims"
+            "--from image: this picture goes through all dimensions of the latent, so it has no "
+            "start; leave --from out, or name dimensions with --dims"
         )
 
 

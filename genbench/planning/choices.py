@@ -88,7 +88,7 @@ def _check_trained(run_id: str, layer: Layer, scope: Scope) -> None:
     """Refuse a setting that only a training can use."""
     for key in layer.run:
         raise UsageError(
-            f"--set {key}: run {run_id} is trained already, so this has no effect; see the "
+            f"--set {key}: run {run_id} is already trained, so this has no effect; see the "
             "options of this command"
         )
     of_drawing = drawing_settings(scope.settings("model", scope.model))

@@ -137,10 +137,10 @@ class _Work:
         pace = reading.pace() if reading else None
         if pace is not None and not self.should_stop():
             self.book.add(entry.pace_key, pace, title=entry.title, jobs=self.jobs)
-            earlier = f", {number(pace.earlier_s, 3)} s before it" if pace.earlier_s else ""
-            later = f", {number(pace.later_s, 3)} s after it" if pace.later_s else ""
+            earlier = f", {number(pace.earlier_s, 3)} s for stages before" if pace.earlier_s else ""
+            later = f", {number(pace.later_s, 3)} s for stages after" if pace.later_s else ""
             self.say(
-                f"{entry.title}: {number(pace.epoch_s, 3)} s an epoch{earlier}{later}, so "
+                f"{entry.title}: {number(pace.epoch_s, 3)} s per epoch{earlier}{later}, so "
                 f"{pace.epochs(entry.seconds)} epochs in {entry.seconds:g} s"
             )
         elif not self.should_stop():

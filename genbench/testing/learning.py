@@ -38,8 +38,8 @@ def check_reconstructions(part: Subject, data: Data) -> None:
     best = max(found, key=lambda name: found[name])
     assert best == "upright" or found[best] < 0.5 or found[best] < found["upright"] + 0.25, (
         f"reconstruct(x) of images that the model was trained on resembles them {best} "
-        f"(correlation {found[best]:.2f}) rather than upright ({found['upright']:.2f}); give each "
-        "image back as it came"
+        f"(correlation {found[best]:.2f}) rather than upright ({found['upright']:.2f}); return "
+        "each image as it was given"
     )
 
 

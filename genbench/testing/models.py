@@ -199,7 +199,7 @@ def check_state(part: Subject, data: Data) -> None:
             same = name not in SAMPLES or torch.equal(function(*given), again(*given))
             assert same, (
                 f"{name} differs after nets' state was loaded into a fresh model: something that "
-                "the model remembers is no parameter or buffer of nets"
+                "the model remembers is not a parameter or buffer of nets"
             )
 
 

@@ -75,7 +75,7 @@ def _check_rows(
         assert apart <= allowed, (
             f"a row of {name} changes by {apart:.3g} with the other rows of its minibatch; in eval "
             "mode a row must depend on its own input alone, and keep its place (check "
-            "statistics over the batch, at permutations and at what is kept between calls)"
+            "statistics over the batch, permutations and state that is kept between calls)"
         )
 
 
@@ -140,7 +140,7 @@ def check_prior(part: Subject, data: Data) -> None:
     assert apart <= 2.7 / DRAWS**0.5, (
         f"the prior says that each dimension is {law} (prior_kind = {kind!r}), but its draws lie "
         f"{apart:.2g} away from that law (Kolmogorov-Smirnov); draw from it, or declare the "
-        "attribute prior_kind: 'normal', 'uniform', or a word of your own for another law"
+        "attribute prior_kind: 'normal', 'uniform', or another word for another law"
     )
     if 1 < z.shape[1] <= DRAWS:
         tied = torch.corrcoef(z.T).fill_diagonal_(0).abs().max()

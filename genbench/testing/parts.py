@@ -138,9 +138,9 @@ def _is_score(name: str, score: Score) -> None:
     known = ("min", "max", "floor")
     assert score.direction in known, f"{name}: direction is {score.direction!r}; expected {known}"
     assert score.direction != "floor" or score.floor is not None, (
-        f"{name}: '{score.metric}' is best near its floor, but has none"
+        f"{name}: '{score.metric}' is best near its floor, but it has no floor"
     )
-    assert score.protocol, f"{name}: '{score.metric}' has no protocol; put in all that decides it"
+    assert score.protocol, f"{name}: '{score.metric}' has no protocol; add what decides its value"
     try:
         json.dumps(dict(score.protocol))
     except TypeError as error:
@@ -155,7 +155,7 @@ def _is_own_name(part: Subject, score: Score, registry: Registry | None) -> None
             registered = names[score.metric]
             assert registered.target == f"{part.cls.__module__}:{part.cls.__qualname__}", (
                 f"{part.name} reports a score as '{score.metric}', which is the metric of "
-                f"{registered.owner}; name it after yourself, such as '{part.name}' or "
+                f"{registered.owner}; name it after your metric, such as '{part.name}' or "
                 f"'{part.name}_{score.metric}'"
             )
 

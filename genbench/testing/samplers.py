@@ -39,7 +39,7 @@ def check_sampler(
     oracles = (Oracle(), LatentOracle(), LabelledOracle()) if model is None else (model,)
     fitting = [o for o in oracles if all(part.known.fits(o, r) for r in built.requires)]
     assert fitting, (
-        f"{part.name} requires {built.requires}, which no model of the kit has; give a model of "
+        f"{part.name} requires {built.requires}, which no model of the kit has; pass a model of "
         "your own: check_sampler(..., model=...)"
     )
     _check_repeats(part.name, built, fitting[0])
@@ -47,7 +47,7 @@ def check_sampler(
         for n in (1, SAMPLES):
             _check_draw(part.name, built, oracle, n)
     for name, value in built.diagnostics().items():
-        assert isinstance(value, (int, float)), f"diagnostics()['{name}'] is no number: {value!r}"
+        assert isinstance(value, (int, float)), f"diagnostics()['{name}'] isn't a number: {value!r}"
 
 
 def _check_repeats(name: str, sampler: Any, model: Any) -> None:
@@ -65,8 +65,8 @@ def _check_draw(name: str, sampler: Any, model: Any, n: int) -> None:
     shape = tuple(getattr(model, "shape", drawn[0].shape[1:]))
     for x in drawn:
         assert tuple(x.shape[1:]) == shape, (
-            f"{name} yields samples of shape {tuple(x.shape[1:])}; expected {shape}: what "
-            "generate gives is h, yield genbench.rendered(model, h)"
+            f"{name} yields samples of shape {tuple(x.shape[1:])}; expected {shape}: generate "
+            "returns h, so yield genbench.rendered(model, h)"
         )
     x = torch.cat(drawn)
     assert len(x) == n, f"asked for {n} samples, {name} drew {len(x)}"
@@ -76,8 +76,8 @@ def _check_draw(name: str, sampler: Any, model: Any, n: int) -> None:
     if isinstance(model, LabelledOracle):
         right = float((model.class_of(x) == _labels(n)).float().mean())
         assert right == 1, (
-            f"of the samples that {name} drew of a conditional model {right:.0%} are of the class "
-            "that context.labels asks for; sample i is of class context.labels[i]"
+            f"{right:.0%} of the samples that {name} drew from a conditional model have the class "
+            "that context.labels asks for; sample i must have the class context.labels[i]"
         )
 
 

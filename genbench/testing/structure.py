@@ -18,11 +18,11 @@ def check_structure(part: Subject, data: Data) -> None:
     assert isinstance(model.nets, torch.nn.ModuleDict), f"{part.name}.nets must be a ModuleDict"
     nets, optimizers = set(model.nets), model.optimizers()
     stray = set(model.averaged) - nets
-    assert not stray, f"{part.name}.averaged names {stray}, which are no nets; there are {nets}"
+    assert not stray, f"{part.name}.averaged names {stray}, which are not nets; the nets are {nets}"
     owners: dict[int, str] = {}
     for name, optimizer in optimizers.items():
         for net in optimizer.nets:
-            assert net in nets, f"optimizer '{name}' names the net '{net}'; there are {nets}"
+            assert net in nets, f"optimizer '{name}' names the net '{net}'; the nets are {nets}"
             for parameter in model.nets[net].parameters():
                 other = owners.setdefault(id(parameter), name)
                 assert other == name, (
@@ -33,7 +33,7 @@ def check_structure(part: Subject, data: Data) -> None:
     for stage in model.stages():
         for phase in stage.phases:
             unknown = set(phase.updates) - set(optimizers)
-            assert not unknown, f"phase '{phase.name}' updates {unknown}, which are no optimizers"
+            assert not unknown, f"phase '{phase.name}' updates {unknown}, which are not optimizers"
 
 
 def _check_storage(model: Any) -> None:
@@ -61,5 +61,5 @@ def check_seeds(part: Subject, data: Data) -> None:
         f"the same seed gives other weights {strange[:3]}; draw them from torch's own generators"
     )
     assert not names or any(differs(other, state_of(one), name) for name in names), (
-        "all seeds give the same weights; don't seed a generator in the model: the run did"
+        "all seeds give the same weights; don't seed a generator in the model: the run does"
     )

@@ -79,7 +79,7 @@ def _drawing(sampler: Subject, model: Any, data: Data) -> None:
     labels = scored_labels(model, data, SAMPLES, 0)
     context = sample_context(model, data, device=CPU, seed=0, labels=labels, batch_size=7)
     x = torch.cat(list(sampler.cls(sampler.settings).draw(model, SAMPLES, context)))
-    assert len(x) == SAMPLES, f"{len(x)} samples were drawn where {SAMPLES} were asked for"
+    assert len(x) == SAMPLES, f"{len(x)} samples were drawn instead of {SAMPLES}"
     is_sample(x, data, "what was drawn")
 
 

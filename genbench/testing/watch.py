@@ -63,7 +63,7 @@ class Watch:
         assert not strange, (
             f"after the loss of {where} {_few(strange)} moved, which its updates "
             f"{phase.updates} don't own: no update may reach another player's weights; check "
-            "`after`, at hooks and at weights that share storage"
+            "`after`, hooks and weights that share storage"
         )
 
     def _is_own(self, name: str, phase: Phase) -> bool:
@@ -89,8 +89,8 @@ class Watch:
             f"a loss changed the weights {_few(moved)} in {where}; only the engine updates weights"
         )
         assert needing == self._needing(), (
-            f"the loss of {where} changed requires_grad of {_few(needing ^ self._needing())}: so a "
-            "gradient reaches another player's weights; leave it to the engine"
+            f"the loss of {where} changed requires_grad of {_few(needing ^ self._needing())}, "
+            "so a gradient reaches another player's weights; leave requires_grad to the engine"
         )
         self._check_statistics(phase, statistics, where)
         assert all(torch.equal(now, before) for now, before in given), (

@@ -140,7 +140,7 @@ def _check_there(folder: Path, parts: Partition) -> None:
     absent = [name for name in named if name not in there]
     if absent:
         raise DataError(
-            f"celeba: {len(absent):,} of the {len(named):,} images that {PARTITION_FILE} names are "
+            f"celeba: {len(absent):,} of the {len(named):,} images that {PARTITION_FILE} lists are "
             f"not in {folder} ({absent[0]} is the first); unpack {ARCHIVE} again"
         )
 

@@ -174,7 +174,7 @@ PRESETS = (
         settings={"network": "guo2023", "n_critic": 3, "g_lr": 3e-4, "d_lr": 3e-4, "beta1": 0.9},
         note="not the DCGAN of the paper; its discriminator wins (its loss went to 1e-4). The "
         "document says 100 epochs, and its code takes the three steps of D on one minibatch: ours "
-        "take fresh ones, so that 300 of our epochs are as many steps",
+        "take new ones, so that 300 of our epochs have as many steps",
     ),
     Preset(
         name="guo2023",

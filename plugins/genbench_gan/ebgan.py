@@ -120,7 +120,7 @@ PRESETS = (
         source="HSE 2022, More on GANs, and Zhao et al. 2017, section 4.1 (MNIST)",
         datasets=("mnist",),
         settings=HSE2022,
-        note="the lecture gives losses, margin and rate; widths, batch and length are the bench's",
+        note="the lecture gives losses, margin and rate; widths, batch and length are genbench's",
     ),
 )
 PT_PRESETS = (

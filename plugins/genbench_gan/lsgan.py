@@ -67,6 +67,6 @@ PRESETS = (
         datasets=("mnist",),
         batch_size=64,
         settings={"g_lr": 2e-4, "d_lr": 2e-4, "beta1": 0.5},
-        note="on the bench's networks; the paper's are convolutional, for 112 px",
+        note="on genbench's networks; the paper's are convolutional, for 112 px",
     ),
 )

@@ -89,6 +89,6 @@ PRESETS = (
             "beta2": 0.9,
             "n_critic": 5,
         },
-        note="on the bench's convolutional networks; the paper's are for 32 px and more",
+        note="on genbench's convolutional networks; the paper's are for 32 px and more",
     ),
 )

@@ -72,6 +72,6 @@ PRESETS = (
         datasets=("mnist",),
         batch_size=64,
         settings={"g_lr": 5e-5, "d_lr": 5e-5, "clip": 0.01, "n_critic": 5},
-        note="rates, clip and steps of algorithm 1 on the bench's fully connected networks",
+        note="rates, clip and steps of algorithm 1 on genbench's fully connected networks",
     ),
 )

@@ -90,7 +90,7 @@ PRESETS = (
             "g_lr": 1e-4,
             "d_lr": 1e-4,
         },
-        note="its code has 5x5 kernels, one convolution more, images in [0, 1] by a sigmoid and "
-        "200,000 steps of G; here 4x4, tanh, and the bench's length",
+        note="its code has 5x5 kernels, one more convolution, a sigmoid for images in [0, 1], and "
+        "200,000 steps of G; ours has 4x4 kernels, tanh, and genbench's length",
     ),
 )

@@ -87,8 +87,8 @@ class CVAEGANSettings(CoderSettings):
         self.check_shape(data, "cvae-gan")
         if self.network == "conv" and data.shape[1] >> len(self.judge_channels) == 0:
             raise IncompatibleError(
-                f"{len(self.judge_channels)} judge_channels halve '{data.name}', {data.shape}, to "
-                "nothing; set fewer"
+                f"{len(self.judge_channels)} judge_channels halve the images of '{data.name}', "
+                f"{data.shape}, too often; set fewer"
             )
 
 

@@ -62,7 +62,7 @@ class LarsenSettings(CoderSettings):
         if self.code == "spatial":
             raise ValueError("the latent of vaegan-larsen is a vector; set code=vector")
         if self.architecture == "paper" and self.input_range != "-1,1":
-            raise ValueError("the networks of the paper see [-1, 1]; leave input_range")
+            raise ValueError("the networks of the paper see [-1, 1]; leave input_range out")
         if self.layer() > len(self._judged()):
             raise ValueError(
                 f"feature_layer = {self.feature_layer}, and the discriminator has "
@@ -102,8 +102,8 @@ class LarsenSettings(CoderSettings):
     def _check_discriminator(self, data: DataSpec) -> None:
         if self.network == "conv" and data.shape[1] >> len(self.d_channels) == 0:
             raise IncompatibleError(
-                f"{len(self.d_channels)} d_channels halve '{data.name}', {data.shape}, to nothing; "
-                "set fewer"
+                f"{len(self.d_channels)} d_channels halve the images of '{data.name}', "
+                f"{data.shape}, too often; set fewer"
             )
 
 

@@ -29,7 +29,7 @@ class VAEGANSettings(ModelSettings):
     )
     code: Literal["vector", "spatial"] = Field(
         "vector",
-        description="latent of network=conv: a vector, or the grid that the convolutions end in",
+        description="latent of network=conv: a vector, or the grid at the end of the convolutions",
         exclude_if=at("vector"),
     )
     vae_hidden: tuple[int, ...] = Field((512, 256), description="widths of the VAE's encoder")
@@ -160,7 +160,7 @@ PRESETS = (
             "beta1": 0.9,
         },
         data={"size": 64},
-        note="the document names CelebA and gives no sizes at all, and its code base is of 28 px: "
+        note="the document names CelebA and gives no sizes at all, and its code base is for 28 px: "
         "the networks are ours (four convolutions with batch normalisation, 64 latents), the "
         "rates and the noise those of its MNIST code",
     ),

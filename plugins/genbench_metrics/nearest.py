@@ -137,8 +137,8 @@ class _Space:
             direction="min",
             floor=_expected(self.collected.n, self._held_out),
             notes=(
-                f"nearer to training images than held-out ones are: {nearer:.3f} of the pairs "
-                f"(neutral: 0.5)",
+                f"in {nearer:.3f} of the pairs, the sample is nearer to the training images than "
+                f"the held-out image is (neutral: 0.5)",
             ),
         )
 

@@ -40,7 +40,7 @@ class CoderSettings(ModelSettings):
     )
     code: Literal["vector", "spatial"] = Field(
         "vector",
-        description="latent of network=conv: a vector, or the grid that the convolutions end in",
+        description="latent of network=conv: a vector, or the grid at the end of the convolutions",
         exclude_if=at("vector"),
     )
     input_range: InputRange = "-1,1"

@@ -48,6 +48,6 @@ class ExPostSettings(CoderSettings):
         """Raise IncompatibleError if the value of a setting needs data in [-1, 1]."""
         if not data.bounded and value != "mse":
             raise IncompatibleError(
-                f"{model} with {setting}={value} takes values in [-1, 1], and those of "
-                f"'{data.name}' lie anywhere; set {setting}=mse"
+                f"{model} with {setting}={value} takes values in [-1, 1], but those of "
+                f"'{data.name}' are unbounded; set {setting}=mse"
             )

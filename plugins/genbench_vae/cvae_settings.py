@@ -47,7 +47,7 @@ class CVAESettings(CoderSettings):
         check_labelled(data, "cvae", instead="vae")
         if not data.bounded:
             raise IncompatibleError(
-                f"cvae takes images, and '{data.name}' has values that lie anywhere; use cgan, or "
+                f"cvae takes images, but the values of '{data.name}' are unbounded; use cgan, or "
                 "vae with likelihood=gaussian"
             )
         self.check_shape(data, "cvae")

@@ -60,8 +60,8 @@ class DAESettings(AutoencoderSettings):
         """As the autoencoder; salt and pepper are of pixels."""
         if self.corruption == "salt_pepper" and not data.bounded:
             raise IncompatibleError(
-                f"dae with corruption=salt_pepper takes values in [-1, 1], and those of "
-                f"'{data.name}' lie anywhere; set corruption=gaussian or masking"
+                f"dae with corruption=salt_pepper takes values in [-1, 1], but those of "
+                f"'{data.name}' are unbounded; set corruption=gaussian or masking"
             )
         self.check_autoencoder(data, "dae")
 

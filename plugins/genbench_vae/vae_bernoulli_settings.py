@@ -55,7 +55,7 @@ class BernoulliVAESettings(CoderSettings):
         """Pixels in [-1, 1]: what is reconstructed is the probability of white."""
         if not data.bounded:
             raise IncompatibleError(
-                f"vae-bernoulli takes images in [-1, 1], and values of '{data.name}' lie anywhere; "
+                f"vae-bernoulli takes images in [-1, 1], but '{data.name}' has unbounded values; "
                 "use vae with likelihood=gaussian"
             )
         self.check_shape(data, "vae-bernoulli")

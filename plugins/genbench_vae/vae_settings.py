@@ -109,7 +109,7 @@ class VAESettings(CoderSettings):
         if not data.bounded and self.likelihood != "gaussian":
             raise IncompatibleError(
                 f"vae with likelihood={self.likelihood} takes values in [-1, 1], and '{data.name}' "
-                f"has {'codes' if data.latent else 'points'}, which lie anywhere; set "
+                f"has {'codes' if data.latent else 'points'}, which are unbounded; set "
                 "likelihood=gaussian"
             )
         self.check_shape(data, "vae")

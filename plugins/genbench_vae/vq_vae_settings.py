@@ -63,8 +63,8 @@ class VQVAESettings(ModelSettings):
         """Square images in [-1, 1] whose side halves often enough."""
         if not data.bounded:
             raise IncompatibleError(
-                f"vq-vae takes images in [-1, 1], and values of '{data.name}' lie anywhere; use "
-                "vae with likelihood=gaussian"
+                f"vq-vae takes images in [-1, 1], but the values of '{data.name}' are unbounded; "
+                "use vae with likelihood=gaussian"
             )
         self.networks().check_shape(data, "vq-vae")
 

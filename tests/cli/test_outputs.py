@@ -116,7 +116,7 @@ def test_a_study_never_writes_over_its_own_file(genbench) -> None:
     for place in ("study.md", "link.md", "./study.md"):
         code, err = genbench("study", "study.md", "--table-only", "--out", place)
         assert code == 2
-        assert "is what the command reads" in err
+        assert "is a file that the command reads" in err
     assert genbench("study", "s.toml", "--out", "s.toml")[0] == 2
     assert Path("study.md").read_text() == STUDY
 

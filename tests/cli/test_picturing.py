@@ -203,7 +203,7 @@ REFUSED = [
     (("reconstruct", "classes"), "is not a model that reconstructs"),
     (("interpolate", "plane", "--label", "3"), "is not conditional"),
     (("interpolate", "classes", "--label", "12"), "'digits' has the classes 0 to 9"),
-    (("interpolate", "plane", "--classes", "3,8"), "goes with --between classes"),
+    (("interpolate", "plane", "--classes", "3,8"), "needs --between classes"),
     (("interpolate", "plane", "--between", "classes", "--classes", "3"), "expected two classes"),
     (("traverse", "hybrid", "--dims", "0,99"), "--dims 99: this latent has the dimensions 0 to 9"),
     (("traverse", "plane", "--dims", "x"), "expected whole numbers with commas"),

@@ -165,7 +165,7 @@ def test_on_the_codes_of_another_model_it_takes_a_density_unless_told_otherwise(
     assert settings.likelihood == "gaussian"
     assert model.reconstruct(5 * torch.randn(4, *shape)).shape == (4, *shape)
     assert VAESettings().fitted(DATA).likelihood == "bernoulli"
-    with pytest.raises(IncompatibleError, match="has codes, which lie anywhere"):
+    with pytest.raises(IncompatibleError, match="has codes, which are unbounded"):
         VAESettings(likelihood="mse").fitted(codes).check(codes)
 
 
