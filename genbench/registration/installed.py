@@ -166,7 +166,8 @@ def remarks_on(plugin: object, names: Iterable[str], cost: Cost) -> tuple[str, .
         if callable(found := getattr(plugin, hook, None)) and not hasattr(found, f"{PROJECT}_impl")
     ]
     if unmarked:
-        remarks.append(f"{', '.join(unmarked)} is unused; mark it with @genbench.hookimpl")
+        hooks = ", ".join(unmarked)
+        remarks.append(f"{hooks} isn't marked with @genbench.hookimpl, so it is not used")
     elif not list(names):
         remarks.append(
             "it registers nothing: a hook is a function such as genbench_register_models, marked "
