@@ -3,7 +3,7 @@
     python benchmarks/compare_speed.py                 # makes a store of 10,000 runs first
     python benchmarks/compare_speed.py --store many.db
 
-The budget is 350 ms for ``genbench compare`` over 10,000 runs; exits 1 beyond it.
+The budget is 350 ms for ``genbench compare`` over 10,000 runs; the script exits with 1 beyond it.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def measure(store: Path, repeats: int) -> bool:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--store", type=Path, help="a store that is there")
+    parser.add_argument("--store", type=Path, help="an existing store")
     parser.add_argument("--runs", type=int, default=10_000)
     parser.add_argument("--repeats", type=int, default=20)
     given = parser.parse_args()

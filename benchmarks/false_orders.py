@@ -1,9 +1,10 @@
-"""How often `compare` names an order where there is none, and how often it finds one that is there.
+"""How often `compare` claims an order that doesn't exist, and how often it finds one that does.
 
     python benchmarks/false_orders.py
 
-Columns of normal scores with equal means: of each the best row is chosen and set against the others
-as `genbench compare` does. The second table has two rows whose means differ by 1.5 deviations.
+The columns hold normal scores with equal means, and the best row of each is compared with the
+others as in `genbench compare`. The last line is for two rows with means that differ by 1.5
+deviations.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
     time genbench compare --store /tmp/many.db
 
 The rows are those of real runs (5 models on 2 data sets, seeds of each experiment, two stages for
-some, 10 epochs, three scores); only their number is unusual. Times the statements at the end.
+some, 10 epochs, three scores); only their number is unusual. At the end it times the statements.
 """
 
 from __future__ import annotations

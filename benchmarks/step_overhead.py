@@ -5,10 +5,10 @@
 Both train the same networks on the same uint8 images at MNIST's shape, batch 100, one thread, in
 one process, in alternating rounds. The bare loop is the best that a careful hand writes: uint8
 images in one tensor, batches by index, fused Adam, gradients only where they are needed, no loss
-ever read. The engine draws, checks, records, reads and reports as in a run, checkpoints left out.
-Times are CPU seconds of the process: on one thread they are the work done, and other processes
-on the machine disturb them less than the wall-clock. Exits 1 where the ratio of medians is
-beyond 1.03.
+ever read. The engine draws, checks, records, reads and reports as in a run, but without
+checkpoints. Times are CPU seconds of the process: on one thread they are the work done, and other
+processes on the machine disturb them less than the wall-clock. It exits with 1 if the ratio of
+medians is beyond 1.03.
 """
 
 from __future__ import annotations

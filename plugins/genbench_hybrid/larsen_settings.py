@@ -82,7 +82,7 @@ class LarsenSettings(CoderSettings):
         return data.classes if self.conditional else None
 
     def check(self, data: DataSpec) -> None:
-        """Images whose sides halve often enough; labels if it is conditional."""
+        """Images with sides that halve often enough; labels if it is conditional."""
         if not data.bounded:
             raise IncompatibleError(
                 f"vaegan-larsen takes images, and '{data.name}' has none; use vae with "

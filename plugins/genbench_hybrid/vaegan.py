@@ -1,10 +1,10 @@
 """A GAN made faster by working in the latent space of a trained VAE (Lin et al. 2023).
 
-Stage 1 trains a VAE (its Algorithm 1). Stage 2 freezes it, encodes the training set once and
-trains a GAN whose generator makes latents and whose discriminator judges latents (Algorithm 2:
-the real ones are samples of the trained VAE's posterior). An image is decoder(generator(z))
-(Algorithm 3). Two points that the document leaves open are our choice: the latents are
-standardised per dimension, and G's loss is the non-saturating one.
+Stage 1 trains a VAE (its Algorithm 1). Stage 2 freezes it, encodes the training set once and trains
+a GAN on these latents: its generator makes latents, its discriminator sees them (Algorithm 2: the
+real ones are samples of the trained VAE's posterior). An image is decoder(generator(z)) (Algorithm
+3). Two points that the document leaves open are our choice: the latents are standardised per
+dimension, and G's loss is the non-saturating one.
 
 The VAE is fully connected or convolutional. The codes of a convolutional one may be a grid
 (latent_dim, H, W), which the GAN's networks take flattened or by convolutions.

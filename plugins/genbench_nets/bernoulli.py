@@ -40,7 +40,7 @@ def sample_bits(logits: Tensor) -> Tensor:
 
 
 def straight_through_bits(logits: Tensor) -> Tensor:
-    """Bits 0 or 1 whose gradient is taken for that of their probabilities (a biased estimate).
+    """Bits 0 or 1 with the gradient of their probabilities (a biased estimate).
 
     Bengio, Leonard & Courville 2013, arXiv:1308.3432, section 4.
     """

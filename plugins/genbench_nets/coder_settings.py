@@ -106,6 +106,7 @@ class CoderSettings(ModelSettings):
         if not square or data.shape[1] % factor:
             raise IncompatibleError(
                 f"{model} with network=conv and {len(self.channels)} convolutions takes square "
-                f"images whose side is a multiple of {factor}; {data.name} has shape {data.shape}. "
+                f"images with a side that is a multiple of {factor}; "
+                f"{data.name} has shape {data.shape}. "
                 "Try --set network=mlp or other --set channels."
             )

@@ -1,10 +1,10 @@
 """IJzer's Imagenette networks for 160 px (VAE and GAN on MNIST and Imagenette, table 3).
 
-The table gives channels, kernels and strides. Its sizes follow where no layer pads: D
-160 -> 79 -> 38 -> 18 -> 4 (the last pool is 4), 128*4*4 = 2048 -> 1; the VAE's encoder, whose last
-pool is 2, ends in 8 and 128*8*8 = 8192; G and the decoder 8 -> 18 -> 38 -> 78 -> 158 -> 318 -> 320,
-which is interpolated to 160. It names no output layer, nor a mode of interpolation or a slope: in
-place of the last LeakyReLU a tanh (G) or logits (decoder), bilinear, 0.2.
+The table gives channels, kernels and strides. Its sizes follow where no layer pads: D 160 -> 79 ->
+38 -> 18 -> 4 (the last pool is 4), 128*4*4 = 2048 -> 1; the VAE's encoder has a last pool of 2 and
+ends in 8 and 128*8*8 = 8192; G and the decoder 8 -> 18 -> 38 -> 78 -> 158 -> 318 -> 320, which is
+interpolated to 160. It names no output layer, nor a mode of interpolation or a slope: in place of
+the last LeakyReLU a tanh (G) or logits (decoder), bilinear, 0.2.
 """
 
 from __future__ import annotations

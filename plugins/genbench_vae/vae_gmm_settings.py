@@ -11,7 +11,7 @@ from genbench_nets.ex_post_settings import ExPostSettings
 
 
 class VAEGMMSettings(ExPostSettings):
-    """A VAE whose KL term counts little, and a mixture of Gaussians in place of its prior."""
+    """A VAE with a small KL weight, and a mixture of Gaussians in place of its prior."""
 
     training: ClassVar[Training] = Training(images=900_000, max_epochs=100, batch_size=100)
 

@@ -70,7 +70,7 @@ class VQVAE:
         )
 
     def optimizers(self) -> Mapping[str, Optimizer]:
-        """Adam for the codes (whose codebook learns with them), another for their prior."""
+        """One Adam for encoder, codebook and decoder, another for the prior of the codes."""
         falling = Schedule(kind="cosine", warmup=0.02)
         return {
             "vae": Optimizer(nets=("encoder", "codebook", "decoder"), lr=self.settings.lr),
@@ -182,7 +182,7 @@ class VQVAE:
 
 
 def straight_through(vectors: Tensor, codes: Tensor) -> Tensor:
-    """The codes, whose gradient goes to the vectors as it is and not to the codebook."""
+    """The codes; their gradient goes to the vectors unchanged, and not to the codebook."""
     return vectors + (codes - vectors).detach()
 
 

@@ -60,7 +60,7 @@ class VQVAESettings(ModelSettings):
     prior_lr: float = Field(5e-3, gt=0, description="initial learning rate of stage 2's Adam")
 
     def check(self, data: DataSpec) -> None:
-        """Square images in [-1, 1] whose side halves often enough."""
+        """Square images in [-1, 1] with a side that halves often enough."""
         if not data.bounded:
             raise IncompatibleError(
                 f"vq-vae takes images in [-1, 1], but the values of '{data.name}' are unbounded; "

@@ -1,4 +1,4 @@
-"""Eq. 9 of the paper: a = 0 for fakes, b = 1 for real, c = 1 for what the generator wants."""
+"""Eq. 9 of the paper: a = 0 for fake samples, b = 1 for real ones, c = 1 for the generator."""
 
 from torch import Size, nn, randn
 
