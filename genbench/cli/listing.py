@@ -156,7 +156,7 @@ def _info_of_preset(name: str, of: Sequence[tuple[str, Preset]], *, json: bool) 
         print_json({"kind": "preset", "name": name, "presets": presets})
         return
     models = list(dict.fromkeys(model for model, _ in of))
-    print(f"preset {name} of {', '.join(models)}")
+    print(f"preset {name} ({', '.join(models)})")
     for model, preset in of:
         dataset = preset.datasets[0] if preset.datasets else "DATASET"
         print(f"\ngenbench run {model} {dataset} --preset {name}")

@@ -86,7 +86,7 @@ def test_defaults_print_as_they_are_typed():
 
 def test_info_knows_presets_and_the_models_that_have_them():
     text = genbench("info", "lin2023").stdout
-    assert text.startswith("preset lin2023 of gan, vae and vaegan")
+    assert text.startswith("preset lin2023 (gan, vae, vaegan)")
     assert "genbench run vae mnist --preset lin2023" in text
     found = json.loads(genbench("info", "lin2023", "--json").stdout)
     assert found["kind"] == "preset"

@@ -192,7 +192,7 @@ def test_runs_together_have_one_curve_each_by_name(store, genbench, tmp_path):
 REFUSED = [
     (
         ("interpolate", "classes", "--between", "images"),
-        "that encodes; use --between samples",
+        "a model that encodes. Use --between samples",
     ),
     (
         ("interpolate", "points"),
@@ -208,7 +208,7 @@ REFUSED = [
     (("traverse", "hybrid", "--dims", "0,99"), "--dims 99: this latent has the dimensions 0 to 9"),
     (("traverse", "plane", "--dims", "x"), "expected whole numbers with commas"),
     (("traverse", "plane", "--from", "image"), "name dimensions with --dims"),
-    (("traverse", "classes", "--scale", "codes"), "use --scale linear or quantiles"),
+    (("traverse", "classes", "--scale", "codes"), "Use --scale linear or quantiles"),
     (("traverse", "plane", "--scale", "quantiles", "--range", "2"), "leave --range out"),
     (("latents", "plane", "--out", "codes.txt"), "in .png or .npz"),
     (("curves", "plane", "--term", "reconstructoin"), "did you mean 'reconstruction'"),
