@@ -59,16 +59,13 @@ def compare(
     dataset: options.DatasetOption = None,
     model: options.ModelOption = None,
     tag: options.TagOption = None,
-    metric: Annotated[
-        list[str] | None, typer.Option("--metric", help="Only this metric; repeatable.")
-    ] = None,
+    metric: Annotated[list[str] | None, typer.Option(help="Only this metric; repeatable.")] = None,
     sampler: Annotated[
-        list[str] | None, typer.Option("--sampler", help="Only this sampler; repeatable.")
+        list[str] | None, typer.Option(help="Only this sampler; repeatable.")
     ] = None,
     baseline: BaselineOption = None,
     target: Annotated[
-        float | None,
-        typer.Option("--target", help="Show the training time until this score was reached."),
+        float | None, typer.Option(help="Show the training time until this score was reached.")
     ] = None,
     sort: Annotated[
         str | None,
@@ -237,9 +234,9 @@ def report(
     archived: options.ArchivedOption = False,
     format: Annotated[
         ReportFormat | None,
-        typer.Option("--format", help="Format (default: that of the file's name, or html)."),
+        typer.Option(help="Format (default: that of the file's name, or html)."),
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="File of the report.")] = None,
+    out: Annotated[Path | None, typer.Option(help="File of the report.")] = None,
     store: options.StoreOption = None,
     json: options.JsonOption = False,
 ) -> None:

@@ -23,13 +23,10 @@ def add_to(app: typer.Typer) -> None:
 def doctor(
     store: Annotated[
         str | None,
-        typer.Option(
-            "--store", metavar="URL", help="Store to check (default: GENBENCH_STORE, or runs.db)."
-        ),
+        typer.Option(metavar="URL", help="Store to check (default: GENBENCH_STORE, or runs.db)."),
     ] = None,
     data_dir: Annotated[
-        str | None,
-        typer.Option("--data-dir", help="Data folder to check (default: GENBENCH_DATA, or data)."),
+        str | None, typer.Option(help="Data folder to check (default: GENBENCH_DATA, or data).")
     ] = None,
     clean: Annotated[
         bool, typer.Option("--clean", help="Remove the files that killed processes left behind.")

@@ -28,14 +28,12 @@ def add_to(app: typer.Typer) -> None:
 def edit(
     reference: options.RunArgument,
     name: Annotated[
-        str | None, typer.Option("--name", help='New name of the run; "" removes its name.')
+        str | None, typer.Option(help='New name of the run; "" removes its name.')
     ] = None,
-    tag: Annotated[list[str] | None, typer.Option("--tag", help="Tag to add; repeatable.")] = None,
-    untag: Annotated[
-        list[str] | None, typer.Option("--untag", help="Tag to remove; repeatable.")
-    ] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="Tag to add; repeatable.")] = None,
+    untag: Annotated[list[str] | None, typer.Option(help="Tag to remove; repeatable.")] = None,
     note: Annotated[
-        str | None, typer.Option("--note", help='Note about the run; "" removes its note.')
+        str | None, typer.Option(help='Note about the run; "" removes its note.')
     ] = None,
     store: options.StoreOption = None,
     as_json: options.JsonOption = False,

@@ -96,7 +96,7 @@ def info(
         str, typer.Argument(help="Name of a model, data set, sampler, metric, listener or preset.")
     ],
     kind: Annotated[
-        KindOption | None, typer.Option("--kind", help="Kind, if several things have this name.")
+        KindOption | None, typer.Option(help="Kind, if several things have this name.")
     ] = None,
     format: FormatOption = Format.TABLE,
     json: JsonOption = False,

@@ -57,11 +57,9 @@ def new(
     name: Annotated[
         str, typer.Argument(help="Name of the part that the plugin registers, such as ls-gan.")
     ],
-    kind: Annotated[
-        KindOption, typer.Option("--kind", help="Kind of the part.")
-    ] = KindOption.MODEL,
+    kind: Annotated[KindOption, typer.Option(help="Kind of the part.")] = KindOption.MODEL,
     into: Annotated[
-        Path, typer.Option("--into", metavar="DIR", help="Folder to write the package into.")
+        Path, typer.Option(metavar="DIR", help="Folder to write the package into.")
     ] = Path(),
 ) -> None:
     """Write a plugin package, genbench-NAME, with tests that pass."""

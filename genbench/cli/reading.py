@@ -35,7 +35,7 @@ def runs(
     model: options.ModelOption = None,
     dataset: options.DatasetOption = None,
     status: Annotated[
-        str | None, typer.Option("--status", help="Only runs with this status, such as failed.")
+        str | None, typer.Option(help="Only runs with this status, such as failed.")
     ] = None,
     tag: options.TagOption = None,
     archived: options.ArchivedOption = False,

@@ -28,24 +28,19 @@ def study(
     file: Annotated[
         Path, typer.Argument(metavar="FILE.toml", help="Study file; see: docs/studies.md.")
     ],
-    jobs: Annotated[
-        int, typer.Option("--jobs", min=1, max=1_024, help="Number of runs at a time.")
-    ] = 1,
-    out: Annotated[Path | None, typer.Option("--out", help="Markdown page to write.")] = None,
+    jobs: Annotated[int, typer.Option(min=1, max=1_024, help="Number of runs at a time.")] = 1,
+    out: Annotated[Path | None, typer.Option(help="Markdown page to write.")] = None,
     seeds: Annotated[
-        str | None, typer.Option("--seeds", help="Seeds that replace the file's, such as 0,1.")
+        str | None, typer.Option(help="Seeds that replace the file's, such as 0,1.")
     ] = None,
     only: Annotated[
         list[str] | None,
-        typer.Option("--only", metavar="ROW", help="Only this row of the study; repeatable."),
+        typer.Option(metavar="ROW", help="Only this row of the study; repeatable."),
     ] = None,
     epochs: Annotated[
         int | None,
         typer.Option(
-            "--epochs",
-            min=1,
-            max=MOST,
-            help="Number of epochs of every row, in place of the file's.",
+            min=1, max=MOST, help="Number of epochs of every row, in place of the file's."
         ),
     ] = None,
     retry: Annotated[bool, typer.Option("--retry", help="Run again what failed before.")] = False,
