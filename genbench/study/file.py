@@ -19,8 +19,9 @@ from genbench.settings import Settings
 from genbench.spec import MOST, MOST_REPEATS, MOST_SEED
 from genbench.study.assignments import words
 
-Names = tuple[str, ...]
+Names = Annotated[tuple[str, ...], Field(min_length=1)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1, le=MOST)]
 Seed = Annotated[int, Field(ge=0, le=MOST_SEED)]
 
 
@@ -48,18 +49,14 @@ class RowEntry(Settings):
     model: str = Field(description="name of the model; see: genbench models")
     name: str | None = Field(default=None, description="title in the tables; default: the model")
     preset: str | None = Field(default=None, description="preset of the model")
-    datasets: Names | None = Field(
-        default=None, min_length=1, description="data sets; default: the study's"
-    )
+    datasets: Names | None = Field(default=None, description="data sets; default: the study's")
     seconds: Seconds | None = Field(
         default=None, description="seconds of training; default: the study's"
     )
-    epochs: int | None = Field(
-        default=None, ge=1, le=MOST, description="epochs of the last stage, instead of seconds"
+    epochs: Count | None = Field(
+        default=None, description="epochs of the last stage, instead of seconds"
     )
-    batch_size: int | None = Field(
-        default=None, ge=1, le=MOST, description="images per optimizer step"
-    )
+    batch_size: Count | None = Field(default=None, description="images per optimizer step")
     sets: dict[str, Any] = Field(
         default_factory=dict,
         validation_alias=AliasChoices("set"),
@@ -77,7 +74,7 @@ class TableEntry(Settings):
     """The columns and the order of the tables."""
 
     columns: Names | None = Field(
-        default=None, min_length=1, description="columns; default: all metrics, and seconds"
+        default=None, description="columns; default: all metrics, and seconds"
     )
     sort_by: str | None = Field(
         default=None, description="a metric, s/epoch or train_s; default: the order of the file"
@@ -97,9 +94,7 @@ class FigureEntry(Settings):
     title: str = Field(min_length=1)
     about: str = Field(default="", description="one or two sentences below the title")
     command: Literal["sample", "interpolate", "traverse", "latents", "reconstruct", "curves"]
-    rows: Names | None = Field(
-        default=None, min_length=1, description="rows to show; default: all rows"
-    )
+    rows: Names | None = Field(default=None, description="rows to show; default: all rows")
     together: bool = Field(
         default=False, description="draw one picture of all rows per data set (curves only)"
     )
@@ -123,18 +118,15 @@ class StudyFile(Settings):
 
     title: str = Field(min_length=1)
     about: str = Field(default="", description="one or two sentences above the tables")
-    datasets: Names = Field(min_length=1)
+    datasets: Names
     seeds: tuple[Seed, ...] = Field((0, 1, 2), min_length=1)
     seconds: Seconds | None = Field(default=None, description="seconds of training per run")
-    epochs: int | None = Field(
-        default=None, ge=1, le=MOST, description="epochs of the last stage, instead of seconds"
+    epochs: Count | None = Field(
+        default=None, description="epochs of the last stage, instead of seconds"
     )
-    batch_size: int | None = Field(default=None, ge=1, le=MOST)
+    batch_size: Count | None = None
     epoch_images: int | None = Field(
-        default=None,
-        ge=1,
-        le=2**53,
-        description="training images per epoch; default: all",
+        default=None, ge=1, le=2**53, description="training images per epoch; default: all"
     )
     threads: int = Field(1, ge=1, le=1024, description="torch threads per run")
     samples: int | None = Field(
@@ -143,9 +135,7 @@ class StudyFile(Settings):
     repeats: int | None = Field(
         default=None, ge=1, le=MOST_REPEATS, description="repeats that a score is averaged over"
     )
-    metrics: Names | None = Field(
-        default=None, min_length=1, description="metrics; default: those of the model"
-    )
+    metrics: Names | None = Field(default=None, description="metrics; default: the model's")
     samplers: tuple[Annotated[SamplerEntry, BeforeValidator(_entry)], ...] = Field(
         (SamplerEntry(name="plain"),), min_length=1
     )
