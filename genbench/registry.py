@@ -184,8 +184,8 @@ class Registry:
         def register(name: str, target: str, *, summary: str = "") -> None:
             if not all(name.partition(":")):
                 raise PluginError(
-                    f"capability '{name}': a plugin's own is named 'name:capability', such as "
-                    "'flows:inverts'"
+                    f"capability '{name}': a plugin's own capability needs a name with a colon, "
+                    "such as 'flows:inverts'"
                 )
             if name in self._capabilities:
                 first = self._capabilities[name].owner

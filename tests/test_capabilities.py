@@ -86,7 +86,7 @@ def test_a_name_that_nobody_registered_is_said() -> None:
 @pytest.mark.parametrize(
     ("plugin", "said"),
     [
-        (flows(name="inverts"), "a plugin's own is named 'name:capability'"),
+        (flows(name="inverts"), "needs a name with a colon"),
         (flows(target="nowhere"), "the target must be a string 'module:attribute'"),
     ],
 )

@@ -199,7 +199,7 @@ def test_as_scored_are_the_samples_of_the_score_that_is_final(
     assert not np.array_equal(preferred, first)
     assert value_of(preferred) == pytest.approx(final.value, rel=1e-9)
     assert np.array_equal(exported("some", n=10), preferred[:10])
-    with pytest.raises(UsageError, match="taken on 40 samples"):
+    with pytest.raises(UsageError, match="computed on 40 samples"):
         exported("more", n=41)
 
 

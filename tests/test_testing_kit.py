@@ -128,11 +128,11 @@ def test_a_sound_model_passes():
     ("model", "law"),
     [
         (LossRises, "doesn't fall on 8 images"),
-        (Unreached, "no step moved 'frozen"),
+        (Unreached, "no step changed 'frozen"),
         (TwoOwners, "give each parameter one owner"),
         (StepsItself, "a loss changed the weights"),
         (BackwardItself, "a loss called backward"),
-        (Remembers, "differ from an unbroken run"),
+        (Remembers, "differ from an uninterrupted run"),
         (OutOfRange, r"outside \[-1, 1\]"),
         (WrongShape, "has shape"),
         (NotReduced, "must be 0-dim"),

@@ -114,7 +114,9 @@ def interpolate(
     ),
     path: Annotated[
         PathKind | None,
-        typer.Option(help="Path (default: spherical for a normal prior, else linear)."),
+        typer.Option(
+            help="Shape of the path (default: spherical for a normal prior, else linear)."
+        ),
     ] = None,
     rows: Annotated[int | None, typer.Option(min=1, max=1_000, help="Number of rows.")] = None,
     steps: Annotated[int, typer.Option(min=2, max=1_000, help="Images in each row.")] = 10,

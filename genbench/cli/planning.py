@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from genbench.spec import RunSpec
 
 _LATER = (
-    "known once the model is built: number of parameters, epochs of earlier stages (of as many "
-    "images each), steps (a player that is updated k times per step uses k batches), seconds"
+    "known once the model is built: number of parameters, epochs of earlier stages (with as many "
+    "images each), steps (an optimizer that steps k times per iteration uses k batches), seconds"
 )
 
 

@@ -152,8 +152,8 @@ def _about_seeds(rows: Sequence[Row]) -> Iterator[str]:
         runs, seeds = len(row.runs), len(row.seeds)
         if runs > seeds and row.experiments < 2:
             yield (
-                f"{row.title}: {counted(runs, 'run')}, {counted(seeds, 'seed')}: runs with one "
-                "seed are repeats and count once, by their mean"
+                f"{row.title}: {counted(runs, 'run')}, {counted(seeds, 'seed')}: runs with the "
+                "same seed are repeats and count once, as their mean"
             )
 
 
@@ -201,7 +201,7 @@ def _about_places(rows: Sequence[Row]) -> Iterator[str]:
         if row.parents_elsewhere:
             found = _once(str(p.place) for t in row.timed for p in t.parents if p.place != here)
             yield (
-                f"{row.title}: its total excludes the seconds of the runs it builds upon, which "
+                f"{row.title}: its total excludes the seconds of the runs it builds on, which "
                 f"ran on {listed(found)}"
             )
 

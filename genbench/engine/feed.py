@@ -89,8 +89,8 @@ class Samples:
             made = self._augment(x)
         if made.shape != x.shape or made.dtype != x.dtype:
             raise PluginError(
-                f"the data set's augment made {made.dtype} {tuple(made.shape)} of {x.dtype} "
-                f"{tuple(x.shape)}; it must keep shape and type"
+                f"the data set's augment turned {x.dtype} {tuple(x.shape)} into {made.dtype} "
+                f"{tuple(made.shape)}; it must keep shape and type"
             )
         return made
 

@@ -49,4 +49,4 @@ def stage_epochs(stage: Stage, spec: RunSpec) -> int:
 def _check_distinct(what: str, names: Sequence[str]) -> None:
     for name in names:
         if names.count(name) > 1:
-            raise PluginError(f"two of the same name: {what} '{name}'")
+            raise PluginError(f"{what} '{name}' occurs twice; give each a name of its own")

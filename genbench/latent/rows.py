@@ -63,7 +63,7 @@ def between_classes(
         f"{class_name(int(first), spec)} to {class_name(int(second), spec)}"
         for first, second in zip(a, b, strict=True)
     ]
-    about = "Interpolations between classes, each row from one noise"
+    about = "Interpolations between classes, each row with the same noise"
     return Picture(images=images, columns=steps, about=about, row_names=names)
 
 

@@ -127,7 +127,9 @@ def _ctrl_c_is_known() -> Iterator[None]:
     except KeyboardInterrupt:
         if pressed:
             raise
-        raise LeftPythonError("it raised KeyboardInterrupt; nobody pressed Ctrl-C") from None
+        raise LeftPythonError(
+            "it raised KeyboardInterrupt although nobody pressed Ctrl-C"
+        ) from None
     finally:
         if ours:
             signal.signal(signal.SIGINT, before)

@@ -104,7 +104,7 @@ def _metric(column: Column, rows: tuple[Row, ...]) -> Iterator[tuple[Heading, li
     yield Heading(text=text, about=about, metric=column.metric), cells
     ratios = [row.ratio(column.metric) for row in rows]
     if any(ratio is not None for ratio in ratios):
-        about = f"{column.metric} over its floor, the score of as many real samples"
+        about = f"{column.metric} divided by its floor (the score of as many real samples)"
         heading = Heading(text="× floor", about=about, beneath=True)
         yield heading, [Cell(text=number(ratio, 3)) for ratio in ratios]
 
@@ -127,14 +127,16 @@ def _seconds(table: Table) -> Iterator[tuple[Heading, list[Cell]]]:
         about = "device and machine on which the seconds in this row were measured"
         heading = Heading(text="seconds on", about=about, numeric=False)
         yield heading, [Cell(text=place) for place in places]
-    about = "total training seconds, mean ± sd over runs, including the runs it builds upon"
+    about = "total training seconds, mean ± sd over runs, including the runs that it builds on"
     cells = [Cell(text=_total(row)) for row in rows]
     yield Heading(text="total s", about=about), cells
     if table.baseline:
-        about = f"seconds per epoch of {table.baseline} over those of the row, in the last stage"
+        about = (
+            f"seconds per epoch of {table.baseline} divided by those of this row, in the last stage"
+        )
         cells = [Cell(text=_speedup(row, row.epoch_speedup, row.epoch_speedup_sd)) for row in rows]
         yield Heading(text="epoch speed-up", about=about), cells
-        about = f"total training seconds of {table.baseline} over those of the row"
+        about = f"total training seconds of {table.baseline} divided by those of this row"
         cells = [Cell(text=_speedup(row, row.total_speedup, row.total_speedup_sd)) for row in rows]
         yield Heading(text="total speed-up", about=about), cells
 

@@ -33,8 +33,8 @@ def new_plugin(name: str, kind: Kind, into: Path, registry: Registry) -> list[Pa
     """
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
         raise UsageError(
-            f"'{name}' can't name a plugin; use lower-case letters, digits and single hyphens, "
-            "such as ls-gan"
+            f"'{name}' can't be the name of a plugin; use lower-case letters, digits and single "
+            "hyphens, such as ls-gan"
         )
     for taken in registry.of(kind):
         if taken.name == name:

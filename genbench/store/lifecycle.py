@@ -136,7 +136,8 @@ def check_owner(connection: Connection, run_id: str) -> None:
 def _check_owner(row: Row[Any] | None, run_id: str) -> None:
     if row is None:
         raise TakenOverError(
-            f"run {run_id} was removed from the store while this process worked on it; it stops"
+            f"run {run_id} was removed from the store while this process worked on it, so this "
+            "process stops"
         )
     mine = this_process()
     if (row.host, row.pid, row.process_start) != (mine.host, mine.pid, mine.started):

@@ -79,7 +79,7 @@ def _check_place(address: Address, mode: Mode) -> None:
         raise _absent(address)
     if not folder.is_dir():
         raise StoreError(
-            f"no folder {folder} for the store", hint=f"Make it first: mkdir -p {folder}"
+            f"the folder {folder} of the store doesn't exist", hint=f"To make it: mkdir -p {folder}"
         )
     if not os.access(folder, os.W_OK):
         raise StoreError(f"no store can be made in {folder}: the folder is read-only")

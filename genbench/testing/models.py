@@ -145,7 +145,7 @@ def check_losses(part: Subject, data: Data) -> None:
 
 
 def check_training(part: Subject, data: Data) -> None:
-    """On 8 images: losses move (fall, for a single player); owned weights move, others don't."""
+    """On 8 images, losses change (a single one falls), and so do owned weights, but no others."""
     few = repeated(first(data, 8), 4)
     model = build(part, few)
     before, watch = state_of(model), Watch(model, nets_of_samples(model, few))
@@ -161,33 +161,35 @@ def check_training(part: Subject, data: Data) -> None:
     for name, _ in model.nets.named_parameters():
         moved = differs(model, before, name)
         assert moved or name not in owned, (
-            f"no step moved '{name}': no loss reaches it; use it in a loss of the optimizer that "
+            f"no step changed '{name}': no loss reaches it; use it in a loss of the optimizer that "
             "owns it, or take it out of the optimizer's nets"
         )
         assert not moved or name in owned, (
-            f"'{name}' moved although no phase updates its optimizer: a gradient crossed players"
+            f"'{name}' changed although no phase updates its optimizer: a gradient of another "
+            "optimizer's loss reached it"
         )
     for stage in model.stages():
         _check_curve(stage, [epoch.losses for epoch in losses if epoch.stage == stage.name])
 
 
 def check_resume(part: Subject, data: Data) -> None:
-    """A run stopped at half and resumed ends bitwise where an unbroken one ends."""
+    """A run stopped at half and resumed ends with the same bits as an uninterrupted one."""
     few = first(data, 16)
-    unbroken, stopped, resumed = (build(part, few) for _ in range(3))
-    train_model(unbroken, few, epochs=4)
+    whole, stopped, resumed = (build(part, few) for _ in range(3))
+    train_model(whole, few, epochs=4)
     with tempfile.TemporaryDirectory() as folder:
         train_model(stopped, few, epochs=4, folder=Path(folder), stop_after=2)
         train_model(resumed, few, epochs=4, folder=Path(folder), resume=True)
-    different = [n for n in unbroken.nets.state_dict() if differs(resumed, state_of(unbroken), n)]
+    different = [n for n in whole.nets.state_dict() if differs(resumed, state_of(whole), n)]
     assert not different, (
-        f"after a resume {different[:3]} differ from an unbroken run; keep all that the model "
-        "remembers in parameters and buffers of nets, and draw noise from torch alone"
+        f"after a resume, {', '.join(different[:3])} differ from an uninterrupted run; keep the "
+        "whole state of the model in parameters and buffers of nets, and use only torch's random "
+        "numbers"
     )
 
 
 def check_state(part: Subject, data: Data) -> None:
-    """The state of ``nets`` is all there is: loaded into a fresh model it acts the same."""
+    """``nets`` holds the whole state: a new model that loads it computes the same."""
     few = first(data, 16)
     trained = build(part, few)
     train_model(trained, few, epochs=2)
@@ -198,13 +200,13 @@ def check_state(part: Subject, data: Data) -> None:
         for (name, function, given), (_, again, _) in pairs:
             same = name not in SAMPLES or torch.equal(function(*given), again(*given))
             assert same, (
-                f"{name} differs after nets' state was loaded into a fresh model: something that "
-                "the model remembers is not a parameter or buffer of nets"
+                f"{name} differs after the state of nets was loaded into a new model: a part of "
+                "the model's state is not a parameter or buffer of nets"
             )
 
 
 def _check_curve(stage: Stage, losses: list[Mapping[str, float]]) -> None:
-    """A single player's loss falls; with several, each one's loss at least moves."""
+    """The loss of a single optimizer falls; with several, each loss at least changes."""
     players = {name for phase in stage.phases for name in phase.updates}
     for name in players if len(losses) > 1 else ():
         key = _total_of(stage, name)

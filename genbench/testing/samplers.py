@@ -39,8 +39,8 @@ def check_sampler(
     oracles = (Oracle(), LatentOracle(), LabelledOracle()) if model is None else (model,)
     fitting = [o for o in oracles if all(part.known.fits(o, r) for r in built.requires)]
     assert fitting, (
-        f"{part.name} requires {built.requires}, which no model of the kit has; pass a model of "
-        "your own: check_sampler(..., model=...)"
+        f"{part.name} requires {built.requires}, which no test model of genbench has; pass "
+        "a model of your own: check_sampler(..., model=...)"
     )
     _check_repeats(part.name, built, fitting[0])
     for oracle in fitting:

@@ -183,5 +183,5 @@ def is_sample(x: Tensor, data: Data, what: str) -> None:
     low, high = float(x.min()), float(x.max())
     inside = -1 <= low <= high <= 1
     assert inside or not data.spec.bounded, (
-        f"{what} is in [{low:.3g}, {high:.3g}], outside [-1, 1]; end with a tanh, or map to it"
+        f"{what} is in [{low:.3g}, {high:.3g}], outside [-1, 1]; scale it, or end with a tanh"
     )

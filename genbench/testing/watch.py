@@ -61,9 +61,9 @@ class Watch:
         others = {n: v for n, v in before.items() if not self._is_own(n, phase)}
         strange = _changed(others, weights)
         assert not strange, (
-            f"after the loss of {where} {_few(strange)} moved, which its updates "
-            f"{phase.updates} don't own: no update may reach another player's weights; check "
-            "`after`, hooks and weights that share storage"
+            f"{where} changed {_few(strange)}, which the optimizers that it updates "
+            f"({', '.join(phase.updates)}) don't own; check `after`, hooks and weights that share "
+            "storage"
         )
 
     def _is_own(self, name: str, phase: Phase) -> bool:
@@ -90,7 +90,7 @@ class Watch:
         )
         assert needing == self._needing(), (
             f"the loss of {where} changed requires_grad of {_few(needing ^ self._needing())}, "
-            "so a gradient reaches another player's weights; leave requires_grad to the engine"
+            "so a gradient reaches another optimizer's weights; leave requires_grad to the engine"
         )
         self._check_statistics(phase, statistics, where)
         assert all(torch.equal(now, before) for now, before in given), (
@@ -107,8 +107,8 @@ class Watch:
             and name.partition(".")[0] not in self._makers
         ]
         assert not moved, (
-            f"{where} moved the running statistics {_few(moved)} of another player's net, which "
-            "sees only generated samples there; wrap it in genbench.statistics_held(net), or "
+            f"{where} changed the running statistics {_few(moved)} of another optimizer's net, "
+            "which sees only generated samples there; wrap it in genbench.statistics_held(net), or "
             "give the net a normalisation without running statistics (GroupNorm, InstanceNorm)"
         )
 

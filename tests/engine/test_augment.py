@@ -135,5 +135,5 @@ def test_a_survey_sees_all_training_samples_as_they_are_before_the_first_step_an
 
 def test_an_augment_that_changes_the_shape_is_named(tiny, tmp_path):
     data = replace(tiny.data(), augment=lambda x: x[:, :, :2])
-    with pytest.raises(PluginError, match=r"augment made .* must keep shape and type"):
+    with pytest.raises(PluginError, match=r"augment turned .* must keep shape and type"):
         tiny.run(Watched, tiny.spec(), tmp_path, data=data)

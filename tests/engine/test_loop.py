@@ -303,7 +303,7 @@ def test_models_that_contradict_themselves_are_refused_before_training(tiny, tmp
     broken = {
         "has no stage": (),
         "has neither a phase": (Stage(name="s", phases=()),),
-        "two of the same name": (Stage(name="s", phases=(phase, phase)),),
+        "occurs twice": (Stage(name="s", phases=(phase, phase)),),
         "at least 1": (Stage(name="s", phases=(Phase(**{**vars(phase), "every": 0}),)),),
         "updates no optimizer": (
             Stage(name="s", phases=(Phase(**{**vars(phase), "updates": ()}),)),

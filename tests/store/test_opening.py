@@ -59,7 +59,7 @@ def test_what_is_no_store_is_refused_in_one_sentence(tmp_path, case, mode):
     spoil, sentence = BAD[case]
     path = tmp_path / ("no/runs.db" if case == "absent folder" else "runs.db")
     if mode == "create" and case == "absent folder":
-        sentence = "no folder .*. Make it first: mkdir -p"
+        sentence = "the folder .* of the store doesn't exist. To make it: mkdir -p"
     spoil(path)
     with pytest.raises(StoreError, match=sentence) as caught:
         Store.open(path, mode=mode).runs()
