@@ -220,7 +220,7 @@ def spoil(file, line, text):
             "000003.jpg",
             r"line 3: expected an image and its part \(0, 1 or 2\), found '000003.jpg'",
         ),
-        (4, "000004.jpg 3", r"line 4: .* '000004.jpg 3' found; delete the file, and it is down"),
+        (4, "000004.jpg 3", r"line 4: .* found '000004.jpg 3'; delete the file to download"),
         (5, "000004.jpg 0", r"line 5: expected every image once"),
     ],
 )
@@ -364,7 +364,7 @@ def test_a_page_in_place_of_the_file_is_refused_and_not_kept(access, drive, monk
         Path(output).write_text("<html>sign in</html>")
 
     monkeypatch.setattr(sys.modules["gdown"], "download", give_a_page)
-    with pytest.raises(DataError, match=r"no such file with the right MD5"):
+    with pytest.raises(DataError, match=r"did not return the file with the right MD5"):
         load(replace(access, offline=False))
     assert list((access.root / "celeba").iterdir()) == []
 

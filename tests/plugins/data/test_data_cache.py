@@ -215,7 +215,7 @@ def test_a_full_disk_names_the_folder_and_the_variable_and_leaves_nothing(access
         split = Decoding(shape=TRAIN.shape, chunks=chunks(), labels=None)
         return split, split
 
-    with pytest.raises(DataError, match="no space is left; free some space, or name") as error:
+    with pytest.raises(DataError, match="no space is left; free some space, or set") as error:
         load(access, decode)
     assert str(access.cache / "data") in str(error.value)
     assert "GENBENCH_CACHE" in str(error.value)

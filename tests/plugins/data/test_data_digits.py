@@ -72,7 +72,7 @@ def test_describing_any_set_imports_neither_numpy_nor_torch(tmp_path):
 import sys
 from pathlib import Path
 from genbench import DataAccess
-from genbench_data import settings
+from genbench_data import image_settings as settings
 access = DataAccess(root=Path("data"), cache=Path("cache"))
 assert settings.DigitsSettings().describe(access).train == 1437
 assert settings.MnistSettings().describe(access).train == 60000

@@ -149,7 +149,7 @@ def test_images_of_another_shape_are_refused(access, mnist_like, idx_bytes, imag
 def test_a_label_above_9_is_refused(access, mnist_like, idx_bytes):
     raw = mnist_like(access.root)
     (raw / "train-labels-idx1-ubyte").write_bytes(idx_bytes(np.full(40, 200)))
-    with pytest.raises(DataError, match="holds the label 200"):
+    with pytest.raises(DataError, match="has the label 200"):
         load(access)
 
 

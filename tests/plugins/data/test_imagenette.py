@@ -244,7 +244,7 @@ def test_nothing_is_written_outside_of_the_data_directory(access, tmp_path, monk
     with tarfile.open(evil, "w:gz") as tar:
         tar.addfile(tarfile.TarInfo("../../outside"), io.BytesIO())
     publish(monkeypatch, evil)
-    with pytest.raises(DataError, match="plain file or folder within"):
+    with pytest.raises(DataError, match="regular file or folder inside"):
         load(access)
     assert not list(tmp_path.rglob("outside"))
 
@@ -255,7 +255,7 @@ def test_an_archive_of_something_else_is_refused(access, monkeypatch):
     with tarfile.open(other, "w:gz") as tar:
         tar.addfile(tarfile.TarInfo("readme"), io.BytesIO())
     publish(monkeypatch, other)
-    with pytest.raises(DataError, match="holds no folder imagenette2-160"):
+    with pytest.raises(DataError, match="has no folder imagenette2-160"):
         load(access)
 
 
