@@ -354,9 +354,9 @@ def test_the_built_in_samplers_pass(name):
 @pytest.mark.parametrize(
     ("sampler", "law"),
     [
-        (NotRendered, r"what generate gives is h, yield genbench.rendered\(model, h\)"),
+        (NotRendered, r"generate returns h, so yield genbench.rendered\(model, h\)"),
         (NoLabels, "got no labels; pass those of context.labels"),
-        (OtherLabels, "are of the class that context.labels asks for"),
+        (OtherLabels, "have the class that context.labels asks for"),
         (Doubles, "expected float32"),
     ],
 )

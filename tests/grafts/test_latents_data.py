@@ -153,7 +153,7 @@ def test_latents_of_latents_render_through_both_decoders(bench, parent):
 
 
 def test_latents_need_a_store_and_a_run(bench, parent):
-    with pytest.raises(DataError, match="no store is at hand"):
+    with pytest.raises(DataError, match="but there is no store"):
         LatentsSettings(run=parent.id).describe(replace(bench.access, runs=None))
     with pytest.raises(SettingError, match="needs the setting 'run': give it after the name and"):
         bench.plan("vae", "latents")

@@ -64,7 +64,7 @@ def test_generated_samples_above_the_margin_move_the_discriminator_no_more(make)
     terms = loss_of(model, "d")(batch_of(IMAGES))["d"]
     assert terms["fake"] == 0
     assert terms["real"] > 0
-    below = make("ebgan", IMAGES, **SMALL, margin=1e4).d_loss(batch_of(IMAGES))
+    below = loss_of(make("ebgan", IMAGES, **SMALL, margin=1e4), "d")(batch_of(IMAGES))
     energy = -below["monitor"]["d_fake"]
     assert torch.allclose(below["d"]["fake"], 1e4 - energy, rtol=1e-6)
 

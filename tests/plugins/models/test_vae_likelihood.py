@@ -69,7 +69,7 @@ def test_the_loss_is_minus_the_likelihood_plus_the_divergence(likelihood):
 
 def test_squared_error_is_refused_as_a_likelihood():
     model = build(likelihood="mse")
-    with pytest.raises(UsageError, match="a loss and no likelihood"):
+    with pytest.raises(UsageError, match="a loss and not a likelihood"):
         model.log_likelihood(black_and_white(2), model.prior(2))
 
 

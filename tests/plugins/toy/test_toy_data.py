@@ -94,7 +94,7 @@ def test_describing_toy_data_imports_neither_numpy_nor_torch():
 import sys
 from pathlib import Path
 from genbench import DataAccess
-from genbench_toy import settings
+from genbench_toy import toy_settings as settings
 access = DataAccess(root=Path("data"), cache=Path("cache"))
 assert settings.Gaussians25Settings().describe(access).classes == 25
 assert settings.SwissRollSettings(train=7).describe(access).train == 7
