@@ -232,7 +232,7 @@ def test_a_plugin_for_a_later_contract_gets_a_sentence(tmp_path, monkeypatch, br
     later = genbench.CONTRACT_VERSION + 1
     info = load(tmp_path, monkeypatch, f"genbench_contract = {later}\n{broken}\n", name)
     assert info.error == (
-        f"it needs a later genbench, with contract {later}; genbench {genbench.__version__} has "
+        f"it needs a newer genbench, with contract {later}; genbench {genbench.__version__} has "
         f"contract {genbench.CONTRACT_VERSION}"
     )
     assert info.hint.startswith("pip install --upgrade 'genbench'")

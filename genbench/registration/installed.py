@@ -134,13 +134,13 @@ def _too_new(contract: int) -> str | None:
     if contract <= CONTRACT_VERSION:
         return None
     return (
-        f"it needs a later genbench, with contract {contract}; genbench {__version__} has contract "
+        f"it needs a newer genbench, with contract {contract}; genbench {__version__} has contract "
         f"{CONTRACT_VERSION}"
     )
 
 
 def later(info: PluginInfo) -> str:
-    """What to do about a plugin that needs a later genbench."""
+    """What to do about a plugin that needs a newer genbench."""
     return f"pip install --upgrade '{_asked(info.distribution)}', or install an earlier {info.name}"
 
 

@@ -119,6 +119,6 @@ def _of_length(run: Run | None, planned: PlannedRun) -> Iterator[str]:
     elif seconds is not None and run.train_s > _TOO_LONG * seconds:
         yield (
             f"{planned.title}: trained for {number(run.train_s, 3)} s, not {seconds:g} s, in "
-            f"{run.epochs_done} epochs: the machine was busier than at the pilot, or an epoch "
-            "is longer than that"
+            f"{run.epochs_done} epochs: the machine was busier than during the pilot, or a "
+            "single epoch takes longer than that"
         )

@@ -211,7 +211,7 @@ def _check_curve(stage: Stage, losses: list[Mapping[str, float]]) -> None:
     for name in players if len(losses) > 1 else ():
         key = _total_of(stage, name)
         curve = [epoch[key] for epoch in losses if key in epoch]
-        assert len(set(curve)) > 1, f"the loss of '{name}' never moves in stage '{stage.name}'"
+        assert len(set(curve)) > 1, f"the loss of '{name}' never changes in stage '{stage.name}'"
         third = max(1, len(curve) // 3)
         if len(players) == 1:
             assert min(curve[-third:]) < curve[0], (

@@ -163,7 +163,7 @@ def _is_own_name(part: Subject, score: Score, registry: Registry | None) -> None
 def _agree(name: str, scores: Sequence[Score], again: Sequence[Score]) -> None:
     for one, other in zip(scores, again, strict=True):
         assert np.isclose(one.value, other.value, rtol=1e-4, atol=1e-6), (
-            f"{name}: '{one.metric}' is {one.value} and then {other.value} of the same samples; "
+            f"{name}: '{one.metric}' is {one.value} and then {other.value} for the same samples; "
             "seed what is random with context.seed, and don't depend on the minibatches"
         )
         assert one.protocol == other.protocol, f"{name}: the protocol changes between two calls"

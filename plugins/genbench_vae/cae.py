@@ -53,8 +53,8 @@ class CAESettings(AutoencoderSettings):
     def _each_code_is_its_own_images(self) -> Self:
         if self.batch_norm:
             raise ValueError(
-                "batch_norm=true makes a code depend on the other images of its minibatch, and the "
-                "penalty is on the Jacobian of one; set batch_norm=false, or use ae"
+                "batch_norm=true makes a code depend on the other images of its minibatch, but the "
+                "penalty needs the Jacobian of a single image; set batch_norm=false, or use ae"
             )
         return self
 
