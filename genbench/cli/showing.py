@@ -168,7 +168,7 @@ def _print_tables(store: Store, identity: str, format: Format) -> None:
     places = store.environments(identity)
     table("Environment", ("key", "value"), environment)
     if len(places) > 1:
-        print("  this is the last machine; the seconds of the run add up over all of them:")
+        print("  this is the last machine; the run's seconds are summed over all machines:")
         for step, known in places:
             name, device, threads = (known.get(key) for key in ("cpu", "device", "threads"))
             gpu = f", {known['gpu']}" if known.get("gpu") else ""

@@ -38,7 +38,7 @@ def _of_machine(error: BaseException) -> GenbenchError | None:
     if isinstance(error, OverflowError):
         return UsageError(f"a number is too large ({_brief(error)}); give one that fits in 64 bits")
     if isinstance(error, RecursionError):
-        return UsageError(f"something given is nested too deeply ({_brief(error)})")
+        return UsageError(f"a given value is nested too deeply ({_brief(error)})")
     if isinstance(error, OSError):
         return _of_files(error)
     return None

@@ -178,7 +178,7 @@ class PaceBook:
             valid = False
         if not valid:
             raise StoreError(
-                f"{self.path} can't be read as the paces of a study; remove it, and the study "
-                "measures them again"
+                f"{self.path} doesn't hold the paces of a study; delete it, and the study measures "
+                "them again"
             )
         return entries

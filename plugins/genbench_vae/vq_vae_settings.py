@@ -26,7 +26,7 @@ class VQVAESettings(ModelSettings):
     channels: tuple[int, ...] = Field(
         (16, 32),
         min_length=1,
-        description="channels of the convolutions, which each halve the image",
+        description="channels of the convolutions; each of them halves the image",
     )
     residual_blocks: int = Field(
         0, ge=0, le=16, description="residual blocks on the grid, in encoder and decoder"
