@@ -112,7 +112,7 @@ def _masthead(report: Report, title: str) -> str:
         )
     if report.unfinished:
         counts = listed([f"{n} {status}" for status, n in report.unfinished.items()])
-        dek += f" Left out, since not finished: {escape(counts)}."
+        dek += f" Left out because they are not finished: {escape(counts)}."
     links = [(f"#data-{i}", escape(table.title)) for i, table in enumerate(tables)]
     links.append(("#protocols", "How scores were computed"))
     items = "".join(f'<li><a href="{href}">{text}</a></li>' for href, text in links)
