@@ -187,7 +187,8 @@ def latents(
         ),
     ] = None,
     out: Annotated[
-        str | None, typer.Option(help="picture.png, or codes.npz for the codes as arrays.")
+        str | None,
+        typer.Option(help="File to write: picture.png, or codes.npz with the codes as arrays."),
     ] = None,
     **common: Any,
 ) -> None:

@@ -176,7 +176,7 @@ def remarks_on(plugin: object, names: Iterable[str], cost: Cost) -> tuple[str, .
     if cost.heavy or cost.seconds > SLOW:
         loads = f" and loads {', '.join(cost.heavy)}" if cost.heavy else ""
         remarks.append(
-            f"its import takes {cost.seconds:.1f} s{loads}, in each command; import what is slow "
-            "in the module of a target, which is imported when it is used"
+            f"its import takes {cost.seconds:.1f} s{loads}, in every command; move slow imports to "
+            "the module of a target, which is imported only when it is used"
         )
     return tuple(remarks)

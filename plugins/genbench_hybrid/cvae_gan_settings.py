@@ -23,7 +23,7 @@ class CVAEGANSettings(CoderSettings):
     channels: tuple[int, ...] = Field(
         (16, 32),
         min_length=1,
-        description="channels of the encoder's convolutions, which each halve the image; the "
+        description="channels of the encoder's convolutions; each halves the image; the "
         "generator mirrors them (conv)",
     )
     judge_hidden: tuple[int, ...] = Field(
@@ -35,8 +35,8 @@ class CVAEGANSettings(CoderSettings):
     judge_channels: tuple[int, ...] = Field(
         (16, 32),
         min_length=1,
-        description="channels of the convolutions of discriminator and classifier, which each "
-        "halve the image (conv)",
+        description="channels of the convolutions of discriminator and classifier; each "
+        "halves the image (conv)",
     )
     judge_features: int = Field(
         128, ge=1, description="width of the features of discriminator and classifier (conv)"

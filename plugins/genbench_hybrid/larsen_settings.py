@@ -30,8 +30,7 @@ class LarsenSettings(CoderSettings):
     d_channels: tuple[int, ...] = Field(
         (32, 64),
         min_length=1,
-        description="channels of the discriminator's convolutions, which each halve the image "
-        "(conv)",
+        description="channels of the discriminator's convolutions; each halves the image (conv)",
     )
     feature_layer: int | None = Field(
         None,

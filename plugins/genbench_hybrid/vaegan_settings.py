@@ -36,7 +36,7 @@ class VAEGANSettings(ModelSettings):
     channels: tuple[int, ...] = Field(
         (32, 64),
         min_length=1,
-        description="channels of the VAE's convolutions, which each halve the image (conv)",
+        description="channels of the VAE's convolutions; each halves the image (conv)",
         exclude_if=at((32, 64)),
     )
     batch_norm: bool = Field(

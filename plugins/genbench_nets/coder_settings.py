@@ -50,7 +50,7 @@ class CoderSettings(ModelSettings):
     channels: tuple[int, ...] = Field(
         (32, 64),
         min_length=1,
-        description="channels of the encoder's convolutions, which each halve the image (conv)",
+        description="channels of the encoder's convolutions; each halves the image (conv)",
     )
     kernel: Literal[3, 4] = Field(
         4, description="side of the convolutions' kernels (conv)", exclude_if=at(4)

@@ -117,7 +117,9 @@ def _held_out(
     elif context.labels is not None and context.real_labels is None:
         lacking = "labels of the held-out samples"
     if lacking and settings.calibration is not None:
-        raise SamplingError(f"calibration needs {lacking}; there are none: set calibration=none")
+        raise SamplingError(
+            f"calibration needs {lacking}, but there are none; set calibration=none"
+        )
     if lacking or context.real is None:
         return None
     return labelled(context.real, context.real_labels, settings.calibration_samples, context)

@@ -27,7 +27,7 @@ def retrained(model: Any, steps: int, lr: float, context: SampleContext) -> tupl
     """
     if context.training is None or (context.labels is not None and context.training_labels is None):
         wanted = "training samples" if context.training is None else "labels of training samples"
-        raise SamplingError(f"retrain needs {wanted}; there are none: set retrain=0")
+        raise SamplingError(f"retrain needs {wanted}, but there are none; set retrain=0")
     twin = copy.deepcopy(model)
     total = steps * context.batch_size
     batches = labelled(context.training, context.training_labels, total, context)
