@@ -113,7 +113,7 @@ def print_table(
 
 
 def numeric(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> tuple[list[str], Any]:
-    """The columns whose first values are numbers, and all rows again."""
+    """The columns that begin with numbers, and all rows again."""
     ahead = iter(rows)
     first = list(islice(ahead, FIRST))
     kinds = [{type(v) for v in column if v is not None} for column in zip(*first, strict=True)]

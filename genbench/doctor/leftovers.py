@@ -185,7 +185,7 @@ def _stale_backups(path: Path, *, known: Collection[str]) -> Iterator[Leftover]:
 
 def _of_caches(access: DataAccess) -> Iterator[Leftover]:
     in_cache = (*access.cache.rglob("*.part"), *access.cache.rglob("*.tmp"))
-    # Not deeper: a folder of images may hold a million files.
+    # No deeper folder is read, because a folder of images may hold a million files.
     in_data = (*access.root.glob(".*.part"), *access.root.glob("*/.*.part"))
     whole: set[Path] = set()
     for path in sorted({*in_cache, *in_data}):

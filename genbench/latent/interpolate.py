@@ -97,7 +97,7 @@ def _between_classes(loaded: LoadedRun, options: Interpolation) -> Picture:
 def _between_images_of_classes(
     loaded: LoadedRun, options: Interpolation, pair: tuple[int, int] | None
 ) -> Picture:
-    """Without labels to interpolate, from a test image of one class to one of the other."""
+    """Go from a test image of one class to one of the other, for a model without labels."""
     model, data = loaded.model, loaded.data
     if not (isinstance(model, Encodes) and isinstance(model, Decodes)):
         raise IncompatibleError(
@@ -131,7 +131,7 @@ def _between_these(loaded: LoadedRun, options: Interpolation, a: Rows, b: Rows) 
 
 
 def _path_of(options: Interpolation, model: Any, *, spherical: bool) -> PathKind:
-    """As asked; else spherical between draws of N(0, I), linear under a uniform prior and of codes.
+    """The path of the options; by default spherical for draws of N(0, I), and linear otherwise.
 
     Codes lie where the data is, not on a shell, and those of an autoencoder have no centre.
     """

@@ -16,7 +16,7 @@ from genbench.pictures.classes import class_name
 def between_samples(
     space: LatentSpace, a: Tensor, b: Tensor, y: Tensor | None, *, kind: Path, steps: int
 ) -> Picture:
-    """From each latent a to its b, (rows, *shape); ``y`` (rows,) are the classes of the rows."""
+    """Rows from each latent a to its b, (rows, *shape); ``y`` (rows,) are their classes."""
     latents = path(kind, a, b, steps).flatten(0, 1)
     labels = None if y is None else y.repeat_interleave(steps)
     names = [] if y is None else [class_name(int(label), space.data.spec) for label in y]
@@ -31,7 +31,7 @@ def between_samples(
 def between_images(
     space: LatentSpace, model: Any, a: Rows, b: Rows, *, kind: Path, steps: int
 ) -> Picture:
-    """From each test image a to its b, by their codes; the originals frame the rows.
+    """Rows from each test image a to its b through their codes, with the originals at both ends.
 
     The first decoded image is the reconstruction of the first original, the last of the last.
     A conditional model goes from the class of a to that of b at the same rate.
@@ -56,7 +56,7 @@ def between_images(
 def between_classes(
     space: LatentSpace, model: Conditional, z: Tensor, a: Tensor, b: Tensor, *, steps: int
 ) -> Picture:
-    """From class a to class b, each (rows,), with the noise z (rows, *shape) fixed."""
+    """Rows from class a to class b, each (rows,), with fixed noise z (rows, *shape)."""
     images = space.images(z.repeat_interleave(steps, dim=0), _turning(a, b, model.classes, steps))
     spec = space.data.spec
     names = [

@@ -1,4 +1,4 @@
-"""Two spaces that a model's images come from: its prior's, and that of its codes.
+"""The two latent spaces of a model: the noise of its prior, and its codes.
 
 They are one for a VAE. A latent GAN has both: noise for its generator, codes for its decoder.
 """
@@ -18,7 +18,7 @@ from genbench.pictures.samples import as_images
 from genbench.pixels import stored_as_float
 
 BATCH = 250
-"""Latents or samples that pass a network at a time."""
+"""Number of latents or samples that are computed at a time."""
 
 PROBES = 4
 
@@ -28,7 +28,7 @@ Rows = np.ndarray[Any, np.dtype[np.int64]]
 
 @dataclass(frozen=True, kw_only=True)
 class LatentSpace:
-    """Latents of one ``shape`` (without the batch) and the way from them to images.
+    """A latent space: the ``shape`` of a latent, without the batch, and how it becomes an image.
 
     ``law`` is the prior's on them; None where they are codes that are drawn otherwise.
     ``to_samples`` takes latents (B, *shape) and labels or weights of classes, or None.
@@ -87,7 +87,7 @@ def code_space(model: Any, data: Data, device: torch.device) -> LatentSpace:
 
 
 def _decodes_its_noise(model: Any, shape: tuple[int, ...], device: torch.device) -> bool:
-    """Whether codes and noise are one space, as a VAE's are, told from what four z become.
+    """Whether codes and noise are one space, as in a VAE, found by decoding four z.
 
     A model that draws codes from something else than its prior, such as a mixture that was fitted
     to them, may have noise of the same shape.
@@ -109,7 +109,7 @@ def _decodes_its_noise(model: Any, shape: tuple[int, ...], device: torch.device)
 def encoded(
     model: Any, data: Data, rows: Rows, device: torch.device
 ) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Mean and log-variance, each (n, *code) float32, and labels (n,) of those test samples.
+    """Mean and log-variance, each (n, *code) float32, and labels (n,) of some test samples.
 
     All on the CPU. A conditional model is told the labels.
     """
@@ -127,7 +127,7 @@ def encoded(
 
 
 def codes_of_samples(model: Any, z: Tensor, y: Tensor | None, device: torch.device) -> Tensor:
-    """The codes (n, *code) of the samples that noise (n, ...) becomes, float32 on the CPU."""
+    """The codes (n, *code) of the samples made from noise (n, ...), float32 on the CPU."""
     codes = []
     for start in range(0, len(z), BATCH):
         few = slice(start, start + BATCH)
@@ -139,7 +139,7 @@ def codes_of_samples(model: Any, z: Tensor, y: Tensor | None, device: torch.devi
 
 
 def held_out(data: Data, rows: Rows, *, values: bool = True) -> tuple[Tensor, Tensor | None]:
-    """Those test samples (n, *shape) as floats, and their labels (n,) int64 or None; on the CPU.
+    """Some test samples (n, *shape) as floats, and their labels (n,) int64 or None, on the CPU.
 
     Without ``values`` only the labels are read.
     """
@@ -149,12 +149,12 @@ def held_out(data: Data, rows: Rows, *, values: bool = True) -> tuple[Tensor, Te
 
 
 def originals(data: Data, rows: Rows, device: torch.device) -> Tensor:
-    """Those test samples as images: of a latent space what was encoded; uint8 (n, C, H, W), CPU."""
+    """Some test samples as uint8 images (n, C, H, W) on the CPU; latents as what was encoded."""
     shown = samples_data(data)
     return as_images(held_out(shown, rows)[0].to(device), shown)
 
 
 def at_random(data: Data, n: int, seed: int) -> Rows:
-    """The places of n test samples (all, where there are fewer) in random order."""
+    """The indices of n test samples (or all, if there are fewer) in random order."""
     chosen: Rows = np.random.default_rng(seed).permutation(len(data.test.x))[:n]
     return chosen

@@ -33,7 +33,7 @@ Scale = Literal["linear", "quantiles", "codes"]
 
 @dataclass(frozen=True, kw_only=True)
 class Traversal:
-    """Where to go; None is the default for such a model (see docs/latents.md)."""
+    """What to traverse; None is the default for the model (see docs/latents.md)."""
 
     scale: Scale | None = None
     reach: float | None = None

@@ -17,7 +17,7 @@ from genbench.pictures.classes import class_name
 Scale = Literal["linear", "quantiles"]
 
 PLANE_RANGE, RANGE, UNIFORM_RANGE = 5.0, 3.0, 1.0
-"""How far a walk goes from 0: with one or two dimensions, with more, under a uniform prior."""
+"""Range of a walk around 0: for one or two dimensions, for more, and for a uniform prior."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,17 +36,17 @@ class Unit:
         return self.mean + self.std * values
 
     def values(self, latents: Tensor) -> Tensor:
-        """And back; a dimension that never moves stands at 0."""
+        """Latents (B, *shape) as values on the walk's scale; a constant dimension gives 0."""
         return torch.where(self.std > 0, (latents - self.mean) / self.std, 0.0)
 
 
 def plain_unit(shape: tuple[int, ...]) -> Unit:
-    """The latent's own unit."""
+    """The scale on which a latent is its own value."""
     return Unit(mean=torch.zeros(shape), std=torch.ones(shape))
 
 
 def unit_of(codes: Tensor) -> Unit:
-    """That of these codes (N, *shape): their mean and standard deviation in each dimension."""
+    """The scale of these codes (N, *shape): mean and standard deviation of each dimension."""
     name = " in standard deviations of the codes"
     return Unit(mean=codes.mean(0), std=codes.std(0, correction=0), name=name)
 
@@ -67,7 +67,7 @@ def stops(scale: Scale, reach: float, steps: int, law: Law | None = None) -> lis
 
 
 def usual_reach(space: LatentSpace, scale: str) -> float:
-    """How far a walk goes from 0 unless a person says it; ``scale`` is linear or codes."""
+    """The default range of a walk around 0; ``scale`` is linear or codes."""
     if scale == "codes":
         return RANGE
     if space.law == "uniform":
@@ -118,7 +118,7 @@ def walks(
     start: Tensor,
     dims: Sequence[int],
 ) -> Picture:
-    """One row for each of ``dims``: it takes the values, all others stay as in ``start`` (*shape).
+    """One row for each of ``dims``, which takes the values; the others keep those of ``start``.
 
     Dimensions are counted from 0 through the flattened latent.
     """
@@ -142,7 +142,7 @@ def moved(start: Tensor, values: Sequence[float], dims: Sequence[int]) -> Tensor
 
 
 def most_active(codes: Tensor, count: int) -> list[int]:
-    """The dimensions that these codes (N, *shape) vary most in, the first the most.
+    """The dimensions in which these codes (N, *shape) vary most, in descending order.
 
     A dimension that a VAE doesn't use has the same mean for all data: its variance is 0 (Burda
     et al. 2016, arXiv:1509.00519, section 5).
@@ -155,7 +155,7 @@ def most_active(codes: Tensor, count: int) -> list[int]:
 def most_telling(
     space: LatentSpace, reach: float, unit: Unit, y: Tensor | None, count: int
 ) -> list[int]:
-    """The dimensions whose two ends, from 0, give images that differ most, the first the most.
+    """The dimensions with the most different images at their two ends, in descending order.
 
     For noise that no data was encoded to: most of its dimensions do little on their own.
     """

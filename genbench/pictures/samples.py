@@ -114,7 +114,7 @@ def _rendered(samples: Tensor, data: Data) -> Tensor:
 
 
 def picture_path(folder: Path, name: str, sampler: str, epoch: int) -> Path:
-    """Where a run keeps what a metric shows of a sampler's draw (``""``: of the model itself)."""
+    """Where a run keeps a metric's picture of a sampler's draw (``""``: of the model itself)."""
     return folder / "pictures" / f"{name}-{sampler or 'model'}-{epoch:04d}.png"
 
 

@@ -140,7 +140,7 @@ def _names(
     widest = max(map(_font().getlength, names), default=0) + LETTER
     step = columns[1][0] - columns[0][0] if len(columns) > 1 else widest
     apart = int(-(-widest // step)) if any(a and b for a, b in pairwise(names)) else 1
-    # From the middle, so that a range about 0 has its 0.
+    # Counted from the middle, so that a range around 0 includes the 0.
     for place in range(len(names) // 2 % apart, len(names), apart):
         left, right = columns[place]
         yield ((left + right) / 2, rows[-1][1] + EDGE / 2), names[place], "ma"

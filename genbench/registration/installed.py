@@ -119,7 +119,7 @@ def contract_fault(plugin: object) -> str | None:
 
 
 def contract_fault_unread(point: EntryPoint) -> str | None:
-    """The same of a plugin whose import failed, read from its source: the cause, if it is one."""
+    """The contract fault of a plugin that fails to import, read from its source, if it has one."""
     try:
         with foreign_code():  # a package above the module is imported by this
             spec = find_spec(point.module)

@@ -25,7 +25,7 @@ _RANK = {
     Status.FAILED: 3,
     Status.QUEUED: 4,
 }
-"""Of several stored runs, the one with the lowest rank counts, and the newest among equals."""
+"""The stored run with the lowest rank counts, and the newest one among equals."""
 
 
 class ExistingRuns:

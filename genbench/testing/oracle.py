@@ -52,7 +52,7 @@ class Oracle:
         return -0.5 * (x - torch.tanh(z)).square().flatten(1).sum(1)
 
     def log_density(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """That of tanh(z) in the open range, by the change of variables."""
+        """The density of tanh(z) within (-1, 1), by the change of variables."""
         z = torch.atanh(x.clamp(-0.99, 0.99)).flatten(1)
         log_normal = -0.5 * (z.square() + math.log(2 * math.pi)).sum(1)
         return log_normal - torch.log1p(-torch.tanh(z).square()).sum(1)

@@ -54,7 +54,7 @@ class EBGANSettings(EnergySettings):
 
 
 class EBGANPTSettings(EBGANSettings):
-    """The same with the pulling-away term."""
+    """The settings of EBGAN with the pulling-away term."""
 
     pull_away: float = Field(0.1, gt=0, description="weight of the pulling-away term on the codes")
 

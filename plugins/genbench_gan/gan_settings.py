@@ -65,7 +65,7 @@ class GANSettings(AdversarialSettings):
     )
 
     def forbids_batch_norm(self) -> bool:
-        """With a penalty on D's gradient, or spectral normalisation."""
+        """Whether D has a gradient penalty or spectral normalisation."""
         return bool(self.gradient_penalty or self.r1 or self.spectral_norm)
 
     @model_validator(mode="after")

@@ -110,7 +110,7 @@ class AVB:
         return {"vae": {"reconstruction": reconstruction, "kl": kl}}
 
     def validate(self, batch: Batch) -> Mapping[str, Tensor]:
-        """The same on the test split; the KL is what the adversary takes it for."""
+        """The terms on the test split; the KL is the adversary's estimate."""
         reconstruction, kl = self._parts(batch.x)
         return {"loss": reconstruction + kl, "reconstruction": reconstruction, "kl": kl}
 

@@ -80,7 +80,7 @@ class VAEGAN:
         return {"vae": {"reconstruction": reconstruction, "kl": kl}}
 
     def validate_vae(self, batch: Batch) -> Mapping[str, Tensor]:
-        """The same on the test split."""
+        """The terms of the VAE's loss on the test split."""
         reconstruction, kl = self._elbo(batch.x)
         return {"loss": reconstruction + kl, "reconstruction": reconstruction, "kl": kl}
 

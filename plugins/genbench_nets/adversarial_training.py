@@ -23,7 +23,7 @@ def two_adams(
 
 
 def two_optimizers(s: AdversarialSettings) -> dict[str, Optimizer]:
-    """The same two, of the settings' kind, betas, schedule and rates."""
+    """Both optimizers, with the kind, betas, schedule and rates of the settings."""
     schedule = Schedule(kind=s.decay)
     both = Optimizer(nets=(), kind=s.optimizer, betas=(s.beta1, s.beta2), schedule=schedule)
     return {

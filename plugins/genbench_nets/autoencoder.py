@@ -83,7 +83,7 @@ class Autoencoder:
         return {"ae": self._objective(self, batch.x)}
 
     def validate(self, batch: Batch) -> Mapping[str, Tensor]:
-        """The same on the test split, and their sum."""
+        """The terms of the loss on the test split, and their sum."""
         terms = self._objective(self, batch.x)
         return {"loss": torch.stack([*terms.values()]).sum(), **terms}
 

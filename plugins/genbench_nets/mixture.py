@@ -69,7 +69,7 @@ class GaussianMixture(nn.Module):
         mean, scale, eps = self.means[chosen], self.scales[chosen], noise[:, 1:].float()
         if self.covariance == "diag":
             return mean + scale * eps
-        # Not a matrix product, which autocast would take in bf16.
+        # A matrix product would be computed in bf16 under autocast.
         return mean + (scale * eps[:, None]).sum(2)
 
     def log_prob(self, code: Tensor) -> Tensor:

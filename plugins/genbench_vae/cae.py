@@ -66,7 +66,7 @@ class CAESettings(AutoencoderSettings):
         return None if exact else 1
 
     def check(self, data: DataSpec) -> None:
-        """As the autoencoder."""
+        """Raise IncompatibleError if the data doesn't suit the networks."""
         self.check_autoencoder(data, "cae")
 
 

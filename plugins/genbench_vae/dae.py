@@ -57,7 +57,7 @@ class DAESettings(AutoencoderSettings):
         return self
 
     def check(self, data: DataSpec) -> None:
-        """As the autoencoder; salt and pepper are of pixels."""
+        """Raise IncompatibleError if the data doesn't suit the networks or the corruption."""
         if self.corruption == "salt_pepper" and not data.bounded:
             raise IncompatibleError(
                 f"dae with corruption=salt_pepper takes values in [-1, 1], but those of "

@@ -62,7 +62,7 @@ class VAEGMM:
         return {"vae": terms, MONITOR: {"kl": kl}}
 
     def validate(self, batch: Batch) -> Mapping[str, Tensor]:
-        """The same on the test split, the KL unweighted."""
+        """The terms on the test split, with the KL unweighted."""
         reconstruction, kl = self._parts(batch.x)
         total = reconstruction + self.settings.beta * kl
         return {"loss": total, "reconstruction": reconstruction, "kl": kl}

@@ -106,7 +106,7 @@ class VQVAE:
         return {"vae": terms, MONITOR: {"perplexity": perplexity(indices, self.settings.codes)}}
 
     def validate(self, batch: Batch) -> Mapping[str, Tensor]:
-        """The same on the test split; ``perplexity`` is the effective number of codes in use."""
+        """The terms on the test split; ``perplexity`` is the effective number of codes in use."""
         vectors = self._vectors(batch.x)
         codes, indices = self.quantise(vectors)
         reconstruction = self._reconstruction(codes, batch.x)
@@ -146,7 +146,7 @@ class VQVAE:
         return {"prior": {"loss": self._prior.nats(batch.x.long()).mean()}}
 
     def validate_prior(self, batch: Batch) -> Mapping[str, Tensor]:
-        """The same for the codes of test images."""
+        """The loss for the codes of test images."""
         _, indices = self.quantise(self._vectors(batch.x))
         return {"loss": self._prior.nats(indices).mean()}
 
