@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field
 
-from genbench import DataSpec, Training
+from genbench import DataSpec
 from genbench_nets.ex_post_settings import ExPostSettings
 
 
 class AutoencoderSettings(ExPostSettings):
-    """What is reconstructed and how it is trained."""
-
-    training: ClassVar[Training] = Training(images=900_000, max_epochs=100, batch_size=100)
+    """What a deterministic autoencoder reconstructs."""
 
     loss: Literal["bce", "mse"] = Field(
         "bce",
         description="reconstruction error, summed over the pixels: bce (cross-entropy) or mse "
         "(squared error, the only one for points)",
-    )
-    lr: float = Field(1e-3, gt=0, description="learning rate of Adam")
-    schedule: Literal["constant", "linear", "cosine"] = Field(
-        "cosine", description="schedule of the learning rate over the steps"
-    )
-    lr_final: float = Field(
-        0.02, ge=0, le=1, description="final learning rate as a share of lr (linear, cosine)"
     )
 
     def fitted(self, data: DataSpec) -> Self:

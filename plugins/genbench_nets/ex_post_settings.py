@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from math import prod
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from genbench import DataSpec, IncompatibleError
+from genbench import DataSpec, IncompatibleError, Training
 from genbench_nets.coder_settings import CoderSettings
 
 LARGEST = 256
@@ -16,6 +16,8 @@ LARGEST = 256
 
 class ExPostSettings(CoderSettings):
     """Encoder, decoder, and the mixture of Gaussians that is fitted to the codes."""
+
+    training: ClassVar[Training] = Training(images=900_000, max_epochs=100, batch_size=100)
 
     z_dim: int = Field(
         16, ge=1, le=4096, description="size of the code, or its channels if it is spatial"
@@ -32,6 +34,13 @@ class ExPostSettings(CoderSettings):
         10_000,
         ge=2,
         description="number of random training codes that the mixture is fitted to (none: all)",
+    )
+    lr: float = Field(1e-3, gt=0, description="learning rate of Adam")
+    schedule: Literal["constant", "linear", "cosine"] = Field(
+        "cosine", description="schedule of the learning rate over the steps"
+    )
+    lr_final: float = Field(
+        0.02, ge=0, le=1, description="final learning rate as a share of lr (linear, cosine)"
     )
 
     def check_density(self, data: DataSpec, model: str) -> None:

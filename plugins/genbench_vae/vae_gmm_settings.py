@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field
 
-from genbench import DataSpec, Training
+from genbench import DataSpec
 from genbench_nets.ex_post_settings import ExPostSettings
 
 
 class VAEGMMSettings(ExPostSettings):
     """A VAE with a small KL weight, and a mixture of Gaussians in place of its prior."""
-
-    training: ClassVar[Training] = Training(images=900_000, max_epochs=100, batch_size=100)
 
     likelihood: Literal["bernoulli", "mse"] = Field(
         "bernoulli",
@@ -30,13 +28,6 @@ class VAEGMMSettings(ExPostSettings):
         "sample",
         description="codes that the mixture is fitted to: a sample of each image's posterior, "
         "or its mean",
-    )
-    lr: float = Field(1e-3, gt=0, description="learning rate of Adam")
-    schedule: Literal["constant", "linear", "cosine"] = Field(
-        "cosine", description="schedule of the learning rate over the steps"
-    )
-    lr_final: float = Field(
-        0.02, ge=0, le=1, description="final learning rate as a share of lr (linear, cosine)"
     )
 
     def fitted(self, data: DataSpec) -> Self:
