@@ -70,7 +70,6 @@ def compare(
     sort: Annotated[
         str | None,
         typer.Option(
-            "--sort",
             metavar="COLUMN",
             help="Sort by a metric, model, seeds, epoch, total, speedup, target or a setting; "
             "-COLUMN turns the order round.",
@@ -79,7 +78,6 @@ def compare(
     by: Annotated[
         list[str] | None,
         typer.Option(
-            "--by",
             metavar="SETTING",
             help="Make one row for each model and value of this setting; repeatable.",
         ),

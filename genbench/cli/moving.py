@@ -36,11 +36,11 @@ def export(
         ),
     ] = None,
     csv: Annotated[
-        Path | None, typer.Option("--csv", help="Write each table as a CSV file to this folder.")
+        Path | None, typer.Option(help="Write each table as a CSV file to this folder.")
     ] = None,
     parquet: Annotated[
         Path | None,
-        typer.Option("--parquet", help="Write each table as a Parquet file to this folder."),
+        typer.Option(help="Write each table as a Parquet file to this folder."),
     ] = None,
     datasette: Annotated[
         Path | None,

@@ -41,13 +41,9 @@ def runs(
     archived: options.ArchivedOption = False,
     sort: Annotated[
         str | None,
-        typer.Option(
-            "--sort", metavar="KEY", help="Sort by a key of a filter; -KEY turns the order round."
-        ),
+        typer.Option(metavar="KEY", help="Sort by a key of a filter; -KEY turns the order round."),
     ] = None,
-    limit: Annotated[
-        int, typer.Option("--limit", min=1, max=MOST, help="Maximum number of runs.")
-    ] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=MOST, help="Maximum number of runs.")] = 20,
     store: options.StoreOption = None,
     format: options.FormatOption = Format.TABLE,
     json: options.JsonOption = False,
@@ -153,7 +149,6 @@ def query(
     where: Annotated[
         list[str] | None,
         typer.Option(
-            "--where",
             metavar="FILTER",
             help="The tables and views show only runs that meet this filter; repeatable.",
         ),

@@ -29,7 +29,7 @@ def resolve(reader: RowSource, ref: str) -> str:
         ids = ", ".join(row[0] for row in found[:FEW_IDS])
         more = f" and {len(found) - FEW_IDS} more" if len(found) > FEW_IDS else ""
         raise AmbiguousRunError(
-            f"'{ref}' fits {len(found)} runs: {ids}{more}; give more characters"
+            f"'{ref}' matches {len(found)} runs: {ids}{more}; give more characters"
         )
     names = [row[0] for row in reader.rows("SELECT name FROM runs WHERE name IS NOT NULL")]
     hint = suggest(ref, names) if names else ""
