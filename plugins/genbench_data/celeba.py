@@ -151,6 +151,6 @@ def _labels(folder: Path, labels: dict[str, int], names: Sequence[str]) -> np.nd
     if absent:
         raise DataError(
             f"celeba: {folder / ATTRIBUTE_FILE} has no line for {absent[0]} ({len(absent):,} "
-            f"images are missing in total); delete it to download it again"
+            f"of {len(names):,} images have none); delete it to download it again"
         )
     return np.array([labels[name] for name in names], np.int64)
