@@ -62,11 +62,15 @@ def workplace(command_line: CommandLine, tmp_path_factory: pytest.TempPathFactor
 def run(command_line: CommandLine, command: str, folder: Path) -> None:
     words = shlex.split(command)
     environ = {"GENBENCH_EPOCHS": "2", "PYTHONPATH": str(folder / "site")}
+    target = words[words.index(">") + 1] if ">" in words else None
+    words = words[: words.index(">")] if target else words
     while "=" in words[0]:
         name, _, environ[name] = words.pop(0).partition("=")
     answer = command_line(*words[1:], folder=folder, limit=600, env=environ)
     assert answer.code == 0, f"{command}\n{answer.out}\n{answer.err}"
     assert "Traceback" not in answer.err, f"{command}\n{answer.err}"
+    if target:
+        (folder / target).write_text(answer.out)
 
 
 def install(command: str, folder: Path) -> None:

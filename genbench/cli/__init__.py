@@ -103,12 +103,14 @@ def _run(given: list[str]) -> int:
 
 
 def _carry_out(arguments: list[str]) -> int:
+    from genbench.cli.completing import COMPLETE, command_line
     from genbench.cli.session import SESSION
 
     if SESSION.strict_plugins and not any(word in HELP for word in arguments):
         _ = SESSION.registry  # loaded even for a command that needs no plugin
-    app = _app(arguments)
-    if not arguments or arguments[0] in HELP:
+    completed = COMPLETE in os.environ
+    app = _app(command_line(os.environ) if completed else arguments)
+    if not completed and (not arguments or arguments[0] in HELP):
         _leave_out_parameters(app)
     return _typer(app, arguments)
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from genbench.cli import options
+from genbench.cli import completing, options
 from genbench.cli.opening import head
 from genbench.cli.output import print_json
 from genbench.cli.session import SESSION, say
@@ -14,7 +14,11 @@ from genbench.errors import UsageError
 
 RunsArgument = Annotated[
     list[str],
-    typer.Argument(metavar="RUN...", help="Runs: ids, their first characters, names, or @1."),
+    typer.Argument(
+        metavar="RUN...",
+        help="Runs: ids, their first characters, names, or @1.",
+        autocompletion=completing.runs,
+    ),
 ]
 
 
@@ -30,8 +34,14 @@ def edit(
     name: Annotated[
         str | None, typer.Option(help='New name of the run; "" removes its name.')
     ] = None,
-    tag: Annotated[list[str] | None, typer.Option(help="Tag to add; repeatable.")] = None,
-    untag: Annotated[list[str] | None, typer.Option(help="Tag to remove; repeatable.")] = None,
+    tag: Annotated[
+        list[str] | None,
+        typer.Option(help="Tag to add; repeatable.", autocompletion=completing.tags),
+    ] = None,
+    untag: Annotated[
+        list[str] | None,
+        typer.Option(help="Tag to remove; repeatable.", autocompletion=completing.tags),
+    ] = None,
     note: Annotated[
         str | None, typer.Option(help='Note about the run; "" removes its note.')
     ] = None,

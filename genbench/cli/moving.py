@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from genbench.cli import options
+from genbench.cli import completing, options
 from genbench.cli.destination import file_for, folder_for
 from genbench.cli.opening import open_store
 from genbench.cli.output import print_json
@@ -33,6 +33,7 @@ def export(
         typer.Argument(
             metavar="[FILE.zip] [RUN]...",
             help="Zip file to write and its runs; with a format below, only runs (default: all).",
+            autocompletion=completing.runs,
         ),
     ] = None,
     csv: Annotated[

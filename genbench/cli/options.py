@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin,
 
 import typer
 
+from genbench.cli import completing
 from genbench.cli.output import Format
 from genbench.spec import RunFields
 
@@ -23,7 +24,9 @@ Command = Callable[..., None]
 RunArgument = Annotated[
     str,
     typer.Argument(
-        metavar="RUN", help="Id, its first characters, a name, or @1 for the newest run."
+        metavar="RUN",
+        help="Id, its first characters, a name, or @1 for the newest run.",
+        autocompletion=completing.runs,
     ),
 ]
 StoreOption = Annotated[
@@ -48,13 +51,24 @@ DeviceOption = Annotated[
     str | None, typer.Option("--device", help="Device: auto, cpu, cuda, cuda:N or mps.")
 ]
 SetsOption = Annotated[
-    list[str] | None, typer.Option("--set", help="Value of a setting, name=value; repeatable.")
+    list[str] | None,
+    typer.Option(
+        "--set",
+        help="Value of a setting, name=value; repeatable.",
+        autocompletion=completing.settings,
+    ),
 ]
 SamplersOption = Annotated[
-    list[str] | None, typer.Option("--sampler", help="Sampler to score with; repeatable.")
+    list[str] | None,
+    typer.Option(
+        "--sampler", help="Sampler to score with; repeatable.", autocompletion=completing.samplers
+    ),
 ]
 MetricsOption = Annotated[
-    list[str] | None, typer.Option("--metric", help="Metric to score with; repeatable.")
+    list[str] | None,
+    typer.Option(
+        "--metric", help="Metric to score with; repeatable.", autocompletion=completing.metrics
+    ),
 ]
 ListenOption = Annotated[
     list[str] | None,
@@ -63,16 +77,29 @@ ListenOption = Annotated[
         metavar="NAME",
         help="Listener to send the run to, such as tensorboard; repeatable; see: "
         "genbench listeners.",
+        autocompletion=completing.listeners,
     ),
 ]
 TagsOption = Annotated[
-    list[str] | None, typer.Option("--tag", help="Tag of the new run; repeatable.")
+    list[str] | None,
+    typer.Option("--tag", help="Tag of the new run; repeatable.", autocompletion=completing.tags),
 ]
 FormatOption = Annotated[Format, typer.Option("--format", help="Format of tables.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
-ModelOption = Annotated[str | None, typer.Option("--model", help="Only runs of this model.")]
-DatasetOption = Annotated[str | None, typer.Option("--dataset", help="Only runs on this data set.")]
-TagOption = Annotated[str | None, typer.Option("--tag", help="Only runs with this tag.")]
+ModelOption = Annotated[
+    str | None,
+    typer.Option("--model", help="Only runs of this model.", autocompletion=completing.models),
+]
+DatasetOption = Annotated[
+    str | None,
+    typer.Option(
+        "--dataset", help="Only runs on this data set.", autocompletion=completing.datasets
+    ),
+]
+TagOption = Annotated[
+    str | None,
+    typer.Option("--tag", help="Only runs with this tag.", autocompletion=completing.tags),
+]
 ArchivedOption = Annotated[
     bool, typer.Option("--archived", help="Also use runs that are archived.")
 ]
@@ -81,6 +108,7 @@ FiltersArgument = Annotated[
     typer.Argument(
         metavar="[FILTER]...",
         help="Runs to use: a run, or a condition such as model=vae, 'lr>=1e-4' or tag:paper.",
+        autocompletion=completing.runs,
     ),
 ]
 

@@ -18,10 +18,15 @@ _LATER = (
 )
 
 
-def print_plan(spec: RunSpec, data: DataSpec, *, as_json: bool) -> None:
-    """The spec, the data and the cost of a run on stdout."""
+def print_plan(spec: RunSpec, data: DataSpec, *, as_json: bool, as_toml: bool = False) -> None:
+    """The spec, the data and the cost of a run on stdout, or the spec as a settings file."""
     from dataclasses import asdict
 
+    if as_toml:
+        from genbench.planning.toml_plan import as_toml as written
+
+        print(written(spec), end="")
+        return
     cost = cost_of(spec, data)
     if as_json:
         print_json({"spec": asdict(spec), "experiment": spec.experiment, "cost": cost})

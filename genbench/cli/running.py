@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from genbench.cli import options
+from genbench.cli import completing, options
 from genbench.cli.opening import open_store
 from genbench.cli.session import SESSION, say
+from genbench.errors import UsageError
 
 if TYPE_CHECKING:
     from genbench.contracts import DataAccess
@@ -18,6 +20,13 @@ if TYPE_CHECKING:
     from genbench.store import Store
     from genbench.store.records import Run
 NameOption = Annotated[str | None, typer.Option("--name", help="Name of the new run.")]
+
+
+class PlanFormat(StrEnum):
+    """How a plan is printed."""
+
+    TEXT = "text"
+    TOML = "toml"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -30,16 +39,26 @@ def add_to(app: typer.Typer) -> None:
 
 @options.run_options()
 def run(
-    model: Annotated[str, typer.Argument(help="Name of a model; see: genbench models.")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="Name of a model; see: genbench models.", autocompletion=completing.models
+        ),
+    ],
     dataset: Annotated[
         str,
         typer.Argument(
-            help="Name of a data set, or NAME:ARGUMENT such as latents:@1; see: genbench datasets."
+            help="Name of a data set, or NAME:ARGUMENT such as latents:@1; see: genbench datasets.",
+            autocompletion=completing.datasets,
         ),
     ],
     sets: options.SetsOption = None,
     preset: Annotated[
-        str | None, typer.Option(help="Published settings of the model; see: genbench presets.")
+        str | None,
+        typer.Option(
+            help="Published settings of the model; see: genbench presets.",
+            autocompletion=completing.presets,
+        ),
     ] = None,
     sampler: options.SamplersOption = None,
     metric: options.MetricsOption = None,
@@ -53,6 +72,12 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan and its cost; train nothing.")
     ] = False,
+    format: Annotated[
+        PlanFormat | None,
+        typer.Option(
+            "--format", help="Format of --dry-run: text, or toml, a file that --config takes."
+        ),
+    ] = None,
     as_json: options.JsonOption = False,
     **fields: Any,
 ) -> None:
@@ -61,6 +86,8 @@ def run(
 
     from genbench.planning.resolve import Request, resolve
 
+    if format is not None and not dry_run:
+        raise UsageError("--format is the format of --dry-run; add --dry-run")
     request = Request(
         model=model,
         dataset=dataset,
@@ -81,7 +108,8 @@ def run(
     if dry_run:
         from genbench.cli.planning import print_plan
 
-        print_plan(resolved.spec, resolved.data_spec, as_json=as_json)
+        as_toml = format is PlanFormat.TOML
+        print_plan(resolved.spec, resolved.data_spec, as_json=as_json, as_toml=as_toml)
         return
     _train(
         resolved.spec,
@@ -171,14 +199,16 @@ def rerun(
 
 
 def remove(
-    references: Annotated[list[str], typer.Argument(metavar="RUN...", help="Runs to delete.")],
+    references: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN...", help="Runs to delete.", autocompletion=completing.runs),
+    ],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete without asking.")] = False,
     store: options.StoreOption = None,
 ) -> None:
     """Delete runs: their rows in the store and their folders."""
     import sys
 
-    from genbench.errors import UsageError
     from genbench.store import Store
 
     with Store.open(SESSION.store_url(store)) as opened:
@@ -208,7 +238,6 @@ def _builders_first(store: Store, ids: Sequence[str]) -> list[str]:
 
     Raises UsageError if a run that depends on them, directly or not, would remain.
     """
-    from genbench.errors import UsageError
 
     order: list[str] = []
 

@@ -38,6 +38,12 @@ def add_to(app: typer.Typer) -> None:
 
 def show(
     run: RunArgument,
+    plan: Annotated[
+        bool,
+        typer.Option(
+            "--plan", help="Show all settings, including defaults, as a file that --config takes."
+        ),
+    ] = False,
     store: StoreOption = None,
     format: FormatOption = Format.TABLE,
     json: JsonOption = False,
@@ -45,11 +51,33 @@ def show(
     """Show everything that is stored about a run."""
     with open_store(store) as opened:
         identity = opened.resolve(run)
+        if plan:
+            _show_plan(opened, identity, format, json=json)
+            return
         if json:
             print_json(_as_json(opened, identity))
             return
         _print_head(opened, identity, format)
         _print_tables(opened, identity, format)
+
+
+def _show_plan(store: Store, identity: str, format: Format, *, json: bool) -> None:
+    """All settings of a run, with those at their default that came after it."""
+    from genbench.planning.toml_plan import as_toml
+
+    spec = RunSpec.from_json(store.run(identity).spec)
+    defaults = _defaults(spec)
+    values = {**defaults, **store.params(identity)}
+    rows = [(key, value, defaults.get(key)) for key, value in values.items()]
+    if json:
+        columns = ("setting", "value", "default")
+        settings = [dict(zip(columns, row, strict=True)) for row in rows]
+        print_json({"run": identity, "digest": spec.digest, "settings": settings})
+    elif format is Format.TABLE:
+        print(plain(as_toml(spec), keep="\n"), end="")
+    else:
+        texts = [(k, _text(v), _text(d) if k in defaults else None) for k, v, d in rows]
+        print_table(("setting", "value", "default"), texts, format=format)
 
 
 def _as_json(store: Store, identity: str) -> dict[str, Any]:

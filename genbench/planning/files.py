@@ -16,7 +16,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from types import NoneType
+from typing import Any, get_args
+
+from pydantic.fields import FieldInfo
 
 from genbench.errors import SettingError, suggest
 from genbench.files.toml import read_toml
@@ -48,7 +51,7 @@ def _from_table(values: Mapping[str, Any], source: str, scope: Scope) -> Layer:
         if key in SECTIONS and isinstance(value, Mapping):
             _add_section(SECTIONS[key], key, value, source, scope, settings)
         elif key in RunSettings.model_fields:
-            run[key] = value
+            run[key] = _none(value, RunSettings.model_fields[key])
         else:
             hint = suggest(key, [*RunSettings.model_fields, *SECTIONS])
             raise SettingError(f"{source}: unknown key '{key}'{hint}")
@@ -81,7 +84,25 @@ def _add_section(
                 raise SettingError(
                     f"{source}: {where}: {kind} '{current}' has no such setting{hint}"
                 )
-        settings.setdefault((kind, current), {}).update(plain)
+        _lay_over(settings, (kind, current), plain, scope)
     for name in names & set(values):
         if isinstance(values[name], Mapping):
-            settings.setdefault((kind, name), {}).update(values[name])
+            _lay_over(settings, (kind, name), values[name], scope)
+
+
+def _lay_over(
+    settings: dict[tuple[Kind, str], dict[str, Any]],
+    part: tuple[Kind, str],
+    values: Mapping[str, Any],
+    scope: Scope,
+) -> None:
+    """Lay a table's values over those of the part; "none" is None where a setting may be None."""
+    known = scope.settings(*part).model_fields if "none" in values.values() else {}
+    taken = {key: _none(value, known.get(key)) for key, value in values.items()}
+    settings.setdefault(part, {}).update(taken)
+
+
+def _none(value: Any, info: FieldInfo | None) -> Any:
+    """TOML has no null, so a file says "none"."""
+    is_none = value == "none" and info is not None and NoneType in get_args(info.annotation)
+    return None if is_none else value

@@ -60,8 +60,12 @@ class EnergySettings(ModelSettings):
     beta1: float = Field(0.5, ge=0, lt=1, description="Adam's beta1")
 
     def fitted(self, data: DataSpec) -> Self:
-        """Sizes made concrete."""
-        sizes = self.sizes[_kind(data)]
+        """Sizes made concrete; the widths of an mlp stay unset for conv networks."""
+        sizes = {
+            name: value
+            for name, value in self.sizes[_kind(data)].items()
+            if self.network == "mlp" or name not in ("g_hidden", "d_hidden")
+        }
         left = {name: value for name, value in sizes.items() if getattr(self, name) is None}
         return self.model_copy(update=left)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,6 +71,22 @@ def test_json_ends_stdout_with_the_run_and_its_scores(genbench) -> None:
         2,
     )
     assert score["ratio"] == pytest.approx(score["value"] / score["floor"])
+
+
+def test_a_plan_as_toml_is_taken_by_config_and_shown_of_a_stored_run(genbench, tmp_path) -> None:
+    plan = genbench(*RUN, "--seed", "5", "--dry-run", "--format", "toml")
+    (tmp_path / "plan.toml").write_text(plan.out)
+    again = genbench(
+        "run", "vae", "digits", "--config", "plan.toml", "--dry-run", "--format", "toml"
+    )
+    assert (again.code, again.out) == (0, plan.out)
+    assert genbench(*RUN, "--format", "toml").code == 2
+    assert genbench("run", "vae", "digits", "--config", "plan.toml", "-q").code == 0
+    shown = tomllib.loads(genbench("show", "@1", "--plan").out)
+    assert shown == {**tomllib.loads(plan.out), "device": "cpu"}
+    settings = json.loads(genbench("show", "@1", "--plan", "--json").out)["settings"]
+    values = {setting["setting"]: setting["value"] for setting in settings}
+    assert (values["model.hidden"], values["seed"]) == ([8], 5)
 
 
 def test_a_failed_run_ends_json_with_its_status_and_one_sentence(genbench) -> None:
