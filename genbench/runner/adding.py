@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from genbench.contracts import DataAccess, Metric, Sampler
@@ -42,64 +42,53 @@ def skipped_parts(store: Store, run_id: str, spec: RunSpec) -> Iterator[Round]:
             yield [sampler] if sampler.name else [], metrics
 
 
-@dataclass(frozen=True, kw_only=True)
-class StoredScoring:
-    """One evaluation of a stored run. ``labels`` distinguish its rows from those of the run."""
+def add_scores(
+    loaded: LoadedRun,
+    samplers: Sequence[tuple[Part, Sampler]],
+    metrics: Sequence[tuple[Part, Metric]],
+    *,
+    registry: Registry,
+    store: Store,
+    access: DataAccess,
+    drawing: Mapping[str, Any],
+    n: int | None,
+    repeats: int | None,
+    seed: int | None,
+    final: bool,
+    should_stop: ShouldStop,
+) -> Iterator[Evaluated]:
+    """Score a loaded run; store each record as soon as it is ready, and yield it.
 
-    loaded: LoadedRun
-    registry: Registry
-    store: Store
-    access: DataAccess
-    samplers: Sequence[tuple[Part, Sampler]]
-    metrics: Sequence[tuple[Part, Metric]]
-    labels: Mapping[str, Any]
-    final: bool
-    should_stop: ShouldStop
-
-    def take(self, *, n: int | None, repeats: int | None, seed: int | None) -> list[Evaluated]:
-        """Draw, score and store, one sampler at a time, then the metrics of the model itself."""
-        check_fit(
-            self.loaded.model,
-            self.samplers,
-            self.metrics,
-            self.registry.capabilities,
-            name=self.loaded.spec.model,
-        )
-        names: list[Name] = [("sampler", part.name) for part, _ in self.samplers]
-        names += [("metric", part.name) for part, _ in self.metrics]
-        run_id = self.loaded.id
-        others = check_versions(self.store, run_id, self.registry, names)
-        self.store.add_plugins(run_id, installed(names, self.registry))
-        differing = [*self.loaded.differing, *others]
-        done = []
-        stoppable = [(p, StoppableSampler(s, self.should_stop)) for p, s in self.samplers]
-        spec, loaded = self.loaded.spec, self.loaded
-        with evaluation(loaded.model, loaded.device):
-            for evaluated in evaluate(
-                loaded.model,
-                loaded.data,
-                samplers=stoppable,
-                metrics=self.metrics,
-                device=loaded.device,
-                n=spec.samples if n is None else n,
-                repeats=repeats or spec.repeats,
-                seed=spec.seed if seed is None else seed,
-                cache=self.access.cache,
-                offline=self.access.offline,
-                epoch=loaded.epoch,
-                stage=loaded.stage,
-                owner=owner_in(self.registry),
-            ):
-                settings = {**evaluated.sampler_settings, **self.labels}
-                record = replace(evaluated, sampler_settings=settings, step=loaded.step)
-                record = with_versions(record, differing)
-                self._keep(record)
-                done.append(record)
-        return done
-
-    def _keep(self, record: Evaluated) -> None:
-        run_id = self.loaded.id
-        self.store.add_evaluation(run_id, record, preferred=self.final)
-        folder, named = self.store.folder(run_id), [part for part, _ in self.samplers]
-        for kind, path in save_beside(record, folder, self.loaded.spec, named, keep=True):
-            self.store.add_artifact(run_id, kind, path, record.epoch)
+    The arguments are those of `genbench.runner.evaluate_run`.
+    """
+    spec, folder = loaded.spec, store.folder(loaded.id)
+    check_fit(loaded.model, samplers, metrics, registry.capabilities, name=spec.model)
+    names: list[Name] = [("sampler", part.name) for part, _ in samplers]
+    names += [("metric", part.name) for part, _ in metrics]
+    others = check_versions(store, loaded.id, registry, names)
+    store.add_plugins(loaded.id, installed(names, registry))
+    labels = {f"model.{key}": value for key, value in drawing.items()}
+    with evaluation(loaded.model, loaded.device):
+        for evaluated in evaluate(
+            loaded.model,
+            loaded.data,
+            samplers=[(part, StoppableSampler(s, should_stop)) for part, s in samplers],
+            metrics=metrics,
+            device=loaded.device,
+            n=spec.samples if n is None else n,
+            repeats=repeats or spec.repeats,
+            seed=spec.seed if seed is None else seed,
+            cache=access.cache,
+            offline=access.offline,
+            epoch=loaded.epoch,
+            stage=loaded.stage,
+            owner=owner_in(registry),
+        ):
+            settings = {**evaluated.sampler_settings, **labels}
+            record = replace(evaluated, sampler_settings=settings, step=loaded.step)
+            record = with_versions(record, [*loaded.differing, *others])
+            store.add_evaluation(loaded.id, record, preferred=final)
+            named = [part for part, _ in samplers]
+            for kind, path in save_beside(record, folder, spec, named, keep=True):
+                store.add_artifact(loaded.id, kind, path, record.epoch)
+            yield record

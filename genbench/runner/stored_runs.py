@@ -46,7 +46,7 @@ from genbench.pictures.samples import (
     write_arrays,
 )
 from genbench.registry import Registry
-from genbench.runner.adding import StoredScoring, skipped_parts
+from genbench.runner.adding import add_scores, skipped_parts
 from genbench.runner.as_scored import ScoredDraw, scored_draw
 from genbench.runner.build_parts import (
     build_metrics,
@@ -116,20 +116,22 @@ def evaluate_run(
         rounds = list(skipped_parts(store, run_id, spec)) or rounds
     done: list[Evaluated] = []
     for own_samplers, own_metrics in rounds:
-        drawing_parts = spec.samplers if own_samplers is None else own_samplers
-        measuring_parts = spec.metrics if own_metrics is None else own_metrics
-        scoring = StoredScoring(
-            loaded=loaded,
+        drawn_by = spec.samplers if own_samplers is None else own_samplers
+        scored_by = spec.metrics if own_metrics is None else own_metrics
+        done += add_scores(
+            loaded,
+            build_samplers(drawn_by, registry, strict=False),
+            build_metrics(scored_by, registry, strict=False),
             registry=registry,
             store=store,
             access=access,
-            samplers=build_samplers(drawing_parts, registry, strict=False),
-            metrics=build_metrics(measuring_parts, registry, strict=False),
-            labels={f"model.{key}": value for key, value in (drawing or {}).items()},
+            drawing=drawing or {},
+            n=n,
+            repeats=repeats,
+            seed=seed,
             final=final,
             should_stop=should_stop,
         )
-        done += scoring.take(n=n, repeats=repeats, seed=seed)
     return done
 
 
