@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -46,6 +47,10 @@ class ReportFormat(StrEnum):
 
     HTML = "html"
     MD = "md"
+
+
+REPORT_FILES = {ReportFormat.HTML: (".html", ".htm"), ReportFormat.MD: (".md",)}
+"""The endings of a report's file, by its format."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -245,18 +250,17 @@ def report(
     from genbench.report.markdown import render_markdown
     from genbench.report.page import render
 
-    named = ReportFormat.MD if out and out.suffix == ".md" else ReportFormat.HTML
-    format = format or named
-    suffixes = (".md",) if format is ReportFormat.MD else (".html", ".htm")
-    out = out or Path(f"genbench-report{suffixes[0]}")
-    out = file_for(out, suffixes, store=SESSION.store_url(store))
+    suffixes = REPORT_FILES[format] if format else tuple(chain(*REPORT_FILES.values()))
+    out = file_for(
+        out or Path(f"genbench-report{suffixes[0]}"), suffixes, store=SESSION.store_url(store)
+    )
     with open_store(store) as opened:
         meant = baseline_of(opened, baseline) if baseline else None
         where = options.filters(filters, dataset=dataset, tag=tag)
         selection = Selection(where=where, baseline=meant, archived=archived, limit=limit)
         question = Question(baseline=meant, all_metrics=all_metrics, defaults=_defaults)
         gathered = read_report(opened, selection, question)
-        if format is ReportFormat.MD:
+        if out.suffix in REPORT_FILES[ReportFormat.MD]:
             page = render_markdown(gathered, folder=out.resolve().parent)
         else:
             page = render(gathered, can=_abilities)

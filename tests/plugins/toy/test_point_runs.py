@@ -70,7 +70,7 @@ def test_every_command_works_on_a_run_of_points(genbench, tmp_path) -> None:
     genbench("report", "--out", "page.html")
     page = (tmp_path / "page.html").read_text()
     assert page.count("data:image/png;base64") == 2
-    assert "Samples of the trained models" in page
+    assert "Samples over the training" in page
 
 
 def test_a_run_trains_and_scores_where_matplotlib_is_missing_and_warns_once(
