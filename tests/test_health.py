@@ -189,7 +189,7 @@ def test_a_run_is_bitwise_the_same_with_and_without_a_watch(tmp_path, access, re
         assert probed.experiment == plain.experiment
         assert probed.digest == plain.digest
         names = {key for key in store.keys(probed.id) if key.startswith("watch/")}
-        assert names == {"watch/classes", "watch/class_kl", "watch/spread"}
+        assert names == {"watch/classes", "watch/class_kl", "watch/fd_clf", "watch/spread"}
         assert not any(key.startswith("watch/") for key in store.keys(plain.id))
         # 1,400 images an epoch: each fifth epoch, and the last.
         steps = [step for step, _ in store.series(probed.id, "watch/classes")]

@@ -21,7 +21,7 @@ from genbench.report.curves import (
     points_each,
     score_panels,
 )
-from genbench.report.health_curves import health_panels
+from genbench.report.health_curves import health_panels, probe_panels
 from genbench.report.pareto import Front, fronts
 from genbench.store import Store
 
@@ -62,6 +62,7 @@ class Section:
     table: Table
     fronts: tuple[Front, ...]
     scores: tuple[Panel, ...]
+    probes: tuple[Panel, ...]
     experiments: tuple[Experiment, ...]
     colours: Mapping[str, int]
 
@@ -114,13 +115,28 @@ def _section(store: Store, table: Table, runs: _Runs) -> Section:
     groups: dict[Any, list[int]] = {}
     for index, row in enumerate(table.rows):
         groups.setdefault(row.first.variant, []).append(index)
+    recorded = {
+        variant: Recorded(store, table.rows[rows[0]], runs.clocks, runs.points)
+        for variant, rows in groups.items()
+    }
     differing = _differing([table.rows[rows[0]].first for rows in groups.values()])
     return Section(
         table=table,
         fronts=tuple(fronts(table, colours)),
         scores=tuple(score_panels(store, table, colours)),
+        probes=tuple(
+            probe_panels([(table.rows[r[0]], r, recorded[v]) for v, r in groups.items()], colours)
+        ),
         experiments=tuple(
-            _experiment(store, table.rows[rows[0]], rows, colours, differing, shown[variant], runs)
+            _experiment(
+                recorded[variant],
+                table.rows[rows[0]],
+                rows,
+                colours,
+                differing,
+                shown[variant],
+                runs,
+            )
             for variant, rows in groups.items()
         ),
         colours=colours,
@@ -128,7 +144,7 @@ def _section(store: Store, table: Table, runs: _Runs) -> Section:
 
 
 def _experiment(
-    store: Store,
+    recorded: Recorded,
     row: Row,
     rows: Sequence[int],
     colours: Mapping[str, int],
@@ -136,7 +152,6 @@ def _experiment(
     shown: RunResult,
     runs: _Runs,
 ) -> Experiment:
-    recorded = Recorded(store, row, runs.clocks, runs.points)
     settings = flat_settings(row.first)
     places: dict[str, list[str]] = defaultdict(list)
     for run in row.runs:

@@ -96,6 +96,20 @@ def _front(front: Front, identity: str) -> str:
 # --- curves
 
 
+def probes(section: Section, index: int) -> str:
+    """Scores of few samples between epochs, folded if there are curves of the scores themselves."""
+    drawn = charts(section.probes, f"w{index}")
+    if not drawn:
+        return ""
+    names = escape(", ".join(panel.title for panel in section.probes))
+    return (
+        f'<details class="folded"{"" if section.scores else " open"}><summary>Between epochs, on '
+        f'few samples: {names}</summary><p class="under">By the monitor, on 500 samples of each '
+        "model: good for seeing when a model improves. These are not the scores of the table, and "
+        f"have other values.</p>{drawn}</details>"
+    )
+
+
 def figures(title: str, under: str, panels: Sequence[Panel], prefix: str) -> str:
     """Charts side by side; "" if there are none. ``prefix`` makes their ids unique."""
     drawn = charts(panels, prefix)

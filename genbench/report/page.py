@@ -33,7 +33,7 @@ from genbench.compare import Table, method
 from genbench.formatting import counted, markup as escape
 from genbench.report.cards import Abilities, cards, facts_list
 from genbench.report.content import Report, Section
-from genbench.report.figures import figures, grids, legend, pareto
+from genbench.report.figures import figures, grids, legend, pareto, probes
 from genbench.report.findings import findings
 from genbench.report.table_part import protocol_number, table_part
 
@@ -137,6 +137,7 @@ def _section(section: Section, index: int, can: Abilities) -> str:
         table_part(table, index, section.colours),
         _remarks(table, section),
         figures("Score over the training", _SCORES_UNDER, section.scores, f"s{index}"),
+        probes(section, index),
         grids(section, index),
         cards(section, index, can),
         "</section>",

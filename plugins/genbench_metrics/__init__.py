@@ -20,6 +20,7 @@ def genbench_register_metrics(register: genbench.Register) -> None:
         settings="genbench_metrics.metric_settings:FdClfSettings",
         summary="Fréchet distance on the features of the data set's own classifier (84-d LeNet)",
         source="Heusel 2017 (arXiv:1706.08500) on LeNet-5 features",
+        watch=True,
     )
     frechet(
         "fd_pixel",

@@ -310,3 +310,19 @@ def test_the_legend_names_what_differs_uncut(bench):
     # The eighth row has the colour of the first, but another mark and dash.
     keys = re.findall(r"<button[^>]*data-row=.*?</svg>", legend, flags=re.DOTALL)
     assert len({re.sub(r'data-row="\d+"', "", key) for key in keys}) == 9
+
+
+def test_scores_of_few_samples_have_one_chart_for_all_rows_and_rank_nothing(bench):
+    for model, last in (("gan", 5.0), ("vae", 7.0)):
+        run = bench.add(model, score=1.0, end=None)
+        probes = {"watch/fd_clf": [(20, 9.0), (80, last)], "watch/next": [(20, 2.0)]}
+        with Recorder(bench.store, run) as recorder:
+            recorder(StepsDone(stage="train", epoch=4, step=80, series=probes))
+        bench.store.finish(run)
+    [section] = read_report(bench.store, Selection(), Question()).sections
+    [panel] = section.probes
+    found = {curve.label: curve.points for curve in panel.curves["epochs"]}
+    assert found == {"gan": [(1.0, 9.0), (4.0, 5.0)], "vae": [(1.0, 9.0), (4.0, 7.0)]}
+    assert [column.metric for column in section.table.shown] == ["fd_clf"]
+    assert all(row.scores["fd_clf"].mean == 1.0 for row in section.table.rows)
+    assert "on few samples: fd_clf</summary>" in page_of(bench)
