@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from itertools import chain
 from pathlib import Path
@@ -14,8 +13,9 @@ import typer
 from genbench.cli import options
 from genbench.cli.destination import file_for
 from genbench.cli.opening import open_store
-from genbench.cli.output import Best, Format, print_json, print_table
+from genbench.cli.output import Format, print_json, print_table
 from genbench.cli.session import SESSION, say, warn
+from genbench.cli.text_table import Best
 from genbench.formatting import counted, plain
 from genbench.spec import MOST
 
@@ -148,13 +148,9 @@ def _print(table: Table, limit: int, format: Format) -> None:
     from genbench.report.cells import grid
 
     cells = grid(table)
-    rows: list[list[str]] = []
-    for row in cells.rows[:limit]:
-        narrow = format is Format.TABLE and sys.stdout.isatty()
-        rows += _stacked(row) if narrow else [[_text(cell) for cell in row]]
     print_table(
         [heading.text for heading in cells.headings],
-        rows,
+        [[_text(cell) for cell in row] for row in cells.rows[:limit]],
         format=format,
         title=f"{table.title} · {', '.join(table.devices)}",
         right=[heading.text for heading in cells.headings if heading.numeric],
@@ -162,24 +158,10 @@ def _print(table: Table, limit: int, format: Format) -> None:
     if len(cells.rows) > limit:
         more = len(cells.rows) - limit
         say(f"note: {table.title}: {counted(more, 'more row')} (--limit)")
-    for warning in table.warnings:
-        warn(f"{table.title}: {warning}")
-    for note in table.notes:
-        say(f"note: {table.title}: {note}")
 
 
 def _text(cell: Cell) -> str:
     return Best(cell.text) if cell.best else cell.text
-
-
-def _stacked(row: Sequence[Cell]) -> list[list[str]]:
-    """A row as several rows if a cell has several lines, so that the table fits a terminal."""
-    height = max(len(cell.lines) for cell in row)
-    first = [_text(cell) if len(cell.lines) < 2 else cell.lines[0] for cell in row]
-    others = [
-        [cell.lines[i] if i < len(cell.lines) else "" for cell in row] for i in range(1, height)
-    ]
-    return [first, *others]
 
 
 def _print_csv(tables: Sequence[Table]) -> None:
@@ -189,9 +171,6 @@ def _print_csv(tables: Sequence[Table]) -> None:
     columns = list(dict.fromkeys(key for row in rows for key in row))
     texts = [[_exact(row.get(column)) for column in columns] for row in rows]
     print_table(columns, texts, format=Format.CSV)
-    for table in tables:
-        for warning in table.warnings:
-            warn(warning)
 
 
 def _exact(value: Any) -> Any:
@@ -202,12 +181,24 @@ def _exact(value: Any) -> Any:
 def _tell(selected: Selected, tables: Sequence[Table]) -> None:
     from genbench.compare import method
 
+    for text, titles in _once((t.title, text) for t in tables for text in t.warnings).items():
+        warn(f"{titles}: {text}")
+    for text, titles in _once((t.title, text) for t in tables for text in t.notes).items():
+        say(f"note: {titles}: {text}")
     if how := method(tables):
         say(f"note: {how}")
     _tell_hidden(selected.hidden)
     if selected.left_out:
         counts = ", ".join(f"{count} {status}" for status, count in selected.left_out.items())
         say(f"note: runs that aren't finished are left out: {counts}")
+
+
+def _once(remarks: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Each text once, with the titles of the tables that it is about."""
+    found: dict[str, list[str]] = {}
+    for title, text in remarks:
+        found.setdefault(text, []).append(title)
+    return {text: ", ".join(titles) for text, titles in found.items()}
 
 
 def _tell_hidden(hidden: Mapping[str, int]) -> None:

@@ -12,22 +12,17 @@ from __future__ import annotations
 import csv
 import json
 import math
-import os
 import sys
-import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from itertools import chain, islice
 from pathlib import Path
-from textwrap import wrap
 from typing import Any
 
+from genbench.cli.text_table import FIRST, Best, print_text
 from genbench.formatting import latex, markdown, number, plain, spreadsheet, visible
 
 SCHEMA_VERSION = 1
-
-FIRST = 1_000
-"""Number of rows that decide the width and alignment of columns on a terminal."""
 
 
 class Format(StrEnum):
@@ -37,12 +32,6 @@ class Format(StrEnum):
     MD = "md"
     CSV = "csv"
     LATEX = "latex"
-
-
-class Best(str):
-    """The text of a cell that holds the best value of its column; each format marks it."""
-
-    __slots__ = ()
 
 
 def print_json(values: Mapping[str, Any]) -> None:
@@ -109,7 +98,7 @@ def print_table(
     elif format is Format.LATEX:
         _print_latex(columns, cells, title, right)
     else:
-        _print_text(columns, cells, title, right, terminal=sys.stdout.isatty())
+        print_text(columns, cells, title, right)
 
 
 def numeric(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> tuple[list[str], Any]:
@@ -165,85 +154,3 @@ def _print_latex(
         texts = (rf"\textbf{{{latex(c)}}}" if isinstance(c, Best) else latex(c) for c in row)
         print(" & ".join(texts) + r" \\")
     print("\\bottomrule\n\\end{tabular}")
-
-
-def _print_text(
-    given: Sequence[str],
-    cells: Iterable[Sequence[str]],
-    title: str,
-    right: Sequence[str],
-    *,
-    terminal: bool,
-) -> None:
-    """Aligned text, never cut, so that ids can be copied. A later cell may exceed its column.
-
-    Not rich: it takes 30 ms more, and on a narrow terminal it cuts ids and separates a number from
-    its spread. A terminal gets headings of several lines, which makes columns narrow.
-    """
-    ahead = iter(cells)
-    first = list(islice(ahead, FIRST))
-    shown = [[_shown(cell) for cell in row] for row in first]
-    columns = [visible(column) for column in given]
-    least = [max([8, *(_width(row[i]) for row in shown)]) for i in range(len(columns))]
-    heads = _headings(columns, least) if terminal else [columns]
-    widths = [max(_width(row[i]) for row in (*heads, *shown)) for i in range(len(columns))]
-    rules = ["─" * width for width in widths]
-    style = _style(terminal)
-    if title:
-        print(style(visible(title), bold=True))
-    for line in (*heads, rules):
-        print(_aligned(columns, line, widths, right).rstrip())
-    for row in chain(first, ahead):
-        texts = [_shown(cell) for cell in row]
-        styled = [style(t, best=isinstance(c, Best)) for c, t in zip(row, texts, strict=True)]
-        print(_aligned(columns, texts, widths, right, styled).rstrip())
-
-
-def _headings(columns: Sequence[str], widths: Sequence[int]) -> list[list[str]]:
-    """Headings broken between words to fit the widths: lines of cells, aligned at the bottom."""
-    pairs = zip(columns, widths, strict=True)
-    heads = [wrap(column, width, break_long_words=False) for column, width in pairs]
-    height = max(map(len, heads), default=0)
-    filled = [[""] * (height - len(head)) + head for head in heads]
-    return [list(line) for line in zip(*filled, strict=True)]
-
-
-def _aligned(
-    columns: Sequence[str],
-    texts: Sequence[str],
-    widths: Sequence[int],
-    right: Sequence[str],
-    styled: Sequence[str] | None = None,
-) -> str:
-    """One line; ``styled`` are the same texts with escape codes, which have no width."""
-    padded = []
-    for column, text, width, word in zip(columns, texts, widths, styled or texts, strict=True):
-        space = " " * (width - _width(text))
-        padded.append(space + word if column in right else word + space)
-    return "  ".join(padded)
-
-
-def _style(terminal: bool) -> Callable[..., str]:
-    """Bold titles and green best values, unless NO_COLOR or TERM=dumb asks for none."""
-    plain = not terminal or "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
-
-    def style(text: str, *, bold: bool = False, best: bool = False) -> str:
-        if plain or not (bold or best):
-            return text
-        return f"\x1b[{'1;32' if best else '1'}m{text}\x1b[0m"
-
-    return style
-
-
-def _shown(cell: str) -> str:
-    return f"{visible(cell)} *" if isinstance(cell, Best) else visible(cell)
-
-
-def _width(text: str) -> int:
-    """Columns on a terminal: wide East Asian characters take two, combining marks none."""
-    if text.isascii():
-        return len(text)
-    return sum(
-        0 if unicodedata.combining(c) else 1 + (unicodedata.east_asian_width(c) in "WF")
-        for c in text
-    )

@@ -219,14 +219,14 @@ class BarScreen(Screen):
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
         from rich.table import Column
 
-        # On a narrow terminal the losses are cut first, then the name; bar and time remain.
+        # On a narrow terminal the losses are cut first, then the name; bar, count and time remain.
         whole = Column(no_wrap=True, min_width=BAR)
         rest = Column(no_wrap=True, overflow="ellipsis", ratio=1)
         self._progress = Progress(
-            TextColumn("{task.description}", table_column=Column(no_wrap=True, max_width=NAME)),
             BarColumn(bar_width=BAR, table_column=whole),
             TextColumn("{task.fields[count]}", table_column=Column(no_wrap=True, min_width=COUNT)),
             TimeRemainingColumn(table_column=Column(no_wrap=True, min_width=TIME)),
+            TextColumn("{task.description}", table_column=Column(no_wrap=True, max_width=NAME)),
             TextColumn("{task.fields[text]}", table_column=rest),
             console=Console(stderr=True, highlight=False),
             transient=True,

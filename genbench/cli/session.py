@@ -6,7 +6,9 @@ Data goes to stdout, everything else (progress, logs, warnings, errors) to stder
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+import textwrap
 import warnings
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -75,7 +77,7 @@ SESSION = Session()
 
 def warn(message: str) -> None:
     """A warning on stderr."""
-    print(f"genbench: warning: {visible(message)}", file=sys.stderr)
+    print(_broken(f"genbench: warning: {visible(message)}"), file=sys.stderr)
 
 
 def _show_warning(
@@ -103,6 +105,19 @@ def complain(message: str) -> None:
 
 
 def say(message: str) -> None:
-    """A plain line on stderr, unless -q."""
+    """A plain line on stderr, unless -q; on a terminal it breaks between words."""
     if SESSION.verbosity >= 0:
-        print(plain(message), file=sys.stderr, flush=True)
+        print(_broken(plain(message)), file=sys.stderr, flush=True)
+
+
+def _broken(text: str) -> str:
+    """The text in lines that fit the terminal, if stderr is one."""
+    if not sys.stderr.isatty():
+        return text
+    return textwrap.fill(
+        text,
+        shutil.get_terminal_size().columns,
+        subsequent_indent="  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

@@ -10,8 +10,9 @@ import typer
 
 from genbench.cli import options
 from genbench.cli.destination import file_for, folder_for
-from genbench.cli.output import Best, Format, print_json, print_table
+from genbench.cli.output import Format, print_json, print_table
 from genbench.cli.session import SESSION, say
+from genbench.cli.text_table import Best
 from genbench.formatting import counted
 from genbench.spec import MOST, MOST_SEED
 

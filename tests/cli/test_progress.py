@@ -23,7 +23,8 @@ def test_bar_and_time_stay_where_the_losses_have_no_room(width):
         screen.close()
     (line,) = out.getvalue().splitlines()
     assert len(line) <= width
-    assert line.count("━") >= 19
+    assert line.startswith("━" * 19)
+    assert line.index("390/400") < line.index(":") < line.index("autoenc")
     assert "390/400" in line
     assert ":" in line
     assert "vae/lo" in line or width == 60

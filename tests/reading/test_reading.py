@@ -11,7 +11,8 @@ import sys
 
 import pytest
 
-from genbench.cli.output import Best, print_table
+from genbench.cli.output import print_table
+from genbench.cli.text_table import Best
 
 COMMANDS = [
     ("runs",),
