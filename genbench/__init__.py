@@ -1,4 +1,4 @@
-"""genbench: train, sample, score and compare generative models. The names plugins may import.
+"""genbench: train, sample, score and compare generative models. Names for plugins and notebooks.
 
 Everything is imported when it is first used: ``import genbench`` itself loads nothing heavy.
 """
@@ -135,6 +135,8 @@ _FACE = {
         "UsageError",
     ),
     "genbench.engine.cpu": ("cpu_name",),
+    "genbench.interactive": ("curves", "load", "run", "runs", "scores"),
+    "genbench.runner.trained": ("TrainedModel",),
     "genbench.hookspecs": ("CONTRACT_VERSION", "Register", "RegisterCapability", "hookimpl"),
     "genbench.engine.batch_norm": ("statistics_held",),
     "genbench.pixels": ("dequantized", "stored_as_float", "to_float", "to_uint8"),
@@ -228,12 +230,20 @@ if TYPE_CHECKING:
         RegisterCapability as RegisterCapability,
         hookimpl as hookimpl,
     )
+    from genbench.interactive import (
+        curves as curves,
+        load as load,
+        run as run,
+        runs as runs,
+        scores as scores,
+    )
     from genbench.pixels import (
         dequantized as dequantized,
         stored_as_float as stored_as_float,
         to_float as to_float,
         to_uint8 as to_uint8,
     )
+    from genbench.runner.trained import TrainedModel as TrainedModel
     from genbench.settings import (
         OF_DRAWING as OF_DRAWING,
         DatasetSettings as DatasetSettings,

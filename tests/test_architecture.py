@@ -51,6 +51,7 @@ LEVELS = {
     "testing": 7,
     "study": 7,
     "cli": 8,
+    "interactive": 8,
     "__main__": 9,
 }
 # Rooms that must not see one another though their levels would allow it.

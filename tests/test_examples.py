@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 
@@ -43,3 +46,20 @@ def test_the_sweep_ends_with_a_table_of_three_seeds_each(tmp_path):
         ("gan", "3"),
         ("vaegan", "3"),
     }
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_every_cell_of_the_notebook_runs(tmp_path, monkeypatch):
+    pytest.importorskip("pandas", reason="pip install 'genbench[pandas]'")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    monkeypatch.setenv("GENBENCH_METRICS", "fd_pixel")
+    notebook = json.loads((EXAMPLES / "notebook.ipynb").read_text())
+    cells = ["".join(c["source"]) for c in notebook["cells"] if c["cell_type"] == "code"]
+    (tmp_path / "genbench.toml").write_text("watch = false\n[data.digits]\nsize = 8\n")
+    names: dict[str, object] = {}
+    for cell in cells:
+        exec(cell.replace("EPOCHS = 20", "EPOCHS = 1"), names)
+    assert names["way"].shape == (8, 8, 8, 1)
+    assert len(names["scores"]) == 4
+    assert not any(c.get("outputs") for c in notebook["cells"])

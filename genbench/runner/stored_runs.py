@@ -173,7 +173,7 @@ def sample_run(
     kept = _kept(n, scored)
     n = scored.n if scored else kept
     wanted = [label] if isinstance(label, int | str) else label
-    labels = _labels(loaded, n, wanted)
+    labels = labels_of(loaded, n, wanted)
     if scored is not None:
         scored.check_weights(loaded)
         seed = evaluation_seed(scored.seed)
@@ -187,7 +187,7 @@ def sample_run(
     _check_destination(loaded.data, out)
     with evaluation(loaded.model, loaded.device):
         stoppable_sampler = StoppableSampler(built, should_stop)
-        samples, failure = _draw(loaded, stoppable_sampler, n, seed or 0, labels, name)
+        samples, failure = draw_samples(loaded, stoppable_sampler, n, seed or 0, labels, name)
     if failure is None:
         labels = None if labels is None else labels[:kept]
         write_samples(samples[:kept], labels, loaded.data, out, loaded.described)
@@ -248,7 +248,7 @@ def _check_destination(data: Data, out: Path) -> None:
         )
 
 
-def _draw(
+def draw_samples(
     loaded: LoadedRun, sampler: Sampler, n: int, seed: int, labels: Tensor | None, name: str
 ) -> tuple[Tensor, SamplingError | None]:
     """The samples; if the sampler gave up, the samples before that, and its error.
@@ -280,7 +280,7 @@ def _draw(
     return torch.cat(drawn) if drawn else torch.empty(0), failure
 
 
-def _labels(loaded: LoadedRun, n: int, wanted: Sequence[int | str] | None) -> Tensor | None:
+def labels_of(loaded: LoadedRun, n: int, wanted: Sequence[int | str] | None) -> Tensor | None:
     """The classes (n,) of the samples; those of a class are consecutive."""
     if not isinstance(loaded.model, Conditional):
         if not wanted:
