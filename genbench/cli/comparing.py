@@ -77,7 +77,7 @@ def compare(
         typer.Option(
             metavar="COLUMN",
             help="Sort by a metric, model, seeds, epoch, total, speedup, target or a setting; "
-            "-COLUMN turns the order round.",
+            "-COLUMN reverses the order.",
         ),
     ] = None,
     by: Annotated[

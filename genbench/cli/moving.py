@@ -117,7 +117,7 @@ def _tables(
 
 
 def import_(
-    file: Annotated[Path, typer.Argument(metavar="FILE.zip", help="File that export has written.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE.zip", help="File written by export.")],
     store: options.StoreOption = None,
     as_json: options.JsonOption = False,
 ) -> None:

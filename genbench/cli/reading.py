@@ -41,7 +41,7 @@ def runs(
     archived: options.ArchivedOption = False,
     sort: Annotated[
         str | None,
-        typer.Option(metavar="KEY", help="Sort by a key of a filter; -KEY turns the order round."),
+        typer.Option(metavar="KEY", help="Sort by a key of a filter; -KEY reverses the order."),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, max=MOST, help="Maximum number of runs.")] = 20,
     store: options.StoreOption = None,

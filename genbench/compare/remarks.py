@@ -134,7 +134,7 @@ def _about_pooling(rows: Sequence[Row]) -> Iterator[str]:
         differ = [k for k in keys if len({repr(settings.get(k)) for settings in flat}) > 1]
         yield (
             f"{row.title}: {row.experiments} experiments that differ in {listed(differ)} are "
-            "pooled, and each counts once, by its mean"
+            "pooled, and each counts once, as its mean"
         )
 
 

@@ -144,7 +144,7 @@ def _with_target(row: Row, column: Column, reached: Reached) -> Row:
 def _in_order(rows: list[Row], sort: str | None, columns: Sequence[Column]) -> list[Row]:
     """Rows by a metric (that of the first column unless one is named), by SORTS or a setting.
 
-    "-" turns the order round; rows without a value come last in both orders.
+    "-" reverses the order; rows without a value come last in both orders.
     """
     name = (sort or "").removeprefix("-")
     by_metric = {column.metric: column for column in columns}
@@ -189,7 +189,7 @@ def _on_front(
     floors = {row.floors[column.metric] for row in kept if column.metric in row.floors}
     floor = f"; the floor of {column.metric} is {number(min(floors))}" if floors else ""
     remark = (
-        f"shown is the Pareto front of {column.metric} and total s, {len(kept)} of "
+        f"only the Pareto front of {column.metric} and total s is shown, {len(kept)} of "
         f"{counted(len(rows), 'row')}: each other row is beaten or equalled in both by one of "
         f"these{floor}"
     )

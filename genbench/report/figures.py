@@ -173,7 +173,7 @@ def grids(section: Section, index: int) -> str:
     figures = "".join(_grid(experiment) for experiment in shown)
     seeds = sorted({experiment.shown.seed for experiment in shown})
     noise = (
-        f"All grids are of seed {seeds[0]}, which names the noise, so that"
+        f"All grids are of seed {seeds[0]}, which determines the noise, so that"
         if len(seeds) == 1
         else f"The grids are of seeds {', '.join(map(str, seeds))}, since no seed is common to all "
         "rows; within a row"

@@ -165,7 +165,9 @@ def _is_here(connection: Connection, store: Store, run_id: str, rows: dict[str, 
     number = connection.execute(select(runs.c.run).where(runs.c.id == run_id)).scalar()
     if number is None:
         if _is_taken(connection, run_id):
-            raise UsageError(f"a run of this store is named '{run_id}', as the id of one to import")
+            raise UsageError(
+                f"a run of this store has the name '{run_id}', the id of a run to import"
+            )
         return False
     here = read_rows(connection, int(number))
     if here["runs"][0]["status"] == Status.RUNNING.value:
@@ -175,7 +177,7 @@ def _is_here(connection: Connection, store: Store, run_id: str, rows: dict[str, 
     ):
         raise UsageError(
             f"run {run_id} is in this store already, with other content; nothing was imported",
-            hint=f"To take the one of the file instead: genbench rm {run_id}",
+            hint=f"To use the run in the file instead: genbench rm {run_id}",
         )
     return True
 
@@ -198,7 +200,7 @@ def _stage(
     try:
         values = json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
-        raise DataError(f"the rows of run {run_id} are no JSON: {error}") from None
+        raise DataError(f"the rows of run {run_id} are not JSON: {error}") from None
     rows = check_rows(values, run_id)
     for artifact in rows["artifacts"]:
         _check_path(artifact["path"])
@@ -224,7 +226,7 @@ def _check_folder(store: Store, run_id: str) -> None:
         store.restore_folder(run_id)
     elif store.folder(run_id).exists():
         raise UsageError(
-            f"{store.folder(run_id)} is there already, perhaps of another store in that folder; "
+            f"{store.folder(run_id)} exists already, perhaps for another store in that folder; "
             "import into a store in another folder"
         )
 
@@ -333,4 +335,4 @@ def _check_path(name: str) -> None:
 
 
 def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no number of JSON")
+    raise ValueError(f"{name} is not a JSON number")

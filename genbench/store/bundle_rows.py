@@ -244,7 +244,7 @@ def _well_formed(value: Any, column: str) -> bool:
 
 def _check_head(heads: Sequence[Mapping[str, Any]], run_id: str) -> None:
     if len(heads) != 1 or heads[0]["id"] != run_id or heads[0]["status"] not in ENDED:
-        raise DataError(f"it does not hold the one run {run_id}, which has ended")
+        raise DataError(f"it must hold the run {run_id} alone, and that run must have ended")
     head = heads[0]
     try:
         spec = RunSpec.from_json(head["spec"])

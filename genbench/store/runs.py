@@ -21,7 +21,7 @@ def select_runs(
 ) -> list[Run]:
     """The runs that meet all filters, newest first or by a key, with their derived status.
 
-    A ``sort`` is a key of a filter (`genbench.store.filters`); "-" before it turns the order round.
+    A ``sort`` is a key of a filter (`genbench.store.filters`); "-" before it reverses the order.
     Runs without a value come last.
     """
     where, parameters = condition(reader, filters)

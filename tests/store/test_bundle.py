@@ -283,7 +283,7 @@ def test_a_folder_of_a_neighbouring_store_is_never_replaced(store, run, bundle, 
     before = files(store, run)
     with (
         Store.open(tmp_path / "beside.db", mode="create") as beside,
-        pytest.raises(UsageError, match="is there already"),
+        pytest.raises(UsageError, match="exists already"),
     ):
         import_runs(beside, bundle)
     assert files(store, run) == before
