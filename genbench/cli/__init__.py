@@ -26,6 +26,7 @@ GROUPS = {
     "picturing": ("interpolate", "traverse", "latents", "reconstruct", "curves"),
     "keeping": ("edit", "archive", "restore"),
     "moving": ("export", "import"),
+    "animating": ("animate",),
     "reading": ("runs", "show", "diff", "query"),
     "comparing": ("compare", "report"),
     "studying": ("study",),
