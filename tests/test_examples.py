@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -63,3 +64,22 @@ def test_every_cell_of_the_notebook_runs(tmp_path, monkeypatch):
     assert names["way"].shape == (8, 8, 8, 1)
     assert len(names["scores"]) == 4
     assert not any(c.get("outputs") for c in notebook["cells"])
+
+
+def test_the_store_of_the_report_is_trained_once_and_reported(tmp_path, monkeypatch):
+    spec = importlib.util.spec_from_file_location("report_runs", EXAMPLES / "report_of_24_runs.py")
+    assert spec is not None
+    example = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(example)
+    assert [len(models) for models in example.MODELS.values()] == [4, 4]
+    assert len(example.SEEDS) == 3
+    monkeypatch.setattr(example, "SEEDS", (0,))
+    small = example.MODELS["gaussians-25"]["gan"]
+    monkeypatch.setattr(example, "MODELS", {"gaussians-25": {"gan": small}})
+    monkeypatch.setattr(example, "DATA", {"gaussians-25": ["data.train=600", "data.test=200"]})
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):
+        with pytest.raises(SystemExit) as ended:
+            example.main(str(tmp_path), "1")
+        assert ended.value.code == 0
+    assert "1 finished run of 1 experiment" in (tmp_path / "report.html").read_text()

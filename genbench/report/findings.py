@@ -39,16 +39,16 @@ def _fronts(fronts: Sequence[Front]) -> Iterator[str]:
     for front in fronts[:1]:
         names = [dot.label for dot in front.best]
         if len(front.dots) > 1 and len(names) == 1:
-            yield f"{names[0]} has the best {front.column.metric} and the shortest training."
-        elif len(front.dots) > 1:
             yield (
-                f"From {' to '.join(names)}, more training time comes with a better "
+                f"{names[0]} has the best mean {front.column.metric} and the shortest mean "
+                "training time."
+            )
+        elif len(front.dots) > 1:
+            others = len(names) < len(front.dots)
+            yield (
+                f"From {' to '.join(names)}, a longer training comes with a better mean "
                 f"{front.column.metric}"
-                + (
-                    "; another row beats each of the others in both."
-                    if len(names) < len(front.dots)
-                    else "."
-                )
+                f"{'; each of the other rows is beaten in both by another' if others else ''}."
             )
 
 

@@ -83,7 +83,7 @@ def test_the_page_says_what_the_table_says(filled):
     assert "vae 16 (3 × 4)<br>gan 8 (5 × 1)" in page
     assert "10×" in page
     assert "2.08×" in page
-    assert "vaegan has the best fd_clf and the shortest training." in page
+    assert "vaegan has the best mean fd_clf and the shortest mean training time." in page
 
 
 def test_every_reference_on_the_page_has_its_target_and_every_id_is_unique(filled):
@@ -326,3 +326,28 @@ def test_scores_of_few_samples_have_one_chart_for_all_rows_and_rank_nothing(benc
     assert [column.metric for column in section.table.shown] == ["fd_clf"]
     assert all(row.scores["fd_clf"].mean == 1.0 for row in section.table.rows)
     assert "on few samples: fd_clf</summary>" in page_of(bench)
+
+
+def test_the_front_joins_the_rows_that_no_other_beats_in_score_and_seconds(bench, new_plan):
+    for model, epoch_s, score in (("a", 1.0, 40.0), ("b", 2.0, 20.0), ("c", 3.0, 30.0)):
+        bench.add(model, stages=[new_plan(name="train", epochs=2, epoch_s=epoch_s)], score=score)
+    [section] = read_report(bench.store, Selection(), Question()).sections
+    [front] = section.fronts
+    assert [(dot.label, dot.x, dot.y) for dot in front.best] == [("a", 3.0, 40.0), ("b", 6.0, 20.0)]
+    page = page_of(bench)
+    assert "From a to b, a longer training comes with a better mean fd_clf" in page
+    [chart] = re.findall(r'<svg class="chart dots".*?</svg>', page, flags=re.DOTALL)
+    a, b = (re.search(rf'data-name="{name}".*?cx="(.*?)" cy="(.*?)"', chart) for name in "ab")
+    assert f'class="front" d="M{a[1]} {a[2]}H{b[1]}V{b[2]}H' in chart
+    assert ">floor 2</text>" in chart
+
+
+def test_the_ending_of_a_file_or_the_format_makes_it_markdown(filled, genbench, tmp_path):
+    assert genbench("report", "--format", "md").code == 0
+    text = (tmp_path / "genbench-report.md").read_text()
+    assert "| vaegan | 3 | **21.0 ± 1.0** |" in text
+    assert genbench("report", "--out", "other.md").code == 0
+    assert (tmp_path / "other.md").read_text() == text
+    said = genbench("report", "--format", "md", "--out", "page.html")
+    assert said.code == 2
+    assert "expected the name of a file in .md" in said.err
