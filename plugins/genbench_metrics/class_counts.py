@@ -58,10 +58,11 @@ class ClassCounts:
 
     def update(self, images: Tensor) -> None:
         """Add a minibatch of samples; only the first ``n`` samples count."""
-        images = images[: self._n - int(self._counts.sum())]
-        if len(images):
+        missing = self._n - int(self._counts.sum())
+        if missing > 0:
+            # Use the whole minibatch, so that fd_clf shares the pass through the classifier.
             with torch.no_grad():
-                read = self._classifier.logits(images).argmax(1)
+                read = self._classifier.logits(images).argmax(1)[:missing]
             self._counts += np.bincount(read.cpu().numpy(), minlength=len(self._counts))
 
     def result(self) -> Sequence[Score]:

@@ -10,8 +10,10 @@ import pytest
 import torch
 
 from genbench import Data, DataAccess, DataSpec, Metric, MetricContext, Score, Split, UsageError
+from genbench.features.lenet import LeNet
 from genbench.registry import Registry
 from genbench_metrics.class_counts import ClassCounts, divergence, expected_divergence, hits
+from genbench_metrics.fd_clf import FdClf
 from genbench_metrics.metric_settings import ClassesSettings, SpreadSettings
 from genbench_metrics.spread import Spread
 
@@ -48,6 +50,21 @@ def test_the_classes_that_are_left_out_are_missed(context: Any, digits: Data, ke
     classes, kl = scores(ClassCounts(), context(data=digits), some)
     assert classes.value == kept
     assert kl.value == pytest.approx(np.log(10 / kept), rel=0.1)
+
+
+def test_classes_and_fd_clf_pass_each_minibatch_through_the_classifier_once(
+    context: Any, digits: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, passes, plain = context(data=digits, n=250), list[int](), LeNet.features
+    metrics = [ClassCounts(), FdClf()]
+    for metric in metrics:
+        metric.begin(made)
+    monkeypatch.setattr(LeNet, "features", lambda net, x: passes.append(len(x)) or plain(net, x))
+    for batch in torch.from_numpy(np.array(digits.test.x[:300])).split(100):
+        for metric in metrics:
+            metric.update(batch)
+    assert passes == [100, 100, 100]
+    assert [score.n for metric in metrics for score in metric.result()] == [250, 250, 250]
 
 
 def test_a_few_slips_of_the_classifier_hit_no_class() -> None:
