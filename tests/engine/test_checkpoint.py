@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from genbench.engine import drop_training_state, has_checkpoint, load_weights
+from genbench.engine import drop_checkpoints, drop_training_state, has_checkpoint, load_weights
 from genbench.engine.checkpoint import Snapshot, latest_checkpoint, write_checkpoint
 from genbench.engine.restoring import read_checkpoint
 from genbench.errors import CheckpointError, DiskFullError
@@ -49,6 +49,17 @@ def test_what_is_written_is_read_and_only_the_last_stays(tmp_path):
     assert torch.equal(found.ema["f.bias"], torch.ones(2))
     assert found.state["sums"] == {"a": 1.5}
     assert torch.equal(found.state["generator"], torch.arange(4))
+
+
+def test_dropped_checkpoints_leave_nothing_and_can_be_dropped_again(tmp_path):
+    drop_checkpoints(tmp_path)
+    write_checkpoint(tmp_path, snapshot())
+    (tmp_path / "error.txt").touch()
+    drop_checkpoints(tmp_path)
+    assert not has_checkpoint(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["error.txt"]
+    write_checkpoint(tmp_path, snapshot(2))
+    assert has_checkpoint(tmp_path)
 
 
 def test_checkpoint_of_the_same_position_takes_the_place_of_the_first(tmp_path):
@@ -103,7 +114,9 @@ def test_manifest_of_an_older_genbench_without_a_digest_is_read_if_it_has_its_fo
 def test_damaged_manifest_is_refused_by_its_name(tmp_path, text):
     path = write_checkpoint(tmp_path, snapshot())
     (path / "manifest.json").write_text(text)
-    with pytest.raises(CheckpointError, match=r"manifest\.json is missing or damaged"):
+    with pytest.raises(
+        CheckpointError, match=r"manifest\.json is missing or damaged.*genbench rerun"
+    ):
         load_weights(model(), tmp_path, CPU)
 
 

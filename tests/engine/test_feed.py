@@ -9,6 +9,7 @@ import torch
 from genbench.contracts import Split
 from genbench.engine import feed as feed_module
 from genbench.engine.feed import Feed, Samples
+from genbench.engine.randomness import cpu_generator
 from genbench.pixels import to_float
 
 CPU = torch.device("cpu")
@@ -39,6 +40,12 @@ def test_order_is_a_function_of_seed_stage_and_epoch_alone():
     for changed in (make(seed=1), make(stage=1)):
         assert epoch(changed, 3) != reference
     assert epoch(make(), 2) != reference
+
+
+def test_the_order_of_an_epoch_is_the_same_in_every_version():
+    """A run that an earlier version began is resumed with the order that it began with."""
+    order = torch.randperm(23, generator=cpu_generator(7, "order", 1, 3))
+    assert epoch(make(seed=7, stage=1), 3)[0] == [order[:4].tolist()] == [[1, 14, 15, 9]]
 
 
 def test_each_sample_comes_once_an_epoch_but_for_the_short_rest():

@@ -12,10 +12,10 @@ import torch
 from torch import nn
 
 from genbench.contracts import MONITOR, Optimizer, Phase, Stage
-from genbench.engine import load_weights, planned_epochs
+from genbench.engine import derive_seed, load_weights, planned_epochs
 from genbench.engine.checkpoint import latest_checkpoint
 from genbench.engine.restoring import read_checkpoint
-from genbench.errors import DivergedError, PluginError
+from genbench.errors import DivergedError, InterruptedRunError, PluginError
 from genbench.events import Checkpointed, EpochDone, StageStarted, StepsDone
 
 
@@ -217,6 +217,44 @@ def test_between_epochs_sees_eval_mode_and_averages_and_leaves_no_trace(tiny, tm
     stored = Counter()
     load_weights(stored, tmp_path, torch.device("cpu"))
     assert torch.equal(stored.nets["f"].weight, seen[0])
+
+
+def test_the_seed_of_a_validation_depends_on_the_run_and_the_epoch_only(tiny, tmp_path):
+    seeds = []
+
+    class Validated(Counter):
+        def stages(self):
+            (stage,) = super().stages()
+            return (Stage(name="s", phases=stage.phases, validate=self.validate),)
+
+        def validate(self, batch):
+            seeds.append(torch.initial_seed())
+            return {"nothing": torch.zeros(())}
+
+    tiny.run(Validated, tiny.spec(epochs=2, seed=5), tmp_path)
+    assert seeds == [derive_seed(5, "validate", epoch) for epoch in (1, 2)]
+
+
+def test_losses_of_an_epoch_longer_than_a_page_are_read_within_it(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr("genbench.engine.loop.READ_S", 1e9)  # however slow the steps are
+    spec = tiny.spec(epochs=1, batch_size=1, log_every=10)
+    log = tiny.run(Counter, spec, tmp_path, data=tiny.data(250)).log
+    told = [event.step for event in log.of(StepsDone)]
+    assert told == [100, 200, 250]
+    assert log.series()["f/n"] == {step: step - 4.5 for step in range(10, 251, 10)}
+
+
+def test_a_stop_ends_the_step_and_names_the_checkpoint_and_the_way_on(tiny, tmp_path):
+    log = tiny.Log()
+    steps = iter([False, False, True])
+    spec = tiny.spec(log_every=1)
+    with pytest.raises(InterruptedRunError) as caught:
+        tiny.run(Counter, spec, tmp_path, log=log, should_stop=lambda: next(steps))
+    assert str(caught.value) == (
+        "interrupted at step 3; a checkpoint was written. To resume: genbench resume RUN"
+    )
+    assert [event.step for event in log.of(Checkpointed)] == [3]
+    assert log.of(StepsDone)[-1].step == 3
 
 
 def test_validation_is_weighted_by_samples_and_repeatable(tiny, tmp_path):

@@ -115,6 +115,20 @@ def test_accumulation_gives_the_gradient_of_the_whole_batch(batch, chunks):
     assert values[0] == pytest.approx(values[1], rel=1e-6)
 
 
+@pytest.mark.parametrize(("accumulate", "sizes"), [(1, [12]), (2, [6, 6]), (5, [3, 3, 3, 3])])
+def test_a_batch_is_split_into_as_many_microbatches_as_asked_for(batch, accumulate, sizes):
+    seen = []
+    net = nn.Linear(5, 1)
+
+    def loss(microbatch):
+        seen.append(len(microbatch))
+        return {"f": {"mse": net(microbatch.x).square().mean()}}
+
+    phase = Phase(name="fit", loss=loss, updates=("f",))
+    update_of(model_of({"f": net}), phase, accumulate=accumulate)(batch)
+    assert seen == sizes
+
+
 @pytest.mark.parametrize("bound", [0.01, 1e6])
 def test_clipping_bounds_the_norm_over_all_parameters_and_leaves_small_ones(batch, bound):
     torch.manual_seed(0)

@@ -129,6 +129,11 @@ def test_others_give_up_after_their_half_minute_with_the_sentence(store, create)
 
 # --- a run that was taken over
 
+TAKEN_OVER = (
+    r"was taken over by process 4711 on elsewhere, since this one had sent no heartbeat; it stops, "
+    r"and writes nothing more to the run$"
+)
+
 
 def take_away(store, run_id):
     with store.transaction() as connection:
@@ -141,7 +146,7 @@ def test_a_process_whose_run_was_taken_over_writes_no_more_of_it(store, create, 
     recorder = Recorder(store, run.id)
     recorder(make.epoch(1))
     take_away(store, run.id)
-    with pytest.raises(TakenOverError, match="taken over by process 4711 on elsewhere"), recorder:
+    with pytest.raises(TakenOverError, match=TAKEN_OVER), recorder:
         recorder(make.epoch(2))
     assert [e.epoch for e in store.epochs(run.id)] == [1]
     before = store.rows("SELECT * FROM runs")
@@ -149,6 +154,12 @@ def test_a_process_whose_run_was_taken_over_writes_no_more_of_it(store, create, 
         with pytest.raises(TakenOverError):
             mark(run.id)
     assert store.rows("SELECT * FROM runs") == before
+
+
+def test_a_recorder_that_nobody_closes_does_not_keep_its_process_alive(store, create):
+    with Recorder(store, create().id):
+        [thread] = [thread for thread in threading.enumerate() if thread.name == "recorder"]
+        assert thread.daemon
 
 
 def test_it_notices_within_a_heartbeat_and_before_each_checkpoint(store, create):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
@@ -52,6 +53,30 @@ def test_equal_machines_share_one_environment_and_the_commit_stays_with_the_run(
     assert store.environment(first.id) == make.environment
     assert store.environment(second.id)["git_commit"] == "4567def"
     assert store.environment(second.id)["git_dirty"] is False
+
+
+def test_versions_of_torch_and_genbench_are_columns_wherever_the_environment_has_them(
+    store, create
+):
+    create(environment={"torch": "2.15", "packages": {"torch": "0", "genbench": "1.2"}})
+    assert store.query("SELECT torch, genbench FROM v_runs")[1] == [("2.15", "1.2")]
+
+
+def test_children_are_the_runs_that_build_upon_a_run_oldest_first(store, create, make):
+    parent, other = create(), create()
+    younger = [create(make.spec(seed=seed, parents=(parent.id,))).id for seed in (2, 1)]
+    create(make.spec(parents=(other.id,)))
+    assert store.children(parent.id) == younger
+    assert store.children(younger[0]) == []
+
+
+def test_a_run_that_gets_no_folder_leaves_no_row_and_no_other_run_loses_one(store, create):
+    first = create()
+    shutil.rmtree(store.runs_folder)
+    store.runs_folder.touch()
+    with pytest.raises(StoreError, match="can't be used"):
+        create()
+    assert [run.id for run in store.runs()] == [first.id]
 
 
 def test_a_run_is_found_by_id_prefix_name_and_age(store, create):
