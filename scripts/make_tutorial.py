@@ -3,8 +3,8 @@
     python scripts/make_tutorial.py --work FOLDER
 
 A ``text`` block holds what the last command of the shell block above it prints. A picture
-NAME.png of a page is NAME.png of the folder that the commands ran in, or a screenshot of
-NAME.html by Chromium. The README shows the runs of the tutorial. Trainings that FOLDER has
+NAME.png of a page is NAME.png of the folder that the commands ran in, if it is there. The README
+shows the runs of the tutorial. Trainings that FOLDER has
 already are not repeated.
 """
 
@@ -14,7 +14,6 @@ import argparse
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -57,22 +56,11 @@ class Work:
         return f"{answer.stdout.rstrip()}\n\n{answer.stderr}".strip()
 
     def picture(self, name: str, out: Path) -> None:
-        """Write a small PNG of a picture that the commands made, or of a page that they wrote."""
+        """Write a small PNG of a picture that the commands made."""
         file = self.folder / f"{name}.png"
-        if (page := self.folder / f"{name}.html").exists():
-            screenshot(page, file)
         if file.exists():
             out.parent.mkdir(parents=True, exist_ok=True)
             Image.open(file).convert("RGB").quantize(32).save(out, optimize=True)
-
-
-def screenshot(page: Path, out: Path) -> None:
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    if chromium is None:
-        raise SystemExit("chromium is needed for the picture of the report")
-    options = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
-    size = ["--window-size=1100,1800", f"--screenshot={out}"]
-    subprocess.run([chromium, *options, *size, page.as_uri()], check=True, capture_output=True)
 
 
 def remade(page: Path, work: Work, *, train: bool) -> str:
