@@ -217,7 +217,7 @@ def test_the_runs_own_value_is_no_change(spec, registry) -> None:
         ("bogus=1", SettingError, "model 'flow' has no setting 'bogus'"),
         ("n_steps=0", SettingError, "n_steps"),
         ("data.size=4", UsageError, "--set data.size: run x is trained with its own"),
-        ("epochs=3", UsageError, "--set epochs: run x is trained already, so this has no effect"),
+        ("epochs=3", UsageError, "--set epochs: run x is already trained, so this has no effect"),
         ("sampler.plain.a=1", UsageError, "sampler 'plain' is not used here; add --sampler plain"),
         ("metric.nll.k=1", UsageError, "metric 'nll' is not used here"),
         ("sampler.walk.a=1", SettingError, "sampler 'walk' has no setting 'a'"),
