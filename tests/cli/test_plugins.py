@@ -123,7 +123,7 @@ def test_a_plugin_that_is_slow_or_heavy_or_empty_is_named(tmp_path):
     assert found["empty"]["status"] == "empty"
     for command in (["plugins"], ["doctor"]):
         told = genbench(tmp_path, *command).stdout
-        assert "and loads numpy, in each command" in told
+        assert "and loads numpy, in every command" in told
         assert "it registers nothing" in told
     assert not any(plugin["remarks"] for plugin in found.values() if plugin["builtin"])
     doctor = genbench(tmp_path, "plugins", "doctor")

@@ -40,7 +40,7 @@ def test_a_generator_that_replays_training_images_is_caught_in_both_spaces(
         assert score.value > 0.95
         assert score.floor is not None
         assert score.value > 10 * score.floor
-        assert "held-out ones are: 1.000 of the pairs" in score.note
+        assert "in 1.000 of the pairs, the sample is nearer" in score.note
     assert "on lenet5-84" in scores["nearest_features"].note
 
 
@@ -65,7 +65,7 @@ def test_samples_unlike_the_data_are_farther_and_the_note_says_so(
     noise = np.random.default_rng(0).integers(0, 256, (100, 1, 28, 28), dtype=np.uint8)
     score = _scores(Nearest(), context(data=digits, n=100), noise)["nearest_pixels"]
     assert score.value == 1
-    assert "held-out ones are: 0.000 of the pairs" in score.note
+    assert "in 0.000 of the pairs, the sample is nearer" in score.note
 
 
 def test_the_share_of_nearer_samples_counts_ties_half() -> None:
