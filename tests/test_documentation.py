@@ -23,8 +23,8 @@ PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^( *)```(\w*)[^\n]*\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
 SHELL = ("bash", "console", "sh", "shell")
 INSTALL = "pip install -e ./"
-LONG = re.compile(r"imagenette|celeba|--preset burda2016")
-"""Commands that train for long, or on data that isn't here, get `--dry-run`."""
+LONG = re.compile(r"imagenette|celeba|--listen|--preset burda2016")
+"""Commands that train for long, or need data or packages that aren't here, get `--dry-run`."""
 TINY = """
 samples = 100
 [model.vaegan]
