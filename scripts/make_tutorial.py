@@ -4,8 +4,7 @@
 
 A ``text`` block holds what the last command of the shell block above it prints. A picture
 NAME.png of a page is NAME.png of the folder that the commands ran in, if it is there. The README
-shows the runs of the tutorial. Trainings that FOLDER has
-already are not repeated.
+shows the runs of the tutorial. Trainings that FOLDER has already are not repeated.
 """
 
 from __future__ import annotations
