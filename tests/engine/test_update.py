@@ -115,18 +115,19 @@ def test_accumulation_gives_the_gradient_of_the_whole_batch(batch, chunks):
     assert values[0] == pytest.approx(values[1], rel=1e-6)
 
 
-@pytest.mark.parametrize(("accumulate", "sizes"), [(1, [12]), (2, [6, 6]), (5, [3, 3, 3, 3])])
-def test_a_batch_is_split_into_as_many_microbatches_as_asked_for(batch, accumulate, sizes):
+@pytest.mark.parametrize(("accumulate", "size"), [(1, 12), (2, 6), (5, 3)])
+def test_a_batch_is_split_into_as_many_microbatches_as_asked_for(batch, accumulate, size):
     seen = []
     net = nn.Linear(5, 1)
 
     def loss(microbatch):
-        seen.append(len(microbatch))
+        seen.append((len(microbatch), microbatch.y.tolist(), microbatch.step, microbatch.steps))
         return {"f": {"mse": net(microbatch.x).square().mean()}}
 
     phase = Phase(name="fit", loss=loss, updates=("f",))
-    update_of(model_of({"f": net}), phase, accumulate=accumulate)(batch)
-    assert seen == sizes
+    labelled = Batch(x=batch.x, y=torch.arange(12), step=3, steps=9)
+    update_of(model_of({"f": net}), phase, accumulate=accumulate)(labelled)
+    assert seen == [(size, list(range(k, k + size)), 3, 9) for k in range(0, 12, size)]
 
 
 @pytest.mark.parametrize("bound", [0.01, 1e6])

@@ -62,6 +62,17 @@ def test_versions_of_torch_and_genbench_are_columns_wherever_the_environment_has
     assert store.query("SELECT torch, genbench FROM v_runs")[1] == [("2.15", "1.2")]
 
 
+@pytest.mark.parametrize(
+    ("code", "is_valid"), [(0xD7FF, True), (0xD800, False), (0xDFFF, False), (0xE000, True)]
+)
+def test_a_tag_is_any_text_that_utf_8_can_write(create, code, is_valid):
+    if is_valid:
+        assert create(tags=(chr(code),)).tags == (chr(code),)
+    else:
+        with pytest.raises(UsageError, match="must be valid UTF-8"):
+            create(tags=(chr(code),))
+
+
 def test_children_are_the_runs_that_build_upon_a_run_oldest_first(store, create, make):
     parent, other = create(), create()
     younger = [create(make.spec(seed=seed, parents=(parent.id,))).id for seed in (2, 1)]
