@@ -1,6 +1,6 @@
 """The start of ``genbench`` and of ``python -m genbench``."""
 
-import signal
+import _signal as signal  # type: ignore[import-not-found]  # it is built in: no file to wait for
 
 if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     # Until `main` takes the signal over, Ctrl-C ends the process without a traceback.

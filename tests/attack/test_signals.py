@@ -19,8 +19,13 @@ RUN = ("run", "vae", "digits", "--device", "cpu", "--epochs", "4000", "--set", "
 STARTING = (("runs",), ("--help",), ("compare",), ("models",), RUN)
 
 
-OUR_TIME = re.compile(r'  File "(?!<frozen )')
-"""A line of a traceback outside Python's own start, in which no program can answer."""
+OUR_TIME = re.compile(
+    r'  File "(?!<frozen |.*(genbench/__init__|site-packages/__editable__\w+)\.py)'
+)
+"""A line of a traceback after the start of Python and the import of the package.
+
+Before that no program can answer; the first statement of `genbench.__main__` makes Ctrl-C quiet.
+"""
 
 
 def ordinary_signals() -> None:
