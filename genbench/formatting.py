@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable, Mapping
 from html import escape
 
 ARROWS = {"min": "↓", "max": "↑"}
@@ -42,6 +43,29 @@ def measured(value: float | None, std: float | None, draws: int = 1) -> str:
     """
     spread = f" ± {number(std, 2)}" if std is not None else ""
     return f"{number(value)}{spread}" + (f" ({draws} draws)" if draws > 1 else "")
+
+
+def main_losses(names: Iterable[str]) -> list[str]:
+    """The recorded losses that matter first: each optimizer's sum and the test means, or all.
+
+    >>> main_losses(["vae/bce", "vae/loss", "test/loss", "monitor/d_real"])
+    ['vae/loss', 'test/loss']
+    """
+    known = [name for name in names if not name.startswith(("monitor/", "watch/"))]
+    tests = [name for name in known if name.startswith("test/")]
+    sums = [name for name in known if name.endswith("/loss") and name not in tests]
+    return sums + tests or known
+
+
+def losses_in_words(losses: Mapping[str, float | None], *, every_term: bool = False) -> str:
+    """The losses of `main_losses`, or every term; a loss that is not finite is stored as None.
+
+    >>> losses_in_words({"vae/bce": 90.0, "vae/loss": 101.25, "test/loss": 103.0})
+    'vae/loss 101.2  test/loss 103'
+    """
+    chosen = list(losses) if every_term else main_losses(losses)
+    values = ((key, losses[key]) for key in chosen)
+    return "  ".join(f"{key} {'nan' if v is None else number(v)}" for key, v in values)
 
 
 def duration(seconds: float | None) -> str:

@@ -47,6 +47,7 @@ LEVELS = {
     "health": 5,
     "report": 5,
     "doctor": 6,
+    "live": 6,
     "runner": 7,
     "testing": 7,
     "study": 7,

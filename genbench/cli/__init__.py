@@ -29,6 +29,7 @@ GROUPS = {
     "animating": ("animate",),
     "reading": ("runs", "show", "diff", "query"),
     "comparing": ("compare", "report"),
+    "live": ("watch", "ui"),
     "studying": ("study",),
     "listing": ("models", "datasets", "samplers", "metrics", "listeners", "presets", "info"),
     "plugins": ("plugins",),

@@ -254,7 +254,7 @@ def report(
         if out.suffix in REPORT_FILES[ReportFormat.MD]:
             page = render_markdown(gathered, folder=out.resolve().parent)
         else:
-            page = render(gathered, can=_abilities)
+            page = render(gathered, can=abilities)
     write_text(out, page)
     if json:
         print_json({"report": str(out.resolve()), "bytes": len(page.encode())})
@@ -265,7 +265,7 @@ def report(
         say(f"{len(page.encode()) / 1e6:.1f} MB")
 
 
-def _abilities(model: str, dataset: str) -> frozenset[str]:
+def abilities(model: str, dataset: str) -> frozenset[str]:
     """What a model on a data set can do, from registrations; nothing if they are gone."""
     from genbench.errors import GenbenchError
 

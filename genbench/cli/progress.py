@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, TextIO
 
 from genbench.events import (
@@ -24,7 +23,7 @@ from genbench.events import (
     StepsDone,
     Warned,
 )
-from genbench.formatting import counted, duration, measured, number, plain
+from genbench.formatting import counted, duration, losses_in_words, measured, plain
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -166,18 +165,6 @@ class Display:
 
 def _measured(score: Score) -> str:
     return measured(score.value, score.std, score.draws)
-
-
-def losses_in_words(losses: Mapping[str, float], *, every_term: bool = False) -> str:
-    """The sum of each optimizer's terms and the test means, or every term.
-
-    >>> losses_in_words({"vae/bce": 90.0, "vae/loss": 101.25, "test/loss": 103.0})
-    'vae/loss 101.2  test/loss 103'
-    """
-    tests = [key for key in losses if key.startswith("test/")]
-    shown = [key for key in losses if key.endswith("/loss") and key not in tests] + tests
-    chosen = list(losses) if every_term else shown or list(losses)
-    return "  ".join(f"{key} {number(losses[key])}" for key in chosen)
 
 
 def open_display(verbosity: int, stream: TextIO | None = None) -> Display:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,6 +16,7 @@ from genbench.spec import MOST
 if TYPE_CHECKING:
     from genbench.errors import NoSuchRunError
     from genbench.store import Filter, Store
+    from genbench.store.final_scores import Scores
     from genbench.store.records import Run
 
 
@@ -50,6 +50,7 @@ def runs(
 ) -> None:
     """List runs, newest first or sorted by a key."""
     from genbench.store.filters import shows_archived
+    from genbench.store.final_scores import final_scores, shown_metrics
 
     where = options.filters(filters, model=model, dataset=dataset, status=status, tag=tag)
     with open_store(store) as opened:
@@ -60,8 +61,8 @@ def runs(
         if json:
             print_json({"runs": [head(run) for run in found]})
             return
-        scores = _final_scores(opened, found)
-    metrics = _metrics(found, scores)
+        scores = final_scores(opened, found)
+    metrics = shown_metrics(found, scores)
     columns = ["id", "name", "model", "dataset", "preset", "seed", "status", "epochs", "age"]
     right = ["seed", "epochs", "age", "train s"]
     arrows = {metric: f"{metric} {ARROWS.get(way, '')}".strip() for metric, way in metrics.items()}
@@ -87,47 +88,6 @@ def _run_row(run: Run) -> list[Any]:
     status = run.status.value + (", archived" if run.archived_at else "")
     row = [run.id, run.name, run.model, dataset, run.preset, run.seed, status]
     return [*row, epochs, age(run.created_at), number(run.train_s, 3)]
-
-
-class Final(NamedTuple):
-    """A run's final score in one metric, by its first sampler."""
-
-    value: float | None
-    direction: str
-
-
-Scores = Mapping[str, Mapping[str, Final]]
-"""Final scores by run and metric."""
-
-
-def _final_scores(store: Store, runs: Sequence[Run]) -> Scores:
-    names = {f"r{i}": run.id for i, run in enumerate(runs)}
-    wanted = ", ".join(f":{name}" for name in names)
-    found: dict[str, dict[str, Final]] = defaultdict(dict)
-    for run, metric, direction, value in store.rows(
-        f"SELECT id, metric, direction, value FROM v_scores WHERE id IN ({wanted}) "
-        "ORDER BY origin DESC, created_at",
-        names,
-    ):
-        found[run].setdefault(metric, Final(value, direction or "min"))
-    return found
-
-
-def _metrics(runs: Sequence[Run], scores: Scores) -> dict[str, str]:
-    """The metric that is shown for each data set, one column each, with its direction."""
-    chosen = {}
-    for dataset in dict.fromkeys(run.dataset for run in runs):
-        metric = _metric_of([run for run in runs if run.dataset == dataset], scores)
-        if metric:
-            ways = [found[metric].direction for found in scores.values() if metric in found]
-            chosen[metric] = ways[0]
-    return chosen
-
-
-def _metric_of(runs: Sequence[Run], scores: Scores) -> str | None:
-    """The metric that most of these runs have, as in `compare`; None without any."""
-    counted = Counter(metric for run in runs for metric in scores.get(run.id, ()))
-    return min(counted, key=lambda metric: (-counted[metric], metric), default=None)
 
 
 def _shown(run: Run, scores: Scores, metrics: Mapping[str, str]) -> list[str | None]:

@@ -66,7 +66,7 @@ def _show_plan(store: Store, identity: str, format: Format, *, json: bool) -> No
     from genbench.planning.toml_plan import as_toml
 
     spec = RunSpec.from_json(store.run(identity).spec)
-    defaults = _defaults(spec)
+    defaults = setting_defaults(spec)
     values = {**defaults, **store.params(identity)}
     rows = [(key, value, defaults.get(key)) for key, value in values.items()]
     if json:
@@ -227,7 +227,7 @@ def _owners(store: Store, identity: str) -> dict[str, str]:
 
 def _settings_rows(store: Store, identity: str) -> list[tuple[str, str, str | None]]:
     """Each setting with its value, and its default if that differs."""
-    defaults = _defaults(RunSpec.from_json(store.run(identity).spec))
+    defaults = setting_defaults(RunSpec.from_json(store.run(identity).spec))
     rows = []
     for key, value in store.params(identity).items():
         default = defaults.get(key, value)
@@ -235,7 +235,7 @@ def _settings_rows(store: Store, identity: str) -> list[tuple[str, str, str | No
     return rows
 
 
-def _defaults(spec: RunSpec) -> dict[str, Any]:
+def setting_defaults(spec: RunSpec) -> dict[str, Any]:
     """The defaults of all settings under their stored keys; without parts that aren't installed.
 
     Fields that the model, a preset or the data decide have no default of their own.
@@ -370,7 +370,7 @@ def _settings(store: Store, identity: str) -> dict[str, Any]:
     run = store.run(identity)
     fixed = {"model": run.model, "dataset": run.dataset, "seed": run.seed, "device": run.device}
     # An older run, without the setting, has it at its default.
-    defaults = _defaults(RunSpec.from_json(run.spec))
+    defaults = setting_defaults(RunSpec.from_json(run.spec))
     params = {**defaults, **store.params(identity)}
     return {**fixed, "precision": run.precision, "preset": run.preset, **params}
 

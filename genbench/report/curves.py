@@ -316,9 +316,18 @@ class Clock:
         return i, (step - start) / max(1, self._ends[i] - start)
 
 
-def clocks(store: Store, runs: Sequence[RunResult]) -> dict[str, Clock]:
-    """The clock of each run that has an epoch; it begins with the seconds of the run's parents."""
-    found: dict[str, list[tuple[str, int, float, float]]] = defaultdict(list)
+ClockEpoch = tuple[str, int, float, float]
+"""Stage, last step, seconds of training, and seconds of preparation before it."""
+
+
+def clocks(
+    store: Store, runs: Sequence[RunResult], *, unfinished: Mapping[str, ClockEpoch] | None = None
+) -> dict[str, Clock]:
+    """The clock of each run that has an epoch; it begins with the seconds of the run's parents.
+
+    ``unfinished`` has the epoch in which a run is right now, with its expected end.
+    """
+    found: dict[str, list[ClockEpoch]] = defaultdict(list)
     for run, stage, step, train_s, prepare_s in store.rows(
         "SELECT r.id, p.stage, p.step, p.train_s, "
         "CASE WHEN p.stage_epoch = 1 THEN s.prepare_s ELSE 0 END FROM epochs p "
@@ -326,6 +335,8 @@ def clocks(store: Store, runs: Sequence[RunResult]) -> dict[str, Clock]:
         f"WHERE r.id IN ({quoted([run.id for run in runs])}) ORDER BY p.run, p.epoch"
     ):
         found[run].append((stage, int(step), float(train_s), float(prepare_s)))
+    for run, epoch in (unfinished or {}).items():
+        found[run].append(epoch)
     earlier = {run.id: run.total_s - run.own_s for run in runs}
     return {run: Clock(epochs, start=earlier[run]) for run, epochs in found.items()}
 

@@ -50,7 +50,7 @@ def render(report: Report, *, can: Abilities = no_abilities, now: datetime | Non
     """
     moment = (now or datetime.now(UTC)).strftime("%-d %B %Y, %H:%M UTC")
     title = headline(report)
-    style, script = _own("style.css"), _own("script.js")
+    style, script = own_file("style.css"), own_file("script.js")
     digest = b64encode(sha256(script.encode()).digest()).decode()
     policy = (
         "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
@@ -59,10 +59,7 @@ def render(report: Report, *, can: Abilities = no_abilities, now: datetime | Non
     body = "\n".join(
         [
             _masthead(report, title),
-            "<main>",
-            *(_section(section, i, can) for i, section in enumerate(report.sections)),
-            _protocols(report),
-            "</main>",
+            f"<main>\n{middle(report, can=can)}\n</main>",
             _footer(report, moment),
         ]
     )
@@ -76,7 +73,14 @@ def render(report: Report, *, can: Abilities = no_abilities, now: datetime | Non
     )
 
 
-def _own(name: str) -> str:
+def middle(report: Report, *, can: Abilities = no_abilities) -> str:
+    """The sections of the page without its frame; they need its style and its script."""
+    sections = [_section(section, i, can) for i, section in enumerate(report.sections)]
+    return "\n".join([*sections, _protocols(report)])
+
+
+def own_file(name: str) -> str:
+    """The text of the page's "style.css" or "script.js"."""
     return files("genbench.report").joinpath(name).read_text(encoding="utf-8")
 
 

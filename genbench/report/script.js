@@ -205,30 +205,35 @@
     tip.hidden = true;
     line.remove();
   };
-  for (const svg of all("svg.chart")) {
-    svg.addEventListener("pointermove", (event) => {
-      const at = new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse());
-      const found = read(svg, at.x, at.y);
-      if (!found) return leave();
-      write(svg, found);
-      put(event.clientX, event.clientY);
-    });
-    svg.addEventListener("pointerleave", leave);
-    svg.addEventListener("blur", leave);
-    // Left and right read the chart out without a pointer.
-    let share = 1;
-    svg.addEventListener("keydown", (event) => {
-      if (event.key !== "ArrowLeft" && event.key !== "ArrowRight") return;
-      event.preventDefault();
-      share = Math.min(1, Math.max(0, share + (event.key === "ArrowRight" ? 0.04 : -0.04)));
-      const { px, py } = JSON.parse(svg.dataset.scale);
-      const found = read(svg, px[0] + share * (px[1] - px[0]), (py[0] + py[1]) / 2);
-      if (!found) return;
-      write(svg, found);
-      const box = svg.getBoundingClientRect();
-      put(box.left + (found.left / svg.viewBox.baseVal.width) * box.width, box.top + 20);
-    });
-  }
+  // The document listens, so that charts may be put into the page later.
+  const chartAt = (event) => event.target instanceof Element && event.target.closest("svg.chart");
+  document.addEventListener("pointermove", (event) => {
+    const svg = chartAt(event);
+    if (!svg) return leave();
+    const at = new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse());
+    const found = read(svg, at.x, at.y);
+    if (!found) return leave();
+    write(svg, found);
+    put(event.clientX, event.clientY);
+  });
+  document.addEventListener("pointerleave", leave);
+  document.addEventListener("focusout", leave);
+  // Left and right read the chart out without a pointer.
+  const shares = new WeakMap();
+  document.addEventListener("keydown", (event) => {
+    const svg = chartAt(event);
+    if (!svg || (event.key !== "ArrowLeft" && event.key !== "ArrowRight")) return;
+    event.preventDefault();
+    const step = event.key === "ArrowRight" ? 0.04 : -0.04;
+    const share = Math.min(1, Math.max(0, (shares.get(svg) ?? 1) + step));
+    shares.set(svg, share);
+    const { px, py } = JSON.parse(svg.dataset.scale);
+    const found = read(svg, px[0] + share * (px[1] - px[0]), (py[0] + py[1]) / 2);
+    if (!found) return;
+    write(svg, found);
+    const box = svg.getBoundingClientRect();
+    put(box.left + (found.left / svg.viewBox.baseVal.width) * box.width, box.top + 20);
+  });
 
   // --- what is folded opens for a link to it, and for print
 

@@ -77,11 +77,13 @@ class ReadableStore:
         where: Sequence[Filter] = (),
         sort: str | None = None,
         limit: int | None = None,
+        skip: int = 0,
     ) -> list[Run]:
         """The heads of the runs that meet all conditions, newest first or by a key.
 
         ``where`` and ``sort`` have the keys of `genbench.store.filters`; the other conditions are
-        shorthands. With ``archived`` None, archived runs are included. Raises UnknownNameError for
+        shorthands. With ``archived`` None, archived runs are included. With a limit, the first
+        ``skip`` runs are left out. Raises UnknownNameError for
         a key that the store doesn't have.
         """
         given = {
@@ -94,7 +96,7 @@ class ReadableStore:
         filters = [Filter.one(key, value) for key, value in given.items() if value is not None]
         if archived is not None:
             filters.append(Filter("archived", "!=" if archived else "=", ("none",)))
-        return runs.select_runs(self._reader, [*where, *filters], limit, sort)
+        return runs.select_runs(self._reader, [*where, *filters], limit, sort, skip)
 
     def condition(self, where: Sequence[Filter]) -> Condition:
         """The SQL condition on ``runs r`` that filters mean, for `rows`."""

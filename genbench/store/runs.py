@@ -17,12 +17,16 @@ _NAMES = [field.name for field in fields(Run) if field.name not in ("tags", "par
 
 
 def select_runs(
-    reader: RowSource, filters: Iterable[Filter], limit: int | None, sort: str | None = None
+    reader: RowSource,
+    filters: Iterable[Filter],
+    limit: int | None,
+    sort: str | None = None,
+    skip: int = 0,
 ) -> list[Run]:
     """The runs that meet all filters, newest first or by a key, with their derived status.
 
     A ``sort`` is a key of a filter (`genbench.store.filters`); "-" before it reverses the order.
-    Runs without a value come last.
+    Runs without a value come last. With a limit, the first ``skip`` runs are left out.
     """
     where, parameters = condition(reader, filters)
     ways = ["r.run DESC"]
@@ -34,7 +38,7 @@ def select_runs(
     sql = f"SELECT run, pid, process_start, {', '.join(_NAMES)} FROM runs r WHERE {where}"
     sql += f" ORDER BY {', '.join(ways)}"
     if limit is not None:
-        sql += f" LIMIT {int(limit)}"
+        sql += f" LIMIT {int(limit)} OFFSET {int(skip)}"
     return list(_records(reader, reader.rows(sql, parameters)))
 
 

@@ -1,0 +1,52 @@
+"""Final scores for lists of runs: one metric for each data set, as one number per run."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from genbench.store.reader import RowSource
+from genbench.store.records import Run
+
+
+class Final(NamedTuple):
+    """A run's final score in one metric, by its first sampler."""
+
+    value: float | None
+    direction: str
+
+
+Scores = Mapping[str, Mapping[str, Final]]
+"""Final scores by run and metric."""
+
+
+def final_scores(store: RowSource, runs: Sequence[Run]) -> Scores:
+    """The final scores of some runs; of several samplers, the first one counts."""
+    names = {f"r{i}": run.id for i, run in enumerate(runs)}
+    wanted = ", ".join(f":{name}" for name in names)
+    found: dict[str, dict[str, Final]] = defaultdict(dict)
+    for run, metric, direction, value in store.rows(
+        f"SELECT id, metric, direction, value FROM v_scores WHERE id IN ({wanted}) "
+        "ORDER BY origin DESC, created_at",
+        names,
+    ):
+        found[run].setdefault(metric, Final(value, direction or "min"))
+    return found
+
+
+def shown_metrics(runs: Sequence[Run], scores: Scores) -> dict[str, str]:
+    """The metric that is shown for each data set, one column each, with its direction."""
+    chosen = {}
+    for dataset in dict.fromkeys(run.dataset for run in runs):
+        metric = _metric_of([run for run in runs if run.dataset == dataset], scores)
+        if metric:
+            ways = [found[metric].direction for found in scores.values() if metric in found]
+            chosen[metric] = ways[0]
+    return chosen
+
+
+def _metric_of(runs: Sequence[Run], scores: Scores) -> str | None:
+    """The metric that most of these runs have, as in `compare`; None without any."""
+    counted = Counter(metric for run in runs for metric in scores.get(run.id, ()))
+    return min(counted, key=lambda metric: (-counted[metric], metric), default=None)
