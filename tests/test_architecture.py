@@ -179,7 +179,7 @@ LIGHT = [
     ["info", "digits"],
     ["run", "vae", "digits", "--dry-run"],
 ]
-READING = [["runs"], ["compare"], ["show", "@1"], ["query", "select 1"]]
+READING = [["runs"], ["compare"], ["show", "@1"], ["query", "select 1"], ["watch"]]
 SCRIPT = """
 import atexit, json, sys
 from genbench.cli import main

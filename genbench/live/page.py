@@ -8,7 +8,7 @@ Whatever a person typed in (names, tags, settings, errors, paths) goes through `
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -23,7 +23,8 @@ STATIC = {"style.css": "text/css", "script.js": "text/javascript"}
 class Page:
     """A page: ``parts`` by the id of their element, between what never changes while it is open.
 
-    If another set of parts is there, ``before`` or ``after`` differ, all is drawn again.
+    If the set of parts, ``before`` or ``after`` differ, all is drawn again. ``follows``
+    says whether it is kept up to date, and ``axis`` what its curves are first shown over.
     """
 
     title: str
@@ -32,7 +33,8 @@ class Page:
     after: str = ""
     head: str = ""
     status: int = 200
-    follows: bool = field(default=True)
+    follows: bool = True
+    axis: str = "epochs"
 
     @property
     def main(self) -> str:
@@ -57,7 +59,7 @@ def document(page: Page, store: str, events: str) -> str:
                            ("/compare", "Compare"))
     )  # fmt: skip
     return (
-        f'<!doctype html>\n<html lang="en" data-axis="epochs"{follow}>\n<head>\n'
+        f'<!doctype html>\n<html lang="en" data-axis="{page.axis}"{follow}>\n<head>\n'
         '<meta charset="utf-8">\n<meta name="viewport" content="width=device-width, '
         'initial-scale=1">\n<meta name="color-scheme" content="light dark">\n'
         f"<title>{escape(page.title)} · genbench</title>\n"
@@ -97,7 +99,7 @@ def filter_form(path: str, given: str, **hidden: str | None) -> str:
         if value
     )
     return (
-        f'<form class="filter" action="{path}" method="get" role="search">'
+        f'<form class="find" action="{path}" method="get" role="search">'
         f'<label for="filter">Filter</label><input id="filter" name="filter" type="search" '
         f'value="{escape(given)}" autocomplete="off" spellcheck="false" '
         f'placeholder="model=vae,gan lr&gt;=1e-4 tag:paper*">{kept}'

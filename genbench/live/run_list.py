@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from genbench.formatting import ARROWS, counted, duration, markup as escape, number, visible
+from genbench.formatting import ARROWS, counted, markup as escape, number, visible
 from genbench.live.page import Page, filter_form, query, run_address, state_badge
 from genbench.store import Filter, Store
 from genbench.store.filters import parse, shows_archived
@@ -123,8 +123,3 @@ def _pages(at: int, last: int, text: str, sort: str) -> str:
         for i in near
     )
     return f'<nav class="pages" aria-label="Pages of runs">{links}</nav>'
-
-
-def in_words(seconds: float | None) -> str:
-    """Seconds in the usual units, escaped."""
-    return escape(duration(seconds))

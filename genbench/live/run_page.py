@@ -120,7 +120,8 @@ def _image(run_id: str, artifact: Artifact, title: str) -> str:
 
 def _samples(store: Store, run_id: str, title: str) -> str:
     """The newest sample grid, and a few earlier ones at equal distances."""
-    grids = [a for a in store.artifacts(run_id) if a.kind == "samples" and _is_picture(a)]
+    found = [a for a in store.artifacts(run_id) if a.kind == "samples" and _is_picture(a)]
+    grids = list({artifact.epoch: artifact for artifact in found}.values())
     if not grids:
         return ""
     newest, earlier = grids[-1], grids[:-1]

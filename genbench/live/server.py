@@ -85,6 +85,7 @@ class Pages:
             head=f"<h1>Compare</h1>{form}",
             parts={"report": f'<div id="report">{middle(report, can=self._can)}</div>'},
             follows=False,
+            axis="seconds",
         )
 
     def file(self, request: Request) -> Response:
@@ -115,7 +116,7 @@ class Pages:
         """What differs if the pages may differ: SQLite's count of commits, and which runs live."""
         live = self.store.rows("SELECT id FROM runs WHERE status = 'running'")
         states = [(run.id, run.status) for run in self.store.runs(status="lost")] if live else []
-        if not self.store.url.startswith("/"):
+        if "://" in self.store.url:
             return time.monotonic()  # another database has no such count
         return self.store.rows("PRAGMA data_version"), states
 

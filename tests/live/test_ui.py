@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sqlite3
 import sys
 import time
@@ -207,6 +208,27 @@ def test_an_artifact_that_leads_out_of_its_folder_is_not_served(served):
         assert served.client.get(f"/runs/{served.run}/files/{path}").status_code == 404
     picture = served.client.get(f"/runs/{served.run}/files/samples/epoch-0002.png")
     assert (picture.content, picture.headers["content-type"]) == (PNG, "image/png")
+
+
+def test_without_its_packages_the_command_names_the_pip_command(monkeypatch):
+    from genbench.cli.live import ui
+    from genbench.errors import UsageError
+
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    with pytest.raises(UsageError, match=r"pip install 'genbench\[ui\]'"):
+        ui()
+
+
+def test_a_port_that_is_taken_is_one_sentence(tmp_path, monkeypatch):
+    from genbench.cli.live import ui
+    from genbench.errors import UsageError
+
+    Store.open(tmp_path / "runs.db", mode="create").close()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(UsageError, match="--port 0"):
+            ui(port=taken.getsockname()[1], store=str(tmp_path / "runs.db"), browser=False)
 
 
 # --- what is read

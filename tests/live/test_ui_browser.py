@@ -138,6 +138,10 @@ def test_curves_grow_pictures_come_and_a_killed_run_is_dead_without_a_reload(tmp
         page.goto(home)
         assert page.locator(f"#run-{newest} .state.dead").count() == 1
         assert page.locator(".state.running").count() == 1
+        page.locator("#filter").type("status=lost")
+        page.locator("#filter").press("Enter")
+        page.wait_for_url("**status%3Dlost*")
+        assert page.locator("#list tbody tr").count() == 1
 
         assert told == []
         hosts = {urlsplit(url).netloc for url in asked if not url.startswith("data:")}
