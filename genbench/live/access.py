@@ -63,7 +63,8 @@ class Access:
 
     def address(self) -> str:
         """The address with the token, for the person who started the server."""
-        name = f"[{self.host}]" if ":" in self.host else self.host
+        name = socket.gethostname() if self.host in ("0.0.0.0", "::") else self.host
+        name = f"[{name}]" if ":" in name else name
         return f"http://{name}:{self.port}/?token={self.token}"
 
     def is_named(self, header: str) -> bool:

@@ -139,8 +139,9 @@ def scores_in_words(scores: Sequence[Score]) -> str:
 def advice(run: LiveRun) -> str:
     """What to do about a run that has ended badly; "" for any other."""
     if run.state == "dead":
-        when = f" {duration(run.silence_s)} ago" if run.silence_s is not None else ""
-        return f"its process is gone, its last sign was{when}; genbench resume {run.run.id}"
+        when = f"; last sign {duration(run.silence_s)} ago" if run.silence_s is not None else ""
+        # The command comes first: a narrow terminal cuts the end.
+        return f"genbench resume {run.run.id} (its process is gone{when})"
     if run.state == "failed":
         return run.run.error or "it failed"
     if run.state == "interrupted":

@@ -12,6 +12,7 @@ from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import quote, urlsplit
 
 import pytest
 
@@ -160,6 +161,7 @@ def test_on_other_hosts_numbers_are_names_and_domains_are_not():
     assert access.is_named("192.168.1.7:8000")
     assert access.is_named("[fe80::1]:8000")
     assert not access.is_named("evil.example:8000")
+    assert access.is_named(urlsplit(access.address()).netloc)  # the address that is printed
     assert not Access(token=TOKEN, host="127.0.0.1", port=1).is_named("192.168.1.7")
 
 
@@ -237,8 +239,6 @@ def test_a_port_that_is_taken_is_one_sentence(tmp_path, monkeypatch):
 @pytest.mark.parametrize("path", ["/", "/runs/{run}", "/?filter={hostile}", "/runs/{hostile}",
                                   "/compare?filter={hostile}", "/?sort={hostile}"])  # fmt: skip
 def test_a_hostile_name_is_text_on_every_page(served, path):
-    from urllib.parse import quote
-
     answer = served.client.get(path.format(run=served.run, hostile=quote(HOSTILE, safe="")))
     assert answer.status_code in (200, 400, 404)
     assert "<img src=x" not in answer.text
