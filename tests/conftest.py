@@ -33,15 +33,17 @@ def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
 
 
 @pytest.fixture(autouse=True)
-def own_interrupts() -> Iterator[None]:
-    """Ctrl-C raises KeyboardInterrupt in each test, whatever an earlier one or the shell has set.
+def ordinary_signals() -> Iterator[None]:
+    """Ctrl-C raises KeyboardInterrupt and a hangup ends the process, also for children of a test.
 
-    A command line that runs in this process takes the signal over for good, importing
-    `genbench.__main__` makes it deadly, and a shell's ``&`` has it ignored.
+    A command line that runs in this process takes the signals over for good, importing
+    `genbench.__main__` makes Ctrl-C deadly, and a shell's ``&`` or ``nohup`` has them ignored.
     """
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    given = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
+    before = {number: signal.signal(number, handler) for number, handler in given.items()}
     yield
-    signal.signal(signal.SIGINT, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")

@@ -34,12 +34,6 @@ def is_ours(said: str) -> bool:
     return not any(why in said for why in BEFORE_US) and bool(AFTER_THE_START.search(said))
 
 
-def ordinary_signals() -> None:
-    """A caller that runs the tests under nohup or in the background has these ignored."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
-
-
 def started(*arguments: str, folder: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "genbench", *arguments],
@@ -48,7 +42,6 @@ def started(*arguments: str, folder: Path) -> subprocess.Popen[str]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=ordinary_signals,
     )
 
 

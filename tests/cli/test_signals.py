@@ -21,14 +21,12 @@ LONG = ("run", "vae", "digits", *SMALL, "--epochs", "100000", "--metric", "fd_pi
 
 
 def start(folder: Path, *words: str, python=("-m", "genbench")) -> subprocess.Popen[str]:
-    # Where the tests run in the background of a script, SIGINT is ignored, and that is inherited.
     return subprocess.Popen(
         [sys.executable, *python, *words],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
 
 

@@ -31,7 +31,6 @@ def start(folder: Path, *words: str, out: int = subprocess.DEVNULL) -> subproces
         cwd=folder,
         stdout=out,
         stderr=subprocess.PIPE,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
 
 

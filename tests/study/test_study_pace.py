@@ -71,7 +71,7 @@ def test_paces_are_kept_for_the_threads_that_they_were_taken_at(tmp_path):
     assert one.jobs() == 2
     assert PaceBook(path=one.path, threads=2).read() == {}
     one.path.write_text('{"abc/1": {"epoch_s": "fast"}}')
-    with pytest.raises(StoreError, match="remove it"):
+    with pytest.raises(StoreError, match="delete it"):
         one.read()
 
 
