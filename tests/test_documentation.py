@@ -27,6 +27,13 @@ LONG = re.compile(r"imagenette|celeba|--listen|--preset burda2016")
 """Commands that train for long, or need data or packages that aren't here, get `--dry-run`."""
 TINY = """
 samples = 100
+watch = false
+[model.gan]
+g_hidden = [32]
+d_hidden = [32]
+[model.dcgan]
+g_channels = 8
+d_channels = 8
 [model.vaegan]
 vae_epochs = 2
 [model.vq-vae]

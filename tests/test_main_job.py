@@ -40,6 +40,7 @@ def slowness() -> float:
     return max(1.0, (cpu_seconds() - before) / 1.2)
 
 
+@pytest.mark.slow
 def test_the_main_job_trains_scores_and_draws_in_a_minute_of_one_core(tmp_path):
     slow = slowness()
     before = cpu_seconds()

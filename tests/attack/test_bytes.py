@@ -110,7 +110,7 @@ def check_columns(share: float, genbench: Any, folder: Path) -> None:
 
 
 def test_junk_in_some_columns_of_a_store_gives_no_traceback(genbench: Any, spoiled: Path) -> None:
-    check_columns(0.03, genbench, spoiled)
+    check_columns(0.015, genbench, spoiled)
 
 
 @pytest.mark.slow

@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from genbench.store import Store
 from genbench.store.records import Status
 
@@ -31,6 +33,7 @@ def start(folder: Path, number: int) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.slow
 def test_8_processes_at_once_leave_8_complete_runs_in_one_store(tmp_path: Path) -> None:
     processes = [start(tmp_path, number) for number in range(PROCESSES)]
     said = [process.communicate(timeout=300) for process in processes]

@@ -188,10 +188,10 @@ def check_all(count: int, unbroken: tuple[Ending, float], folder: Path, *, seed:
     assert len(states) == count
 
 
-def test_a_run_killed_at_any_of_3_moments_ends_where_an_unbroken_one_ends(
+def test_a_run_killed_at_a_random_moment_ends_where_an_unbroken_one_ends(
     unbroken: tuple[Ending, float], tmp_path: Path
 ) -> None:
-    check_all(3, unbroken, tmp_path, seed=1)
+    check_all(1, unbroken, tmp_path, seed=1)
 
 
 @pytest.mark.slow

@@ -52,6 +52,7 @@ def _pictures(folder: Path) -> list[Path]:
     return paths
 
 
+@pytest.mark.slow
 def test_an_exported_folder_of_grey_pngs_has_the_stored_scores_for_the_fidelity_command(
     genbench: Any, tmp_path: Path, weights: Path
 ) -> None:

@@ -59,7 +59,9 @@ def test_unlabelled_data_is_refused_in_one_sentence(make):
 
 
 def test_judges_that_halve_the_image_to_nothing_are_refused(make):
-    with pytest.raises(IncompatibleError, match=r"5 judge_channels halve the images of 'images'.*set fewer"):
+    with pytest.raises(
+        IncompatibleError, match=r"5 judge_channels halve the images of 'images'.*set fewer"
+    ):
         make("cvae-gan", IMAGES, **{**CONV, "judge_channels": (4,) * 5})
 
 
