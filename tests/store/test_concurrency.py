@@ -94,14 +94,16 @@ def test_kill_9_at_any_moment_loses_no_epoch_that_was_told(tmp_path):
         writer = start(path, seed, 100_000)
         go([writer])
         run_id = writer.stdout.readline().strip()
+        # Every second one is killed after an epoch was told, however slow the machine is.
+        first = writer.stdout.readline() if seed % 2 else ""
         time.sleep(moment.uniform(0.05, 0.4))
         writer.kill()
         output, errors = writer.communicate(timeout=60)
         assert errors == ""
-        lines = output.splitlines(keepends=True)
+        lines = (first + output).splitlines(keepends=True)
         told[run_id] = [int(line) for line in lines if line.endswith("\n")]
         assert integrity(path) == [("ok",)]
-    assert sum(map(len, told.values())) > 6
+    assert sum(map(len, told.values())) >= 3
     with Store.open(path, mode="read") as store:
         assert {run.id for run in store.runs(status="lost")} == set(told)
         for run_id, epochs in told.items():
