@@ -13,10 +13,13 @@ from typing import Any
 
 from genbench.contracts import DataAccess
 from genbench.doctor import leftovers
+from genbench.doctor.devices import Devices, Question
 from genbench.errors import DataError, GenbenchError, PluginError
 from genbench.formatting import counted
 from genbench.registry import Registration, Registry
 
+GROUPS = ("versions", "devices", "store", "data", "caches", "leftovers", "plugins")
+"""The order of the report."""
 PACKAGES = ("genbench", "torch", "torchvision", "torch-fidelity", "numpy", "scikit-learn")
 
 
@@ -47,16 +50,18 @@ def examine(
 
     ``data``: all decoded data in the cache are read and checked against their digests, too.
     """
-    return [
+    question = Question()  # it is answered while everything else is examined
+    findings = [
         *_versions(),
-        *_devices(),
         _store(store_url),
         *_data(registry, access),
-        *_caches(registry, access),
+        _cache(access),
         *(_decoded(access) if data else ()),
         *_leftovers(access, store_url),
         *_plugins(registry),
+        *_torch(question, registry),
     ]
+    return sorted(findings, key=lambda finding: GROUPS.index(finding.group))
 
 
 def _versions() -> Iterator[Finding]:
@@ -70,18 +75,27 @@ def _versions() -> Iterator[Finding]:
             yield Finding(group="versions", name=package, text=str(error), error=error)
 
 
-def _devices() -> Iterator[Finding]:
-    import torch
+def _torch(question: Question, registry: Registry) -> Iterator[Finding]:
+    """The devices, and the weights that torch keeps."""
+    try:
+        answer = question.answer()
+    except GenbenchError as error:
+        yield Finding(group="devices", name="torch", text=str(error), error=error)
+        return
+    yield from _devices(answer)
+    if any(metric.name == "fid" for metric in registry.of("metric")):
+        yield _inception(Path(answer.hub))
 
-    yield Finding(group="devices", name="cpu", text=counted(torch.get_num_threads(), "thread"))
-    for index in range(torch.cuda.device_count()):
-        properties = torch.cuda.get_device_properties(index)
-        text = f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB"
+
+def _devices(answer: Devices) -> Iterator[Finding]:
+    yield Finding(group="devices", name="cpu", text=counted(answer.threads, "thread"))
+    for index, (name, memory) in enumerate(answer.gpus):
+        text = f"{name}, {memory / 2**30:.0f} GiB"
         yield Finding(group="devices", name=f"cuda:{index}", text=text)
-    if not torch.cuda.is_available():
-        built = "" if torch.version.cuda else "; this PyTorch is built without CUDA"
+    if not answer.gpus:
+        built = "" if answer.built_with_cuda else "; this PyTorch is built without CUDA"
         yield Finding(group="devices", name="cuda", text=f"none{built}", ok=None)
-    if torch.backends.mps.is_available():
+    if answer.mps:
         yield Finding(group="devices", name="mps", text="Apple GPU")
 
 
@@ -130,13 +144,11 @@ def _dataset(registry: Registry, registration: Registration, access: DataAccess)
     return Finding(group="data", name=name, text=f"{shape}, {spec.train} + {spec.test} samples")
 
 
-def _caches(registry: Registry, access: DataAccess) -> Iterator[Finding]:
+def _cache(access: DataAccess) -> Finding:
     files = [path for path in access.cache.rglob("*") if path.is_file()]
     size = sum(path.stat().st_size for path in files) / 2**20
     text = f"{access.cache}, {len(files)} files, {size:.1f} MiB"
-    yield Finding(group="caches", name="cache", text=text, ok=bool(files) or None)
-    if any(metric.name == "fid" for metric in registry.of("metric")):
-        yield _inception()
+    return Finding(group="caches", name="cache", text=text, ok=bool(files) or None)
 
 
 def _leftovers(access: DataAccess, url: str) -> Iterator[Finding]:
@@ -166,11 +178,9 @@ def _decoded(access: DataAccess) -> Iterator[Finding]:
         )
 
 
-def _inception() -> Finding:
+def _inception(hub: Path) -> Finding:
     """The Inception weights where torch-fidelity and torch hub keep them."""
-    import torch
-
-    folder = Path(torch.hub.get_dir()) / "checkpoints"
+    folder = hub / "checkpoints"
     name = _name_of_inception_weights()
     if name is None:
         text = "torch-fidelity is missing or has no URL of weights; pip install torch-fidelity"

@@ -257,12 +257,13 @@ def test_doctor_reports_the_machine_and_passes_where_nothing_is_broken(tmp_path)
     assert not (tmp_path / "cache").exists()
 
 
-def test_doctor_imports_nothing_that_takes_seconds_but_torch(tmp_path):
+def test_doctor_imports_nothing_that_takes_seconds(tmp_path):
+    """Its second process imports torch meanwhile."""
     show = [sys.executable, "-X", "importtime", "-m", "genbench", "doctor"]
     done = subprocess.run(show, cwd=tmp_path, capture_output=True, text=True, check=True)
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
-    assert "torch" in imported
-    assert not {"torch_fidelity", "torchvision", "sklearn", "scipy", "torch._dynamo"} & imported
+    assert "devices    cpu" in done.stdout
+    assert not {"torch", "torch_fidelity", "torchvision", "sklearn", "scipy"} & imported
 
 
 def test_doctor_names_the_weights_that_torch_fidelity_downloads():
