@@ -14,9 +14,11 @@ from typing import Any, ClassVar, Literal, Self, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 
 from genbench.contracts import DataAccess, DataSpec
 from genbench.errors import SettingError, suggest
+from genbench.formatting import counted
 
 
 class Settings(BaseModel):
@@ -214,11 +216,11 @@ def _sentences(
     cls: type[Settings], error: ValidationError, owner: str, sources: Mapping[str, str]
 ) -> list[str]:
     sentences = []
-    for problem in error.errors():
+    for problem in causes(error):
         name = ".".join(str(part) for part in problem["loc"])
         source = sources.get(str(problem["loc"][0])) if problem["loc"] else None
         origin = f" (from {source})" if source else ""
-        message = _lower_first(problem["msg"].removeprefix("Value error, "))
+        message = expectation(problem)
         if problem["type"] == "extra_forbidden":
             hint = suggest(name, cls.model_fields)
             sentences.append(f"{owner} has no setting '{name}'{origin}{hint}")
@@ -239,8 +241,62 @@ def _how_to_give(cls: type[Settings], name: str) -> str:
     return f"{first}--set data.{name}=..."
 
 
-def _lower_first(message: str) -> str:
+def causes(error: ValidationError) -> list[ErrorDetails]:
+    """The problems of a validation, without those that follow from others.
+
+    A tuple without its invalid entries is too short as well.
+    """
+    found = error.errors()
+
+    def follows(problem: ErrorDetails) -> bool:
+        place = problem["loc"]
+        return problem["type"] == "too_short" and any(
+            other["loc"][: len(place)] == place for other in found if other is not problem
+        )
+
+    return [problem for problem in found if not follows(problem)]
+
+
+def expectation(problem: ErrorDetails) -> str:
+    """What a value must be, as a clause: "it must be at least 1"; a validator's own words."""
+    kind, context = problem["type"], problem.get("ctx", {})
+    if kind == "literal_error":
+        return f"it must be {context['expected']}"
+    if kind == "finite_number":
+        return "it must be finite"
+    for name, words in _LIMITS.items():
+        if name in context:
+            return f"it must be {words} {context[name]:,}"
+    for name, words in _LENGTHS.items():
+        if name in context:
+            unit = "character" if kind.startswith("string") else "value"
+            return f"it must have {words} {counted(context[name], unit)}"
+    expected = _KINDS.get(kind.partition("_")[0])
+    if expected is not None and kind != "value_error":
+        return f"it must be {expected}"
+    message = problem["msg"].removeprefix("Value error, ")
     return message[:1].lower() + message[1:]
+
+
+_LIMITS = {
+    "ge": "at least",
+    "gt": "more than",
+    "le": "at most",
+    "lt": "less than",
+    "multiple_of": "a multiple of",
+}
+_LENGTHS = {"min_length": "at least", "max_length": "at most"}
+_KINDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "string": "a text",
+    "bool": "true or false",
+    "tuple": "a list",
+    "list": "a list",
+    "dict": "a table",
+    "model": "a table",
+}
+"""The types of errors of pydantic begin with one of these words."""
 
 
 def _type_name(annotation: Any) -> str:

@@ -330,7 +330,7 @@ def test_settings_for_a_stored_runs_samplers_resolve_alike(registry, plan):
         ({"sets": ["run.epoch=3"]}, SettingError, "did you mean 'epochs'"),
         ({"sets": ["sampler.thin=3"]}, SettingError, "sampler.NAME.setting=value"),
         ({"sets": ["sampler.thin.gamma=3"]}, UsageError, "add --sampler thin"),
-        ({"sets": ["z_dim=0"]}, SettingError, "greater than or equal to 1"),
+        ({"sets": ["z_dim=0"]}, SettingError, "it must be at least 1"),
         ({"sets": ["z_dim=many"]}, SettingError, "'z_dim' = 'many'"),
         ({"epochs": 0}, SettingError, "from the command line"),
         ({"batch_size": 0}, SettingError, "batch_size"),
@@ -431,7 +431,7 @@ def test_each_field_of_a_run_is_an_option_a_settings_key_and_a_field_of_the_spec
 
 def test_a_field_of_a_run_keeps_its_bounds_from_every_source(plan) -> None:
     for given in ({"environ": {"GENBENCH_REPEATS": "1001"}}, {"sets": ["run.repeats=1001"]}):
-        with pytest.raises(SettingError, match=r"'repeats' = 1001 \(from .*\): .* equal to 1000"):
+        with pytest.raises(SettingError, match=r"'repeats' = 1001 \(from .*\): .* at most 1,000"):
             plan(**given)
     with pytest.raises(SettingError, match=r"'ema' = 1.0 \(from the command line\): .* than 1"):
         plan(ema=1.0)

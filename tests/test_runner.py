@@ -423,7 +423,7 @@ def test_an_amended_spec_says_how_it_differs_and_is_validated(registry, access) 
     assert "dataset_settings.size 8 -> 16" in changed
     with pytest.raises(UsageError, match="z_dim"):
         amend(SPEC, registry, access, sets=["z_dim=many"])
-    with pytest.raises(UsageError, match="should be a finite number"):
+    with pytest.raises(UsageError, match="it must be finite"):
         amend(SPEC, registry, access, sets=["run.clip_norm=inf"])
     with pytest.raises(UsageError, match="must divide"):
         amend(SPEC, registry, access, accumulate=7)

@@ -32,8 +32,13 @@ class Example(Settings):
     ("values", "sentence"),
     [
         ({"zdim": 3}, "model 'm' has no setting 'zdim'; did you mean 'z_dim'?"),
-        ({"z_dim": 0}, "model 'm': setting 'z_dim' = 0: input should be greater than or equal"),
-        ({"kind": "rnn"}, "setting 'kind' = 'rnn': input should be 'mlp' or 'conv'"),
+        ({"z_dim": 0}, "model 'm': setting 'z_dim' = 0: it must be at least 1"),
+        ({"kind": "rnn"}, "setting 'kind' = 'rnn': it must be 'mlp' or 'conv'"),
+        ({"z_dim": "many"}, "setting 'z_dim' = 'many': it must be a whole number"),
+        (
+            {"betas": [0.5, 0.9, 1]},
+            "setting 'betas' = [0.5, 0.9, 1]: it must have at most 2 values",
+        ),
         ({"kind": "conv", "z_dim": 101}, "model 'm': a conv net takes z_dim up to 100"),
     ],
 )
@@ -81,7 +86,7 @@ def test_settings_are_frozen_and_accept_any_data_unless_they_say_otherwise():
 @pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan")])
 def test_no_setting_takes_a_number_that_is_not_finite(value):
     for setting in ({"clip": value}, {"betas": (0.5, value)}):
-        with pytest.raises(SettingError, match="should be a finite number"):
+        with pytest.raises(SettingError, match="it must be finite"):
             validate(Example, {"folder": "x", **setting}, owner="m")
 
 

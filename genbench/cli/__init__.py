@@ -93,7 +93,7 @@ def _run(given: list[str]) -> int:
         streams.finish()
     except streams.ReaderGoneError:
         return 0  # genbench query ... | head: not an error of ours
-    except Exception as error:
+    except Exception as error:  # the last resort: whatever it is, a person reads a sentence
         if SESSION.debug:
             raise
         from genbench.cli.trouble import in_words
@@ -130,10 +130,10 @@ def _typer(app: typer.Typer, arguments: list[str]) -> int:
         code = app(args=arguments, prog_name="genbench", standalone_mode=False)
     except typer.Abort:
         raise UsageError("no answer was given; nothing was done") from None
-    except Exception as error:
+    except Exception as error:  # Typer's own click isn't public, and neither is its exception
         if not hasattr(error, "show") or not hasattr(error, "exit_code"):
             raise
-        said = io.StringIO()  # Typer's own click isn't public, and neither is its exception
+        said = io.StringIO()
         error.show(file=said)
         print(plain(said.getvalue(), keep="\n"), end="", file=sys.stderr)
         return int(error.exit_code)

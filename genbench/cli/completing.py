@@ -42,8 +42,8 @@ def _offered(found: Callable[[], Iterable[tuple[str, str]]]) -> Callable[..., Of
         try:
             with redirect_stderr(io.StringIO()):
                 return [(word, told) for word, told in found() if word.startswith(incomplete)]
-        except Exception:
-            return []  # such as a broken store; the command itself will say so
+        except Exception:  # plugins, settings files and the store may raise anything
+            return []  # the command itself will say what is wrong
 
     return offer
 

@@ -173,7 +173,7 @@ def save_image(image: Tensor, path: Path) -> None:
     write_png(as_pillow(image.permute(1, 2, 0).contiguous().numpy()), path)
 
 
-def write_arrays(path: Path, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
+def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
     """Write arrays as one compressed .npz; a reader never sees half a file."""
     with replacing(path) as part, part.open("wb") as file:
-        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+        np.savez_compressed(file, **arrays)

@@ -16,6 +16,7 @@ import json
 import re
 import shutil
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -44,6 +45,7 @@ MOST_OF_A_MANIFEST, MOST_ROWS = 1 << 26, 1 << 30
 """Bytes of the manifest, and of the rows of one run, at most."""
 MOST_RATIO, FREE = 200, 1 << 28
 """A file that unpacks to more than `FREE` bytes and this multiple of its size is refused."""
+COMPRESSIONS = (zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED)
 CHUNK = 1 << 20
 _RUN_ID = re.compile(r"[0-9a-f]{10}")
 
@@ -268,10 +270,8 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
         raise DataError(f"{path} can't be imported: {error}") from error
     except OSError as error:
         raise DataError(f"{path} can't be read: {error.strerror or error}") from error
-    except Exception as error:
-        if type(error).__module__ in ("zlib", "lzma", "_lzma"):
-            raise DataError(f"{path} is damaged: {error}") from error
-        raise
+    except zlib.error as error:
+        raise DataError(f"{path} is damaged: {error}") from error
 
 
 def _manifest(archive: zipfile.ZipFile, path: Path) -> dict[str, Any]:
@@ -279,6 +279,8 @@ def _manifest(archive: zipfile.ZipFile, path: Path) -> dict[str, Any]:
     infos = {info.filename: info for info in archive.infolist()}
     if MANIFEST not in infos:
         raise DataError("it has no manifest.json, so it is not from genbench export")
+    if any(info.compress_type not in COMPRESSIONS for info in infos.values()):
+        raise DataError("its members are compressed in a way that genbench export doesn't use")
     if infos[MANIFEST].file_size > MOST_OF_A_MANIFEST:
         raise DataError("its manifest is too large")
     with archive.open(MANIFEST) as file:

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, Double, Integer, Table, insert, select
+from sqlalchemy import Column, DefaultClause, Double, Integer, Table, insert, select
 from sqlalchemy.engine import Connection
 
 from genbench.errors import DataError
@@ -191,8 +191,9 @@ def _checked(row: Any, table: Table) -> dict[str, Any]:
 
 def _value(row: Mapping[str, Any], column: Column[Any], table: str) -> Any:
     name, value = column.name, row.get(column.name)
-    if name not in row and column.server_default is not None:
-        value = _default(column)
+    if name not in row and isinstance(column.server_default, DefaultClause):
+        text = str(column.server_default.arg).strip("'")
+        value = text if column.type.python_type is str else int(text)
     if (table, name) in _NAMED:
         right = _NAMED[table, name](value)
     elif value is None:
@@ -202,11 +203,6 @@ def _value(row: Mapping[str, Any], column: Column[Any], table: str) -> Any:
     if not right:
         raise DataError(f"'{name}' of table '{table}' is {str(value)[:40]!r}")
     return value
-
-
-def _default(column: Column[Any]) -> Any:
-    text = str(column.server_default.arg).strip("'")  # type: ignore[union-attr]
-    return text if column.type.python_type is str else int(text)
 
 
 def _is_series(value: Any) -> bool:

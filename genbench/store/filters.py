@@ -331,10 +331,11 @@ def _period(one: Filter, value: str) -> tuple[str, str]:
     """The first moment of a period, and the first one after it."""
     found = _TIME.fullmatch(value)
     parts = [int(part) for part in found.groups() if part] if found else []
+    year, month, day, hour, minute, second = parts + [0, 1, 1, 0, 0, 0][len(parts) :]
     try:
-        begin = datetime(*(parts + [1, 1][len(parts) - 1 :])[:6])  # type: ignore[arg-type]
+        begin = datetime(year, month, day, hour, minute, second)  # there is no year 0
         return begin.isoformat(), _after(begin, len(parts)).isoformat()
-    except (TypeError, ValueError, OverflowError):
+    except (ValueError, OverflowError):
         raise UsageError(
             f"the filter '{_typed(one)}' needs a UTC time, such as 2026-01-31 or "
             f"2026-01-31T10:00, not '{value}'"

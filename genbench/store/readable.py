@@ -31,9 +31,11 @@ from genbench.store.records import (
 from genbench.store.values import flat_params, param_value
 
 if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
     from genbench.store.database import Database
 
-Record = TypeVar("Record")
+Record = TypeVar("Record", bound="DataclassInstance")
 
 
 class ReadableStore:
@@ -283,11 +285,9 @@ class ReadableStore:
         return self._reader.rows(sql, {"run": run, **parameters})
 
 
-def _records(
-    record: Callable[..., Record], rows: Rows, **parse: Callable[[Any], Any]
-) -> list[Record]:
+def _records(record: type[Record], rows: Rows, **parse: Callable[[Any], Any]) -> list[Record]:
     """One record per row, with columns in the order of its fields; ``parse`` converts some."""
-    names: Sequence[str] = [field.name for field in fields(record)]  # type: ignore[arg-type]
+    names = [field.name for field in fields(record)]
     found = []
     for row in rows:
         values = dict(zip(names, row, strict=True))

@@ -10,14 +10,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from genbench.errors import SettingError, suggest
 from genbench.files.toml import read_toml
-from genbench.settings import Settings
+from genbench.settings import Settings, causes, expectation
 from genbench.spec import MOST, MOST_REPEATS, MOST_SEED
-from genbench.study.assignments import words
+from genbench.study.assignments import typed, words
 
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -88,6 +88,13 @@ class TableEntry(Settings):
     )
 
 
+def _option(value: Any) -> Any:
+    values = value if isinstance(value, list) else [value]
+    if not all(isinstance(item, (bool, int, float, str)) for item in values):
+        raise ValueError("an option is true, a value, or a list of values")
+    return value
+
+
 class FigureEntry(Settings):
     """One figure of the page: a picture for each of its rows, or one picture of all of them."""
 
@@ -98,7 +105,7 @@ class FigureEntry(Settings):
     together: bool = Field(
         default=False, description="draw one picture of all rows per data set (curves only)"
     )
-    options: dict[str, bool | int | float | str | list[int | float | str]] = Field(
+    options: dict[str, Annotated[Any, AfterValidator(_option)]] = Field(
         default_factory=dict,
         description="options of the command: true, a value, or a list of values",
     )
@@ -170,7 +177,7 @@ def read_study(path: Path) -> StudyFile:
     try:
         study = StudyFile.model_validate(values)
     except ValidationError as error:
-        sentences = [_sentence(problem, values) for problem in error.errors()]
+        sentences = [_sentence(problem, values) for problem in causes(error)]
         raise SettingError(f"{path}: {'; '.join(dict.fromkeys(sentences))}") from None
     _check(study, path)
     return study
@@ -227,36 +234,41 @@ def _twice(values: Iterable[Any]) -> list[Any]:
 
 def _sentence(problem: ErrorDetails, values: Mapping[str, Any]) -> str:
     """One error of pydantic as a sentence that names the table of its key."""
-    loc = [part for part in problem["loc"] if part != "set"]
-    where, cls = _table_of(loc, values)
-    key = ".".join(str(part) for part in problem["loc"] if not isinstance(part, int)) or "the file"
-    key = key.rpartition(".")[2]
+    where, cls, place = _table_of(problem["loc"], values)
+    entry = f", entry {place[-1] + 1}" if place and isinstance(place[-1], int) else ""
+    key = ".".join(str(part) for part in place if isinstance(part, str))
     if problem["type"] == "extra_forbidden":
         known = {_key(name) for name in cls.model_fields}
         return f"{where}unknown key '{key}'{suggest(key, known)}"
     if problem["type"] == "missing":
         return f"{where}the key '{key}' is missing; add {key} = ..."
-    message = problem["msg"].removeprefix("Value error, ")
-    return f"{where}{key} = {problem['input']!r}: {message[:1].lower()}{message[1:]}"
+    if problem["type"] == "tuple_type" and isinstance(problem["input"], Mapping):
+        return f"{where}[{key}] is a list of tables; write [[{key}]], with double brackets"
+    given = f"{key}{entry} = {typed(problem['input'])}" if key else typed(problem["input"])
+    return f"{where}{given}: {expectation(problem)}"
 
 
-def _table_of(loc: Sequence[str | int], values: Mapping[str, Any]) -> tuple[str, type[Settings]]:
-    """The name of the table that a location is in, and the class with its keys."""
-    match loc:
-        case ["runs", int(index), *_]:
-            return _row_words(index, values["runs"][index]), RowEntry
-        case ["samplers", int(index), _, *_]:
-            return f"samplers, entry {index + 1}: ", SamplerEntry
-        case ["figures", int(index), *_]:
-            return f"[[figures]] {index + 1}: ", FigureEntry
-        case ["table", _, *_]:
-            return "[table]: ", TableEntry
-    return "", StudyFile
+Place = Sequence[str | int]
+"""The keys and indices that lead to a value."""
 
 
-def _row_words(index: int, row: Mapping[str, Any] | RowEntry) -> str:
+def _table_of(place: Place, values: Mapping[str, Any]) -> tuple[str, type[Settings], Place]:
+    """The name of the table that a value is in, the class with its keys, and the place in it."""
+    match place:
+        case ["runs", int(index), *rest]:
+            return _row_words(index, values["runs"][index]), RowEntry, rest
+        case ["samplers", int(index), *rest]:
+            return f"samplers, entry {index + 1}: ", SamplerEntry, rest
+        case ["figures", int(index), *rest]:
+            return f"[[figures]] {index + 1}: ", FigureEntry, rest
+        case ["table", str(key), *rest]:
+            return "[table]: ", TableEntry, [key, *rest]
+    return "", StudyFile, place
+
+
+def _row_words(index: int, row: Any) -> str:
     """'[[runs]] 2 ('NS GAN'): '."""
-    known = row if isinstance(row, Mapping) else dict(row)
+    known = dict(row) if isinstance(row, (Mapping, RowEntry)) else {}
     name = known.get("name") or known.get("model")
     return f"[[runs]] {index + 1}{f' ({name!r})' if name else ''}: "
 

@@ -43,7 +43,7 @@ def check_device(part: Subject, data: Data) -> None:
     for name, call in _calls(model, data):
         try:
             call()
-        except Exception as error:
+        except Exception as error:  # the model's own code, which may raise anything
             message = str(error)
             if isinstance(error, _LeftBehindError) or any(words in message for words in _MIXED):
                 raise AssertionError(

@@ -50,7 +50,7 @@ def _try(what: str, action: Callable[..., None], *given: Any) -> None:
         return
     except AssertionError as error:
         raise AssertionError(f"{what}: {error}") from error
-    except Exception as error:
+    except Exception as error:  # the code of two plugins, which may raise anything
         raise AssertionError(
             f"{what} raises {type(error).__name__}: {error}; the two must work together, or refuse "
             "with a genbench.UsageError that says why"

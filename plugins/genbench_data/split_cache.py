@@ -161,12 +161,13 @@ def _open_split(entry: Path, name: str, notes: dict[str, Any]) -> Split:
 
 def _mapped(file: Path, shape: tuple[int, ...], dtype: str) -> np.ndarray[Any, Any]:
     try:
-        found = np.load(file, mmap_mode="r")  # checks the file's size against the shape
+        # This checks the file's size against the shape in its header.
+        found: np.ndarray[Any, Any] = np.load(file, mmap_mode="r")
     except (SyntaxError, tokenize.TokenError, EOFError, OverflowError, TypeError) as error:
         raise ValueError(f"{file.name} has a damaged header") from error  # which is Python's text
     if found.shape != shape or found.dtype != dtype or not found.flags.c_contiguous:
         raise ValueError(f"{file.name} is {found.dtype} {found.shape}, not {dtype} {shape}")
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def _verify(entry: Path, name: str, split: Split) -> None:

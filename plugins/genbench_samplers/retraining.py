@@ -45,7 +45,7 @@ def retrained(model: Any, steps: int, lr: float, context: SampleContext) -> tupl
                     net.train()
             loss = _loss(model, twin, h, y, context)
             optimizer.zero_grad(set_to_none=True)
-            loss.backward(inputs=weights)  # type: ignore[no-untyped-call]
+            torch.autograd.backward(loss, inputs=weights)
             optimizer.step()
     if not torch.isfinite(loss):
         raise SamplingError(

@@ -248,6 +248,17 @@ def test_a_bundle_that_is_cut_short_or_no_zip_is_one_sentence(other, bundle, siz
     assert other.runs() == []
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_bundle_that_is_compressed_otherwise_is_refused(other, bundle, method):
+    with zipfile.ZipFile(bundle) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(bundle, "w", method) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    with pytest.raises(DataError, match="compressed in a way"):
+        import_runs(other, bundle)
+
+
 def test_every_flipped_byte_is_noticed_or_harmless(other, bundle, run):
     """The manifest and all members are held against digests; other bytes mean nothing."""
     whole = bundle.read_bytes()

@@ -43,7 +43,17 @@ def plan(text: str, folder: Path, registry: Registry, **narrowed):
         (HEAD, ["runs", "missing"]),
         (HEAD + "sede = [0]\n" + ROW, ["unknown key 'sede'", "did you mean 'seeds'"]),
         (HEAD + ROW + "epoch = 3", ["[[runs]] 1 ('VAE')", "did you mean 'epochs'"]),
-        (HEAD + ROW + "epochs = 0", ["[[runs]] 1 ('VAE')", "epochs = 0"]),
+        (HEAD + ROW + "epochs = 0", ["[[runs]] 1 ('VAE')", "epochs = 0: it must be at least 1"]),
+        (HEAD + 'seeds = ["a"]\n' + ROW, ['seeds, entry 1 = "a": it must be a whole number']),
+        (HEAD + "seeds = []\n" + ROW, ["seeds = []: it must have at least 1 value"]),
+        (HEAD + "[runs]\nmodel = 'vae'", ["write [[runs]], with double brackets"]),
+        (HEAD + 'runs = ["vae"]', ['[[runs]] 1: "vae": it must be a table']),
+        (HEAD + ROW + "set = 'z_dim=2'", ["[[runs]] 1 ('VAE'): set = \"z_dim=2\": it must be a"]),
+        (
+            HEAD + ROW + "[table.published]\nVAE = 1",
+            ["[table]: published.VAE = 1: it must be a text"],
+        ),
+        (HEAD + ROW + FIGURE + 'command = "sample"\noptions = { n = [[1]] }', ["a list of values"]),
         (HEAD + ROW + "epochs = 1\nseconds = 2.0", ["('VAE')", "remove one"]),
         (HEAD + "seeds = [0, 0]\n" + ROW, ["seeds has 0 twice"]),
         (HEAD + ROW + ROW, ["two [[runs]] are called 'VAE'", "name ="]),
@@ -71,6 +81,7 @@ def test_nonsense_is_one_sentence_that_names_file_place_and_mend(text, words, tm
         plan(text, tmp_path, registry)
     assert "one.toml" in str(refused.value)
     assert "\n" not in str(refused.value)
+    assert "nput should" not in str(refused.value)
     for word in words:
         assert word in str(refused.value)
 

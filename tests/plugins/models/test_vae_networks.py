@@ -141,7 +141,7 @@ def test_ijzers_network_refuses_other_sizes_and_says_what_to_take(make):
         ({"network": "mlp", "batch_norm": True}, "set network=conv"),
         ({"network": "ijzer", "code": "spatial"}, "set network=conv"),
         ({"network": "conv", "kernel": 5}, "3 or 4"),
-        ({"network": "conv", "channels": []}, "at least 1 item"),
+        ({"network": "conv", "channels": []}, "at least 1 value"),
     ],
 )
 def test_settings_of_another_network_are_refused_with_the_fix(make, settings, hint):
