@@ -53,12 +53,16 @@ class DataSpec:
     and ``test`` are the sizes of the splits, or 0 if they are not known before reading. If
     ``latent`` is true, samples are codes of a trained model, of about unit scale, which
     `Data.render` decodes to samples of ``source``, the encoded data.
+
+    If a class is a combination of yes-or-no ``attributes``, there are 2 ** len(attributes) classes,
+    and the number of a class has a binary digit for each attribute, the highest for the first.
     """
 
     name: str
     shape: tuple[int, ...]
     classes: int | None = None
     class_names: tuple[str, ...] = ()
+    attributes: tuple[str, ...] = ()
     train: int = 0
     test: int = 0
     latent: bool = False
@@ -209,13 +213,15 @@ Terms = Mapping[str, Mapping[str, "Tensor"]]
 class Schedule:
     """The learning rate over the steps of a stage, as a factor on the base rate.
 
-    ``warmup`` is the share of the steps (0 to 1) in which the rate increases linearly from 0. After
-    that, "constant" keeps the rate, "linear" and "cosine" decrease the factor from 1 to ``final``,
-    and "step" multiplies it by ``gamma`` after each share ``every`` of the stage.
+    ``warmup`` is the share of the steps (0 to 1) in which the rate increases linearly from 0, and
+    ``hold`` the share after it in which it stays constant. After that, "constant" keeps the rate,
+    "linear" and "cosine" decrease the factor from 1 to ``final``. "step" multiplies it by ``gamma``
+    after each share ``every`` of the stage.
     """
 
     kind: Literal["constant", "linear", "cosine", "step"] = "constant"
     warmup: float = 0.0
+    hold: float = 0.0
     final: float = 0.0
     gamma: float = 0.5
     every: float = 0.25
@@ -437,10 +443,13 @@ class HasDensity(Protocol):
 
 @runtime_checkable
 class Translates(Protocol):
-    """x -> x in the style of the domain ``y``."""
+    """x -> x as it would be in another domain: with the class ``y``, int64 (B,)."""
 
-    def translate(self, x: Tensor, y: Tensor) -> Tensor:
-        """Translations (B, *shape) in [-1, 1]."""
+    def translate(self, x: Tensor, y: Tensor, own: Tensor | None = None) -> Tensor:
+        """Translations (B, *shape), bounded as the data is, differentiable in ``x``.
+
+        ``own`` are the classes of x itself, which some models need (`UsageError` without them).
+        """
 
 
 CAPABILITIES: Mapping[str, type] = {

@@ -56,13 +56,14 @@ def factor(schedule: Schedule, step: int, steps: int) -> float:
     """The factor on the base rate at iteration ``step`` (from 0) of ``steps``; it has no state.
 
     Warm-up over w = warmup * steps iterations gives (step + 1) / w, not step / w, so that the
-    first rate isn't 0. The decay uses the share p of the iterations after the warm-up; "step"
-    counts its drops over the whole stage.
+    first rate isn't 0. The decay uses the share p of the iterations after the warm-up and the
+    constant part; "step" counts its drops over the whole stage.
     """
     warmup = schedule.warmup * steps
     if step + 1 < warmup:
         return (step + 1) / warmup
-    p = min(1.0, max(0.0, step - warmup) / max(1.0, steps - warmup))
+    full = warmup + schedule.hold * steps
+    p = min(1.0, max(0.0, step - full) / max(1.0, steps - full))
     if schedule.kind == "linear":
         return 1.0 - (1.0 - schedule.final) * p
     if schedule.kind == "cosine":

@@ -109,6 +109,7 @@ class CelebaSettings(DatasetSettings):
             shape=(3, self.size, self.size),
             classes=len(names) or None,
             class_names=names,
+            attributes=self.attributes,
             train=min(self.limit, train) or train,
             test=test,
         )

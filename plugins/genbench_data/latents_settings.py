@@ -47,6 +47,7 @@ class LatentsSettings(DatasetSettings):
             shape=carrying(head.latent_shape, head.classes),
             classes=head.data.classes,
             class_names=head.data.class_names,
+            attributes=head.data.attributes,
             train=head.data.train,
             test=head.data.test,
             latent=True,

@@ -97,3 +97,12 @@ def genbench_register_models(register: genbench.Register) -> None:
         summary="a GAN with latent codes that can be recovered from its samples",
         source="Chen et al. 2016, arXiv:1606.03657",
     )
+    gan(
+        "stargan",
+        "genbench_gan.stargan:StarGAN",
+        settings="genbench_gan.stargan_settings:StarGANSettings",
+        presets="genbench_gan.stargan_settings:PRESETS",
+        summary="translates samples between the classes of a data set, with one generator",
+        source="Choi et al. 2018, arXiv:1711.09020",
+        capabilities=("translates",),
+    )

@@ -12,10 +12,15 @@ Loss = Callable[[Batch], Terms]
 
 
 def two_adams(
-    *, d_lr: float, g_lr: float, beta1: float, schedule: Schedule | None = None
+    *,
+    d_lr: float,
+    g_lr: float,
+    beta1: float,
+    beta2: float = 0.999,
+    schedule: Schedule | None = None,
 ) -> dict[str, Optimizer]:
     """Adam ``d`` for the net ``discriminator``, Adam ``g`` for the net ``generator``."""
-    both = Optimizer(nets=(), betas=(beta1, 0.999), schedule=schedule or Schedule())
+    both = Optimizer(nets=(), betas=(beta1, beta2), schedule=schedule or Schedule())
     return {
         "d": replace(both, nets=("discriminator",), lr=d_lr),
         "g": replace(both, nets=("generator",), lr=g_lr),
