@@ -103,10 +103,11 @@ class Data:
     """A data set that is ready for training: its splits, and how a sample becomes an image.
 
     ``render`` is None if a sample is an image. For the latent space of a finished run, ``render``
-    is the decoder of that run, (B, *shape) -> (B, C, H, W) in [-1, 1], and ``source`` is the
-    encoded data, with which rendered samples are compared. ``augment`` is applied to each training
-    minibatch (B, *shape) in [-1, 1], on its device; it may draw from the global generators (which a
-    resume restores), as for dynamic binarisation or random flips, and must keep shape and type.
+    is the decoder of that run, (B, *shape) -> (B, C, H, W) in [-1, 1]; ``encode`` is its encoder,
+    from such images, and labels (B,) or None, to (B, *shape); and ``source`` is the encoded data,
+    with which rendered samples are compared. ``augment`` is applied to each training minibatch
+    (B, *shape) in [-1, 1], on its device; it may draw from the global generators (which a resume
+    restores), as for dynamic binarisation or random flips, and must keep shape and type.
     Samples that `Stage.prepare` encodes once are not augmented.
     """
 
@@ -114,6 +115,7 @@ class Data:
     train: Split
     test: Split
     render: Callable[[Tensor], Tensor] | None = None
+    encode: Callable[[Tensor, Tensor | None], Tensor] | None = None
     augment: Callable[[Tensor], Tensor] | None = None
     source: Data | None = None
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 GROUPS = {
     "running": ("run", "resume", "rerun", "rm"),
     "sampling": ("evaluate", "sample"),
-    "picturing": ("interpolate", "traverse", "latents", "reconstruct", "curves"),
+    "picturing": ("interpolate", "traverse", "latents", "reconstruct", "translate", "curves"),
     "keeping": ("edit", "archive", "restore"),
     "moving": ("export", "import"),
     "animating": ("animate",),

@@ -1,4 +1,5 @@
-"""Pictures of stored runs: ``interpolate``, ``traverse``, ``latents``, ``reconstruct``, ``curves``.
+"""Pictures of stored runs: ``interpolate``, ``traverse``, ``latents``, ``reconstruct``,
+``translate``, ``curves``.
 
 They write a file where they are called and add nothing to the run.
 """
@@ -65,6 +66,7 @@ def add_to(app: typer.Typer) -> None:
     app.command("traverse")(traverse)
     app.command("latents")(latents)
     app.command("reconstruct")(reconstruct)
+    app.command("translate")(translate)
     app.command("curves")(curves)
 
 
@@ -217,6 +219,56 @@ def reconstruct(
         reconstruct(loaded, target, n=count, seed=seed)
 
     _picture(draw, "reconstructions", **common)
+
+
+@options_of(_picture)
+def translate(
+    to: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--to",
+            help="Class by number or name, or attributes such as Blond_Hair or 'Male,not Young'; "
+            "repeatable (default: all classes).",
+        ),
+    ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option("--images", help="Folder with pictures to translate (default: test images)."),
+    ] = None,
+    own: Annotated[
+        str | None,
+        typer.Option("--from", help="Class of the pictures in the folder, by number or name."),
+    ] = None,
+    count: Annotated[
+        int, typer.Option("-n", "--samples", min=1, max=1_000, help="Number of images.")
+    ] = 8,
+    **common: Any,
+) -> None:
+    """Draw images and a stored run's translations of them into other classes."""
+    access = {"data_dir": common["data_dir"], "offline": common["offline"]}
+
+    def draw(loaded: LoadedRun, target: Path, seed: int) -> None:
+        from genbench.latent.translate import Translation, translate
+
+        given = {} if images is None else _given(loaded, images, **access)
+        chosen = Translation(to=to or (), count=count, seed=seed, own=own, **given)
+        translate(loaded, chosen, target)
+
+    _picture(draw, "translations", **common)
+
+
+def _given(
+    loaded: LoadedRun, folder: Path, *, data_dir: Path | None, offline: bool
+) -> dict[str, Any]:
+    """The pictures of a folder as `genbench.latent.translate.Translation` has them."""
+    import os
+
+    from genbench.runner import data_access
+    from genbench.runner.folder_images import images_in
+
+    access = data_access(data_dir, os.environ, offline=offline)
+    found, labels = images_in(folder, loaded.data.spec, SESSION.registry, access)
+    return {"images": found, "labels": labels}
 
 
 def curves(

@@ -248,7 +248,8 @@ def _can_be_drawn_from(model: Registration) -> bool:
 
 
 def _default_metrics(model: Registration, data: DataSpec, registry: Registry) -> tuple[str, ...]:
-    """Metrics that need no download: distances for samples, the error for reconstructions.
+    """Metrics that need no download: distances for samples, the errors of reconstructions, the
+    classes of translations.
 
     Samples are measured as they are rendered. Labelled points count as modes, one per class.
     """
@@ -258,6 +259,8 @@ def _default_metrics(model: Registration, data: DataSpec, registry: Registry) ->
         names = [*(labelled if data.classes else ()), "fd_pixel"]
     if "reconstructs" in model.capabilities:
         names.append("reconstruction")
+    if "translates" in model.capabilities and data.classes and data.shown.is_image:
+        names.append("translation")
     return _registered("metric", names, registry)
 
 

@@ -26,7 +26,7 @@ BUDGET = 4_500_000
 SMALLEST, MOST_EPOCHS = 12_000, 10
 """Bytes that each picture may take at least, and the number of epochs of an experiment at most."""
 
-OTHERS = ("nearest", "reconstructions", "traversal", "latents")
+OTHERS = ("nearest", "reconstructions", "translations", "traversal", "latents")
 """Pictures of the trained model on the card of an experiment, by kind."""
 
 QUALITY, SHRINK, TRIES = 72, 0.95, 6

@@ -16,6 +16,7 @@ from genbench.report.rerun_command import picture_commands, rerun_command
 CAPTIONS = {
     "nearest": "Samples and the training images nearest to them",
     "reconstructions": "Test images and their reconstructions",
+    "translations": "Test images and their translations into other classes",
     "traversal": "What the latent space decodes to",
     "latents": "Codes of the test images",
 }

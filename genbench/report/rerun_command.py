@@ -51,6 +51,8 @@ def picture_commands(
         found["nearest training images"] = f"genbench evaluate {run} --metric nearest"
     if {"images", "reconstructs"} <= set(abilities) and "reconstructions" not in known:
         found["reconstructions"] = f"genbench reconstruct {run}"
+    if {"images", "translates"} <= set(abilities) and "translations" not in known:
+        found["translations"] = f"genbench translate {run}"
     if "encodes" in abilities and "latents" not in known:
         found["latent map"] = f"genbench latents {run}"
     if {"images", "generates"} <= set(abilities) and "traversal" not in known:

@@ -11,13 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genbench.contracts import Data, Generates, Picture, Reconstructs, Sampler
+from genbench.contracts import Data, Generates, Picture, Reconstructs, Sampler, Translates
 from genbench.evaluation import CAUGHT, checked, fault, sample_context, who
 from genbench.evaluation.job import Job
 from genbench.evaluation.run_files import write_trace
 from genbench.events import ArtifactMade, EpochDone, Listener, Warned
 from genbench.latent.code_map import code_map
 from genbench.latent.encode import reconstructions
+from genbench.latent.translate import translations
+from genbench.pictures.domains import domains_of
 from genbench.pictures.samples import (
     as_shown,
     default_count,
@@ -34,6 +36,8 @@ from genbench.spec import Part
 
 PAIRS = 32
 """Test images that are kept with their reconstructions."""
+TRANSLATED = 10
+"""Test images that are kept with their translations."""
 
 
 class RunPictures:
@@ -65,6 +69,8 @@ class RunPictures:
             self._draw_reconstructions()
         with self._harmless("traversal", self.last_epoch):
             self._draw_traversal()
+        with self._harmless("translations", self.last_epoch):
+            self._keep("translations", self._translations())
 
     @contextmanager
     def _harmless(self, kind: str, epoch: int) -> Iterator[None]:
@@ -111,6 +117,14 @@ class RunPictures:
     def _draw_traversal(self) -> None:
         if has_images(self.data):
             self._keep("traversal", code_map(self.model, self.data, self.device))
+
+    def _translations(self) -> Picture | None:
+        """The first test images in all classes, or with each attribute changed."""
+        if not (has_images(self.data) and isinstance(self.model, Translates)):
+            return None
+        rows = np.arange(min(TRANSLATED, len(self.data.test.x)))
+        domains = domains_of((), "", self.data.spec)
+        return translations(self.model, self.data, self.device, rows, domains)
 
     def _keep(self, kind: str, picture: Picture | None) -> None:
         """Write a picture of the final weights, unless it is None."""

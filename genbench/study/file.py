@@ -100,7 +100,9 @@ class FigureEntry(Settings):
 
     title: str = Field(min_length=1)
     about: str = Field(default="", description="one or two sentences below the title")
-    command: Literal["sample", "interpolate", "traverse", "latents", "reconstruct", "curves"]
+    command: Literal[
+        "sample", "interpolate", "traverse", "latents", "reconstruct", "translate", "curves"
+    ]
     rows: Names | None = Field(default=None, description="rows to show; default: all rows")
     together: bool = Field(
         default=False, description="draw one picture of all rows per data set (curves only)"

@@ -51,11 +51,13 @@ class Latents:
         if scale is not None:
             train, test = (_standardised(split, scale, train.digest) for split in (train, test))
         spec = settings.describe(access)
+        coder = Coder(source, scale)
         return Data(
             spec=replace(spec, train=len(train.x), test=len(test.x)),
             train=train,
             test=test,
-            render=Renderer(source, scale),
+            render=coder,
+            encode=coder.encode,
             source=source.data,
         )
 
@@ -182,8 +184,8 @@ def _standardised(split: Split, scale: CodeScale, fitted_to: str) -> Split:
     return Split(x=x, y=split.y, digest=hashlib.sha256(named.encode()).hexdigest()[:32])
 
 
-class Renderer:
-    """Codes (B, *latent_shape) -> what the source run decodes them to, as it is shown.
+class Coder:
+    """Codes (B, *latent_shape) -> what the source run decodes them to, as it is shown, and back.
 
     The source networks are frozen and follow the codes to their device. A gradient is kept with
     respect to the codes alone, where one is asked for.
@@ -192,7 +194,7 @@ class Renderer:
     def __init__(self, source: SourceRun, scale: CodeScale | None) -> None:
         import torch
 
-        self._model, self._beneath = source.model, source.data.render
+        self._model, self._beneath = source.model, source.data
         self._classes = source.head.classes
         self._nets: torch.nn.Module = source.model.nets
         self._scale = None
@@ -209,7 +211,26 @@ class Renderer:
             code = code * std + mean
         code, y = apart(code, self._classes)
         x: Tensor = self._model.decode(code) if y is None else self._model.decode(code, y)
-        return x if self._beneath is None else self._beneath(x)
+        return x if self._beneath.render is None else self._beneath.render(x)
+
+    def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """The standardised means of the codes of images (B, C, H, W) in [-1, 1], or of points.
+
+        A conditional source run needs the labels, int64 (B,). Raises UsageError without them.
+        """
+        from genbench_nets.labels import required, with_labels
+
+        self._move(x.device)
+        if self._beneath.encode is not None:
+            x = self._beneath.encode(x, y)
+        labels = None if self._classes is None else required(y)
+        code: Tensor = self._model.encode(x, labels)[0].float()
+        if labels is not None:
+            code = with_labels(code, labels, self._classes or 0)
+        if self._scale is not None:
+            mean, std = self._scale
+            code = (code - mean) / std
+        return code
 
     def _move(self, device: torch.device) -> None:
         if device == self._device:

@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from genbench import MONITOR, Batch, DataSpec, Optimizer, Schedule, Stage, Terms
 from genbench_gan.stargan_settings import StarGANSettings
 from genbench_nets.adversarial_losses import monitors
+from genbench_nets.adversarial_networks import decided
 from genbench_nets.adversarial_training import alternating_phases, two_adams
 from genbench_nets.labels import required
 from genbench_nets.penalties import gradient_penalty
@@ -167,14 +168,15 @@ def networks(s: StarGANSettings, data: DataSpec, domains: int) -> tuple[Translat
     if s.network == "mlp":
         (size,) = data.shape
         return dense_translator(size, domains, s.hidden), dense_judge(size, domains, s.hidden)
-    assert s.g_halvings is not None and s.d_halvings is not None, "the settings are fitted"
     generator = conv_translator(
         data.shape,
         domains,
         width=s.g_channels,
         kernel=s.g_kernel,
         blocks=s.g_blocks,
-        halvings=s.g_halvings,
+        halvings=decided(s.g_halvings),
         bounded=data.bounded,
     )
-    return generator, conv_judge(data.shape, domains, width=s.d_channels, halvings=s.d_halvings)
+    return generator, conv_judge(
+        data.shape, domains, width=s.d_channels, halvings=decided(s.d_halvings)
+    )

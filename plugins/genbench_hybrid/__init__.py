@@ -26,7 +26,7 @@ def genbench_register_models(register: genbench.Register) -> None:
         presets="genbench_hybrid.cvae_gan_settings:PRESETS",
         summary="conditional VAE with a discriminator and a classifier, matched by mean features",
         source="Bao et al. 2017, arXiv:1703.10155",
-        capabilities=(*basic, "discriminates", "conditional"),
+        capabilities=(*basic, "discriminates", "conditional", "translates"),
     )
     hybrid(
         "vaegan-larsen",

@@ -66,6 +66,15 @@ def genbench_register_metrics(register: genbench.Register) -> None:
         family="reconstruction",
         capabilities=("reconstructs",),
     )
+    register(
+        "translation",
+        "genbench_metrics.translation:Translation",
+        settings="genbench_metrics.metric_settings:TranslationSettings",
+        summary="translations of test images: classified as asked, like real ones, and reversible",
+        family="labels",
+        source="Choi 2018 (arXiv:1711.09020), section 5.4",
+        capabilities=("translates",),
+    )
     on_features(
         "kid",
         "genbench_metrics.kid:Kid",

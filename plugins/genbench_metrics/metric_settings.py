@@ -59,3 +59,14 @@ class ReconstructionSettings(Settings):
     """Settings of reconstruction."""
 
     n: int = Field(default=10_000, ge=1, description="number of test images to use, the first ones")
+
+
+class TranslationSettings(Settings):
+    """Settings of translation."""
+
+    n: int | None = Field(
+        default=None,
+        ge=2,
+        description="total number of translations, equally many into each class (default: the "
+        "number of scored samples)",
+    )

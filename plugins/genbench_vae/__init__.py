@@ -25,7 +25,7 @@ def genbench_register_models(register: genbench.Register) -> None:
         settings="genbench_vae.cvae_settings:CVAESettings",
         summary="conditional VAE: labels are inputs beside x and z",
         source="Sohn et al. 2015, NeurIPS; Kingma et al. 2014, arXiv:1406.5298",
-        capabilities=(*basic, "conditional", "has-likelihood"),
+        capabilities=(*basic, "conditional", "has-likelihood", "translates"),
     )
     vae(
         "ae",

@@ -117,3 +117,7 @@ class CVAE:
     def reconstruct(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Decode the posterior's mean."""
         return self.generate(self.encode(x, y)[0], y)
+
+    def translate(self, x: Tensor, y: Tensor, own: Tensor | None = None) -> Tensor:
+        """Encode with the images' own classes, decode with others: z holds the rest of x."""
+        return self.generate(self.encode(x, own)[0], y)
