@@ -62,10 +62,13 @@ def say_closing(store: Store, run: Run, *, seconds: float) -> None:
     last_skipped = [d for d in store.draws(run.id) if d.epoch == last and d.skipped]
     for metric in dict.fromkeys(name for draw in last_skipped for name in draw.skipped):
         say(f"  {metric} was skipped; to compute it: genbench evaluate {run.id}")
-    for artifact in store.artifacts(run.id):
+    artifacts = store.artifacts(run.id)
+    for artifact in artifacts:
         if Path(artifact.path).parent == Path():
             say(f"  {artifact.kind}: {_short(store.folder(run.id) / artifact.path)}")
-    say(f"  next: genbench show {run.id}   genbench compare   genbench sample {run.id}")
+    kinds = {artifact.kind for artifact in artifacts}
+    draw = "translate" if "translations" in kinds and "samples" not in kinds else "sample"
+    say(f"  next: genbench show {run.id}   genbench compare   genbench {draw} {run.id}")
 
 
 def say_scores(scores: Sequence[ScoreRecord]) -> None:

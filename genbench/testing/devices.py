@@ -17,6 +17,7 @@ from genbench.contracts import (
     Encodes,
     Generates,
     Reconstructs,
+    Translates,
     rendered,
 )
 from genbench.testing.subject import Subject
@@ -85,6 +86,8 @@ def _calls(model: Any, data: Data) -> Iterator[tuple[str, Callable[[], object]]]
         yield "encode(x)", lambda: model.encode(x, labels)
     if isinstance(model, Reconstructs):
         yield "reconstruct(x)", lambda: model.reconstruct(x, labels)
+    if isinstance(model, Translates) and y is not None:
+        yield "translate(x, y, own)", lambda: model.translate(x, y, y)
     model.nets.train()
     for stage in model.stages():
         if stage.prepare is None:

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from genbench.contracts import MONITOR, Data, Stage, rendered
 from genbench.errors import UsageError
@@ -114,8 +116,21 @@ def check_capabilities(part: Subject, data: Data) -> None:
             with suppress(UsageError):  # settings may leave a loss that is no likelihood
                 given = (x, z) if labels is None else (x, z, labels)
                 has_shape(model.log_likelihood(*given), (6,), "log_likelihood(x, z)")
-        if "translates" in there and (y := images(data, 6)[1]) is not None:
-            is_sample(model.translate(x, y), data, "translate(x, y)")
+        if "translates" in there and (own := images(data, 6)[1]) is not None:
+            _check_translations(model, data, x, own)
+
+
+def _check_translations(model: Any, data: Data, x: Tensor, own: Tensor) -> None:
+    """Translations are samples, and each depends on the class that is asked for."""
+    other = (own + 1) % (data.spec.classes or 1)
+    same, changed = (model.translate(x, y, own) for y in (own, other))
+    for made in (same, changed):
+        is_sample(made, data, "translate(x, y, own)")
+    apart = (same - changed).abs().flatten(1).amax(1)
+    assert data.spec.classes == 1 or bool((apart > 0).all()), (
+        "translate(x, y, own) gives the same for two classes y; the class must reach the output "
+        "(a constant plane does not pass a normalisation over places with reflection padding)"
+    )
 
 
 def _check_latent_shape(part: Subject, data: Data, code: tuple[int, ...]) -> None:

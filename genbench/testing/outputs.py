@@ -16,14 +16,15 @@ from genbench.contracts import (
     HasDensity,
     HasLikelihood,
     Reconstructs,
+    Translates,
     prior_kind,
     rendered,
 )
 from genbench.errors import UsageError
 from genbench.testing.subject import Subject
-from genbench.testing.trial import build, first, inputs, is_sample, train_model
+from genbench.testing.trial import build, first, images, inputs, is_sample, train_model
 
-SAMPLES = ("render(generate(z))", "decode(code)", "reconstruct(x)")
+SAMPLES = ("render(generate(z))", "decode(code)", "reconstruct(x)", "translate(x, y, own)")
 ROWS = 6
 DRAWS = 2000
 STRESS = 30.0
@@ -115,6 +116,8 @@ def maps(model: Any, data: Data) -> Iterator[tuple[str, Callable[..., Tensor], t
             yield "decode(code)", model.decode, (code, *labels)
     if isinstance(model, Reconstructs):
         yield "reconstruct(x)", model.reconstruct, (x, *labels)
+    if isinstance(model, Translates) and (own := images(data, ROWS)[1]) is not None:
+        yield "translate(x, y, own)", model.translate, (x, own.flip(0), own)
     if isinstance(model, HasLikelihood) and isinstance(model, Generates):
         z = model.prior(ROWS, torch.Generator().manual_seed(1))
         yield "log_likelihood(x, z)", model.log_likelihood, (x, z, *labels)

@@ -39,6 +39,7 @@ from genbench import (
     sample_shape,
     samples_data,
     stored_as_float,
+    to_float,
     to_uint8,
 )
 from genbench_metrics.frechet import Moments, frechet_distance
@@ -210,8 +211,8 @@ class Translation:
                 rows=rows,
             )
         )
-        unit = images.float().add(1).mul(0.5).clamp(0, 1)
-        return float((unit - real.float() / 255).abs().mean())
+        apart = images.float().clamp(-1, 1) - to_float(real)
+        return 0.5 * float(apart.abs().mean())
 
     # --- real images
 

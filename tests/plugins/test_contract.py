@@ -26,6 +26,7 @@ ELSEWHERE = {
     "label_accuracy": TESTS / "metrics" / "test_label_accuracy.py",
     "mode_std": TESTS / "toy" / "test_mode_metrics.py",
     "nll": TESTS / "metrics" / "test_nll.py",
+    "translation": TESTS / "metrics" / "test_translation.py",
 }
 """Parts that need files, a model or weights of their own to be checked, and where they are."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from genbench import Conditional, DataSpec, IncompatibleError, rendered
+from genbench import Conditional, DataSpec, Generates, IncompatibleError, rendered
 from genbench.registry import Registry
 from genbench.settings import validate
 
@@ -40,10 +40,18 @@ def test_the_ijzer_presets_have_the_published_number_of_parameters(registry, mod
     assert count(build(registry, model, **settings).nets) == parameters
 
 
+CELEBA = DataSpec(
+    name="celeba",
+    shape=(3, 64, 64),
+    classes=32,
+    attributes=("Black_Hair", "Blond_Hair", "Brown_Hair", "Male", "Young"),
+)
+
+
 def test_every_preset_builds_on_a_data_set_of_its_source_and_gives_images_in_range(registry):
     specs = {
         "image-folder": FACES,
-        "celeba": FACES,
+        "celeba": CELEBA,
         "imagenette": IMAGENETTE,
         "gaussians-25": POINTS,
     }
@@ -53,8 +61,11 @@ def test_every_preset_builds_on_a_data_set_of_its_source_and_gives_images_in_ran
             model = build(registry, registration.name, data, **p.settings)
             model.nets.eval()
             with torch.no_grad():
-                y = torch.arange(3) if isinstance(model, Conditional) else None
-                images = rendered(model, model.generate(model.prior(3), y))
+                if isinstance(model, Generates):
+                    y = torch.arange(3) if isinstance(model, Conditional) else None
+                    images = rendered(model, model.generate(model.prior(3), y))
+                else:
+                    images = model.translate(torch.rand(3, *data.shape), torch.arange(3))
             assert images.shape == (3, *data.shape), (registration.name, p.name)
             assert not data.is_image or images.abs().max() <= 1
 
