@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from importlib.resources import files
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -40,6 +41,11 @@ class Page:
     def main(self) -> str:
         """The content between head and foot."""
         return f"{self.before}{''.join(self.parts.values())}{self.after}"
+
+    @property
+    def digest(self) -> str:
+        """What tells this page from an earlier one."""
+        return sha256(self.main.encode()).hexdigest()[:16]
 
     def changes(self, old: Page) -> dict[str, Any]:
         """What a browser that shows ``old`` has to replace: ``parts`` by id, or the ``main``."""
@@ -150,7 +156,7 @@ def folded(identity: str, title: str, inside: str) -> str:
     )
 
 
-def complaint(message: str, status: int) -> Page:
-    """A page that says why another one can't be shown."""
+def complaint(message: str, status: int, **frame: Any) -> Page:
+    """A page that says why another one can't be shown, with the other fields of a `Page`."""
     text = f'<p class="warning" id="trouble">{escape(message)}</p>'
-    return Page(title="genbench", parts={"trouble": text}, status=status, follows=False)
+    return Page(title="genbench", parts={"trouble": text}, status=status, **frame)

@@ -12,7 +12,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -28,12 +28,15 @@ from genbench.live.run_list import filters_of, run_list
 from genbench.live.run_page import Defaults, run_page
 from genbench.report.cards import Abilities
 from genbench.report.content import read_report
-from genbench.report.page import headline, middle
+from genbench.report.page import headline, sections
 from genbench.store import Store
 from genbench.store.filters import shows_archived
 
 SECONDS, SHARE = 1.0, 5.0
 """Seconds between two looks at the store, and the least multiple of the time that a look takes."""
+
+SHOWN = "shown"
+"""The parameter with the digest of the page that a browser shows."""
 
 SILENT_S = 15.0
 """Seconds after which a comment keeps a quiet connection open."""
@@ -42,6 +45,8 @@ COMPARED = 12
 """Experiments on the page that compares, for each data set."""
 
 Draw = Callable[[Request], Page]
+Pulse = Callable[[], object]
+"""What differs if a page may differ; it is cheaper than the page."""
 
 
 class Pages:
@@ -71,7 +76,7 @@ class Pages:
             return _answer(error)
 
     def compare(self, request: Request) -> Page:
-        """The report of the runs that meet the filter; it doesn't follow the store."""
+        """The report of the runs that meet the filter: one part for each data set."""
         text = request.query_params.get("filter", "")
         form = filter_form("/compare", text)
         try:
@@ -79,12 +84,11 @@ class Pages:
             selection = Selection(where=where, archived=shows_archived(where), limit=COMPARED)
             report = read_report(self.store, selection, Question())
         except GenbenchError as error:
-            return _answer(error, f"<h1>Compare</h1>{form}")
+            return _answer(error, f"<h1>Compare</h1>{form}", axis="seconds")
         return Page(
             title=headline(report),
             head=f"<h1>Compare</h1>{form}",
-            parts={"report": f'<div id="report">{middle(report, can=self._can)}</div>'},
-            follows=False,
+            parts=sections(report, can=self._can),
             axis="seconds",
         )
 
@@ -120,27 +124,47 @@ class Pages:
             return time.monotonic()  # another database has no such count
         return self.store.rows("PRAGMA data_version"), states
 
+    def settled(self) -> object:
+        """What differs if a comparison may: the finished runs, what they are called, their scores.
 
-def _answer(error: GenbenchError, head: str = "") -> Page:
-    """The page for an error: a filter that can't be read, a run that isn't there, a lost store."""
+        A training that goes on doesn't change it.
+        """
+        rows = self.store.rows
+        return (
+            rows("SELECT run, name, note, archived_at FROM runs WHERE status = 'finished'"),
+            rows("SELECT run, tag FROM run_tags ORDER BY run, tag"),
+            rows(
+                "SELECT count(*), max(e.eval) FROM evals e JOIN runs r ON r.run = e.run "
+                "WHERE r.status = 'finished'"
+            ),
+        )
+
+
+def _answer(error: GenbenchError, head: str = "", axis: str = "epochs") -> Page:
+    """The page for an error: a filter that can't be read, a run that isn't there, a lost store.
+
+    It follows the store if a run may come that answers the question.
+    """
     status = 500
     if isinstance(error, (UsageError, NoSuchRunError)):
         status = 404 if isinstance(error, NoSuchRunError) else 400
-    page = complaint(str(error), status)
-    return Page(title=page.title, parts=page.parts, head=head, status=status, follows=False)
+    return complaint(str(error), status, head=head, follows=bool(head) and status == 404, axis=axis)
 
 
 def make_app(pages: Pages, access: Access) -> Guard:
     """The whole server as an ASGI application."""
-    drawn = {"/": pages.runs, "/runs/{run}": pages.run, "/compare": pages.compare}
+    drawn: dict[str, tuple[Draw, Pulse]] = {
+        "/": (pages.runs, pages.pulse),
+        "/runs/{run}": (pages.run, pages.pulse),
+        "/compare": (pages.compare, pages.settled),
+    }
     routes = [
         Route("/static/{name}", _static, methods=["GET"]),
         Route("/runs/{run}/files/{path:path}", pages.file, methods=["GET"]),
-        *(Route(path, _page(pages, draw), methods=["GET"]) for path, draw in drawn.items()),
+        *(Route(path, _page(pages, draw), methods=["GET"]) for path, (draw, _) in drawn.items()),
         *(
-            Route(f"/events{path}", _events(pages, draw), methods=["GET"])
-            for path, draw in drawn.items()
-            if path != "/compare"
+            Route(f"/events{path}", _events(draw, pulse), methods=["GET"])
+            for path, (draw, pulse) in drawn.items()
         ),
     ]
     return Guard(Starlette(routes=routes), access)
@@ -156,35 +180,41 @@ def _static(request: Request) -> Response:
 def _page(pages: Pages, draw: Draw) -> Callable[[Request], Response]:
     def endpoint(request: Request) -> Response:
         page = draw(request)
-        query = f"?{request.url.query}" if request.url.query else ""
-        events = f"/events{quote(request.url.path)}{query}"
+        asked = [*request.query_params.multi_items(), (SHOWN, page.digest)]
+        events = f"/events{quote(request.url.path)}?{urlencode(asked)}"
         return HTMLResponse(document(page, pages.store.url, events), page.status)
 
     return endpoint
 
 
-def _events(pages: Pages, draw: Draw) -> Callable[[Request], Any]:
+def _events(draw: Draw, pulse: Pulse) -> Callable[[Request], Any]:
     async def endpoint(request: Request) -> Response:
-        return StreamingResponse(_follow(pages, draw, request), media_type="text/event-stream")
+        changes = follow(draw, pulse, request)
+        return StreamingResponse(changes, media_type="text/event-stream")
 
     return endpoint
 
 
-async def _follow(pages: Pages, draw: Draw, request: Request) -> AsyncIterator[str]:
-    """What changes on a page, as events; the first one brings an old copy up to date."""
+async def follow(draw: Draw, pulse: Pulse, request: Request) -> AsyncIterator[str]:
+    """What changes on a page, as events; the first one brings an old copy up to date.
+
+    An event has the digest of the new page as its id, which a browser sends when it connects again.
+    """
+    there = request.headers.get("last-event-id") or request.query_params.get(SHOWN)
     shown: Page | None = None
-    pulse: object = None
+    last: object = None
     quiet = time.monotonic()
     while True:
         begun = time.monotonic()
-        now = await run_in_threadpool(pages.pulse)
-        if now != pulse:
+        now = await run_in_threadpool(pulse)
+        if now != last:
             page = await run_in_threadpool(draw, request)
-            changes = {"main": page.main} if shown is None else page.changes(shown)
-            shown, pulse = page, now
+            first = {} if page.digest == there else {"main": page.main}
+            changes = first if shown is None else page.changes(shown)
+            shown, last = page, now
             if changes:
                 quiet = time.monotonic()
-                yield f"data: {json.dumps(changes)}\n\n"
+                yield f"id: {page.digest}\ndata: {json.dumps(changes)}\n\n"
         if time.monotonic() - quiet > SILENT_S:
             quiet = time.monotonic()
             yield ": still there\n\n"

@@ -59,7 +59,7 @@ def render(report: Report, *, can: Abilities = no_abilities, now: datetime | Non
     body = "\n".join(
         [
             _masthead(report, title),
-            f"<main>\n{middle(report, can=can)}\n</main>",
+            "\n".join(("<main>", *sections(report, can=can).values(), "</main>")),
             _footer(report, moment),
         ]
     )
@@ -73,10 +73,13 @@ def render(report: Report, *, can: Abilities = no_abilities, now: datetime | Non
     )
 
 
-def middle(report: Report, *, can: Abilities = no_abilities) -> str:
-    """The sections of the page without its frame; they need its style and its script."""
-    sections = [_section(section, i, can) for i, section in enumerate(report.sections)]
-    return "\n".join([*sections, _protocols(report)])
+def sections(report: Report, *, can: Abilities = no_abilities) -> dict[str, str]:
+    """What stands in the frame, by the id of its element: the data sets, then the protocols.
+
+    It needs the page's style and script.
+    """
+    drawn = {f"data-{i}": _section(s, i, can) for i, s in enumerate(report.sections)}
+    return {**drawn, "protocols": _protocols(report)}
 
 
 def own_file(name: str) -> str:

@@ -1,13 +1,21 @@
 "use strict";
 // Sorts, filters, hides rows, reads charts out and steps the sample grids. It makes no request and
-// computes no number: all that it shows was written by the report.
+// computes no number: all that it shows was written by the report. The document listens for all
+// events, so that the live view may put new sections into the page ("placed" tells of them).
 (() => {
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
-  document.documentElement.classList.add("scripts");
+  const html = document.documentElement;
+  html.classList.add("scripts");
+  // Calls `react` for an event on an element that fits the selector, or on what it contains.
+  const on = (type, selector, react) =>
+    document.addEventListener(type, (event) => {
+      const found = event.target instanceof Element && event.target.closest(selector);
+      if (found) react(found, event);
+    });
 
   // --- rows that are hidden, by a button of the legend or by the filter
 
-  const hidden = new Map(); // section -> {off: Set of rows, filtered: Set of rows}
+  const hidden = new WeakMap(); // section -> {off: Set of rows, filtered: Set of rows}
   const stateOf = (section) => {
     if (!hidden.has(section)) hidden.set(section, { off: new Set(), filtered: new Set() });
     return hidden.get(section);
@@ -26,13 +34,12 @@
       button.parentElement.hidden = filtered.has(button.dataset.row);
     }
   };
-  for (const button of all(".toggle"))
-    button.addEventListener("click", () => {
-      const section = button.closest("section");
-      const { off } = stateOf(section);
-      if (!off.delete(button.dataset.row)) off.add(button.dataset.row);
-      show(section);
-    });
+  on("click", ".toggle", (button) => {
+    const section = button.closest("section");
+    const { off } = stateOf(section);
+    if (!off.delete(button.dataset.row)) off.add(button.dataset.row);
+    show(section);
+  });
 
   // --- the table
 
@@ -47,27 +54,26 @@
   };
   const headsOf = (table) => all("thead th", table).map((th) => textOf(th).toLowerCase());
 
-  for (const button of all("button.sort"))
-    button.addEventListener("click", () => {
-      const th = button.closest("th");
-      const table = th.closest("table");
-      const down = th.getAttribute("aria-sort") === "ascending";
-      for (const other of all("th[aria-sort]", table)) other.removeAttribute("aria-sort");
-      th.setAttribute("aria-sort", down ? "descending" : "ascending");
-      const column = th.cellIndex;
-      const numeric = th.classList.contains("num");
-      const keyed = all("tbody tr", table).map((row) => {
-        const text = textOf(row.cells[column]);
-        return { row, text, number: numberIn(text) };
-      });
-      keyed.sort((a, b) => {
-        if (!numeric) return a.text.localeCompare(b.text, "en", { numeric: true }) * (down ? -1 : 1);
-        // A row without a number comes last in either order.
-        if (isNaN(a.number) || isNaN(b.number)) return isNaN(a.number) - isNaN(b.number);
-        return (a.number - b.number) * (down ? -1 : 1);
-      });
-      table.tBodies[0].append(...keyed.map(({ row }) => row));
+  on("click", "button.sort", (button) => {
+    const th = button.closest("th");
+    const table = th.closest("table");
+    const down = th.getAttribute("aria-sort") === "ascending";
+    for (const other of all("th[aria-sort]", table)) other.removeAttribute("aria-sort");
+    th.setAttribute("aria-sort", down ? "descending" : "ascending");
+    const column = th.cellIndex;
+    const numeric = th.classList.contains("num");
+    const keyed = all("tbody tr", table).map((row) => {
+      const text = textOf(row.cells[column]);
+      return { row, text, number: numberIn(text) };
     });
+    keyed.sort((a, b) => {
+      if (!numeric) return a.text.localeCompare(b.text, "en", { numeric: true }) * (down ? -1 : 1);
+      // A row without a number comes last in either order.
+      if (isNaN(a.number) || isNaN(b.number)) return isNaN(a.number) - isNaN(b.number);
+      return (a.number - b.number) * (down ? -1 : 1);
+    });
+    table.tBodies[0].append(...keyed.map(({ row }) => row));
+  });
 
   // "vae total<20": each word is somewhere in the row, or compares a column with a number.
   const fits = (row, heads, words) =>
@@ -79,34 +85,35 @@
       return { "<": value < bound, ">": value > bound, "<=": value <= bound, ">=": value >= bound,
         "=": value === bound }[asked[2]];
     });
-  for (const input of all(".filter input"))
-    input.addEventListener("input", () => {
-      const section = input.closest("section");
-      const table = section.querySelector(".scroll table");
-      const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
-      const rows = all("tbody tr", table);
-      const { filtered } = stateOf(section);
-      filtered.clear();
-      for (const row of rows)
-        if (!fits(row, headsOf(table), words)) filtered.add(row.dataset.row);
-      const count = rows.length - filtered.size;
-      input.nextElementSibling.textContent = words.length ? `${count} of ${rows.length} rows` : "";
-      show(section);
-    });
+  on("input", ".filter input", (input) => {
+    const section = input.closest("section");
+    const table = section.querySelector(".scroll table");
+    const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const rows = all("tbody tr", table);
+    const { filtered } = stateOf(section);
+    filtered.clear();
+    for (const row of rows)
+      if (!fits(row, headsOf(table), words)) filtered.add(row.dataset.row);
+    const count = rows.length - filtered.size;
+    input.nextElementSibling.textContent = words.length ? `${count} of ${rows.length} rows` : "";
+    show(section);
+  });
 
   // --- the axis of curves and samples
 
-  for (const button of all("button[data-axis]"))
-    button.addEventListener("click", () => {
-      document.documentElement.dataset.axis = button.dataset.axis;
-      for (const other of all("button[data-axis]"))
-        other.setAttribute("aria-pressed", String(other.dataset.axis === button.dataset.axis));
-      for (const input of all(".slider input")) setSteps(input, input.value / (input.max || 1));
-    });
+  const axis = () => html.dataset.axis;
+  const press = (root) => {
+    for (const button of all("button[data-axis]", root))
+      button.setAttribute("aria-pressed", String(button.dataset.axis === axis()));
+  };
+  on("click", "button[data-axis]", (button) => {
+    html.dataset.axis = button.dataset.axis;
+    press(document);
+    for (const input of all(".slider input")) setSteps(input, input.value / (input.max || 1));
+  });
 
   // --- samples
 
-  const axis = () => document.documentElement.dataset.axis;
   const setSteps = (input, share) => {
     const steps = JSON.parse(input.dataset[axis()]);
     input.max = steps.length - 1;
@@ -128,10 +135,16 @@
       figure.querySelector("small").textContent = there.length ? shot.dataset.when : "no picture yet";
     }
   };
-  for (const input of all(".slider input")) {
-    setSteps(input, 1);
-    input.addEventListener("input", () => step(input));
-  }
+  on("input", ".slider input", step);
+
+  // --- what is new in the page
+
+  const prepare = (root) => {
+    press(root);
+    for (const input of all(".slider input", root)) setSteps(input, 1);
+  };
+  prepare(document);
+  document.addEventListener("placed", ({ target }) => prepare(target));
 
   // --- charts, read out
 
@@ -205,7 +218,6 @@
     tip.hidden = true;
     line.remove();
   };
-  // The document listens, so that charts may be put into the page later.
   const chartAt = (event) => event.target instanceof Element && event.target.closest("svg.chart");
   document.addEventListener("pointermove", (event) => {
     const svg = chartAt(event);

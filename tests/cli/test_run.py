@@ -11,12 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from recorded import epoch_done
 
 from genbench.cli import main
 from genbench.cli.progress import Display, PlainScreen, losses_in_words, open_display
 from genbench.cli.session import SESSION
 from genbench.contracts import Score
-from genbench.events import Checkpointed, EpochDone, Evaluated, StageStarted
+from genbench.events import Checkpointed, Evaluated, StageStarted
 from genbench.store import Store
 
 SMALL = ("--set", "data.size=8", "--set", "hidden=[8]", "--batch-size", "240", "--device", "cpu")
@@ -213,18 +214,7 @@ def test_a_store_that_is_not_there_is_exit_code_5_and_is_not_made(
 
 
 def epoch(number: int, losses: dict[str, float] | None = None) -> Checkpointed:
-    done = EpochDone(
-        stage="train",
-        stage_epoch=number,
-        epoch=number,
-        step=number,
-        images=100,
-        train_s=0.01,
-        eval_s=0.0,
-        wall_s=0.01,
-        peak_mem=0,
-        losses=losses or {"vae/loss": 1.0},
-    )
+    done = epoch_done(number, step=number, train_s=0.01, losses=losses or {"vae/loss": 1.0})
     return Checkpointed(path=Path(), step=number, epoch=number, epoch_done=done)
 
 

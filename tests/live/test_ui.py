@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import socket
 import sqlite3
 import sys
@@ -9,6 +11,8 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
+from html import unescape
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,15 +25,15 @@ pytest.importorskip("httpx", reason="needs the package httpx: pip install -e .[t
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # new versions want httpx2, old ones httpx
+    from starlette.requests import Request
     from starlette.testclient import TestClient
 
-from genbench.contracts import Score
-from genbench.events import ArtifactMade, EpochDone, Evaluated, StageStarted, StepsDone, Warned
+from recorded import PNG, record, start
+
 from genbench.live.access import HEADERS, Access
 from genbench.live.page import Page
-from genbench.live.server import Pages, make_app
-from genbench.spec import RunSpec
-from genbench.store import Recorder, Store
+from genbench.live.server import Pages, follow, make_app
+from genbench.store import Store
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks"))
 import fill_store
@@ -37,64 +41,6 @@ import fill_store
 TOKEN = "a-secret"
 HOME = "http://127.0.0.1:8000"
 HOSTILE = "\"><img src=x onerror=alert(1)><script>alert(2)</script>\x1b[31m\u202e' OR 1=1 --"
-PNG = b"\x89PNG\r\n\x1a\n" + b"0" * 64
-
-
-def an_epoch(epoch: int) -> EpochDone:
-    losses = {"vae/loss": 50.0 - epoch, "test/loss": 60.0 - epoch}
-    return EpochDone(
-        stage="train",
-        stage_epoch=epoch,
-        epoch=epoch,
-        step=epoch * 20,
-        images=1000,
-        train_s=1.5,
-        eval_s=0.2,
-        wall_s=2.0,
-        peak_mem=1,
-        losses=losses,
-    )
-
-
-def a_run(store: Store, *, name: str, note: str = "") -> str:
-    """A running run of two epochs and a half, with a picture, scores and a warning."""
-    spec = RunSpec(
-        model="vae", dataset="digits", epochs=10, batch_size=60, model_settings={"lr": 0.001}
-    )
-    run = store.create_run(
-        spec,
-        name=name,
-        tags=[name],
-        stages=[("train", 10)],
-        environment={"host": name, "cpu": "a CPU"},
-    ).id
-    with Recorder(store, run) as recorder:
-        recorder(StageStarted(stage="train", index=0, epochs=10, steps_per_epoch=20, first_epoch=1))
-        for epoch in (1, 2, 3):
-            steps = range(epoch * 20 - 19, epoch * 20 + (1 if epoch < 3 else -9))
-            series = {"vae/loss": [(step, 50 - step / 10) for step in steps]}
-            recorder(StepsDone(stage="train", epoch=epoch, step=steps[-1], series=series))
-            if epoch < 3:
-                recorder(an_epoch(epoch))
-        picture = store.folder(run) / "samples/epoch-0002.png"
-        picture.parent.mkdir(exist_ok=True)
-        picture.write_bytes(PNG)
-        recorder(ArtifactMade(kind="samples", path=picture, epoch=2))
-        for epoch, value in ((1, 44.0), (2, 33.25)):
-            score = Score(metric="fd_clf", value=value, n=100, direction="min")
-            recorder(
-                Evaluated(
-                    epoch=epoch,
-                    stage="train",
-                    sampler="plain",
-                    sampler_settings={},
-                    scores=[score],
-                    seconds={"fd_clf": 0.5},
-                )
-            )
-        recorder(Warned(epoch=2, kind="collapse", message=f"G has collapsed {name}"))
-    store.edit(run, note=note)
-    return run
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +48,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A server's application on a store with a run of a hostile name, and a browser's client."""
     folder = tmp_path_factory.mktemp("ui")
     writing = Store.open(folder / "runs.db", mode="create")
-    run = a_run(writing, name=HOSTILE, note=HOSTILE * 80)
+    run = start(writing, HOSTILE, tags=[HOSTILE])
+    record(writing, run, 2, half=True, warning=f"G has collapsed {HOSTILE}")
+    writing.edit(run, note=HOSTILE * 80)
     (folder / "secret.txt").write_text("not yours")
     with Store.open(folder / "runs.db", mode="read") as store:
         pages = Pages(store, can=lambda model, dataset: frozenset(), defaults=lambda spec: {})
@@ -292,6 +240,62 @@ def test_only_what_has_changed_is_sent():
     assert same.changes(old) == {}
     assert grown.changes(old) == {"parts": {"b": "<p id=b>2</p>"}}
     assert more.changes(old) == {"main": more.main}
+
+
+def events_of(request: Any, draw: Any, pulse: Any, change: Any) -> list[dict[str, Any]]:
+    """The first two messages of a page's stream; ``change`` is called between them."""
+
+    async def read() -> list[dict[str, Any]]:
+        found = []
+        async for text in follow(draw, pulse, request):
+            found.append(json.loads(text.partition("data: ")[2]))
+            if len(found) == 2:
+                return found
+            change()
+        return found
+
+    return asyncio.run(asyncio.wait_for(read(), 20))
+
+
+def test_a_stream_brings_an_old_copy_up_to_date_and_then_what_differs(served, monkeypatch):
+    monkeypatch.setattr("genbench.live.server.SECONDS", 0.01)
+    request = Request({"type": "http", "headers": [], "query_string": b"", "path": "/"})
+    edit = lambda: served.writing.edit(served.run, name="another")  # noqa: E731
+    first, second = events_of(request, served.pages.runs, served.pages.pulse, edit)
+    assert served.run in first["main"]
+    assert "another" in second["parts"][f"run-{served.run}"]
+    served.writing.edit(served.run, name=HOSTILE)
+
+
+def test_a_page_that_the_browser_shows_already_is_not_sent_again(served, monkeypatch):
+    monkeypatch.setattr("genbench.live.server.SECONDS", 0.01)
+    text = served.client.get("/").text
+    address = unescape(text.split('data-events="')[1].split('"')[0])
+    page = served.pages.runs(Request({"type": "http", "headers": [], "query_string": b""}))
+    assert urlsplit(address).query == f"shown={page.digest}"
+    shown = page.digest.encode()
+    for headers, query in (([(b"last-event-id", shown)], b""), ([], b"shown=" + shown)):
+        request = Request({"type": "http", "headers": headers, "query_string": query})
+        pages = iter([page, replace(page, parts={"a": "<p id=a>"})])
+        stream = follow(lambda _, pages=pages: next(pages), object, request)
+        told = asyncio.run(anext(stream))
+        # The page that is shown was skipped: the first message tells of the next one.
+        assert json.loads(told.partition("data: ")[2])["main"].count("<p id=a>") == 1
+
+
+def test_a_comparison_is_drawn_again_for_a_finished_run_and_not_for_one_that_trains(served):
+    settled = served.pages.settled
+    before = settled()
+    run = start(served.writing, "in training")
+    record(served.writing, run, 1)
+    assert settled() == before
+    served.writing.finish(run)
+    finished = settled()
+    assert finished != before
+    served.writing.edit(run, tags=["paper"])
+    assert settled() != finished
+    served.writing.delete(run)
+    assert settled() == before
 
 
 def test_the_pulse_beats_when_another_process_commits_and_not_else(served):

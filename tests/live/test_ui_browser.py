@@ -1,37 +1,33 @@
 """The live view in a real browser, while two real runs train.
 
-Needs the extra ui, the package playwright (``pip install -e .[ui,browser]``) and a Chromium or
-Chrome of the system; nothing is downloaded.
+Needs the extra ui (``pip install -e .[ui]``), and what `chromium` needs.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from threading import Thread
 from urllib.parse import urlsplit
 
 import pytest
+from chromium import launched, needs_chromium, overheard
+from recorded import record, start
 
 from genbench.errors import GenbenchError
+from genbench.live.access import Access
+from genbench.live.server import Pages, make_app
 from genbench.store import Store
 
-pytest.importorskip("uvicorn", reason="needs the extra ui: pip install -e .[ui]")
-playwright = pytest.importorskip(
-    "playwright.sync_api", reason="needs the package playwright: pip install -e .[browser]"
-)
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason=f"needs a browser of the system: {NAMES}"),
-    pytest.mark.xdist_group("browser"),
-]
+uvicorn = pytest.importorskip("uvicorn", reason="needs the extra ui: pip install -e .[ui]")
+pytestmark = needs_chromium
 
 SMALL = ("--set", "data.size=8", "--set", "hidden=[8]", "--batch-size", "60", "--device", "cpu")
 LONG = ("--epochs", "100000", "--sample-every", "5", "--evaluate-every", "0", "--no-watch")
@@ -96,17 +92,9 @@ def test_curves_grow_pictures_come_and_a_killed_run_is_dead_without_a_reload(tmp
         assert server.stdout is not None
         address = server.stdout.readline().strip()
         home = address.partition("?")[0]
-        browser = stack.enter_context(playwright.sync_playwright()).chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox"]
-        )
-        stack.callback(browser.close)
-        page = browser.new_page()
+        page = stack.enter_context(launched()).new_page()
         page.set_default_timeout(PATIENCE_MS)
-        told, asked, loads = [], [], []
-        page.on("console", lambda message: told.append(message.text))
-        page.on("pageerror", lambda error: told.append(str(error)))
-        page.on("dialog", lambda dialog: told.append(dialog.message))
-        page.on("request", lambda request: asked.append(request.url))
+        (told, asked), loads = overheard(page), []
         page.on("domcontentloaded", lambda page: loads.append(page.url))
 
         page.goto(address)
@@ -148,3 +136,61 @@ def test_curves_grow_pictures_come_and_a_killed_run_is_dead_without_a_reload(tmp
         assert hosts == {urlsplit(home).netloc}
         server.send_signal(signal.SIGINT)
         assert server.wait(30) == 130
+
+
+@contextmanager
+def served(store: Store) -> Iterator[str]:
+    """The pages of a store on a free port of this machine; their address."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        access = Access(token="secret", host="127.0.0.1", port=listening.getsockname()[1])
+        pages = Pages(store, can=lambda model, dataset: frozenset(), defaults=lambda spec: {})
+        config = uvicorn.Config(make_app(pages, access), log_level="error", lifespan="off")
+        server = uvicorn.Server(config)
+        thread = Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+        thread.start()
+        try:
+            yield access.address()
+        finally:
+            server.force_exit = server.should_exit = True
+            thread.join(PATIENCE_MS / 1000)
+
+
+def finished(store: Store, model: str, seed: int = 0) -> str:
+    run = start(store, model=model, seed=seed)
+    record(store, run, 3)
+    store.finish(run)
+    return run
+
+
+def test_the_comparison_takes_in_a_run_that_finishes_and_keeps_what_the_reader_did(tmp_path):
+    with (
+        Store.open(tmp_path / "runs.db", mode="create") as writing,
+        Store.open(tmp_path / "runs.db", mode="read") as reading,
+        served(reading) as address,
+        launched() as browser,
+    ):
+        page = browser.new_page()
+        page.set_default_timeout(PATIENCE_MS)
+        told, asked = overheard(page)
+        page.goto(address.replace("/?", "/compare?"))
+        assert "no finished run in" in page.locator("#trouble").inner_text()
+        told.clear()  # the browser says that the page was no success (404)
+        for model in ("vae", "gan"):
+            finished(writing, model)
+        rows = page.locator("#table-0 tbody tr")
+        rows.nth(1).wait_for()
+        # The reader sorts, hides a row, types a filter, moves the slider and opens a card.
+        page.locator("#table-0").get_by_role("button", name="model").dblclick()
+        page.locator(".legend .toggle").filter(has_text="gan").click()
+        page.get_by_label("Filter rows").fill("fd_clf<90")
+        page.locator(".card:visible > summary").first.click()
+        finished(writing, "vae", seed=1)
+        page.get_by_role("cell", name="33.25 ± 0").wait_for()
+        assert page.locator("#table-0 th[aria-sort=descending]").inner_text() == "model"
+        assert page.locator('.toggle[aria-pressed="false"]').inner_text() == "gan"
+        assert page.get_by_label("Filter rows").input_value() == "fd_clf<90"
+        assert page.locator(".filter output").inner_text() == "2 of 2 rows"
+        assert page.locator(".card[open]").count() == 1
+        assert told == []
+        assert {url for url in asked if "/compare" in url.partition("?")[0]}

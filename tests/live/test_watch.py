@@ -15,12 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from recorded import record, start
 
-from genbench.contracts import Score
-from genbench.events import ArtifactMade, EpochDone, Evaluated, StageStarted, StepsDone, Warned
 from genbench.live.plots import plot
-from genbench.spec import RunSpec
-from genbench.store import Recorder, Store
+from genbench.store import Store
 
 HOSTILE = "\x1b[31m<script>\u202e"
 
@@ -33,52 +31,6 @@ class Filled:
     live: str
     dead: str
     finished: str
-
-
-def start(store: Store, name: str, model: str = "vae") -> str:
-    spec = RunSpec(model=model, dataset="digits", epochs=10, batch_size=60)
-    run = store.create_run(spec, name=name, stages=[("train", 10)], environment={"host": "here"})
-    return run.id
-
-
-def epochs(store: Store, run: str, count: int) -> None:
-    """Record epochs of 2 s, with a loss that falls from 50, a score, a picture and a warning."""
-    with Recorder(store, run) as recorder:
-        recorder(StageStarted(stage="train", index=0, epochs=10, steps_per_epoch=20, first_epoch=1))
-        for epoch in range(1, count + 1):
-            steps = range(epoch * 20 - 19, epoch * 20 + 1)
-            series = {"vae/loss": [(step, 50 - step / 10) for step in steps]}
-            recorder(StepsDone(stage="train", epoch=epoch, step=epoch * 20, series=series))
-            recorder(
-                EpochDone(
-                    stage="train",
-                    stage_epoch=epoch,
-                    epoch=epoch,
-                    step=epoch * 20,
-                    images=1000,
-                    train_s=1.5,
-                    eval_s=0.2,
-                    wall_s=2.0,
-                    peak_mem=1,
-                    losses={"vae/loss": 50.0 - epoch, "vae/kl": 3.0, "test/loss": 60.0 - epoch},
-                )
-            )
-        picture = store.folder(run) / "samples/epoch-0004.png"
-        picture.parent.mkdir(exist_ok=True)
-        picture.write_bytes(b"a picture")
-        recorder(ArtifactMade(kind="samples", path=picture, epoch=count))
-        score = Score(metric="fd_clf", value=33.25, n=100, direction="min")
-        recorder(
-            Evaluated(
-                epoch=count,
-                stage="train",
-                sampler="plain",
-                sampler_settings={},
-                scores=[score],
-                seconds={"fd_clf": 0.5},
-            )
-        )
-        recorder(Warned(epoch=count, kind="collapse", message="G has collapsed"))
 
 
 def kill_owner(folder: Path, run: str) -> None:
@@ -96,7 +48,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Filled:
     with Store.open(folder / "runs.db", mode="create") as store:
         finished, dead, live = (start(store, name) for name in ("done", HOSTILE, "alive"))
         for run in (finished, dead, live):
-            epochs(store, run, 4)
+            record(store, run, 4, warning="G has collapsed")
         store.finish(finished)
     kill_owner(folder, dead)
     return Filled(folder, live, dead, finished)
@@ -141,12 +93,12 @@ def test_nothing_that_trains_is_exit_3_with_what_to_do(command_line, filled):
 def test_lines_follow_a_run_until_it_has_ended(tmp_path):
     with Store.open(tmp_path / "runs.db", mode="create") as store:
         run = start(store, "alive")
-        epochs(store, run, 1)
+        record(store, run, 1)
         command = [sys.executable, "-m", "genbench", "watch"]
         with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as watching:
             assert watching.stdout is not None
             first = [watching.stdout.readline() for _ in range(2)]
-            epochs(store, run, 3)
+            record(store, run, 3)
             store.finish(run)
             rest = watching.stdout.read()
     assert watching.returncode == 0

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from recorded import epoch_done
 
 import genbench
 from genbench import (
     ArtifactMade,
-    EpochDone,
     Evaluated,
     Resumed,
     Score,
@@ -44,16 +44,11 @@ def epoch(number: int, folder: Path) -> list[genbench.Event]:
     Image.new("L", (8, 8), 40 * number).save(picture)
     return [
         StepsDone(stage="train", epoch=number, step=step, series={"vae/loss": [(step, 1 / step)]}),
-        EpochDone(
-            stage="train",
-            stage_epoch=number,
-            epoch=number,
+        epoch_done(
+            number,
             step=step,
             images=100,
             train_s=2.0,
-            eval_s=0.0,
-            wall_s=2.0,
-            peak_mem=1,
             losses={"vae/loss": 1.0, "test/elbo": -90.0 - number},
         ),
         Evaluated(

@@ -1,31 +1,18 @@
-"""The page in a real browser: it sorts, filters, hides rows, reads charts out and steps samples.
-
-Needs the package playwright (``pip install -e .[browser]``) and a Chromium or Chrome of the system
-(``apt-get install chromium``); nothing is downloaded.
-"""
+"""The page in a real browser: it sorts, filters, hides rows, reads charts out and steps samples."""
 
 from __future__ import annotations
 
 import re
-import shutil
 from pathlib import Path
 
 import pytest
+from chromium import launched, needs_chromium, overheard
 
 from genbench.compare import Question, Selection
 from genbench.report.content import read_report
 from genbench.report.page import render
 
-playwright = pytest.importorskip(
-    "playwright.sync_api", reason="needs the package playwright: pip install -e .[browser]"
-)
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason=f"needs a browser of the system: {NAMES}"),
-    pytest.mark.xdist_group("browser"),
-]
-
+pytestmark = needs_chromium
 HOSTILE = '"><img src=x onerror=alert(1)><script>alert(2)</script>'
 
 
@@ -48,21 +35,15 @@ def file(tmp_path_factory, new_bench, new_plan) -> Path:
 
 @pytest.fixture(scope="module")
 def chromium():
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with launched() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
 def page(chromium, file):
     """The opened page. At the end: no error in its console, no request but for the file itself."""
     opened = chromium.new_page(viewport={"width": 1400, "height": 900})
-    told, asked = [], []
-    opened.on("console", lambda message: told.append(message.text))
-    opened.on("pageerror", lambda error: told.append(str(error)))
-    opened.on("dialog", lambda dialog: told.append(dialog.message))
-    opened.on("request", lambda request: asked.append(request.url))
+    told, asked = overheard(opened)
     opened.goto(file.as_uri())
     yield opened
     opened.close()
@@ -150,7 +131,9 @@ def test_the_slider_steps_all_grids_to_equal_epochs_and_to_equal_seconds(page):
 
     slider = page.locator(".slider input")
     page.get_by_role("button", name="epochs").first.click()
-    slider.evaluate("input => { input.value = 1; input.dispatchEvent(new Event('input')); }")
+    slider.evaluate(
+        "input => { input.value = 1; input.dispatchEvent(new Event('input', {bubbles: true})); }"
+    )
     assert page.locator(".slider output").inner_text() == "epoch 2"
     assert [text.split(",")[0] for text in seen()] == ["epoch 2"] * 3
     pictures = page.locator(".grids img:visible")
@@ -158,7 +141,9 @@ def test_the_slider_steps_all_grids_to_equal_epochs_and_to_equal_seconds(page):
     slider.press("ArrowRight")
     assert [text.split(",")[0] for text in seen()] == ["epoch 3"] * 3
     page.get_by_role("button", name="seconds").first.click()
-    slider.evaluate("input => { input.value = 0; input.dispatchEvent(new Event('input')); }")
+    slider.evaluate(
+        "input => { input.value = 0; input.dispatchEvent(new Event('input', {bubbles: true})); }"
+    )
     # After 8 s, only the first epoch of vaegan is over.
     assert page.locator(".slider output").inner_text() == "8 s"
     assert seen() == ["epoch 1, 8 s", "no picture yet", "no picture yet"]

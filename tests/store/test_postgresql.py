@@ -7,9 +7,13 @@ from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
+from recorded import record, start
 
 from genbench.errors import NoSuchRunError, StoreError, UsageError
 from genbench.events import Resumed
+from genbench.live.run_list import run_list
+from genbench.live.run_page import run_page
+from genbench.live.state import read_live
 from genbench.store import Recorder, Status, Store
 from genbench.store.filters import parse
 from genbench.store.migrate import migrate
@@ -79,7 +83,7 @@ def test_a_rewind_works_on_postgresql(store, create, make):
 
 
 def test_an_older_store_is_migrated_on_postgresql(store, create, make):
-    """Schema 2 is made from today's by taking back what the last migration brought."""
+    """Schema 2 is made from today's by taking back what the later migrations brought."""
     run = create()
     make.fill(store, run)
     before = {view: store.query(f"SELECT * FROM {view} ORDER BY 1")[1] for view in VIEWS}
@@ -89,6 +93,7 @@ def test_an_older_store_is_migrated_on_postgresql(store, create, make):
         for table in ("run_plugins", "run_environments"):
             connection.exec_driver_sql(f"DROP TABLE {table}")
         for table, columns in (
+            ("runs", ("note", "archived_at")),
             ("epochs", ("cpu_s", "load")),
             ("draws", ("seed", "step", "origin", "preferred")),
         ):
@@ -129,6 +134,38 @@ def test_no_query_changes_a_postgresql_store(store, create, sql):
     with pytest.raises(UsageError):
         store.query(sql)
     assert len(store.runs()) == 1
+
+
+def test_the_live_view_reads_postgresql_as_it_reads_sqlite(store, tmp_path):
+    with Store.open(tmp_path / "runs.db", mode="create") as sqlite:
+        found = []
+        for opened in (store, sqlite):
+            for model in ("vae", "gan"):
+                run = start(opened, model=model)
+                record(opened, run, 2, half=True, warning="G has collapsed")
+            [live] = read_live(opened, [run])
+            numbers = (live.state, live.epoch, live.left_s, live.losses, live.scores, live.warnings)
+            opened.finish(run)
+            page = run_page(opened, run, can=lambda *_: frozenset(), defaults=lambda spec: {})
+            heads = [part.partition("</h3>")[0] for part in page.parts.values()]
+            listed = run_list(opened, "model=gan fd_clf<100", "-fd_clf", 1)
+            found.append((numbers, [head.partition("<h3>")[2] for head in heads]))
+            assert list(listed.parts) == [f"run-{run}"]
+    assert found[0] == found[1]
+
+
+def test_the_comparison_follows_a_postgresql_store(store):
+    pytest.importorskip("starlette")
+    from genbench.live.server import Pages
+
+    pages = Pages(store, can=lambda *_: frozenset(), defaults=lambda spec: {})
+    run = start(store)
+    record(store, run, 2)
+    before = pages.settled()
+    assert pages.settled() == before
+    assert pages.pulse() != pages.pulse()  # no count of commits: the page itself is compared
+    store.finish(run)
+    assert pages.settled() != before
 
 
 def test_opening_for_reading_makes_no_store_on_postgresql():
