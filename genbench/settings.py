@@ -169,7 +169,10 @@ class Preset:
 
 @dataclass(frozen=True, kw_only=True)
 class SettingInfo:
-    """The description of a setting, for ``genbench info``; a required one has ``default`` None."""
+    """The description of a setting, for ``genbench info``; a required one has ``default`` None.
+
+    ``of_drawing``: `genbench sample` and `evaluate` also take it for a trained run.
+    """
 
     name: str
     type: str
@@ -177,10 +180,12 @@ class SettingInfo:
     required: bool
     bounds: str
     help: str
+    of_drawing: bool
 
 
 def describe_settings(cls: type[Settings]) -> tuple[SettingInfo, ...]:
     """The settings of a class in the order of their definition."""
+    of_drawing = drawing_settings(cls)
     return tuple(
         SettingInfo(
             name=name,
@@ -189,6 +194,7 @@ def describe_settings(cls: type[Settings]) -> tuple[SettingInfo, ...]:
             required=info.is_required(),
             bounds=_bounds(info),
             help=info.description or "",
+            of_drawing=name in of_drawing,
         )
         for name, info in cls.model_fields.items()
     )

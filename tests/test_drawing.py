@@ -16,6 +16,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 import genbench
+from genbench.cli import listing
 from genbench.contracts import Batch, DataAccess, MetricContext, Optimizer, Phase, Score, Stage
 from genbench.errors import SettingError, UsageError
 from genbench.health import monitor
@@ -23,6 +24,7 @@ from genbench.planning.choices import choose
 from genbench.planning.resolve import Request, resolve
 from genbench.registry import Registry
 from genbench.runner import data_access, evaluate_run, run, sample_run
+from genbench.settings import describe_settings
 from genbench.spec import Part, RunSpec
 from genbench.store import Store
 
@@ -226,6 +228,16 @@ def test_the_runs_own_value_is_no_change(spec, registry) -> None:
 def test_a_setting_that_nothing_uses_is_refused(spec, registry, given, error, said) -> None:
     with pytest.raises(error, match=said):
         choose("x", spec, registry, sets=[given])
+
+
+def test_a_listing_tells_settings_of_drawing_and_the_models_own_sampler(registry, capsys) -> None:
+    settings = describe_settings(FlowSettings)
+    assert {s.name: s.of_drawing for s in settings} == {"width": False, "n_steps": True}
+    listing._print_head(registry.get("model", "flow"))
+    listing._print_settings(settings, listing.Format.TABLE)
+    told = capsys.readouterr().out
+    assert "  sampler walk" in told
+    assert "sample and evaluate take --set model.NAME=VALUE of: n_steps" in told
 
 
 def test_a_name_may_carry_settings_in_brackets(spec, registry) -> None:

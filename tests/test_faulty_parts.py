@@ -131,6 +131,13 @@ def test_a_metric_that_calls_exit_is_skipped_too(data) -> None:
     assert record.computed == ("good",)
 
 
+def test_a_long_cause_is_cut_in_the_message_and_whole_in_the_traceback(data) -> None:
+    record = scored(data, {"bad": Metric("result", ValueError("long " * 600))})
+    assert len(record.skipped["bad"]) < 400
+    assert record.skipped["bad"].endswith("... (see its traceback)")
+    assert "long " * 600 in record.traces["bad"]
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), InterruptedRunError("stop")])
 def test_a_stop_passes_through(data, error) -> None:
     with pytest.raises(type(error)):

@@ -189,8 +189,8 @@ def _find(name: str, kind: Kind | None) -> Registration:
 
 
 def _head(registration: Registration) -> dict[str, Any]:
-    names = ("name", "summary", "family", "capabilities", "optional", "source", "owner")
-    return record(registration, *names)
+    names = ("name", "summary", "family", "capabilities", "optional", "default_sampler", "source")
+    return record(registration, *names, "owner")
 
 
 def _capabilities(registration: Registration) -> str:
@@ -209,13 +209,15 @@ def _words(value: Any) -> Any:
 
 
 def _print_head(registration: Registration) -> None:
-    print(f"{registration.kind} {registration.name}: {registration.summary}")
+    about = f": {registration.summary}" if registration.summary else ""
+    print(f"{registration.kind} {registration.name}{about}")
     lines: Mapping[str, str] = {
         "family": registration.family,
         "source": registration.source,
         "needs" if registration.kind in ("sampler", "metric") else "can": _capabilities(
             registration
         ),
+        "sampler": registration.default_sampler or "",
         "owner": registration.owner,
     }
     for label, text in lines.items():
@@ -231,8 +233,13 @@ def _print_settings(settings: tuple[SettingInfo, ...], format: Format) -> None:
         [s.name, s.type, "(required)" if s.required else _typed(s.default), s.bounds, s.help]
         for s in settings
     ]
+    of_drawing = ", ".join(s.name for s in settings if s.of_drawing)
     print("\nSettings (--set name=value):")
     print_table(["name", "type", "default", "bounds", "help"], rows, format=format)
+    if of_drawing:
+        print(
+            f"For a trained run, sample and evaluate take --set model.NAME=VALUE of: {of_drawing}"
+        )
 
 
 def _print_preset(preset: Preset) -> None:

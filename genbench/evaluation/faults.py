@@ -12,6 +12,9 @@ from genbench.errors import GenbenchError, InterruptedRunError, PluginError, Sto
 Owner = Callable[[str, str], str]
 """Kind and name of a plugin -> its distribution and version; empty if they are not known."""
 
+LONGEST = 300
+"""Characters of a cause in a message; the traceback that is kept has all of them."""
+
 CAUGHT = (Exception, SystemExit)
 """Errors of plugins that don't end the program: all, since their authors may raise anything.
 
@@ -53,5 +56,6 @@ def fault(error: BaseException, name: str) -> Fault:
     if isinstance(error, PluginError):
         return Fault(reason=str(error), trace=trace)
     text = " ".join(str(error).split())
+    text = text if len(text) <= LONGEST else f"{text[:LONGEST]} ... (see its traceback)"
     kind = type(error).__name__
     return Fault(reason=f"{name} raised {kind}" + (f": {text}" if text else ""), trace=trace)

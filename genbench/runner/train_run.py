@@ -270,7 +270,7 @@ def _nothing_to_resume(run: Run, store: Store) -> UsageError:
     rounds = skipped_parts(store, run.id, RunSpec.from_json(run.spec))
     names = dict.fromkeys(part.name for _, metrics in rounds for part in metrics or ())
     if names:
-        skipped = f"{' and '.join(names)} {'were' if len(names) > 1 else 'was'} skipped"
+        skipped = f"{', '.join(names)} {'were' if len(names) > 1 else 'was'} skipped"
         return UsageError(
             f"run {run.id} is finished, but {skipped}",
             hint=f"To compute that: genbench evaluate {run.id}",

@@ -26,7 +26,7 @@ def test_a_listing_as_json_has_the_documented_keys(kind):
     assert found[kind]
     for head in found[kind]:
         words = {"name", "summary", "family", "source", "owner"}
-        assert set(head) == words | {"capabilities", "optional"}
+        assert set(head) == words | {"capabilities", "optional", "default_sampler"}
         assert head["summary"]
 
 
@@ -56,7 +56,7 @@ def test_info_shows_settings_with_default_bounds_and_help():
     found = json.loads(genbench("info", "vae", "--json").stdout)
     assert (found["kind"], found["name"]) == ("model", "vae")
     setting = next(s for s in found["settings"] if s["name"] == "z_dim")
-    assert set(setting) == {"name", "type", "default", "required", "bounds", "help"}
+    assert set(setting) == {"name", "type", "default", "required", "bounds", "help", "of_drawing"}
 
 
 @pytest.mark.parametrize("name", ["digits", "plain", "fd_pixel"])
