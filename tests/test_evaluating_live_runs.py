@@ -14,12 +14,14 @@ import numpy as np
 import pytest
 import torch
 
-from genbench.cli.showing import _settings_rows
+from genbench.cli.options import Format
+from genbench.cli.showing import _print_tables, _settings_rows
 from genbench.contracts import DataAccess, MetricContext
 from genbench.errors import InterruptedRunError, UsageError
 from genbench.events import EpochDone, Event
 from genbench.registry import Registry
 from genbench.runner import data_access, evaluate_run, load_run, resume, run, sample_run
+from genbench.runner.as_scored import scored_draw
 from genbench.runner.build_parts import build_metrics
 from genbench.spec import Part, RunSpec
 from genbench.store import ScoreRecord, Store
@@ -201,6 +203,27 @@ def test_as_scored_are_the_samples_of_the_score_that_is_final(
     assert np.array_equal(exported("some", n=10), preferred[:10])
     with pytest.raises(UsageError, match="computed on 40 samples"):
         exported("more", n=41)
+
+
+def test_as_scored_are_the_samples_of_the_first_metric_and_names_those_of_other_draws(
+    rest: dict[str, Any], store: Store
+) -> None:
+    done = run(replace(SPEC, epochs=1, evaluate_every=0, repeats=1), **rest)
+    assert str(scored_draw(store, done.id)).endswith("the samples of fd_pixel")
+    evaluate_run(done.id, metrics=[Part(name="fd_clf")], seed=5, n=40, device="cpu", **rest)
+    shown = scored_draw(store, done.id)
+    assert (shown.metrics, shown.seed, shown.elsewhere) == (("fd_clf",), 5, ("fd_pixel",))
+    assert str(shown).endswith("the samples of fd_clf; other samples have fd_pixel")
+
+
+def test_a_note_about_n_stands_once_however_often_the_metric_was_computed(
+    rest: dict[str, Any], store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done = run(replace(SPEC, epochs=1, evaluate_every=0, repeats=1), **rest)
+    evaluate_run(done.id, seed=5, device="cpu", **rest)
+    assert [bool(score.note) for score in store.scores(done.id)] == [True, True]
+    _print_tables(store, done.id, Format.TABLE)
+    assert capsys.readouterr().out.count("fd_pixel: n = 40 is below") == 1
 
 
 def test_as_scored_needs_a_final_score_whose_seed_and_weights_are_there(

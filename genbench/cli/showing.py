@@ -174,9 +174,8 @@ def _print_tables(store: Store, identity: str, format: Format) -> None:
     earlier = len(taken) - len(scores)
     title = f"Scores (and {earlier} of earlier epochs: --json)" if earlier else "Scores"
     table(title, _SCORES, [_score_row(score) for score in scores])
-    for score in scores:
-        if score.note:
-            print(plain(f"  {score.metric}: {score.note}"))
+    for told in dict.fromkeys(f"  {score.metric}: {score.note}" for score in scores if score.note):
+        print(plain(told))
     draws = store.draws(identity)
     parts = [Part(name=draw.sampler, settings=draw.sampler_settings) for draw in draws]
     named = list(zip(labels(parts), draws, strict=True))
@@ -379,6 +378,6 @@ def _score_values(store: Store, identity: str) -> dict[str, Any]:
     """The last value of each metric and sampler; another protocol makes another key."""
     values: dict[str, Any] = {}
     for score in store.scores(identity):
-        where = f"{score.metric}, {_sampler(score)}, protocol {score.protocol_hash[:6]}"
-        values[where] = score.value
+        where = (score.metric, _sampler(score), f"protocol {score.protocol_hash[:6]}")
+        values[", ".join(filter(None, where))] = score.value
     return values

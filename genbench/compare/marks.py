@@ -12,11 +12,14 @@ from genbench.compare.row import Row
 from genbench.compare.table import Column
 
 
-def best_of(column: Column, rows: Sequence[Row]) -> Row | None:
-    """The best row of a column; None with fewer than two rows or without a finite score."""
+def best_of(column: Column, rows: Sequence[Row], scored: int = 0) -> Row | None:
+    """The best row of a column; None with fewer than two rows or without a finite score.
+
+    ``scored``: the number of rows with this metric, if a limit hides some of them.
+    """
     having = [row for row in rows if column.metric in row.scores]
     best = min(having, key=lambda row: column.better(row.ranked(column.metric)), default=None)
-    if best is None or len(having) < 2:
+    if best is None or max(len(having), scored) < 2:
         return None
     return best if math.isfinite(column.better(best.ranked(column.metric))) else None
 

@@ -31,11 +31,15 @@ class Head(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Standing:
-    """One metric over all selected rows: protocol, best experiments, number of tested rows."""
+    """One metric over all selected rows: protocol, best experiments, numbers of rows.
+
+    ``scored`` rows have the metric, and ``rows`` of them have enough seeds for a test.
+    """
 
     protocol_hash: str
     best: frozenset[str]
     rows: int
+    scored: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,7 +167,9 @@ def _standings(scores: _ByMetric, ranking: str | None) -> Standings:
         least = min(mean for mean, _ in found.values())
         best = (row[0] for row, (mean, _) in found.items() if mean <= least < math.inf)
         tested = sum(mean < math.inf and n >= MIN_SEEDS for mean, n in found.values())
-        metrics[metric] = Standing(protocol_hash=protocol, best=frozenset(best), rows=tested)
+        metrics[metric] = Standing(
+            protocol_hash=protocol, best=frozenset(best), rows=tested, scored=len(found)
+        )
     if ranking is None or ranking not in scores:
         having = {
             metric: len({row[0] for each in protocols.values() for row in each.rows})

@@ -24,7 +24,7 @@ from genbench.compare.row_labels import group_runs, settings_by_name, short
 from genbench.compare.run_results import RunResult, samplers_of
 from genbench.compare.selection import Selected, settings_text
 from genbench.compare.speedup import against, busy, quotient, with_place
-from genbench.compare.standings import TableKey
+from genbench.compare.standings import Standings, TableKey
 from genbench.compare.table import SORTS, Column, Question, Table
 from genbench.errors import UnknownNameError
 from genbench.formatting import counted, number
@@ -67,7 +67,7 @@ def _table(
     standing = selected.standings.get(key)
     columns = columns_of(rows, question, standing.metrics if standing else {})
     scored = [with_scores(row, columns) for row in rows]
-    bests = {c.metric: best for c in columns if (best := best_of(c, scored)) is not None}
+    bests = _bests(columns, scored, standing)
     shown = selected.shown.get(key)
     made = with_certainty([_with_speedup(row, baselines) for row in scored], columns, bests)
     made = [row for row in made if shown is None or row.first.experiment in shown]
@@ -93,6 +93,19 @@ def _table(
         bests=bests,
         defaults=question.defaults(first.dataset) if first.data_settings else {},
     )
+
+
+def _bests(
+    columns: Sequence[Column], rows: Sequence[Row], standing: Standings | None
+) -> dict[str, Row]:
+    """The best of all selected rows in each metric."""
+    found = {}
+    for column in columns:
+        known = standing.metrics.get(column.metric) if standing else None
+        best = best_of(column, rows, known.scored if known else 0)
+        if best is not None:
+            found[column.metric] = best
+    return found
 
 
 # --- seconds

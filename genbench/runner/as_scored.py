@@ -20,10 +20,11 @@ class ScoredDraw:
     """A scored draw: everything that is needed to repeat it, and the weights that it was made with.
 
     ``seed`` is the argument of `genbench.evaluation.evaluate`. If scores are means over several
-    ``draws``, this is the first of them.
+    ``draws``, this is the first of them. ``elsewhere``: metrics with final scores of other draws.
     """
 
     metrics: tuple[str, ...]
+    elsewhere: tuple[str, ...]
     sampler: Part
     drawing: Mapping[str, Any]
     seed: int
@@ -35,9 +36,10 @@ class ScoredDraw:
     def __str__(self) -> str:
         """The description of the samples, for a line on stderr."""
         first = f", the first of {self.draws} draws" if self.draws > 1 else ""
+        others = f"; other samples have {', '.join(self.elsewhere)}" if self.elsewhere else ""
         return (
             f"{self.n:,} samples by '{self.sampler.name}' with seed {self.seed}{first}, after "
-            f"{_weights(self.epoch, self.step)}: the samples of {', '.join(self.metrics)}"
+            f"{_weights(self.epoch, self.step)}: the samples of {', '.join(self.metrics)}{others}"
         )
 
     def check_weights(self, loaded: LoadedRun) -> None:
@@ -54,8 +56,9 @@ class ScoredDraw:
 def scored_draw(store: Store, run_id: str, sampler: str | None = None) -> ScoredDraw:
     """The draw of the final scores of a run, with a sampler (None: that of the first score).
 
-    If the final scores are of several draws, those of the run itself come first. Raises UsageError
-    if there is no such draw, or if an old store doesn't have its seed.
+    If the final scores are of several draws, it is that of the first metric by name, which `runs`
+    shows; of its scores, those of the run itself come first. Raises UsageError if there is no such
+    draw, or if an old store doesn't have its seed.
     """
     final = [score for score in store.scores(run_id) if score.final and score.sampler]
     wanted = [score for score in final if sampler in (None, score.sampler)]
@@ -66,7 +69,7 @@ def scored_draw(store: Store, run_id: str, sampler: str | None = None) -> Scored
             f"--as-scored: run {run_id} has no final scores of samples{by} (there are: {there})",
             hint=f"To compute them: genbench evaluate {run_id}",
         )
-    chosen = min(wanted, key=lambda score: score.origin != "run")
+    chosen = min(wanted, key=lambda score: (score.metric, score.origin != "run"))
     if chosen.seed is None:
         raise UsageError(
             f"--as-scored: these scores of run {run_id} were stored without their seed, by an old "
@@ -74,16 +77,19 @@ def scored_draw(store: Store, run_id: str, sampler: str | None = None) -> Scored
             hint=f"To compute them again: genbench evaluate {run_id} --final",
         )
     together = [score for score in wanted if score.draw == chosen.draw]
-    return _as_draw(together, chosen.seed)
+    here = {score.metric for score in together}
+    elsewhere = dict.fromkeys(score.metric for score in wanted if score.metric not in here)
+    return _as_draw(together, chosen.seed, tuple(elsewhere))
 
 
-def _as_draw(scores: list[ScoreRecord], seed: int) -> ScoredDraw:
+def _as_draw(scores: list[ScoreRecord], seed: int, elsewhere: tuple[str, ...]) -> ScoredDraw:
     first = scores[0]
     settings = dict(first.sampler_settings)
     of_model = {key: value for key, value in settings.items() if key.startswith(_OF_MODEL)}
     own = {key: value for key, value in settings.items() if key not in of_model}
     return ScoredDraw(
         metrics=tuple(score.metric for score in scores),
+        elsewhere=elsewhere,
         sampler=Part(name=first.sampler, settings=own),
         drawing={key.removeprefix(_OF_MODEL): value for key, value in of_model.items()},
         seed=seed,

@@ -199,6 +199,14 @@ def test_a_limit_changes_neither_the_mark_of_the_best_nor_what_is_told_of_it(ben
     assert "vae (beta=3) has the lowest fd_pixel, 6" in page
 
 
+def test_the_best_row_is_marked_where_a_limit_leaves_it_alone(bench):
+    for i in range(3):
+        bench.add("vae", scores={"fd_clf": 10.0 + i}, settings={"beta": float(i)})
+    bench.add("gan", scores={"fd_pixel": 5.0})
+    [alone] = compared(bench, limit=1).rows
+    assert alone.best == {"fd_clf"}
+
+
 def test_the_family_of_claims_is_that_of_all_selected_rows(bench):
     for seed in range(3):
         for i in range(5):
