@@ -15,6 +15,7 @@ small and made here, so that a check of a small model takes seconds on one core.
 from __future__ import annotations
 
 from genbench.testing.data import small_data
+from genbench.testing.listeners import check_listener
 from genbench.testing.models import check_model
 from genbench.testing.parts import check_dataset, check_metric
 from genbench.testing.plugin import check_plugin
@@ -22,6 +23,7 @@ from genbench.testing.samplers import check_sampler
 
 __all__ = [
     "check_dataset",
+    "check_listener",
     "check_metric",
     "check_model",
     "check_plugin",

@@ -20,6 +20,7 @@ from genbench import (
 )
 from genbench.registry import Registry
 from genbench.spec import RunSpec
+from genbench.testing import check_listener
 
 SPEC = RunSpec(model="vae", dataset="digits", epochs=2, batch_size=10)
 PARAMS = {"model.lr": 1e-3, "model.widths": [8, 4], "sampler.drs#2.gamma": None, "seed": 0}
@@ -78,6 +79,14 @@ def tell(name: str, home: Path, epochs: list[int], **settings: str) -> object:
             listener.hear(event)
     listener.end("finished")
     return listener
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ["tensorboard", "mlflow", "wandb"])
+def test_a_built_in_listener_keeps_the_contract(name, tmp_path, monkeypatch):
+    pytest.importorskip(name, reason=f"pip install 'genbench[{name}]'")
+    monkeypatch.setenv("WANDB_CACHE_DIR", str(tmp_path / "cache"))
+    check_listener(name)
 
 
 @pytest.mark.filterwarnings("ignore")
