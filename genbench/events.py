@@ -15,6 +15,12 @@ from typing import Any, Protocol
 from genbench.contracts import Picture, Score
 from genbench.spec import RunSpec
 
+BATCHES = "(batches)"
+"""The name of the draw of batches beside the names of phases."""
+
+NO_GRAPHS = "the device is "
+"""The beginning of the reason of an `Execution` on a device without graphs."""
+
 ShouldStop = Callable[[], bool]
 """Called after each training step and each minibatch of samples; true stops the run there."""
 
@@ -81,10 +87,27 @@ class TrainedEpoch:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Execution:
+    """How the updates of a phase were executed in an epoch.
+
+    ``captured`` of the ``updates`` were replays of a CUDA graph; ``reason`` says why the others
+    were not, and is empty for the first ones of a phase that is captured.
+    """
+
+    updates: int
+    captured: int = 0
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class EpochDone(TrainedEpoch, Event):
-    """An epoch is trained: means of the losses, and ``test/...`` means of the validation."""
+    """An epoch is trained: means of the losses, and ``test/...`` means of the validation.
+
+    ``execution`` has an entry for each phase, and one for `BATCHES`, which draws them.
+    """
 
     losses: Mapping[str, float]
+    execution: Mapping[str, Execution] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,7 +24,7 @@ MOST_REPEATS = 1_000
 MOST_LETTERS = 200
 """The maximum length of a name or a tag."""
 
-_LATER = {"repeats": 1, "epoch_images": None}
+_LATER = {"repeats": 1, "epoch_images": None, "capture": True}
 """Fields that were added after the first version: their default doesn't change the hash."""
 
 
@@ -72,6 +72,9 @@ class RunFields:
         Literal["fp32", "bf16"], Choice("Precision of the training: fp32, or bf16 by autocast.")
     ] = "fp32"
     compile: Annotated[bool, Choice("Compile the losses with torch.compile.")] = False
+    capture: Annotated[
+        bool, Choice("Capture training steps as CUDA graphs, where the model allows it.")
+    ] = True
     accumulate: Annotated[int, Choice("Gradient-accumulation steps per batch.", ge=1, le=MOST)] = 1
     clip_norm: Annotated[float | None, Choice("Maximum norm of the gradients.", gt=0)] = None
     ema: Annotated[

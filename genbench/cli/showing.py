@@ -12,6 +12,7 @@ from genbench.cli.options import FormatOption, JsonOption, RunArgument, StoreOpt
 from genbench.cli.output import Format, print_json, print_table
 from genbench.cli.session import SESSION
 from genbench.errors import GenbenchError
+from genbench.events import NO_GRAPHS
 from genbench.formatting import duration, number, plain
 from genbench.spec import Part, RunSpec, labels
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 _MEASURED = ("score", "std", "draws", "n", "floor", "× floor")
 _SCORES = ("metric", *_MEASURED, "sampler", "seed", "epoch", "seconds", "role")
 _NUMBERS = {"epochs", "epoch", "mean", "bytes", "seconds", "seed", *_MEASURED}
-_NUMBERS |= {"prepare s", "train s", "s/epoch"}
+_NUMBERS |= {"prepare s", "train s", "s/epoch", "updates", "captured"}
 """Columns that are aligned right."""
 _RESUMABLE = ("failed", "interrupted", "lost")
 
@@ -164,6 +165,8 @@ def _print_tables(store: Store, identity: str, format: Format) -> None:
     plugins = ("part", "name", "distribution", "version", "installed")
     table("Plugins", plugins, _plugin_rows(store, identity))
     table("Stages", ("stage", "epochs", "prepare s", "train s", "s/epoch"), stages)
+    steps = ("stage", "phase", "updates", "captured", "why not")
+    table("Updates of the last epoch of each stage", steps, _execution_rows(store, identity))
     losses = epochs[-1].losses if epochs else {}
     title = f"Losses, means of epoch {epochs[-1].epoch}" if epochs else ""
     table(title, ("name", "mean"), [(key, _nan(value)) for key, value in losses.items()])
@@ -277,6 +280,25 @@ def _stage_row(stage: StageRecord, epochs: Sequence[Epoch]) -> list[Any]:
     return [stage.name, done, number(stage.prepare_s, 3), number(sum(seconds), 3), number(mean, 3)]
 
 
+def _execution_rows(store: Store, identity: str) -> list[tuple[str, str, int, int, str]]:
+    """How updates were executed, unless the device has no other way."""
+    return [
+        (stage.name, phase, found["updates"], found["captured"], found["reason"])
+        for stage in store.stages(identity)
+        for phase, found in stage.execution.items()
+        if not found["reason"].startswith(NO_GRAPHS)
+    ]
+
+
+def _execution(store: Store, identity: str) -> dict[str, str]:
+    """Stage and phase -> whether its updates were captured, or why not."""
+    return {
+        f"{stage.name}, {phase}": "captured" if found["captured"] else found["reason"]
+        for stage in store.stages(identity)
+        for phase, found in stage.execution.items()
+    }
+
+
 def _score_row(score: ScoreRecord) -> list[Any]:
     row = [score.metric, _nan(score.value), number(score.std), score.draws, score.n]
     row += [number(score.floor), number(ratio_to_floor(score), 3), _sampler(score)]
@@ -327,13 +349,14 @@ def diff(
     format: FormatOption = Format.TABLE,
     json: JsonOption = False,
 ) -> None:
-    """Show the settings, plugins, environment and scores in which two runs differ."""
+    """Show the settings, plugins, environment, execution and scores in which two runs differ."""
     with open_store(store) as opened:
         a, b = (opened.resolve(ref) for ref in (first, second))
         differences = {
             "settings": differing(_settings(opened, a), _settings(opened, b)),
             "plugins": differing(_owners(opened, a), _owners(opened, b)),
             "environment": differing(opened.environment(a), opened.environment(b)),
+            "execution": differing(_execution(opened, a), _execution(opened, b)),
             "scores": differing(_score_values(opened, a), _score_values(opened, b)),
         }
     if json:
@@ -351,7 +374,7 @@ def diff(
     if rows:
         print_table(("what", "key", a, b), rows, format=format)
     else:
-        print("the runs don't differ in settings, plugins, environment or scores")
+        print("the runs don't differ in settings, plugins, environment, execution or scores")
 
 
 def _brief(part: str, value: Any) -> str:

@@ -39,13 +39,18 @@ def resolve_device(name: str) -> torch.device:
     raise DeviceError(f"unknown device '{name}'; use auto, cpu, cuda, cuda:N or mps; {seen}.")
 
 
-def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
-    """The context in which losses are computed. Raises SettingError for an unknown precision."""
+def autocast(
+    device: torch.device, precision: str, cache: bool = True
+) -> AbstractContextManager[object]:
+    """The context in which losses are computed. Raises SettingError for an unknown precision.
+
+    Without ``cache``, a weight is cast at each use, as a CUDA graph needs.
+    """
     if precision not in PRECISIONS:
         raise SettingError(f"unknown precision '{precision}'; use {' or '.join(PRECISIONS)}.")
     if precision == "fp32":
         return nullcontext()
-    return torch.autocast(device.type, dtype=torch.bfloat16)
+    return torch.autocast(device.type, dtype=torch.bfloat16, cache_enabled=cache)
 
 
 def synchronize(device: torch.device) -> None:

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from genbench.contracts import Split
-from genbench.engine.randomness import cpu_generator
+from genbench.engine.capture import Move
+from genbench.engine.randomness import cpu_generator, rng_state, set_rng_state
 from genbench.errors import PluginError
 from genbench.pixels import as_float
 
@@ -50,6 +51,11 @@ class Samples:
 
     def __len__(self) -> int:
         return len(self._x)
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the batches."""
+        return self._device
 
     def replaced(self, x: Tensor) -> Samples:
         """The same labels with other values, such as latents, instead of ``x``.
@@ -106,7 +112,9 @@ class Feed:
 
     An epoch uses all samples, or ``limit`` of them, different ones in each epoch. If it has fewer
     batches than one iteration needs, it has one iteration, in which batches are repeated; with a
-    ``width`` of 0 it has no iterations.
+    ``width`` of 0 it has no iterations. With a ``move``, the batches of all iterations are the same
+    tensors with new content, and drawing them may become a CUDA graph. ``count`` is the number of
+    draws since `start`.
     """
 
     def __init__(
@@ -118,8 +126,11 @@ class Feed:
         seed: int,
         stage: int,
         limit: int | None = None,
+        move: Move[None] | None = None,
     ):
         self._samples, self._width, self._seed, self._stage = samples, width, seed, stage
+        self.move, self._fixed = move, list[Pair]()
+        self.count = 0
         self.batch_size = min(batch_size, len(samples))
         self._batches = max(1, min(len(samples), limit or len(samples)) // self.batch_size)
         self.steps = max(1, self._batches // width) if width else 0
@@ -134,14 +145,41 @@ class Feed:
         generator = cpu_generator(self._seed, "order", self._stage, epoch)
         order = torch.randperm(len(self._samples), generator=generator)
         self._order = order.to(self._samples.index_device)
+        self.count = 0
+        if self.move is not None:
+            self.move.start()
 
     def draw(self, iteration: int) -> list[Pair]:
         """The ``width`` batches of an iteration of the epoch, counted from 0."""
         first = iteration * self._width
-        return [self._batch((first + k) % self._batches) for k in range(self._width)]
+        indices = [self._index((first + k) % self._batches) for k in range(self._width)]
+        self.count += 1
+        if self.move is None:
+            return [self._samples.take(index) for index in indices]
+        return self._filled(indices, self.move)
 
-    def _batch(self, k: int) -> Pair:
-        return self._samples.take(self._order.narrow(0, k * self.batch_size, self.batch_size))
+    def _index(self, k: int) -> Tensor:
+        return self._order.narrow(0, k * self.batch_size, self.batch_size)
+
+    def _filled(self, indices: list[Tensor], move: Move[None]) -> list[Pair]:
+        """Draw into tensors that stay the same, as captured updates need."""
+        if not self._fixed:
+            self._indices = [index.clone() for index in indices]
+            state = rng_state(self._samples.device)
+            self._fixed = [self._samples.take(index) for index in indices]
+            # An augmentation draws again for the same batches.
+            set_rng_state(state, self._samples.device)
+        for fixed, index in zip(self._indices, indices, strict=True):
+            fixed.copy_(index)
+        move("draw", self._fill)
+        return self._fixed
+
+    def _fill(self) -> None:
+        for (x, y), index in zip(self._fixed, self._indices, strict=True):
+            new_x, new_y = self._samples.take(index)
+            x.copy_(new_x)
+            if y is not None and new_y is not None:
+                y.copy_(new_y)
 
 
 def _fits(x: np.ndarray[Any, Any], device: torch.device) -> bool:

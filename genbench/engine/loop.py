@@ -19,6 +19,7 @@ from genbench.engine.checkpoint import RunIdentity, has_checkpoint
 from genbench.engine.device import load_average, peak_memory, synchronize
 from genbench.engine.ema import EMA
 from genbench.engine.feed import Samples
+from genbench.engine.graphs import CudaGraphs, Graphs
 from genbench.engine.loss_accumulator import ROWS
 from genbench.engine.modes import evaluation
 from genbench.engine.optim import build_optimizers
@@ -28,8 +29,10 @@ from genbench.engine.recovery import Position, Recovery
 from genbench.engine.stage import StageRun, end_epoch, ready, validation
 from genbench.errors import DivergedError, InterruptedRunError
 from genbench.events import (
+    BATCHES,
     EpochDone,
     Listener,
+    Noticed,
     Resumed,
     ShouldStop,
     StageStarted,
@@ -57,6 +60,7 @@ def train(
     resume: bool = False,
     checkpoint_s: float = CHECKPOINT_S,
     identity: RunIdentity | None = None,
+    graphs: Graphs | None = None,
 ) -> None:
     """Train a newly built model through all its stages, or continue from its last checkpoint.
 
@@ -65,7 +69,8 @@ def train(
     mode, with the EMA weights if there are any; it doesn't affect the generators of the run.
     ``should_stop`` is called after each iteration. A ``resume`` of a run that was killed before its
     first checkpoint starts from the beginning. ``identity`` is written into each checkpoint; a
-    checkpoint with another identity is an error.
+    checkpoint with another identity is an error. ``graphs`` make the graphs of captured steps; by
+    default, they are CUDA graphs on a CUDA device, and there are none elsewhere.
 
     Law: an interrupted and resumed fp32 run on the CPU ends bitwise equal to an uninterrupted one:
     weights, optimizers, EMA, and the reported losses.
@@ -73,7 +78,7 @@ def train(
     Raises DivergedError, InterruptedRunError (after a checkpoint), CheckpointError, DiskFullError,
     PluginError (an invalid model).
     """
-    trainer = Trainer(model, data, spec, device, folder, emit, checkpoint_s, identity)
+    trainer = Trainer(model, data, spec, device, folder, emit, checkpoint_s, identity, graphs)
     try:
         trainer.train(between_epochs, should_stop, resume)
     except DivergedError as error:
@@ -94,9 +99,11 @@ class Trainer:
         emit: Listener,
         checkpoint_s: float,
         identity: RunIdentity | None,
+        graphs: Graphs | None,
     ) -> None:
         self.model, self.spec, self.device, self.folder = model, spec, device, folder
         self.emit, self.checkpoint_s = emit, checkpoint_s
+        self.graphs = (graphs or _cuda_graphs(device)) if spec.capture else None
         self.stages = planned_stages(model)
         model.nets.to(device)
         self.optimizers = build_optimizers(model, clip_norm=spec.clip_norm)
@@ -159,6 +166,8 @@ class Trainer:
                 self.train_samples,
                 self.spec,
                 self.device,
+                self.ema,
+                self.graphs,
             )
         if sums:
             run.losses.restore(sums)
@@ -181,7 +190,7 @@ class Trainer:
 
     def _epoch(self, run: StageRun, should_stop: Callable[[], bool]) -> None:
         at = self.position
-        run.feed.start(at.stage_epoch)
+        run.start_epoch(at.stage_epoch)
         clock = time.perf_counter
         self._resumed_at = self._read_at = clock()
         self._cpu_at = time.process_time()
@@ -211,7 +220,7 @@ class Trainer:
             if step % update.phase.every == 0:
                 for batch in batches[: update.phase.repeat]:
                     run.losses.record(update, at.step, update(batch))
-        self.ema.update()
+        run.average()
 
     def _end_epoch(self, run: StageRun) -> EpochDone:
         """Read the last losses, stop the clock, validate, and emit EpochDone."""
@@ -238,6 +247,7 @@ class Trainer:
             wall_s=at.wall_s + ended - self._epoch_began,
             peak_mem=peak_memory(self.device),
             losses={**run.losses.end_epoch(), **scores},
+            execution=run.execution(),
             cpu_s=at.cpu_s,
             load=load_average(),
         )
@@ -245,7 +255,22 @@ class Trainer:
         self._epoch_began = ended
         self.recovery.wait_for(done)
         self.emit(done)
+        self._tell_of_uncaptured(done)
         return done
+
+    def _tell_of_uncaptured(self, done: EpochDone) -> None:
+        """Say once in a stage which of its moves are not captured, unless none can be."""
+        if self.graphs is None or done.stage_epoch > 1:
+            return
+        for name, execution in done.execution.items():
+            if execution.reason:
+                what = name if name == BATCHES else f"phase '{name}'"
+                self.emit(
+                    Noticed(
+                        message=f"stage '{done.stage}': {what} is not captured as a CUDA graph, "
+                        f"since {execution.reason}; its steps run as usual"
+                    )
+                )
 
     # --- losses and clocks
 
@@ -295,3 +320,7 @@ class Trainer:
         if at.stage_epoch == stage_epochs(self.stages[at.stage], self.spec):
             at.stage, at.stage_epoch = at.stage + 1, 0
         return sums
+
+
+def _cuda_graphs(device: torch.device) -> Graphs | None:
+    return CudaGraphs(device) if device.type == "cuda" else None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -38,18 +39,50 @@ class NamedOptimizer:
             norm = nn.utils.get_total_norm(grads)
         return norm.float() if measure else None
 
-    def step(self, step: int, steps: int) -> None:
-        """Take a step with the learning rate of iteration ``step`` of ``steps``."""
+    def set_rate(self, step: int, steps: int) -> None:
+        """Set the learning rate of iteration ``step`` of ``steps``."""
         schedule = self.settings.schedule
         if schedule.kind != "constant" or schedule.warmup:
             rate = self.settings.lr * factor(schedule, step, steps)
             for group in self.torch_optimizer.param_groups:
                 group["lr"] = rate
-        self._eager_step()
+            if "_rate" in vars(self):
+                self._rate.fill_(rate)
 
     @cached_property
-    def _eager_step(self) -> Callable[[], object]:
+    def step(self) -> Callable[[], object]:
+        """Take a step, by the gradients and the learning rate that are set."""
         return eager_step(self.torch_optimizer)
+
+    @contextmanager
+    def capturable(self) -> Iterator[None]:
+        """Inside, a step reads and writes tensors of the device only, as a CUDA graph must.
+
+        The learning rate is a tensor, which `set_rate` keeps up to date, and so are counts of
+        steps. A graph has no other form of them, while a step outside of one is slower with them.
+        """
+        groups = self.torch_optimizer.param_groups
+        kept: list[dict[str, Any]] = [
+            {key: group[key] for key in ("lr", "capturable") if key in group} for group in groups
+        ]
+        for group in groups:
+            group["lr"] = self._rate
+            if "capturable" in group:
+                group["capturable"] = True
+        for state in self.torch_optimizer.state.values():
+            if "step" in state:
+                state["step"] = state["step"].to(self._rate.device)
+        try:
+            yield
+        finally:
+            for group, values in zip(groups, kept, strict=True):
+                group.update(values)
+
+    @cached_property
+    def _rate(self) -> Tensor:
+        """The learning rate on the device, in the precision of fused kernels."""
+        rate = self.torch_optimizer.param_groups[0]["lr"]
+        return torch.tensor(rate, dtype=torch.float32, device=self.parameters[0].device)
 
 
 def factor(schedule: Schedule, step: int, steps: int) -> float:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from genbench.contracts import Batch, Model, Stage
+from genbench.engine.capture import Move
 from genbench.engine.device import autocast
+from genbench.engine.ema import EMA
 from genbench.engine.feed import Feed, Samples
+from genbench.engine.graphs import Graphs
 from genbench.engine.loss_accumulator import LossAccumulator
 from genbench.engine.modes import evaluation, set_modes
 from genbench.engine.optim import NamedOptimizer, updated_nets
@@ -19,6 +24,7 @@ from genbench.engine.planned_stages import stage_epochs
 from genbench.engine.randomness import cpu_generator, derive_seed, seed_everything
 from genbench.engine.update import Update
 from genbench.errors import PluginError
+from genbench.events import BATCHES, NO_GRAPHS, Execution
 from genbench.spec import RunSpec
 
 CHUNK = 1000
@@ -28,7 +34,11 @@ VALIDATION_BATCH = 500
 
 @dataclass(frozen=True, kw_only=True)
 class StageRun:
-    """A stage that is ready for training; ``steps`` is the number of its iterations."""
+    """A stage that is ready for training; ``steps`` is the number of its iterations.
+
+    ``average`` updates the EMA after an iteration. ``uncaptured`` says why no move of the stage can
+    be captured, and is empty if moves can be.
+    """
 
     index: int
     stage: Stage
@@ -38,11 +48,33 @@ class StageRun:
     losses: LossAccumulator
     prepare_s: float
     learning: frozenset[str]
+    average: Callable[[], None]
+    uncaptured: str
 
     @property
     def steps(self) -> int:
         """The number of iterations in the whole stage."""
         return self.epochs * self.feed.steps
+
+    def start_epoch(self, stage_epoch: int) -> None:
+        """Shuffle for an epoch of the stage, counted from 0."""
+        self.feed.start(stage_epoch)
+        for update in self.updates:
+            update.start()
+
+    def execution(self) -> dict[str, Execution]:
+        """How many updates of each phase, and draws of batches, were captured in this epoch."""
+        moves: dict[str, tuple[int, Move[Any] | None]] = {
+            update.phase.name: (update.count, update.move) for update in self.updates
+        }
+        if self.updates:
+            moves[BATCHES] = (self.feed.count, self.feed.move)
+        return {
+            name: Execution(updates=count, reason=self.uncaptured)
+            if move is None
+            else Execution(updates=count, captured=move.replayed, reason=move.reason)
+            for name, (count, move) in moves.items()
+        }
 
 
 def ready(
@@ -53,8 +85,17 @@ def ready(
     train: Samples,
     spec: RunSpec,
     device: torch.device,
+    ema: EMA,
+    graphs: Graphs | None,
 ) -> StageRun:
-    """Prepare the data of a stage, set the modes of its nets, and create its updates."""
+    """Prepare the data of a stage, set the modes of its nets, and create its updates.
+
+    With ``graphs``, its moves are captured where they can be.
+    """
+
+    def new_move() -> Move[Any] | None:
+        return None if graphs is None else Move(graphs, device, model.nets)
+
     updates = tuple(
         Update(
             phase,
@@ -65,6 +106,7 @@ def ready(
             compile=spec.compile,
             accumulate=spec.accumulate,
             measure_every=max(1, spec.log_every // phase.every),
+            move=new_move(),
         )
         for phase in stage.phases
     )
@@ -85,12 +127,23 @@ def ready(
             seed=spec.seed,
             stage=index,
             limit=spec.epoch_images,
+            move=new_move(),
         ),
         updates=updates,
         losses=LossAccumulator(stage, log_every=spec.log_every, device=device),
         prepare_s=prepare_s,
         learning=learning,
+        average=_averaging(ema, new_move()),
+        uncaptured=_no_graphs(spec, device) if graphs is None else "",
     )
+
+
+def _averaging(ema: EMA, move: Move[None] | None) -> Callable[[], None]:
+    return ema.update if move is None else partial(move, "average", ema.update)
+
+
+def _no_graphs(spec: RunSpec, device: torch.device) -> str:
+    return f"{NO_GRAPHS}{device.type}" if spec.capture else "capture is switched off"
 
 
 def end_epoch(

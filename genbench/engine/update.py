@@ -9,13 +9,15 @@ to its own parameters only. All totals are differentiated before any optimizer s
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 
 import torch
 import torch._functorch.config
 from torch import Tensor, nn
 
 from genbench.contracts import MONITOR, Batch, Model, Phase, Terms
+from genbench.engine.capture import Move, watched
 from genbench.engine.device import autocast
 from genbench.engine.memory import step_out_of_memory
 from genbench.engine.optim import NamedOptimizer
@@ -38,6 +40,9 @@ class Update:
     With ``accumulate`` k, a batch is split into k microbatches, and each loss is weighted by the
     share of its microbatch. This gives the gradient of the whole batch if the loss is a mean over
     samples (but BatchNorm then sees microbatches).
+
+    With a ``move``, an update may become a CUDA graph. Its batches must then be the same tensors in
+    each iteration, with new content. ``count`` is the number of updates since `start`.
     """
 
     def __init__(
@@ -51,24 +56,39 @@ class Update:
         compile: bool = False,
         accumulate: int = 1,
         measure_every: int = 0,
+        move: Move[list[Tensor]] | None = None,
     ) -> None:
         self.phase, self._model = phase, model
         self.norms = tuple(f"{name}{NORM}" for name in phase.updates)
         self.layout: Layout | None = None
+        self.count = 0
         self._optimizers = [_named_optimizer(phase, name, optimizers) for name in phase.updates]
         self._parameters = [p for optimizer in self._optimizers for p in optimizer.parameters]
         self._others = _others(model.nets, self._parameters)
         self._device, self._precision, self._accumulate = device, precision, accumulate
-        self._measure_every = measure_every
+        self._measure_every, self.move = measure_every, move
         self._loss = _compiled(phase) if compile and phase.compile else phase.loss
+
+    def start(self) -> None:
+        """Begin an epoch."""
+        self.count = 0
+        if self.move is not None:
+            self.move.start()
 
     def __call__(self, batch: Batch) -> list[Tensor]:
         """Update on ``batch``; returns 0-dim fp32 tensors on the device, in the layout's order.
 
         Raises OutOfMemoryError with a hint.
         """
+        self.count += 1
+        measure = self._measures(batch.step)
+        for optimizer in self._optimizers:
+            optimizer.set_rate(batch.step, batch.steps)
         try:
-            return self._move(batch)
+            if self.move is None:
+                return self._step(batch, measure)
+            key = (id(batch.x), measure)
+            return self.move(key, partial(self._step, batch, measure), self._capturable)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -80,7 +100,14 @@ class Update:
                 device=self._device,
             ) from error
 
-    def _move(self, batch: Batch) -> list[Tensor]:
+    @contextmanager
+    def _capturable(self) -> Iterator[None]:
+        with ExitStack() as stack:
+            for optimizer in self._optimizers:
+                stack.enter_context(optimizer.capturable())
+            yield
+
+    def _step(self, batch: Batch, measure: bool) -> list[Tensor]:
         for parameter in self._parameters:
             parameter.grad = None
         if self._accumulate == 1:
@@ -90,13 +117,14 @@ class Update:
         else:
             values = self._accumulated(batch)
             terms = self._terms(values)
-        measure = self._measures(batch.step)
         norms = [optimizer.clip(measure=measure) for optimizer in self._optimizers]
         for optimizer in self._optimizers:
-            optimizer.step(batch.step, batch.steps)
+            optimizer.step()
         if self.phase.after is not None:
             with torch.no_grad():
                 self.phase.after(terms)
+        if self.move is not None:  # a graph keeps its values, but not what they were made from
+            values = [value.detach() for value in values]
         return [*values, *(norm for norm in norms if norm is not None)]
 
     def _measures(self, step: int) -> bool:
@@ -114,8 +142,14 @@ class Update:
         return sums
 
     def _compute(self, batch: Batch) -> Terms:
-        with _without_gradients(self._others), autocast(self._device, self._precision):
-            return self._loss(batch)
+        loss = self._loss
+        if self.move is not None:
+            batch = watched(batch, self.move)
+            # Compiled code can't be followed operation by operation.
+            loss = self.phase.loss if self.move.rehearsing else loss
+        cached = self.move is None
+        with _without_gradients(self._others), autocast(self._device, self._precision, cached):
+            return loss(batch)
 
     def _values(self, terms: Terms) -> list[Tensor]:
         """All terms in fp32; under autocast, a sum in bf16 would keep 8 bits of a loss."""

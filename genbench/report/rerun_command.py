@@ -68,6 +68,8 @@ def _words(spec: Mapping[str, Any]) -> Iterator[str]:
             yield str(value)
     if spec.get("compile"):
         yield "--compile"
+    if not spec.get("capture", True):
+        yield "--no-capture"
     yield from _sets("model", spec.get("model_settings", {}))
     yield from _sets("data", spec.get("dataset_settings", {}))
     for kind in ("sampler", "metric"):

@@ -73,6 +73,8 @@ COLUMNS: Mapping[str, str] = {
     "wall_s": "seconds in all",
     "prepare_s": "seconds of preparing the data of a stage",
     "cpu_s": "CPU seconds of the process within train_s",
+    "execution": "by phase, the updates of the last epoch, how many of them were captured, and why "
+    "not all, as JSON",
     "load": "load of the machine, mean of a minute",
     "peak_mem": "peak memory in bytes",
     "images_per_s": "training images per second",

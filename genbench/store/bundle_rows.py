@@ -42,7 +42,7 @@ _PLACE = ("pid", "process_start", "heartbeat_at", "host")
 """Columns of the process that works on a run: an imported run has none."""
 _PERSONAL = ("name", "note", "archived_at")
 """Columns that a person may change: they don't tell two runs apart."""
-_JSON = ("body", "spec", "sampler_settings", "diagnostics", "skipped")
+_JSON = ("body", "spec", "sampler_settings", "diagnostics", "skipped", "execution")
 ENDED = (Status.FINISHED.value, Status.FAILED.value, Status.INTERRUPTED.value)
 
 

@@ -7,13 +7,14 @@ that is derived (summaries, sums over epochs) is updated in the same transaction
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import Any
 
 from sqlalchemy import case, delete, or_, select, text, update
 from sqlalchemy.engine import Connection
 
 from genbench.events import Checkpointed, EpochDone, StageStarted, TrainedEpoch, Warned
+from genbench.spec import canonical_json
 from genbench.store.schema import (
     artifacts,
     draws,
@@ -99,7 +100,10 @@ def _merged_summary(new: Any) -> dict[str, Any]:
 
 
 def add_epoch(connection: Connection, run: int, done: EpochDone) -> None:
-    """Insert an epoch with its losses; validation means are also points of their series."""
+    """Insert an epoch with its losses; validation means are also points of their series.
+
+    The execution of its phases replaces that of the epoch before.
+    """
     row = {field.name: getattr(done, field.name) for field in fields(TrainedEpoch)}
     insert_or_replace(connection, epochs, [{"run": run, **row}], key=("run", "epoch"))
     keys = keys_of(connection, done.losses)
@@ -111,6 +115,11 @@ def add_epoch(connection: Connection, run: int, done: EpochDone) -> None:
     insert_or_replace(connection, epoch_losses, losses, key=("run", "key", "epoch"))
     validation = {n: [(done.step, v)] for n, v in done.losses.items() if _kind(n) == "validation"}
     add_points(connection, run, validation)
+    if done.execution:
+        found = {name: asdict(execution) for name, execution in done.execution.items()}
+        mine = stages.c.run == run, stages.c.stage == done.stage
+        values = {"execution": canonical_json(found)}
+        connection.execute(update(stages).where(*mine).values(values))
     recount(connection, run)
 
 

@@ -116,10 +116,10 @@ class ReadableStore:
         """The stages in order."""
         rows = self._rows_of(
             run_id,
-            "SELECT position, stage, epochs, prepare_s, epochs_done, train_s FROM stages "
-            "WHERE run = :run ORDER BY position",
+            "SELECT position, stage, epochs, prepare_s, epochs_done, train_s, execution "
+            "FROM stages WHERE run = :run ORDER BY position",
         )
-        return _records(StageRecord, rows)
+        return _records(StageRecord, rows, execution=lambda found: json.loads(found or "{}"))
 
     def epochs(self, run_id: str) -> list[Epoch]:
         """The epochs in order, with the means of their losses."""

@@ -70,7 +70,11 @@ class Run(RunHead):
 
 @dataclass(frozen=True, kw_only=True)
 class StageRecord:
-    """A stage of a run; ``prepare_s`` are the seconds of preparing its data."""
+    """A stage of a run; ``prepare_s`` are the seconds of preparing its data.
+
+    ``execution`` has the fields of `genbench.events.Execution` for each phase in the last epoch; it
+    is empty for a stage without an epoch, or of an older genbench.
+    """
 
     index: int
     name: str
@@ -78,6 +82,7 @@ class StageRecord:
     prepare_s: float = 0.0
     epochs_done: int = 0
     train_s: float = 0.0
+    execution: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

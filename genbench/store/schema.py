@@ -192,6 +192,7 @@ stages = _table(
     _count("epochs_done"),
     _seconds("train_s"),
     _seconds("first_epoch_s"),
+    _text("execution"),
     sqlite_with_rowid=False,
 )
 

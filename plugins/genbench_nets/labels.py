@@ -50,9 +50,10 @@ def with_labels(x: Tensor, y: Tensor, classes: int) -> Tensor:
     the weights (B, classes) of a mixture of classes.
     """
     import torch
-    import torch.nn.functional as F
 
-    hot = (y if y.is_floating_point() else F.one_hot(y, classes)).to(x.dtype)
+    # F.one_hot does the same, but on the CPU it waits for the labels to check their range.
+    kinds = torch.arange(classes, device=y.device)
+    hot = (y if y.is_floating_point() else y[:, None] == kinds).to(x.dtype)
     if x.dim() == 4:
         hot = hot[:, :, None, None].expand(-1, -1, *x.shape[2:])
     return torch.cat((x, hot), dim=1)

@@ -8,7 +8,7 @@ import shutil
 import struct
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import pytest
 
 from genbench.cli import main
 from genbench.contracts import Score
-from genbench.events import ArtifactMade, EpochDone, Evaluated, StageStarted, StepsDone
+from genbench.events import ArtifactMade, EpochDone, Evaluated, Execution, StageStarted, StepsDone
 from genbench.spec import Part, RunSpec
 from genbench.store import Recorder, Store
 
@@ -29,7 +29,8 @@ MACHINE = {"cpu": "a CPU", "threads": 2, "python": "3.11", "packages": {"torch":
 class Plan:
     """A stage that never was: its epochs, their seconds, and those of its preparation.
 
-    ``seconds`` are those of each epoch, where they are not all alike.
+    ``seconds`` are those of each epoch, where they are not all alike; ``execution`` is that of its
+    phases.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Plan:
     epoch_s: float
     prepare_s: float = 0.0
     seconds: tuple[float, ...] = ()
+    execution: dict[str, Execution] = field(default_factory=dict)
 
 
 class Bench:
@@ -156,6 +158,7 @@ class Bench:
                 wall_s=seconds + 0.2,
                 peak_mem=1 << 28,
                 losses={f"{plan.name}/loss": loss[-1][1], "test/loss": loss[-1][1] * 1.1},
+                execution=plan.execution,
             )
         )
 
