@@ -51,7 +51,8 @@ def test_rate_in_use_is_base_rate_times_factor_and_each_kind_moves_the_weights(k
     optimizer = build_optimizers(model_of({"f": net}, f=settings), clip_norm=None)["f"]
     before = net.weight.detach().clone()
     net(torch.ones(3, 2)).sum().backward()
-    optimizer.step(3, 4)
+    optimizer.set_rate(3, 4)
+    optimizer.step()
     assert optimizer.torch_optimizer.param_groups[0]["lr"] == 0.5 * 0.25
     assert not torch.equal(before, net.weight)
 
@@ -68,7 +69,8 @@ def test_an_eager_step_is_bitwise_the_step_of_torch(kind):
             net.weight.grad = torch.full_like(net.weight, 0.1 * step - 0.3)
             net.bias.grad = torch.ones_like(net.bias)
             if eager:
-                optimizer.step(step, 5)
+                optimizer.set_rate(step, 5)
+                optimizer.step()
             else:
                 optimizer.torch_optimizer.step()
         weights.append(net.weight.detach())
