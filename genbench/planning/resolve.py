@@ -239,10 +239,11 @@ def _default_samplers(model: Registration, registry: Registry) -> tuple[str, ...
     if model.default_sampler:
         registry.get("sampler", model.default_sampler)
         return (model.default_sampler,)
-    return _registered("sampler", ["plain"] if _can_be_drawn_from(model) else [], registry)
+    return _registered("sampler", ["plain"] if can_be_drawn_from(model) else [], registry)
 
 
-def _can_be_drawn_from(model: Registration) -> bool:
+def can_be_drawn_from(model: Registration) -> bool:
+    """Whether a model makes samples; one that declares no capability may."""
     known = not model.capabilities or "generates" in model.capabilities
     return known or model.default_sampler is not None
 
@@ -254,7 +255,7 @@ def _default_metrics(model: Registration, data: DataSpec, registry: Registry) ->
     Samples are measured as they are rendered. Labelled points count as modes, one per class.
     """
     names: list[str] = []
-    if _can_be_drawn_from(model):
+    if can_be_drawn_from(model):
         labelled = ["fd_clf"] if data.shown.is_image else ["modes", "high_quality", "mode_kl"]
         names = [*(labelled if data.classes else ()), "fd_pixel"]
     if "reconstructs" in model.capabilities:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from genbench.spec import RunSpec, canonical_json
@@ -34,17 +34,27 @@ class ExistingRuns:
     def __init__(self, store: Store, plan: Plan) -> None:
         self._store, self._plan = store, plan
         self._runs: defaultdict[str, list[Run]] = defaultdict(list)
-        for model, dataset in {(entry.row.model, entry.dataset) for entry in plan.entries}:
+        for model, dataset in {(entry.row.model, entry.spec.dataset) for entry in plan.entries}:
             for run in store.runs(model=model, dataset=dataset):
                 try:
                     self._runs[training_key(RunSpec.from_json(run.spec))].append(run)
                 except ValueError:
                     continue  # the spec was written by a newer genbench
 
-    def run(self, planned: PlannedRun) -> Run | None:
-        """The stored run, in any status; None if there is none or its epochs are unknown."""
-        if planned.epochs is None:
+    def ready(self, planned: PlannedRun) -> PlannedRun | None:
+        """The planned run with its source run, if it has one; None until that is finished."""
+        if planned.source is None:
+            return planned
+        found = self.run(planned.source)
+        if found is None or found.status is not Status.FINISHED:
             return None
+        return replace(planned, source_run=found.id)
+
+    def run(self, planned: PlannedRun) -> Run | None:
+        """The stored run, in any status; None if there is none or it can't be trained yet."""
+        if planned.epochs is None or (known := self.ready(planned)) is None:
+            return None
+        planned = known
         fitting = [
             run for run in self._runs[training_key(planned.spec)] if self._fits(run, planned)
         ]

@@ -50,6 +50,10 @@ class RowEntry(Settings):
     name: str | None = Field(default=None, description="title in the tables; default: the model")
     preset: str | None = Field(default=None, description="preset of the model")
     datasets: Names | None = Field(default=None, description="data sets; default: the study's")
+    on: str | None = Field(
+        default=None,
+        description="title of the row on whose latents this row is trained, with the same seed",
+    )
     seconds: Seconds | None = Field(
         default=None, description="seconds of training; default: the study's"
     )
@@ -78,6 +82,9 @@ class TableEntry(Settings):
     )
     sort_by: str | None = Field(
         default=None, description="a metric, s/epoch or train_s; default: the order of the file"
+    )
+    target: float | None = Field(
+        default=None, description="value of the first metric in columns, for the column target_s"
     )
     published: dict[str, str] = Field(
         default_factory=dict,
@@ -198,6 +205,8 @@ def _check(study: StudyFile, path: Path) -> None:
     titles = [row.title for row in study.runs]
     for title in _twice(titles):
         raise SettingError(f"{path}: two [[runs]] are called '{title}'; give one a name = \"...\"")
+    for index, row in enumerate(study.runs):
+        _check_source(index, row, study, path)
     for shown in _twice([sampler.shown for sampler in study.samplers]):
         raise SettingError(
             f"{path}: two samplers are called '{shown}'; give them a label, or other settings"
@@ -216,6 +225,22 @@ def _check(study: StudyFile, path: Path) -> None:
             raise SettingError(
                 f"{path}: [table.published]: no row is called '{name}'"
                 f"{suggest(name, [*titles, *drawn])}"
+            )
+
+
+def _check_source(index: int, row: RowEntry, study: StudyFile, path: Path) -> None:
+    """Check the row on whose latents this row is trained: it comes first, and has epochs."""
+    if row.on is None:
+        return
+    where = f"{path}: {_row_words(index, row)}on = '{row.on}': "
+    earlier = {other.title: other for other in study.runs[:index]}
+    if row.on not in earlier:
+        raise SettingError(f"{where}no row above is called so{suggest(row.on, earlier)}")
+    for one in (row, earlier[row.on]):
+        if (study.length(one) or ("epochs", 1))[0] == "seconds":
+            raise SettingError(
+                f"{where}a pilot has no latents to train on; give both rows epochs instead of "
+                "seconds"
             )
 
 

@@ -10,11 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from genbench.contracts import DataAccess
+from genbench.contracts import DataAccess, DataSpec, SourceRun, SourceRunHead
 from genbench.errors import IncompatibleError, SettingError, UsageError, suggest
-from genbench.planning.resolve import Request, resolve, resolve_parts
+from genbench.planning.resolve import Request, can_be_drawn_from, resolve, resolve_parts
 from genbench.registry import Registry
+from genbench.settings import ModelSettings, validate
 from genbench.spec import Part, RunSpec
 from genbench.study.assignments import assignments, for_sampler
 from genbench.study.file import RowEntry, SamplerEntry, StudyFile, shortened
@@ -35,7 +37,9 @@ class Entry:
     """One row on one data set.
 
     ``spec`` has seed 0; if ``seconds`` are given, its epochs are not meaningful yet. ``samplings``
-    are all samplers: the first one is used by the run itself, the others after it.
+    are all samplers: the first one is used by the run itself, the others after it. A row on the
+    latents of another one has that as its ``source``, and the id of its run in ``spec`` is
+    `PLANNED` until there is one.
     """
 
     row: RowEntry
@@ -44,13 +48,19 @@ class Entry:
     seconds: float | None
     sets: tuple[str, ...]
     samplings: tuple[Sampling, ...]
-    images: int
+    data: DataSpec
+    source: Entry | None = None
     notes: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
         """'NS GAN on mnist'."""
         return f"{self.row.title} on {self.dataset}"
+
+    @property
+    def data_settings(self) -> Mapping[str, Any]:
+        """The settings of the data that the samples of this row are compared with."""
+        return self.spec.dataset_settings if self.source is None else self.source.data_settings
 
     @property
     def pace_key(self) -> str:
@@ -60,11 +70,15 @@ class Entry:
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One run of the grid: an entry and a seed; ``epochs`` is None until its pace is known."""
+    """One run of the grid: an entry and a seed; ``epochs`` is None until its pace is known.
+
+    ``source_run`` is the id of the run whose latents it is trained on, once that is finished.
+    """
 
     entry: Entry
     seed: int
     epochs: int | None
+    source_run: str | None = None
 
     @property
     def title(self) -> str:
@@ -72,10 +86,25 @@ class PlannedRun:
         return f"{self.entry.title}, seed {self.seed}"
 
     @property
+    def source(self) -> PlannedRun | None:
+        """The run of the same seed whose latents this one is trained on."""
+        entry = self.entry.source
+        return None if entry is None else PlannedRun(entry, self.seed, entry.spec.epochs)
+
+    @property
+    def dataset(self) -> str:
+        """The data set as the command line takes it; the source run must be known."""
+        return self.entry.dataset if self.source_run is None else f"latents:{self.source_run}"
+
+    @property
     def spec(self) -> RunSpec:
-        """The spec of this run; its epochs must be known."""
+        """The spec of this run; its epochs and its source run must be known."""
         assert self.epochs is not None
-        return replace(self.entry.spec, epochs=self.epochs, seed=self.seed)
+        spec = replace(self.entry.spec, epochs=self.epochs, seed=self.seed)
+        if self.source_run is None:
+            return spec
+        settings = {**spec.dataset_settings, "run": self.source_run}
+        return replace(spec, dataset_settings=settings, parents=(self.source_run,))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,12 +159,16 @@ def make_plan(
         if title not in titles:
             raise UsageError(f"--only {title}: {path} has no such row{suggest(title, titles)}")
     check_columns(path, study, registry)
-    rows = [row for row in study.runs if not only or row.title in only]
-    entries = []
+    wanted = {*only, *(row.on for row in study.runs if row.title in only)}
+    rows = [row for row in study.runs if not only or row.title in wanted]
+    entries: list[Entry] = []
     for row in rows:
         for dataset in row.datasets or study.datasets:
             with _within(path, f"[[runs]] '{row.title}' on {dataset}"):
-                entries.append(_entry(study, row, dataset, registry, access, environ, cwd, device))
+                source = _source(row, dataset, entries)
+                entries.append(
+                    _entry(study, row, dataset, source, registry, access, environ, cwd, device)
+                )
     _check_apart(path, entries)
     narrowed = ["--seeds " + ",".join(map(str, seeds))] if seeds else []
     narrowed += [f"--epochs {epochs}"] if epochs is not None else []
@@ -157,10 +190,64 @@ def training_key(spec: RunSpec) -> str:
     return bare.digest
 
 
+PLANNED = "planned"
+"""The id of a run that a study will train, in the spec of a row on its latents."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedRuns:
+    """The latents of a run that isn't trained yet, as `genbench.FinishedRuns` describes them."""
+
+    planned: SourceRunHead
+
+    def head(self, reference: str) -> SourceRunHead:
+        """The description of the planned run, whatever the reference."""
+        return self.planned
+
+    def load(self, run: str) -> SourceRun:
+        """A planned run has no weights."""
+        raise NotImplementedError("a planned run can't be loaded")
+
+
+def _source(row: RowEntry, dataset: str, entries: Sequence[Entry]) -> Entry | None:
+    """The entry whose latents a row is trained on. Raises SettingError if there is none."""
+    if row.on is None:
+        return None
+    found = [entry for entry in entries if (entry.row.title, entry.dataset) == (row.on, dataset)]
+    if not found:
+        raise SettingError(
+            f"on = '{row.on}': that row has no run on {dataset}; add it to its datasets"
+        )
+    return found[0]
+
+
+def _planned_runs(source: Entry, registry: Registry) -> PlannedRuns:
+    """What planning needs to know of a source. Raises IncompatibleError without a latent space."""
+    spec = source.spec
+    settings = registry.settings("model", spec.model)
+    built = validate(settings, spec.model_settings, owner=spec.model) if settings else None
+    shape = built.latent_shape(source.data) if isinstance(built, ModelSettings) else None
+    if not isinstance(built, ModelSettings) or shape is None:
+        raise IncompatibleError(
+            f"on = '{source.row.title}': model '{spec.model}' has no latent space; name a row with "
+            "a model that encodes and decodes"
+        )
+    head = SourceRunHead(
+        run=PLANNED,
+        model=spec.model,
+        experiment=spec.experiment,
+        data=source.data,
+        latent_shape=shape,
+        classes=built.latent_classes(source.data),
+    )
+    return PlannedRuns(planned=head)
+
+
 def _entry(
     study: StudyFile,
     row: RowEntry,
     dataset: str,
+    source: Entry | None,
     registry: Registry,
     access: DataAccess,
     environ: Mapping[str, str],
@@ -170,11 +257,15 @@ def _entry(
     length = study.length(row)
     seconds = length[1] if length and length[0] == "seconds" else None
     epochs = int(length[1]) if length and length[0] == "epochs" else None
-    first = study.samplers[0]
+    model = registry.get("model", row.model)
+    first = study.samplers[0] if can_be_drawn_from(model) else None
     sets = assignments(study.sets, row.sets)
+    if source is not None:
+        sets = tuple(text for text in sets if not text.startswith("data."))
+        access = replace(access, runs=_planned_runs(source, registry))
     request = Request(
         model=row.model,
-        dataset=dataset,
+        dataset=dataset if source is None else f"latents:{PLANNED}",
         run={
             "epochs": 1 if seconds is not None else epochs,
             "batch_size": row.batch_size or study.batch_size,
@@ -183,14 +274,18 @@ def _entry(
             "samples": study.samples,
             "repeats": study.repeats,
             "preset": row.preset,
-            "samplers": (first.name,),
+            "samplers": (first.name,) if first else (),
             "metrics": study.metrics,
         },
-        sets=(*sets, *for_sampler(first.name, first.settings)),
+        sets=(*sets, *(for_sampler(first.name, first.settings) if first else ())),
     )
     resolved = resolve(request, registry, access, environ, cwd)
     later = [_sampling(sampler, registry, resolved.spec) for sampler in study.samplers[1:]]
-    own = Sampling(label=first.shown, part=resolved.spec.samplers[0])
+    # A model without samples is scored itself, which the store records under an empty sampler.
+    own = Sampling(
+        label=study.samplers[0].shown,
+        part=resolved.spec.samplers[0] if first else Part(name=""),
+    )
     return Entry(
         row=row,
         dataset=dataset,
@@ -198,7 +293,8 @@ def _entry(
         seconds=seconds,
         sets=sets,
         samplings=(own, *later),
-        images=resolved.data_spec.train,
+        data=resolved.data_spec,
+        source=source,
         notes=resolved.notes,
     )
 

@@ -105,7 +105,8 @@ def _renamed(run: RunResult, entry: Entry) -> RunResult:
         if score.sampler in labels
     )
     title = entry.row.title
-    return replace(run, model=title, experiment=title, preset=None, scores=scores)
+    # The row's title says what it is built upon.
+    return replace(run, model=title, experiment=title, preset=None, scores=scores, sources=())
 
 
 def _of_length(run: Run | None, planned: PlannedRun) -> Iterator[str]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from genbench.compare import Column, Measure, Question, Row, Table, tabulate
+from genbench.compare import Column, Measure, Question, Row, Table, reached, tabulate
 from genbench.formatting import ARROWS, plus_minus
 from genbench.report.cells import timed
 from genbench.store import Store
@@ -81,8 +81,10 @@ def results(store: Store, plan: Plan, paces: Mapping[str, Pace]) -> Results:
     question = Question(
         metrics=tuple(name for name in asked.columns or () if name in known),
         sort=sort if sort in known or sort in SORTS.values() else None,
+        target=asked.target,
     )
-    compared = tabulate(found.results, question) if found.results else []
+    times = {} if asked.target is None else reached(store, found.results, asked.target)
+    compared = tabulate(found.results, question, times) if found.results else []
     tables = tuple(_study_table(table, plan, found) for table in compared)
     remarks = list(found.remarks)
     for name in asked.columns or ():
@@ -98,7 +100,7 @@ def _study_table(table: Table, plan: Plan, found: StoredResults) -> StudyTable:
     entries = [
         entry
         for entry in plan.entries
-        if entry.dataset == table.dataset and entry.spec.dataset_settings == table.settings
+        if entry.dataset == table.dataset and entry.data_settings == table.settings
     ]
     rows = [_study_row(row, names, scores, entries, found) for row in table.rows]
     present = {(row.title, row.sampler) for row in rows}
@@ -157,6 +159,8 @@ def _fact(name: str, row: Row, sampler: str, first: str, found: StoredResults) -
             return Value(text=text, measure=row.epoch_s)
         case "train_s":
             return _value(row.total_s, of=len(row.timed))
+        case "target_s":
+            return _value(_to_target(row), of=len(row.timed))
         case "s/sample":
             return _value(row.over_seeds(lambda run: _per_sample(run.id, sampler, found)), of=of)
         case "cost":
@@ -165,6 +169,15 @@ def _fact(name: str, row: Row, sampler: str, first: str, found: StoredResults) -
             return _value(
                 row.over_seeds(lambda run: _diagnostic(run.id, sampler, name, found)), of=of
             )
+
+
+def _to_target(row: Row) -> Measure | None:
+    """The seconds until the target, with those of the runs that the row is built upon."""
+    if row.to_target is None:
+        return None
+    parents = [run.parents_s for run in row.timed]
+    before = math.fsum(parents) / len(parents)
+    return Measure(values=tuple(before + at for at in row.to_target.values))
 
 
 def _value(measure: Measure | None, *, of: int, best: bool = False) -> Value:

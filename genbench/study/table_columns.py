@@ -16,6 +16,7 @@ FACTS: Mapping[str, str] = {
     "parameters": "trainable parameters of all networks",
     "s/epoch": "median seconds per epoch in the last stage with steps, without the first epoch",
     "train_s": "total training seconds, including the preparation of data for stages",
+    "target_s": "training seconds until the first score at the target, with those of source runs",
     "s/sample": "seconds of sampling per sample, including calibration",
     "cost": "s/sample relative to the first sampler",
 }
@@ -48,5 +49,7 @@ def check_columns(path: Path, study: StudyFile, registry: Registry) -> None:
                 f"{path}: [table]: {key} has '{name}', which no run computes; add it to metrics"
             )
         known = [*computed, *FACTS]
+        if any(name.startswith(f"{metric}_") for metric in computed):
+            continue  # one of several scores of a metric
         if name not in known and difflib.get_close_matches(name, known, n=1, cutoff=NEAR):
             raise SettingError(f"{path}: [table]: {key} has '{name}'{suggest(name, known)}")

@@ -18,16 +18,17 @@ from genbench.study.plan import Entry, Plan, PlannedRun
 def run_task(plan: Plan, planned: PlannedRun, places: Places) -> Task:
     """``genbench run`` for a planned run, tagged with its study and row."""
     study, entry = plan.study, planned.entry
-    first = study.samplers[0]
+    first = study.samplers[0] if entry.spec.samplers else None
     options = {
-        "set": (*entry.sets, *for_sampler(first.name, first.settings)),
-        "sampler": first.name,
+        "set": (*entry.sets, *(for_sampler(first.name, first.settings) if first else ())),
+        "sampler": first and first.name,
         "metric": study.metrics,
         "samples": study.samples,
         "repeats": study.repeats,
         "tag": (plan.tag, f"row:{entry.row.title}"),
     }
-    training = _training(study, entry, planned.epochs or entry.spec.epochs, planned.seed)
+    epochs = planned.epochs or entry.spec.epochs
+    training = _training(study, entry, planned.dataset, epochs, planned.seed)
     return task_of(planned.title, places, *training, *words(options), *places.flags, "--json")
 
 
@@ -42,7 +43,7 @@ def evaluate_task(run_id: str, planned: PlannedRun, lacking: Missing, places: Pl
     of_metrics = tuple(f"metric.{name}." for name in lacking.metrics)
     own = [text for text in planned.entry.sets if text.startswith(of_metrics)]
     options = {
-        "sampler": sampler.name,
+        "sampler": sampler.name or None,
         "set": (*for_sampler(sampler.name, sampler.settings), *own),
         "metric": lacking.metrics,
     }
@@ -61,7 +62,8 @@ def pilot_task(
     seconds = entry.seconds or 0.0
     sets = [text for text in entry.sets if not text.startswith(("metric.", "sampler."))]
     options = {"set": (*sets, "run.metrics=[]", "run.samplers=[]"), "store": store}
-    training = _training(plan.study, entry, 1 if to_the_end else PILOT_EPOCHS, plan.seeds[0])
+    epochs = 1 if to_the_end else PILOT_EPOCHS
+    training = _training(plan.study, entry, entry.dataset, epochs, plan.seeds[0])
 
     def enough() -> bool:
         reading = read_pilot(store)
@@ -78,7 +80,9 @@ def task_of(title: str, places: Places, *arguments: str) -> Task:
     return Task(title=title, arguments=arguments, log=places.folder / "logs" / f"{name}.log")
 
 
-def _training(study: StudyFile, entry: Entry, epochs: int, seed: int) -> tuple[str, ...]:
+def _training(
+    study: StudyFile, entry: Entry, dataset: str, epochs: int, seed: int
+) -> tuple[str, ...]:
     row = entry.row
     options = {
         "epochs": epochs,
@@ -87,4 +91,4 @@ def _training(study: StudyFile, entry: Entry, epochs: int, seed: int) -> tuple[s
         "epoch-images": study.epoch_images,
         "preset": row.preset,
     }
-    return ("run", row.model, entry.dataset, *words(options))
+    return ("run", row.model, dataset, *words(options))

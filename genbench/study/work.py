@@ -108,6 +108,7 @@ class _Work:
         self.tried: set[tuple[str, str, tuple[str, ...]]] = set()
         self.done, self.total, self.began = 0, 0, time.monotonic()
         self.spent: list[float] = []
+        self.waiting: list[PlannedRun] = []
 
     # --- pilots
 
@@ -157,22 +158,31 @@ class _Work:
             for planned in planned_runs(self.plan, self.book.read()):
                 if planned.epochs is None:
                     self.outcome.failed += 1
-                    continue
-                for task in self._tasks_of(planned, existing.run(planned), store):
-                    tasks[task] = planned
+                elif (ready := existing.ready(planned)) is None:
+                    self.waiting.append(planned)
+                else:
+                    tasks |= self._tasks_of(ready, existing.run(planned), store)
         self.total = sum(map(self._count, tasks, tasks.values()))
+        self.total += sum(1 + len(_later(planned.entry)) for planned in self.waiting)
         if self.outcome.reused:
             self.say(f"{self.outcome.reused} runs are already in the store")
 
         def ended(end: Ended) -> list[Task]:
-            planned = tasks[end.task]
-            follow = self._ended(planned, end)
-            tasks.update(dict.fromkeys(follow, planned))
-            return follow
+            follow = self._ended(tasks[end.task], end)
+            tasks.update(follow)
+            return list(follow)
 
         self._carry_out(tasks, ended)
+        for planned in self.waiting if not self.should_stop() else ():
+            self.outcome.failed += 1
+            self.outcome.remark(f"{planned.title}: the run whose latents it needs isn't finished")
 
-    def _tasks_of(self, planned: PlannedRun, run: Run | None, store: Store) -> list[Task]:
+    def _tasks_of(
+        self, planned: PlannedRun, run: Run | None, store: Store
+    ) -> dict[Task, PlannedRun]:
+        return dict.fromkeys(self._missing_tasks(planned, run, store), planned)
+
+    def _missing_tasks(self, planned: PlannedRun, run: Run | None, store: Store) -> list[Task]:
         if run is None:
             return [run_task(self.plan, planned, self.places)]
         if run.status is Status.RUNNING:
@@ -200,9 +210,10 @@ class _Work:
                 tasks.append(evaluate_task(run.id, planned, lacking, self.places))
         return tasks
 
-    def _ended(self, planned: PlannedRun, end: Ended) -> list[Task]:
+    def _ended(self, planned: PlannedRun, end: Ended) -> dict[Task, PlannedRun]:
+        """The tasks that follow one: evaluations of its run, and runs on the latents of it."""
         if self.should_stop():
-            return []
+            return {}
         self.done += 1
         self.spent.append(end.seconds)
         trains = end.task.arguments[0] != "evaluate"
@@ -213,13 +224,25 @@ class _Work:
                 self.done += len(_later(planned.entry))
             if "run" not in end.answer:  # else the store has the run and its error
                 self.outcome.remark(f"{end.task.title}: {end.reason}")
-            return []
+            return {}
         self._tell(f"{end.task.title}: {_in_words(end)}")
         if not trains:
-            return []
+            return {}
         self.outcome.trained += 1
-        with Store.open(self.places.store, mode="read") as store:
-            return self._evaluations(planned, store.run(str(end.answer["run"])), store)
+        with Store.open(self.places.store) as store:
+            run = store.run(str(end.answer["run"]))
+            tasks = dict.fromkeys(self._evaluations(planned, run, store), planned)
+            return tasks | self._on_latents_of(planned, store)
+
+    def _on_latents_of(self, planned: PlannedRun, store: Store) -> dict[Task, PlannedRun]:
+        """The tasks of the runs that have waited for this one."""
+        existing = ExistingRuns(store, self.plan)
+        tasks: dict[Task, PlannedRun] = {}
+        for later in [one for one in self.waiting if one.source == planned]:
+            self.waiting.remove(later)
+            if ready := existing.ready(later):
+                tasks |= self._tasks_of(ready, existing.run(later), store)
+        return tasks
 
     # --- shared
 
