@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,25 @@ def small_pictures(folder: Path) -> None:
         for i in range(40):
             pixels = rng.integers(0, 256, (40, 48, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(folder / label / f"{i}.png")
+
+
+def small_celeba(root: Path, attributes: Sequence[str]) -> None:
+    """A few faces in CelebA's layout; each attribute brightens a stripe of its own."""
+    folder, rng = root / "celeba", np.random.default_rng(0)
+    (folder / "img_align_celeba").mkdir(parents=True)
+    parts, rows = [], []
+    for k in range(32):
+        has = rng.random(len(attributes)) < 0.5
+        pixels = rng.integers(0, 80, (218, 178, 3), dtype=np.uint8)
+        for place in np.flatnonzero(has):
+            pixels[40 + 25 * place : 60 + 25 * place] += 150
+        name = f"{k + 1:06d}.png"
+        Image.fromarray(pixels).save(folder / "img_align_celeba" / name)
+        parts.append(f"{name} {0 if k < 24 else 2}")
+        rows.append(f"{name} " + " ".join("1" if one else "-1" for one in has))
+    (folder / "list_eval_partition.txt").write_text("\n".join(parts))
+    head = [str(len(rows)), " ".join(attributes)]
+    (folder / "list_attr_celeba.txt").write_text("\n".join([*head, *rows]))
 
 
 def shown(picture: Path) -> bytes:

@@ -61,9 +61,8 @@ def _domain(text: str, option: str, data: DataSpec) -> Domain:
         name = _plain(part)
         bare = name.removeprefix("not ")
         if bare not in bits:
-            known = [name.replace("_", " ") for name in data.attributes]
             raise UsageError(
-                f"{option} {text}: '{data.name}' has no attribute '{bare}'{suggest(bare, known)}"
+                f"{option} {text}: '{data.name}' has no attribute '{bare}'{suggest(bare, bits)}"
             )
         asked[bits[bare]] = bare == name
     touched = sum(asked)

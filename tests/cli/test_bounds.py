@@ -42,6 +42,7 @@ OTHERS = [
     *(("evaluate", "@1", flag, HUGE) for flag in ("--samples", "--repeats", "--seed")),
     *(("sample", "@1", flag, HUGE) for flag in ("-n", "--seed")),
     *(("reconstruct", "@1", flag, HUGE) for flag in ("-n", "--seed")),
+    *(("translate", "@1", flag, HUGE) for flag in ("-n", "--seed")),
     *(("latents", "@1", flag, HUGE) for flag in ("-n", "--seed")),
     *(("rerun", "@1", flag, HUGE) for flag in ("--epochs", "--seed", "--batch-size")),
     ("study", "s.toml", "--seeds", HUGE),

@@ -20,6 +20,7 @@ from genbench.study.file import FigureEntry
 STUDIES = sorted((Path(__file__).parents[2] / "studies").glob("*.toml"))
 HEAD = 'title = "T"\ndatasets = ["digits"]\nmetrics = ["fd_pixel"]\n'
 ROW = '[[runs]]\nmodel = "vae"\nname = "VAE"\n'
+ON = '[[runs]]\nmodel = "gan"\nname = "graft"\n'
 FIGURE = '[[figures]]\ntitle = "F"\n'
 
 
@@ -69,6 +70,9 @@ def plan(text: str, folder: Path, registry: Registry, **narrowed):
         (HEAD + ROW + "set = { z_dim = 0 }", ["[[runs]] 'VAE' on digits", "z_dim"]),
         (HEAD + 'samplers = ["drs"]\n' + ROW, ["'drs'", "discriminates"]),
         (HEAD + 'samplers = ["plain", "dsr"]\n' + ROW, ["sampler", "'dsr'", "drs"]),
+        (HEAD + ROW + ON + 'on = "VEA"', ["on = 'VEA': no row above", "did you mean 'VAE'"]),
+        (HEAD + ROW + "seconds = 2.0\n" + ON + 'on = "VAE"', ["give both rows epochs"]),
+        (HEAD + ROW.replace("vae", "gan") + ON + 'on = "VAE"', ["'gan' has no latent space"]),
         (HEAD + ROW + FIGURE + 'command = "smaple"', ["[[figures]] 1", "'sample'"]),
         (HEAD + ROW + FIGURE + 'command = "sample"\nrows = ["VEA"]', ["'F'", "mean 'VAE'"]),
         (HEAD + ROW + FIGURE + 'command = "sample"\ntogether = true', ["'F'", "one run per pic"]),
@@ -113,6 +117,23 @@ def test_epochs_asked_for_take_the_place_of_every_length(tmp_path, registry):
     made = plan("epochs = 3\n" + HEAD + rows, tmp_path, registry, epochs=2)
     assert [(entry.seconds, entry.spec.epochs) for entry in made.entries] == [(None, 2)] * 2
     assert made.narrowed == ("--epochs 2",)
+
+
+def test_a_row_on_another_rows_latents_is_planned_before_that_row_is_trained(tmp_path, registry):
+    text = HEAD + ROW + "set = { z_dim = 3 }\n" + ON + 'on = "VAE"\nset = { z_dim = 5 }'
+    vae, graft = plan(text, tmp_path, registry).entries
+    assert (graft.dataset, graft.spec.dataset, graft.data.shape) == ("digits", "latents", (3,))
+    assert graft.source is vae
+    assert graft.data_settings == vae.spec.dataset_settings
+    only = plan(text, tmp_path, registry, only=["graft"])
+    assert [entry.row.title for entry in only.entries] == ["VAE", "graft"]
+
+
+def test_a_row_of_a_model_that_draws_no_samples_has_no_sampler(tmp_path, registry):
+    text = HEAD.replace('metrics = ["fd_pixel"]\n', "") + '[[runs]]\nmodel = "stargan"'
+    (entry,) = plan(text, tmp_path, registry).entries
+    assert entry.spec.samplers == ()
+    assert [metric.name for metric in entry.spec.metrics] == ["translation"]
 
 
 def test_a_sampler_that_one_row_cannot_serve_is_a_remark_and_no_refusal(tmp_path, registry):
