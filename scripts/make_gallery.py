@@ -50,8 +50,8 @@ what a first run gives; they are not a ranking. For rankings at equal seconds se
 as it also does [on MNIST](gans.md#equal-seconds-of-training).
 
 `scripts/make_gallery.py` writes this page. It runs each command and then
-`genbench sample @1 -n 40`. `fd_clf` is a [distance to real images](scores.md): lower is better,
-and real images get 25.
+`genbench sample @1 -n 40`, or `genbench translate @1 -n 4` for `stargan`. `fd_clf` is a [distance to
+real images](scores.md): lower is better, and real images get 25.
 """
 
 
@@ -78,7 +78,18 @@ def finished(folder: Path) -> set[str]:
     return {run["name"] for run in runs if run["status"] == "finished"}
 
 
-def draw(folder: Path, model: str, out: Path) -> None:
+def draw(folder: Path, model: dict[str, Any], out: Path) -> None:
+    """Write a picture of the model as a PNG of 16 grey levels: samples, else translations."""
+    if "generates" in model["capabilities"]:
+        draw_samples(folder, model["name"], out)
+        return
+    sheet = folder / f"{model['name']}.png"
+    genbench(folder, "translate", model["name"], "-n", str(ROWS), "--out", str(sheet))
+    with Image.open(sheet) as picture:
+        picture.convert("L").quantize(16).save(out, optimize=True)
+
+
+def draw_samples(folder: Path, model: str, out: Path) -> None:
     """Write a sheet of samples as a PNG of 16 grey levels."""
     file = folder / f"{model}.npz"
     file.unlink(missing_ok=True)
@@ -98,17 +109,20 @@ def linked(source: str) -> str:
 
 def section(model: dict[str, Any], run: dict[str, Any], presets: list[dict[str, Any]]) -> str:
     name = model["name"]
-    score = next(s["value"] for s in run["scores"] if s["metric"] == "fd_clf")
+    generates = "generates" in model["capabilities"]
+    metric = "fd_clf" if generates else "translation_accuracy"
+    score = next(s["value"] for s in run["scores"] if s["metric"] == metric)
+    what = f"{ROWS * COLUMNS} samples" if generates else "Translations"
     own = [f"`{p['name']}` ({', '.join(p['datasets'])})" for p in presets if p["model"] == name]
     return f"""### `{name}`
 
 {model["summary"][0].upper()}{model["summary"][1:]}.
 
-![40 samples of {name} on digits](images/gallery/{name}.png){{ .samples }}
+![{what} of {name} on digits](images/gallery/{name}.png){{ .samples }}
 
 - Paper: {linked(model["source"])}
 - [Presets](presets.md): {", ".join(own) or "none"}
-- {run["epochs_done"]} epochs in all, {run["parameters"]:,} parameters, `fd_clf` {score:.0f}
+- {run["epochs_done"]} epochs in all, {run["parameters"]:,} parameters, `{metric}` {f"{score:.0f}" if generates else f"{score:.1%}"}
 
 ```bash
 genbench {" ".join(command_of(name))}
@@ -128,7 +142,7 @@ def write_page(folder: Path, models: list[dict[str, Any]]) -> None:
             if model["family"] == family:
                 name = model["name"]
                 if not (picture := pictures / f"{name}.png").exists():
-                    draw(folder, name, picture)
+                    draw(folder, model, picture)
                 run = json.loads(genbench(folder, "show", name, "--json"))
                 parts.append(section(model, run, presets))
     (DOCS / "gallery.md").write_text("\n".join(parts))

@@ -34,6 +34,9 @@ d_hidden = [32]
 [model.dcgan]
 g_channels = 8
 d_channels = 8
+[model.stargan]
+g_channels = 4
+d_channels = 4
 [model.vaegan]
 vae_epochs = 2
 [model.vq-vae]

@@ -1,0 +1,127 @@
+"""Rows that are trained on the latents of another row: when they start, on what, and their seconds.
+
+The commands of the study are carried out by rows in the store instead of child processes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from genbench.contracts import DataAccess
+from genbench.registry import Registry
+from genbench.store import Store
+from genbench.study import Places, execute, forecast, make_plan, read_study, results
+from genbench.study.children import Ended
+from genbench.study.existing_runs import ExistingRuns
+from genbench.study.plan import PLANNED
+from genbench.study.work import planned_runs
+
+STUDY = """
+title = "T"
+datasets = ["digits"]
+seeds = [0, 1]
+metrics = ["fd_pixel"]
+epochs = 3
+[[runs]]
+name = "VAE"
+model = "vae"
+[[runs]]
+name = "graft"
+model = "gan"
+on = "VAE"
+[table]
+columns = ["train_s"]
+"""
+
+
+@pytest.fixture
+def plan(tmp_path):
+    path = tmp_path / "t.toml"
+    path.write_text(STUDY)
+    access = DataAccess(root=tmp_path, cache=tmp_path, offline=True)
+    registry = Registry.from_environment()
+    return make_plan(path, read_study(path), registry, access, {}, tmp_path)
+
+
+@pytest.fixture
+def places(tmp_path):
+    return Places(store=str(tmp_path / "runs.db"), folder=tmp_path / "study")
+
+
+def trained(store: Store, spec) -> str:
+    """The id of a finished run of this spec, which trained for 2 seconds."""
+    run = store.create_run(
+        replace(spec, device="cpu"), stages=[("train", 3)], environment={"threads": 1}
+    )
+    store.finish(run.id)
+    return run.id
+
+
+@pytest.fixture
+def carried_out(monkeypatch, plan, places):
+    """The commands that a study starts, in their order; each succeeds at once."""
+    commands = []
+
+    def carry_out(tasks, *, ended, **_):
+        queue = list(tasks)
+        while queue:
+            task = queue.pop(0)
+            if task.arguments[0] == "evaluate":
+                queue += ended(Ended(task=task, code=0, answer={}, error="", seconds=1.0))
+                continue
+            commands.append(task.arguments[:3])
+            with Store.open(places.store) as store:
+                existing = ExistingRuns(store, plan)
+                known = [p for p in map(existing.ready, planned_runs(plan, {})) if p]
+                (planned,) = [p for p in known if p.title == task.title]
+                answer = {"run": trained(store, planned.spec), "train_s": 2.0, "scores": []}
+            queue += ended(Ended(task=task, code=0, answer=answer, error="", seconds=1.0))
+        return True
+
+    monkeypatch.setattr("genbench.study.work.carry_out", carry_out)
+    return commands
+
+
+def test_each_starts_when_the_run_of_its_seed_is_there_and_is_trained_on_that(
+    plan, places, carried_out
+):
+    said: list[str] = []
+    outcome = execute(plan, places, should_stop=lambda: False, say=said.append)
+    assert (outcome.trained, outcome.failed) == (4, 0)
+    with Store.open(places.store, mode="read") as store:
+        vaes = {run.seed: run.id for run in store.runs(model="vae")}
+    vae = ("run", "vae", "digits")
+    assert carried_out[:2] == [vae, vae]
+    assert carried_out[2:] == [("run", "gan", f"latents:{vaes[seed]}") for seed in (0, 1)]
+
+
+def test_a_study_that_is_done_is_reused_as_a_whole(plan, places, carried_out):
+    for _ in range(2):
+        outcome = execute(plan, places, should_stop=lambda: False, say=lambda text: None)
+    assert (outcome.trained, outcome.reused) == (0, 4)
+    assert all(one.run is not None for one in forecast(plan, places))
+
+
+def test_nothing_of_a_row_is_planned_as_a_run_before_its_source_is_finished(plan, places):
+    Store.open(places.store, mode="create").close()
+    vae, graft = planned_runs(plan, {})[:2]
+    assert graft.spec.parents == (PLANNED,)
+    with Store.open(places.store) as store:
+        assert ExistingRuns(store, plan).ready(graft) is None
+        source = trained(store, vae.spec)
+        ready = ExistingRuns(store, plan).ready(graft)
+        assert ready.spec.parents == (source,)
+        assert ready.spec.dataset_settings["run"] == source
+        assert ready.spec.parent_experiments == (vae.spec.experiment,)
+
+
+def test_its_row_stands_under_its_title_beside_the_others_of_the_data_set(
+    plan, places, carried_out
+):
+    execute(plan, places, should_stop=lambda: False, say=lambda text: None)
+    with Store.open(places.store, mode="read") as store:
+        (table,) = results(store, plan, {}).tables
+    assert table.dataset == "digits"
+    assert {row.title: len(row.runs) for row in table.rows} == {"VAE": 2, "graft": 2}
