@@ -50,8 +50,8 @@ what a first run gives; they are not a ranking. For rankings at equal seconds se
 as it also does [on MNIST](gans.md#equal-seconds-of-training).
 
 `scripts/make_gallery.py` writes this page. It runs each command and then
-`genbench sample @1 -n 40`, or `genbench translate @1 -n 4` for `stargan`. `fd_clf` is a [distance to
-real images](scores.md): lower is better, and real images get 25.
+`genbench sample @1 -n 40`, or `genbench translate @1 -n 4` for `stargan`. `fd_clf` is a
+[distance to real images](scores.md): lower is better, and real images get 25.
 """
 
 
@@ -112,6 +112,7 @@ def section(model: dict[str, Any], run: dict[str, Any], presets: list[dict[str, 
     generates = "generates" in model["capabilities"]
     metric = "fd_clf" if generates else "translation_accuracy"
     score = next(s["value"] for s in run["scores"] if s["metric"] == metric)
+    told = f"{score:.0f}" if generates else f"{score:.1%}"
     what = f"{ROWS * COLUMNS} samples" if generates else "Translations"
     own = [f"`{p['name']}` ({', '.join(p['datasets'])})" for p in presets if p["model"] == name]
     return f"""### `{name}`
@@ -122,7 +123,7 @@ def section(model: dict[str, Any], run: dict[str, Any], presets: list[dict[str, 
 
 - Paper: {linked(model["source"])}
 - [Presets](presets.md): {", ".join(own) or "none"}
-- {run["epochs_done"]} epochs in all, {run["parameters"]:,} parameters, `{metric}` {f"{score:.0f}" if generates else f"{score:.1%}"}
+- {run["epochs_done"]} epochs in all, {run["parameters"]:,} parameters, `{metric}` {told}
 
 ```bash
 genbench {" ".join(command_of(name))}
