@@ -9,11 +9,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from recorded import start
 
 import genbench
 from genbench.errors import PluginError, SettingError, UsageError
 from genbench.events import EpochDone, Event, RunFailed, StartedRun, StepsDone
-from genbench.planning.listening import listeners_for
+from genbench.planning.listening import keep_listeners, listeners_for
 from genbench.planning.resolve import Request, resolve
 from genbench.registry import Registry
 from genbench.runner import data_access, run
@@ -171,6 +172,7 @@ def test_listeners_come_from_flags_files_and_environment_and_are_not_in_the_spec
     (tmp_path / "genbench.toml").write_text('listeners = ["ear"]\n[listener.ear]\nbreaks = "end"\n')
     assert plan(registry, access, tmp_path).listeners == resolved.listeners
     assert bare.listeners == ()
+    assert plan(registry, access, tmp_path, run={"listeners": ["none"]}).listeners == ()
 
 
 def test_a_setting_of_a_listener_that_is_not_used_is_refused(registry, access, tmp_path):
@@ -180,9 +182,38 @@ def test_a_setting_of_a_listener_that_is_not_used_is_refused(registry, access, t
         plan(registry, access, tmp_path, run={"listeners": ["ear[brakes=end]"]})
 
 
-def test_a_run_that_is_resumed_takes_its_listeners_from_the_option_or_the_environment(registry):
-    environ = {"GENBENCH_LISTENERS": "ear"}
-    assert listeners_for((), SPEC, registry, {}) == ()
-    assert [part.name for part in listeners_for((), SPEC, registry, environ)] == ["ear"]
-    chosen = listeners_for(["ear[breaks=end]"], SPEC, registry, environ)
-    assert chosen[0].settings == {"breaks": "end"}
+def test_a_resumed_run_is_sent_to_the_listeners_that_it_had(registry, store, access, tmp_path):
+    environ = {"GENBENCH_LISTENERS": "ear[breaks=end]"}
+    ear, breaking = Part(name="ear", settings={"breaks": ""}), Part(name="ear")
+    done = run(SPEC, registry=registry, store=store, access=access, listen=[ear])
+    folder, empty = store.folder(done.id), tmp_path / "empty"
+    assert listeners_for((), folder, SPEC, registry, environ) == (ear,)
+    [breaking] = listeners_for(["ear[breaks=end]"], folder, SPEC, registry, environ)
+    assert breaking.settings == {"breaks": "end"}
+    assert listeners_for(["none"], folder, SPEC, registry, environ) == ()
+    # A run without any takes those of the environment.
+    assert listeners_for((), empty, SPEC, registry, environ) == (breaking,)
+    assert listeners_for((), empty, SPEC, registry, {}) == ()
+    keep_listeners(folder, ())
+    assert listeners_for((), folder, SPEC, registry, environ) == ()
+
+
+def test_a_listener_of_a_run_that_is_gone_or_unreadable_is_one_sentence(registry, tmp_path):
+    keep_listeners(tmp_path, [Part(name="gone")])
+    with pytest.raises(UsageError, match="listener 'gone', which isn't installed") as caught:
+        listeners_for((), tmp_path, SPEC, registry, {})
+    assert "--listen none" in str(caught.value)
+    for damage in ("{", "[1]", '[{"name": "ear"}]'):
+        (tmp_path / "listeners.json").write_text(damage)
+        with pytest.raises(UsageError, match=r"listeners\.json is damaged"):
+            listeners_for((), tmp_path, SPEC, registry, {})
+    assert listeners_for(["ear"], tmp_path, SPEC, registry, {})[0].name == "ear"
+
+
+@pytest.mark.parametrize("command", ["resume", "rerun"])
+def test_the_command_line_takes_the_listeners_of_the_run(command_line, store, tmp_path, command):
+    run_id = start(store)
+    keep_listeners(store.folder(run_id), [Part(name="gone")])
+    said = command_line(command, run_id, folder=tmp_path)
+    assert said.code == 2
+    assert "listener 'gone', which isn't installed" in said.err

@@ -75,7 +75,7 @@ ListenOption = Annotated[
     typer.Option(
         "--listen",
         metavar="NAME",
-        help="Listener to send the run to, such as tensorboard; repeatable; see: "
+        help="Listener to send the run to, such as tensorboard, or none; repeatable; see: "
         "genbench listeners.",
         autocompletion=completing.listeners,
     ),

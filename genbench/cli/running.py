@@ -138,17 +138,12 @@ def resume(
     as_json: options.JsonOption = False,
 ) -> None:
     """Resume a run that was interrupted, failed or killed, from its last checkpoint."""
-    import os
-
     from genbench.cli.supervising import supervise
-    from genbench.planning.listening import listeners_for
-    from genbench.spec import RunSpec
     from genbench.store import Store
 
     def work(*, store: Store, **hooks: Any) -> Run:
         run_id = store.resolve(reference)
-        spec = RunSpec.from_json(store.run(run_id).spec)
-        listeners = listeners_for(listen or (), spec, SESSION.registry, os.environ)
+        listeners = _listeners_of(store, run_id, listen)
         from genbench.runner import resume
 
         return resume(
@@ -179,22 +174,19 @@ def rerun(
     **fields: Any,
 ) -> None:
     """Train the spec of a stored run again as a new run, with the changes that are given."""
-    import os
-
     from genbench.planning.amend import amend, differences
-    from genbench.planning.listening import listeners_for
     from genbench.runner.versions import check_versions
     from genbench.spec import RunSpec
 
     with open_store(store) as opened:
         old = opened.run(opened.resolve(reference))
         check_versions(opened, old.id, SESSION.registry)
+        listeners = _listeners_of(opened, old.id, listen)
     before = RunSpec.from_json(old.spec)
     access = _access(data_dir, offline, SESSION.store_url(store))
     spec = amend(before, SESSION.registry, access, sets=sets or (), **fields)
     changes = differences(before, spec)
     say(f"rerun of {old.id}: " + ("; ".join(changes) if changes else "the same spec again"))
-    listeners = listeners_for(listen or (), spec, SESSION.registry, os.environ)
     _train(spec, access, listeners, store=store, name=name, tags=tag or (), as_json=as_json)
 
 
@@ -258,6 +250,21 @@ def _builders_first(store: Store, ids: Sequence[str]) -> list[str]:
             hint=f"To delete all of them: genbench rm {' '.join((*ids, *staying))}",
         )
     return order
+
+
+def _listeners_of(store: Store, run_id: str, named: Sequence[str] | None) -> tuple[Part, ...]:
+    """The listeners of a run that is continued or repeated; says which, unless they are named."""
+    import os
+
+    from genbench.planning.listening import listeners_for
+    from genbench.spec import RunSpec
+
+    spec = RunSpec.from_json(store.run(run_id).spec)
+    folder = store.folder(run_id)
+    found = listeners_for(named or (), folder, spec, SESSION.registry, os.environ)
+    if found and not named:
+        say(f"sent to: {', '.join(part.name for part in found)} (for none: --listen none)")
+    return found
 
 
 def _access(data_dir: Path | None, offline: bool, url: str) -> DataAccess:

@@ -31,6 +31,9 @@ from genbench.registry import Kind, Registration, Registry
 from genbench.settings import DatasetSettings, ModelSettings, Preset, Settings, Training, validate
 from genbench.spec import Part, RunSpec
 
+NONE = "none"
+"""What ``--listen`` takes for no listener at all."""
+
 NOT_IN_A_SPEC = ("samplers", "metrics", "listeners", "preset")
 """What a person may choose for a run that its spec holds in another form, or not at all."""
 
@@ -94,7 +97,8 @@ def resolve(
     metrics = run.metrics
     if metrics is None:
         metrics = _default_metrics(model, data_spec, registry)
-    listeners = chosen_parts("listener", run.listeners or (), layers, scope)
+    chosen = [name for name in run.listeners or () if name != NONE]
+    listeners = chosen_parts("listener", chosen, layers, scope)
 
     spec = RunSpec(
         model=model.name,

@@ -38,6 +38,7 @@ class Named:
 
     name: str
     listener: RunListener
+    part: Part
 
 
 def build_listeners(parts: Sequence[Part], registry: Registry) -> list[Named]:
@@ -48,7 +49,7 @@ def build_listeners(parts: Sequence[Part], registry: Registry) -> list[Named]:
         settings = settings_of("listener", part, registry)
         target = registry.target("listener", part.name)
         try:
-            found.append(Named(name=name, listener=target(settings)))
+            found.append(Named(name=name, listener=target(settings), part=part))
         except GenbenchError:
             raise
         except CAUGHT as error:

@@ -27,6 +27,7 @@ from genbench.evaluation.run_scores import RunScores
 from genbench.evaluation.stoppable import stop_if, stoppable
 from genbench.events import EpochDone, Event, Listener, Noticed, ShouldStop, StartedRun, never
 from genbench.health.monitor import Monitor
+from genbench.planning.listening import keep_listeners
 from genbench.registry import Registry
 from genbench.runner.adding import skipped_parts
 from genbench.runner.build_parts import (
@@ -206,6 +207,7 @@ def _execute(
         Recorder(store, made.id, tell=tell, should_stop=should_stop) as recorder,
     ):
         emit = _to_all(recorder, *listeners, told)
+        keep_listeners(folder, [named.part for named in plugins])
         told.begin(emit)
         probes, metrics = monitor_parts(job.spec, job.model, registry)
         settings = model_settings(job.spec, registry)
