@@ -1,6 +1,8 @@
 """genbench: train, sample, score and compare generative models. Names for plugins and notebooks.
 
-Everything is imported when it is first used: ``import genbench`` itself loads nothing heavy.
+``__init__.pyi`` lists the names, each with the module that defines it. Type checkers and editors
+read that file, and so does this one: a name is imported when it is first used, and
+``import genbench`` itself loads nothing heavy.
 """
 
 from __future__ import annotations
@@ -9,246 +11,32 @@ TYPE_CHECKING = False  # typing's own would cost half of this import [7 ms]
 if TYPE_CHECKING:
     from typing import Any
 
-    from genbench.engine.device import (
-        synchronize as synchronize,
-    )
-    from genbench.engine.randomness import (
-        forked_rng as forked_rng,
-    )
-    from genbench.evaluation.calibration import (
-        AffineCalibration as AffineCalibration,
-        Calibration as Calibration,
-        calibration_z as calibration_z,
-        fit_calibration as fit_calibration,
-    )
-    from genbench.features.classifier import (
-        ClassifierLogits as ClassifierLogits,
-        classifier_for as classifier_for,
-    )
-    from genbench.features.extractor import (
-        Extractor as Extractor,
-        PixelFeatures as PixelFeatures,
-        real_samples as real_samples,
-        resized as resized,
-        sample_shape as sample_shape,
-    )
-    from genbench.features.sharing import (
-        shared_network as shared_network,
-    )
-    from genbench.features.tensor_cache import (
-        cached_tensors as cached_tensors,
-    )
-
 __version__ = "0.1.0"
 
-_FACE = {
-    "genbench.contracts": (
-        "CAPABILITIES",
-        "MONITOR",
-        "Batch",
-        "Conditional",
-        "Data",
-        "DataAccess",
-        "DataSpec",
-        "Dataset",
-        "Decodes",
-        "Discriminates",
-        "Embeds",
-        "Encodes",
-        "FinishedRuns",
-        "Generates",
-        "HasDensity",
-        "HasLikelihood",
-        "SourceRun",
-        "SourceRunHead",
-        "Metric",
-        "MetricContext",
-        "Model",
-        "Optimizer",
-        "Phase",
-        "Picture",
-        "Reconstructs",
-        "SampleContext",
-        "Sampler",
-        "Schedule",
-        "Score",
-        "Split",
-        "Stage",
-        "Terms",
-        "Translates",
-        "prior_kind",
-        "rendered",
-        "samples_data",
-    ),
-    "genbench.events": (
-        "ArtifactMade",
-        "Checkpointed",
-        "Checkpointing",
-        "EpochDone",
-        "Evaluated",
-        "Event",
-        "Noticed",
-        "Resumed",
-        "RunFailed",
-        "RunListener",
-        "StageStarted",
-        "StartedRun",
-        "StepsDone",
-        "Warned",
-    ),
-    "genbench.evaluation.calibration": (
-        "AffineCalibration",
-        "Calibration",
-        "calibration_z",
-        "fit_calibration",
-    ),
-    "genbench.engine.device": ("synchronize",),
-    "genbench.engine.randomness": ("forked_rng",),
-    "genbench.features.tensor_cache": ("cached_tensors",),
-    "genbench.features.classifier": (
-        "ClassifierLogits",
-        "classifier_for",
-    ),
-    "genbench.features.extractor": (
-        "Extractor",
-        "PixelFeatures",
-        "real_samples",
-        "resized",
-        "sample_shape",
-    ),
-    "genbench.features.sharing": ("shared_network",),
-    "genbench.settings": (
-        "OF_DRAWING",
-        "DatasetSettings",
-        "ModelSettings",
-        "Preset",
-        "Settings",
-        "Training",
-    ),
-    "genbench.errors": (
-        "DataError",
-        "GenbenchError",
-        "IncompatibleError",
-        "PluginError",
-        "SamplingError",
-        "SettingError",
-        "UsageError",
-    ),
-    "genbench.engine.cpu": ("cpu_name",),
-    "genbench.interactive": ("curves", "load", "run", "runs", "scores"),
-    "genbench.runner.trained": ("TrainedModel",),
-    "genbench.hookspecs": ("CONTRACT_VERSION", "Register", "RegisterCapability", "hookimpl"),
-    "genbench.engine.batch_norm": ("statistics_held",),
-    "genbench.pixels": ("dequantized", "stored_as_float", "to_float", "to_uint8"),
-}
-_HOME = {name: module for module, names in _FACE.items() for name in names}
+_homes: dict[str, str] = {}
 
-__all__ = ["__version__", *sorted(_HOME)]
+
+def _read_homes() -> dict[str, str]:
+    """The name of each part of the interface, and its module; each is on a line of its own."""
+    if not _homes:
+        home = ""
+        for line in __loader__.get_data(f"{__path__[0]}/__init__.pyi").decode().splitlines():
+            words = line.replace(",", " ").split()
+            home = words[1] if words[:1] == ["from"] else home
+            if "as" in words:
+                _homes[words[-1]] = home
+    return _homes
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
+    if name == "__all__":
+        return ["__version__", *sorted(_read_homes())]
+    if name.startswith("__") or name not in _read_homes():
         raise AttributeError(f"module 'genbench' has no attribute '{name}'")
     from importlib import import_module
 
-    return getattr(import_module(_HOME[name]), name)
+    return getattr(import_module(_homes[name]), name)
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
-
-
-if TYPE_CHECKING:
-    from genbench.contracts import (
-        CAPABILITIES as CAPABILITIES,
-        MONITOR as MONITOR,
-        Batch as Batch,
-        Conditional as Conditional,
-        Data as Data,
-        DataAccess as DataAccess,
-        Dataset as Dataset,
-        DataSpec as DataSpec,
-        Decodes as Decodes,
-        Discriminates as Discriminates,
-        Embeds as Embeds,
-        Encodes as Encodes,
-        FinishedRuns as FinishedRuns,
-        Generates as Generates,
-        HasDensity as HasDensity,
-        HasLikelihood as HasLikelihood,
-        Metric as Metric,
-        MetricContext as MetricContext,
-        Model as Model,
-        Optimizer as Optimizer,
-        Phase as Phase,
-        Picture as Picture,
-        Reconstructs as Reconstructs,
-        SampleContext as SampleContext,
-        Sampler as Sampler,
-        Schedule as Schedule,
-        Score as Score,
-        SourceRun as SourceRun,
-        SourceRunHead as SourceRunHead,
-        Split as Split,
-        Stage as Stage,
-        Terms as Terms,
-        Translates as Translates,
-        prior_kind as prior_kind,
-        rendered as rendered,
-        samples_data as samples_data,
-    )
-    from genbench.engine.batch_norm import statistics_held as statistics_held
-    from genbench.engine.cpu import cpu_name as cpu_name
-    from genbench.errors import (
-        DataError as DataError,
-        GenbenchError as GenbenchError,
-        IncompatibleError as IncompatibleError,
-        PluginError as PluginError,
-        SamplingError as SamplingError,
-        SettingError as SettingError,
-        UsageError as UsageError,
-    )
-    from genbench.events import (
-        ArtifactMade as ArtifactMade,
-        Checkpointed as Checkpointed,
-        Checkpointing as Checkpointing,
-        EpochDone as EpochDone,
-        Evaluated as Evaluated,
-        Event as Event,
-        Noticed as Noticed,
-        Resumed as Resumed,
-        RunFailed as RunFailed,
-        RunListener as RunListener,
-        StageStarted as StageStarted,
-        StartedRun as StartedRun,
-        StepsDone as StepsDone,
-        Warned as Warned,
-    )
-    from genbench.hookspecs import (
-        CONTRACT_VERSION as CONTRACT_VERSION,
-        Register as Register,
-        RegisterCapability as RegisterCapability,
-        hookimpl as hookimpl,
-    )
-    from genbench.interactive import (
-        curves as curves,
-        load as load,
-        run as run,
-        runs as runs,
-        scores as scores,
-    )
-    from genbench.pixels import (
-        dequantized as dequantized,
-        stored_as_float as stored_as_float,
-        to_float as to_float,
-        to_uint8 as to_uint8,
-    )
-    from genbench.runner.trained import TrainedModel as TrainedModel
-    from genbench.settings import (
-        OF_DRAWING as OF_DRAWING,
-        DatasetSettings as DatasetSettings,
-        ModelSettings as ModelSettings,
-        Preset as Preset,
-        Settings as Settings,
-        Training as Training,
-    )
+    return sorted(__getattr__("__all__"))
