@@ -94,6 +94,15 @@ def test_memory_map_that_does_not_fit_gives_the_same_batches(tmp_path, monkeypat
             assert torch.equal(xa, xb)
 
 
+def test_a_split_may_be_a_read_only_view_of_another_array():
+    x = samples()._x.numpy()[::-1, :, ::-1]
+    x.flags.writeable = False
+    for (given, _), (same, _) in zip(
+        samples(x=x).in_order(10), samples(x=x.copy()).in_order(10), strict=True
+    ):
+        assert torch.equal(given, same)
+
+
 def test_point_data_passes_as_it_is():
     points = np.random.default_rng(0).normal(size=(9, 2)).astype(np.float32)
     ((x, y),) = samples(9, x=points, y=None).in_order(9)

@@ -309,6 +309,51 @@ def test_cpu_seconds_are_those_of_the_process_within_the_training_seconds(tiny, 
     assert done.load == pytest.approx(os.getloadavg()[0], abs=2)
 
 
+def test_cpu_seconds_before_a_checkpoint_within_an_epoch_count(tiny, tmp_path):
+    class Busy(Counter):
+        """Computes for 10 ms at each step."""
+
+        def loss(self, name):
+            counted = super().loss(name)
+
+            def loss(batch):
+                began = time.process_time()
+                while time.process_time() - began < 0.01:
+                    pass
+                return counted(batch)
+
+            return loss
+
+    log = tiny.run(Busy, tiny.spec(epochs=1), tmp_path, checkpoint_s=0.0).log
+    (done,) = log.of(EpochDone)
+    assert len(log.of(Checkpointed)) > done.step  # within the epoch, after each step
+    assert done.cpu_s > 0.01 * done.step
+
+
+def test_averages_start_from_the_weights_at_the_start_of_each_stage(tiny, tmp_path):
+    class Twice(Counter):
+        """Moves f in both stages."""
+
+        def stages(self):
+            phase = Phase(name="a", loss=self.loss("a"), updates=("f",))
+            return (
+                Stage(name="first", phases=(phase,), epochs=1),
+                Stage(name="second", phases=(phase,), epochs=1, prepare=self.prepare),
+            )
+
+        def loss(self, name):
+            return lambda batch: {"f": {"n": self.nets["f"](batch.x.flatten(1)).sum()}}
+
+        def prepare(self, x, generator):
+            self.at_start = self.nets["f"].bias.detach().clone()
+            return x
+
+    run = tiny.run(Twice, tiny.spec(ema=0.999999), tmp_path)
+    average = read_checkpoint(tmp_path).ema["f.bias"]
+    assert torch.allclose(average, run.model.at_start, atol=0.01)
+    assert (average - run.model.nets["f"].bias).abs() > 1  # which the second stage has moved
+
+
 def test_events_come_in_their_order_and_seconds_add_up(tiny, tmp_path):
     log = tiny.run(tiny.LatentGAN, tiny.spec(), tmp_path).log
     kinds = [type(event) for event in log.events]

@@ -76,6 +76,18 @@ def test_losses_are_kept_while_the_store_is_locked_and_training_goes_on(store, c
     assert (summary.n, summary.first, summary.last) == (3000, 1.0, 1 / 3000)
 
 
+def test_losses_are_written_once_the_lock_is_free_without_another_event(store, create):
+    run = create()
+    with Recorder(store, run.id) as recorder:
+        with locked(store):
+            recorder(steps(1, 600))
+            time.sleep(0.3)  # the recorder's thread tries, and is refused
+        deadline = time.monotonic() + 10
+        while not stored(store, run.id) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert stored(store, run.id) == list(range(1, 601))
+
+
 def test_the_end_of_an_epoch_waits_for_the_lock_however_long_and_says_so(store, create, make):
     run, told = create(), []
     with Recorder(store, run.id, tell=told.append) as recorder:
