@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
 from genbench.cli import completing, options
-from genbench.cli.opening import head
+from genbench.cli.opening import head, resolved
 from genbench.cli.output import print_json
 from genbench.cli.session import SESSION, say
 from genbench.errors import UsageError
-
-RunsArgument = Annotated[
-    list[str],
-    typer.Argument(
-        metavar="RUN...",
-        help="Runs: ids, their first characters, names, or @1.",
-        autocompletion=completing.runs,
-    ),
-]
 
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands of this file."""
     app.command("edit")(edit)
-    app.command("archive")(archive)
-    app.command("restore")(restore)
+    hide = "Hide runs from runs, compare and report, unless these are given --archived."
+    app.command("archive", help=hide)(_setter(archived=True))
+    app.command("restore", help="Show archived runs again.")(_setter(archived=False))
 
 
 def edit(
@@ -63,34 +56,23 @@ def edit(
     say(f"{run.id}: {f'name {run.name}' if run.name else 'no name'}, {tags}")
 
 
-def archive(
-    references: RunsArgument,
-    store: options.StoreOption = None,
-    as_json: options.JsonOption = False,
-) -> None:
-    """Hide runs from runs, compare and report, unless these are given --archived."""
-    _set_archived(references, store, as_json=as_json, archived=True)
+def _setter(*, archived: bool) -> Callable[..., None]:
+    """The command that archives runs, or the one that restores them."""
 
+    def command(
+        references: options.RunsArgument,
+        store: options.StoreOption = None,
+        as_json: options.JsonOption = False,
+    ) -> None:
+        from genbench.store import Store
 
-def restore(
-    references: RunsArgument,
-    store: options.StoreOption = None,
-    as_json: options.JsonOption = False,
-) -> None:
-    """Show archived runs again."""
-    _set_archived(references, store, as_json=as_json, archived=False)
+        with Store.open(SESSION.store_url(store)) as opened:
+            ids = resolved(opened, references)
+            opened.set_archived(ids, archived)
+            if as_json:
+                print_json({"runs": [head(opened.run(run_id)) for run_id in ids]})
+                return
+        for run_id in ids:
+            say(f"{'archived' if archived else 'restored'} {run_id}")
 
-
-def _set_archived(
-    references: list[str], store: str | None, *, as_json: bool, archived: bool
-) -> None:
-    from genbench.store import Store
-
-    with Store.open(SESSION.store_url(store)) as opened:
-        ids = list(dict.fromkeys(opened.resolve(reference) for reference in references))
-        opened.set_archived(ids, archived)
-        if as_json:
-            print_json({"runs": [head(opened.run(run_id)) for run_id in ids]})
-            return
-    for run_id in ids:
-        say(f"{'archived' if archived else 'restored'} {run_id}")
+    return command

@@ -9,7 +9,7 @@ import typer
 
 from genbench.cli import completing, options
 from genbench.cli.destination import file_for, folder_for
-from genbench.cli.opening import open_store
+from genbench.cli.opening import open_store, resolved
 from genbench.cli.output import print_json
 from genbench.cli.session import SESSION, say
 from genbench.errors import UsageError
@@ -54,14 +54,14 @@ def export(
     given, url = list(arguments or ()), SESSION.store_url(store)
     with open_store(store) as opened:
         if csv or parquet or datasette:
-            ids = _resolved(opened, given)
+            ids = resolved(opened, given)
             written = _tables(opened, ids, url, csv=csv, parquet=parquet, datasette=datasette)
         else:
             if len(given) < 2:
                 raise UsageError(
                     "name a file and at least one run: genbench export FILE.zip RUN..."
                 )
-            ids = _resolved(opened, given[1:])
+            ids = resolved(opened, given[1:])
             written = [_zip(given[0], ids, url)]
     if as_json:
         files = [{"path": str(path.resolve()), "bytes": path.stat().st_size} for path in written]
@@ -69,10 +69,6 @@ def export(
         return
     for path in written:
         print(plain(str(path)))
-
-
-def _resolved(store: Store, references: Sequence[str]) -> list[str]:
-    return list(dict.fromkeys(store.resolve(reference) for reference in references))
 
 
 def _zip(given: str, ids: Sequence[str], url: str) -> Path:

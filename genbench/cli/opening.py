@@ -1,10 +1,14 @@
-"""What the commands share that read stored runs: the open store, the head of a run."""
+"""What the commands share that use stored runs: the open store, the head of a run, its model."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from genbench.cli import options
 from genbench.cli.output import record
 from genbench.cli.session import SESSION
 
@@ -18,6 +22,43 @@ def open_store(given: str | None) -> Store:
     from genbench.store import Store
 
     return Store.open(SESSION.store_url(given), mode="read")
+
+
+def resolved(store: Store, references: Sequence[str]) -> list[str]:
+    """The ids of the runs that a command names, each once."""
+    return list(dict.fromkeys(store.resolve(reference) for reference in references))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions:
+    """The options of all commands that use the model of a stored run."""
+
+    device: options.DeviceOption = None
+    store: options.StoreOption = None
+    data_dir: options.DataDirOption = None
+    offline: options.OfflineOption = False
+    as_json: options.JsonOption = False
+
+    def watched(self, work: Callable[..., Any], added: Callable[[], int] = int) -> Any:
+        """Do the work with progress shown; Ctrl-C ends it in one sentence.
+
+        ``added`` counts the scores that it has added to the store by then.
+        """
+        from genbench.cli.progress import open_display
+        from genbench.cli.stopping import StopSignals
+        from genbench.errors import InterruptedRunError
+        from genbench.runner import data_access
+
+        display = open_display(SESSION.verbosity)
+        access = data_access(self.data_dir, os.environ, display.transfer, offline=self.offline)
+        try:
+            with StopSignals(quiet=True) as signals, display:
+                return work(access=access, device=self.device or "auto", should_stop=signals)
+        except (KeyboardInterrupt, InterruptedRunError):
+            scores = f"{count} new scores are" if (count := added()) else "nothing was"
+            raise InterruptedRunError(
+                f"interrupted; {scores} {'in' if count else 'added to'} the store"
+            ) from None
 
 
 def head(run: Run) -> dict[str, Any]:

@@ -29,6 +29,14 @@ RunArgument = Annotated[
         autocompletion=completing.runs,
     ),
 ]
+RunsArgument = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="RUN...",
+        help="Runs: ids, their first characters, names, or @1.",
+        autocompletion=completing.runs,
+    ),
+]
 StoreOption = Annotated[
     str | None,
     typer.Option(
@@ -137,8 +145,8 @@ def run_options(*names: str) -> Callable[[Command], Command]:
     return extended
 
 
-def options_of(common: Command) -> Callable[[Command], Command]:
-    """Add the keywords of another function, after the command's own options.
+def options_of(common: Callable[..., object]) -> Callable[[Command], Command]:
+    """Add the keywords of another function or class, after the command's own options.
 
     The command receives them as keywords, to pass them on; its own option of the same name comes
     first.
@@ -165,7 +173,7 @@ def whole_numbers(text: str | None, option: str) -> tuple[int, ...]:
         ) from None
 
 
-def _parameters(function: Command) -> list[inspect.Parameter]:
+def _parameters(function: Callable[..., object]) -> list[inspect.Parameter]:
     found = inspect.signature(function, eval_str=True).parameters.values()
     return [p for p in found if p.kind is not p.VAR_KEYWORD]
 

@@ -7,6 +7,7 @@ They write a file where they are called and add nothing to the run.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,10 +16,9 @@ import typer
 
 from genbench.cli import options
 from genbench.cli.destination import file_for
-from genbench.cli.opening import open_store
+from genbench.cli.opening import ModelOptions, open_store, resolved
 from genbench.cli.options import options_of, whole_numbers
 from genbench.cli.output import print_path
-from genbench.cli.sampling import watched
 from genbench.cli.session import SESSION
 from genbench.spec import MOST, MOST_SEED
 
@@ -70,46 +70,40 @@ def add_to(app: typer.Typer) -> None:
     app.command("curves")(curves)
 
 
-def _picture(
-    draw: Callable[..., None],
-    name: str,
-    suffixes: tuple[str, ...] = (".png",),
-    *,
-    reference: options.RunArgument,
-    out: Annotated[str | None, typer.Option(help="File to write the picture to (.png).")] = None,
+@dataclass(frozen=True, kw_only=True)
+class PictureOptions(ModelOptions):
+    """The options that all pictures of one run have."""
+
+    reference: options.RunArgument
+    out: Annotated[str | None, typer.Option(help="File to write the picture to (.png).")] = None
     seed: Annotated[
         int,
         typer.Option(
             min=0, max=MOST_SEED, help="Random seed of the noise and the choice of images."
         ),
-    ] = 0,
-    device: options.DeviceOption = None,
-    store: options.StoreOption = None,
-    data_dir: options.DataDirOption = None,
-    offline: options.OfflineOption = False,
-    as_json: options.JsonOption = False,
-) -> None:
-    """Draw a stored run with ``draw(loaded, path, seed)``, and say where the picture is.
+    ] = 0
 
-    The keywords are the options that all pictures of one run have.
-    """
-    with open_store(store) as stored:
-        run_id = stored.resolve(reference)
-        place = out or f"{name}-{run_id}.png"
-        path = file_for(place, suffixes, store=SESSION.store_url(store))
+    def draw(
+        self, draw: Callable[..., None], name: str, suffixes: tuple[str, ...] = (".png",)
+    ) -> None:
+        """Draw a stored run with ``draw(loaded, path, seed)``, and say where the picture is."""
+        with open_store(self.store) as stored:
+            run_id = stored.resolve(self.reference)
+            place = self.out or f"{name}-{run_id}.png"
+            path = file_for(place, suffixes, store=SESSION.store_url(self.store))
 
-        def work(**hooks: Any) -> None:
-            from genbench.runner.opened import Opened, at_work
+            def work(**hooks: Any) -> None:
+                from genbench.runner.opened import Opened, at_work
 
-            opened = Opened(registry=SESSION.registry, store=stored, **hooks)
-            with at_work(run_id, opened, seed) as loaded:
-                draw(loaded, path, seed)
+                opened = Opened(registry=SESSION.registry, store=stored, **hooks)
+                with at_work(run_id, opened, self.seed) as loaded:
+                    draw(loaded, path, self.seed)
 
-        watched(work, device, data_dir, offline)
-    print_path({"run": run_id}, path, as_json=as_json)
+            self.watched(work)
+        print_path({"run": run_id}, path, as_json=self.as_json)
 
 
-@options_of(_picture)
+@options_of(PictureOptions)
 def interpolate(
     between: Annotated[Between, typer.Option(help="What to interpolate between.")] = (
         Between.SAMPLES
@@ -137,10 +131,10 @@ def interpolate(
         chosen = Interpolation(label=label, classes=classes, seed=seed, **given)
         interpolate(loaded, chosen, target)
 
-    _picture(draw, "interpolation", **common)
+    PictureOptions(**common).draw(draw, "interpolation")
 
 
-@options_of(_picture)
+@options_of(PictureOptions)
 def traverse(
     scale: Annotated[
         Scale | None,
@@ -177,10 +171,10 @@ def traverse(
 
         traverse(loaded, Traversal(dims=numbers, label=label, seed=seed, **given), target)
 
-    _picture(draw, "traversal", **common)
+    PictureOptions(**common).draw(draw, "traversal")
 
 
-@options_of(_picture)
+@options_of(PictureOptions)
 def latents(
     count: Annotated[
         int | None,
@@ -201,10 +195,10 @@ def latents(
 
         encode(loaded, target, n=count, seed=seed)
 
-    _picture(draw, "latents", (".png", ".npz"), out=out, **common)
+    PictureOptions(out=out, **common).draw(draw, "latents", (".png", ".npz"))
 
 
-@options_of(_picture)
+@options_of(PictureOptions)
 def reconstruct(
     count: Annotated[
         int, typer.Option("-n", "--samples", min=1, max=10_000, help="Number of test images.")
@@ -218,7 +212,7 @@ def reconstruct(
 
         reconstruct(loaded, target, n=count, seed=seed)
 
-    _picture(draw, "reconstructions", **common)
+    PictureOptions(**common).draw(draw, "reconstructions")
 
 
 @options_of(_picture)
@@ -272,9 +266,7 @@ def _given(
 
 
 def curves(
-    references: Annotated[
-        list[str], typer.Argument(metavar="RUN...", help="Id, prefix, name, @1 (newest).")
-    ],
+    references: options.RunsArgument,
     term: Annotated[
         list[str] | None, typer.Option(help="Draw only this term of the loss (repeatable).")
     ] = None,
@@ -289,7 +281,7 @@ def curves(
     from genbench.report.loss_curves import save_curves_together, save_loss_curves
 
     with open_store(store) as opened:
-        ids = list(dict.fromkeys(opened.resolve(reference) for reference in references))
+        ids = resolved(opened, references)
         path = file_for(out or f"curves-{ids[0]}.svg", (".svg",), store=SESSION.store_url(store))
         save = save_curves_together if together else save_loss_curves
         save(opened, ids, path, tuple(term or ()))

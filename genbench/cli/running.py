@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from genbench.cli import completing, options
-from genbench.cli.opening import open_store
+from genbench.cli.opening import ModelOptions, open_store, resolved
 from genbench.cli.session import SESSION, say
 from genbench.errors import UsageError
 
@@ -122,9 +122,9 @@ def run(
     )
 
 
+@options.options_of(ModelOptions)
 def resume(
     reference: options.RunArgument,
-    device: options.DeviceOption = None,
     from_scratch: Annotated[
         bool,
         typer.Option(
@@ -132,14 +132,13 @@ def resume(
         ),
     ] = False,
     listen: options.ListenOption = None,
-    store: options.StoreOption = None,
-    data_dir: options.DataDirOption = None,
-    offline: options.OfflineOption = False,
-    as_json: options.JsonOption = False,
+    **common: Any,
 ) -> None:
     """Resume a run that was interrupted, failed or killed, from its last checkpoint."""
     from genbench.cli.supervising import supervise
     from genbench.store import Store
+
+    given = ModelOptions(**common)
 
     def work(*, store: Store, **hooks: Any) -> Run:
         run_id = store.resolve(reference)
@@ -150,14 +149,15 @@ def resume(
             run_id,
             registry=SESSION.registry,
             store=store,
-            device=device,
+            device=given.device,
             from_scratch=from_scratch,
             listen=listeners,
             **hooks,
         )
 
-    url = SESSION.store_url(store)
-    supervise(work, lambda: Store.open(url), _access(data_dir, offline, url), as_json=as_json)
+    url = SESSION.store_url(given.store)
+    access = _access(given.data_dir, given.offline, url)
+    supervise(work, lambda: Store.open(url), access, as_json=given.as_json)
 
 
 @options.run_options("seed", "epochs", "batch_size", "accumulate", "device")
@@ -204,8 +204,7 @@ def remove(
     from genbench.store import Store
 
     with Store.open(SESSION.store_url(store)) as opened:
-        ids = list(dict.fromkeys(opened.resolve(reference) for reference in references))
-        ids = _builders_first(opened, ids)
+        ids = _builders_first(opened, resolved(opened, references))
         runs = [opened.run(run_id) for run_id in ids]
         for found in runs:
             if found.status == "running":

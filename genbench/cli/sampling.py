@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +11,7 @@ import typer
 
 from genbench.cli import options
 from genbench.cli.destination import file_for, folder_for
-from genbench.cli.opening import open_store
+from genbench.cli.opening import ModelOptions, open_store
 from genbench.cli.output import print_json, print_path
 from genbench.cli.session import SESSION, say
 from genbench.errors import UsageError
@@ -29,6 +29,7 @@ def add_to(app: typer.Typer) -> None:
     app.command("sample")(sample)
 
 
+@options.options_of(ModelOptions)
 def evaluate(
     reference: options.RunArgument,
     metric: options.MetricsOption = None,
@@ -50,11 +51,7 @@ def evaluate(
     final: Annotated[
         bool, typer.Option("--final", help="Make these the final scores of the run.")
     ] = False,
-    device: options.DeviceOption = None,
-    store: options.StoreOption = None,
-    data_dir: options.DataDirOption = None,
-    offline: options.OfflineOption = False,
-    as_json: options.JsonOption = False,
+    **common: Any,
 ) -> None:
     """Score a stored run: what it skipped, otherwise everything again, or what is named.
 
@@ -64,7 +61,8 @@ def evaluate(
     from genbench.planning.choices import choose
     from genbench.store import Store
 
-    with Store.open(SESSION.store_url(store)) as opened:
+    given = ModelOptions(**common)
+    with Store.open(SESSION.store_url(given.store)) as opened:
         run_id, spec = _find(opened, reference)
         choices = choose(
             run_id,
@@ -93,12 +91,11 @@ def evaluate(
             )
 
         before = {score.draw for score in opened.scores(run_id)}
-        evaluated = watched(
-            work, device, data_dir, offline, lambda: len(_new(opened, run_id, before))
-        )
-        _tell(opened, run_id, evaluated, before, as_json=as_json)
+        evaluated = given.watched(work, lambda: len(_new(opened, run_id, before)))
+        _tell(opened, run_id, evaluated, before, as_json=given.as_json)
 
 
+@options.options_of(ModelOptions)
 def sample(
     reference: options.RunArgument,
     count: Annotated[
@@ -136,18 +133,15 @@ def sample(
         list[str] | None,
         typer.Option(help="Class to draw from a conditional model, by number or name; repeatable."),
     ] = None,
-    device: options.DeviceOption = None,
-    store: options.StoreOption = None,
-    data_dir: options.DataDirOption = None,
-    offline: options.OfflineOption = False,
-    as_json: options.JsonOption = False,
+    **common: Any,
 ) -> None:
     """Draw samples of a stored run into a picture, an array file or a folder."""
     if as_scored and (seed is not None or label or sets):
         raise UsageError(
             "--as-scored decides seed, classes and settings; leave out --seed, --label and --set"
         )
-    with open_store(store) as opened:
+    given = ModelOptions(**common)
+    with open_store(given.store) as opened:
         run_id, spec = _find(opened, reference)
         scored = None
         if as_scored:
@@ -158,7 +152,7 @@ def sample(
         else:
             part, drawing = _one_sampler(run_id, spec, sampler, sets)
             count = count or 64
-        path = _destination(out, run_id, SESSION.store_url(store))
+        path = _destination(out, run_id, SESSION.store_url(given.store))
 
         def work(**hooks: Any) -> Path:
             from genbench.runner import sample_run
@@ -176,10 +170,10 @@ def sample(
                 **hooks,
             )
 
-        written = watched(work, device, data_dir, offline)
+        written = given.watched(work)
     if scored is not None:
         say(f"as scored: {scored}")
-    print_path({"run": run_id, "sampler": part.name, "n": count}, written, as_json=as_json)
+    print_path({"run": run_id, "sampler": part.name, "n": count}, written, as_json=given.as_json)
 
 
 def _find(store: Store, reference: str) -> tuple[str, RunSpec]:
@@ -212,36 +206,6 @@ def _one_sampler(
     )
     [part] = choices.samplers or own
     return part, choices.drawing
-
-
-def watched(
-    work: Any,
-    device: str | None,
-    data_dir: Path | None,
-    offline: bool,
-    added: Callable[[], int] = int,
-) -> Any:
-    """Do the work with progress shown; Ctrl-C ends it in one sentence.
-
-    ``added`` counts the scores that it has added to the store by then.
-    """
-    import os
-
-    from genbench.cli.progress import open_display
-    from genbench.cli.stopping import StopSignals
-    from genbench.errors import InterruptedRunError
-    from genbench.runner import data_access
-
-    display = open_display(SESSION.verbosity)
-    access = data_access(data_dir, os.environ, display.transfer, offline=offline)
-    try:
-        with StopSignals(quiet=True) as signals, display:
-            return work(access=access, device=device or "auto", should_stop=signals)
-    except (KeyboardInterrupt, InterruptedRunError):
-        scores = f"{count} new scores are" if (count := added()) else "nothing was"
-        raise InterruptedRunError(
-            f"interrupted; {scores} {'in' if count else 'added to'} the store"
-        ) from None
 
 
 def _destination(out: str | None, run_id: str, store: str) -> Path:
