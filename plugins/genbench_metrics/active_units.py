@@ -7,31 +7,20 @@ Grosse and Salakhutdinov 2016, arXiv:1509.00519, section 5.2). We differ in usin
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
-from torch import Tensor
 
-from genbench import MetricContext, Score
+from genbench import Score
 from genbench_metrics.held_out import held_out_protocol, posteriors
 from genbench_metrics.likelihood_settings import ActiveUnitsSettings
+from genbench_metrics.metric import ModelMetric
 
 
-class ActiveUnits:
+class ActiveUnits(ModelMetric[ActiveUnitsSettings]):
     """The number of active units; a collapsed posterior has none."""
 
-    uses: Literal["samples", "model"] = "model"
-    requires: tuple[str, ...] = ("encodes",)
-
-    def __init__(self, settings: ActiveUnitsSettings | None = None) -> None:
-        self._settings = settings or ActiveUnitsSettings()
-
-    def begin(self, context: MetricContext) -> None:
-        """Keep the context."""
-        self._context = context
-
-    def update(self, images: Tensor) -> None:
-        """Samples are not used: this metric scores the model itself."""
+    requires = ("encodes",)
+    defaults = ActiveUnitsSettings
 
     def result(self) -> Sequence[Score]:
         """One score, ``active_units``."""

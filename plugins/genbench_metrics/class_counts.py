@@ -8,13 +8,14 @@ sample of a class: with 10,000 samples, errors of the classifier alone would hit
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from genbench import MetricContext, Score, UsageError, classifier_for, sample_shape
+from genbench_metrics.metric import SampleMetric
 from genbench_metrics.metric_settings import ClassesSettings
 
 SHARE = 0.1
@@ -23,7 +24,7 @@ PRIOR = 0.5
 """Added to the data's count of each class, so that an absent class doesn't make KL infinite."""
 
 
-class ClassCounts:
+class ClassCounts(SampleMetric[ClassesSettings]):
     """Two scores from the classes that a classifier predicts for the samples.
 
     ``classes`` is the number of the C classes with at least 1 / (10 C) of the samples. ``class_kl``
@@ -33,11 +34,7 @@ class ClassCounts:
     are a sample too. The monitor only uses a classifier that is shipped or already trained.
     """
 
-    uses: Literal["samples", "model"] = "samples"
-    requires: tuple[str, ...] = ()
-
-    def __init__(self, settings: ClassesSettings | None = None) -> None:
-        self._settings = settings or ClassesSettings()
+    defaults = ClassesSettings
 
     def begin(self, context: MetricContext) -> None:
         """Prepare the classifier and labels. Raises UsageError without labelled images."""

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from genbench import MetricContext, Score, Split, UsageError, cached_tensors, real_samples
 from genbench_metrics.extractors import Chosen
+from genbench_metrics.metric import S, SampleMetric
 
 CHUNK = 4000
 """The number of real images per chunk of a whole split."""
@@ -130,14 +131,13 @@ class Collected:
         protocol: Mapping[str, Any],
         *,
         direction: Literal["min", "max"],
-        name: str = "",
         std: float | None = None,
         floor: float | None = None,
         notes: tuple[str, ...] = (),
     ) -> Score:
         """A score on these features; its note names the extractor."""
         return Score(
-            metric=name or self._metric,
+            metric=self._metric,
             value=value,
             std=std,
             n=self.n,
@@ -157,3 +157,13 @@ class Collected:
             raise UsageError(
                 f"{self._metric} needs at least {self._least} {what}, but there are {size}"
             )
+
+
+class FeatureMetric(SampleMetric[S]):
+    """A metric on the features of samples, which ``begin`` prepares to be collected."""
+
+    _collected: Collected
+
+    def update(self, images: Tensor) -> None:
+        """Add a minibatch of samples."""
+        self._collected.update(images)

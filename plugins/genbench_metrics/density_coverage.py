@@ -7,58 +7,25 @@ don't improve a score. A test compares both with the authors' package `prdc`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
-
 import torch
 from torch import Tensor
 
-from genbench import MetricContext, Score
-from genbench_metrics.collected import Collected
-from genbench_metrics.extractors import features_for
 from genbench_metrics.feature_settings import DensityCoverageSettings
-from genbench_metrics.neighbours import careful_distances, radii
+from genbench_metrics.neighbours import careful_distances
+from genbench_metrics.precision_recall import BallMetric
 
 IMPLEMENTATION = "genbench-density-coverage-1"
 
 
-class _Balls:
-    """Balls around the test images; the floor is the same measure of real training images."""
+class _TestBalls(BallMetric[DensityCoverageSettings]):
+    """Balls around the test images, by distances that are computed as in `prdc`."""
 
-    uses: Literal["samples", "model"] = "samples"
-    requires: tuple[str, ...] = ()
-    name: str
-
-    def __init__(self, settings: DensityCoverageSettings | None = None) -> None:
-        self._settings = settings or DensityCoverageSettings()
-
-    def begin(self, context: MetricContext) -> None:
-        """Compute the balls of the test images, and the floor."""
-        settings, k = self._settings, self._settings.nearest_k
-        chosen = features_for(self.name, context, settings)
-        self._collected = Collected(self.name, context, chosen, n=settings.n, least=k + 1)
-        self._test = test = self._collected.test
-        own = {"nearest_k": k, "implementation": IMPLEMENTATION}
-        self._radii = self._collected.kept(
-            "radii", own, lambda: radii(careful_distances(test, test), k)
-        )
-        self._protocol = {**self._collected.reference, "distance": "euclidean", **own}
-        self._floor = self._collected.floor(self._protocol, self._measure)
-
-    def update(self, images: Tensor) -> None:
-        """Add a minibatch of samples."""
-        self._collected.update(images)
-
-    def result(self) -> Sequence[Score]:
-        """One score, by the metric's name."""
-        value = self._measure(self._collected.samples)
-        return [self._collected.score(value, self._protocol, direction="max", floor=self._floor)]
-
-    def _measure(self, features: Tensor) -> float:
-        raise NotImplementedError
+    implementation = IMPLEMENTATION
+    distances = staticmethod(careful_distances)
+    defaults = DensityCoverageSettings
 
 
-class Density(_Balls):
+class Density(_TestBalls):
     """The mean number of test images' balls around a sample, over k; about 1 for real data."""
 
     name = "density"
@@ -70,7 +37,7 @@ class Density(_Balls):
         return held / (self._settings.nearest_k * len(features))
 
 
-class Coverage(_Balls):
+class Coverage(_TestBalls):
     """The share of test images with a sample in their ball, 0 to 1."""
 
     name = "coverage"

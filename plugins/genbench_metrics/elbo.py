@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -21,28 +20,23 @@ from genbench_metrics.held_out import (
     posteriors,
 )
 from genbench_metrics.likelihood_settings import ElboSettings
+from genbench_metrics.metric import ModelMetric
 
 
-class Elbo:
+class Elbo(ModelMetric[ElboSettings]):
     """Three scores in nats per sample: ``elbo`` = ``elbo_reconstruction`` - ``elbo_kl``.
 
     Higher is better for the bound and its first part. The divergence is the information in the
     latents: a lower one is a shorter code, and 0 means that the decoder ignores them.
     """
 
-    uses: Literal["samples", "model"] = "model"
-    requires: tuple[str, ...] = ("encodes", "generates", "has-likelihood")
-
-    def __init__(self, settings: ElboSettings | None = None) -> None:
-        self._settings = settings or ElboSettings()
+    requires = ("encodes", "generates", "has-likelihood")
+    defaults = ElboSettings
 
     def begin(self, context: MetricContext) -> None:
         """Keep the context; raises UsageError if the model has no likelihood for the data."""
         check_likelihood("elbo", context)
         self._context = context
-
-    def update(self, images: Tensor) -> None:
-        """Samples are not used: this metric scores the model itself."""
 
     def result(self) -> Sequence[Score]:
         """The bound and its parts, as means over the test samples."""

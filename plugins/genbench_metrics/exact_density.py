@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from torch import Tensor
 from genbench import MetricContext, PluginError, Score, UsageError, dequantized, to_float
 from genbench_metrics.held_out import given_by, held_out_protocol, takes_labels
 from genbench_metrics.likelihood_settings import HeldOutSettings
+from genbench_metrics.metric import ModelMetric
 
 SEED = 0
 """The seed of the noise, which is the same for all models and runs."""
@@ -29,14 +30,11 @@ SCALE = math.log(128)
 """Nats per value between a density of x in [-1, 1] and one of levels in [0, 256]."""
 
 
-class BitsPerDim:
+class BitsPerDim(ModelMetric[HeldOutSettings]):
     """The negative log-density of dequantised test images, in bits per dimension."""
 
-    uses: Literal["samples", "model"] = "model"
-    requires: tuple[str, ...] = ("has-density",)
-
-    def __init__(self, settings: HeldOutSettings | None = None) -> None:
-        self._settings = settings or HeldOutSettings()
+    requires = ("has-density",)
+    defaults = HeldOutSettings
 
     def begin(self, context: MetricContext) -> None:
         """Keep the context; raises UsageError if samples aren't images with 256 levels."""
@@ -46,9 +44,6 @@ class BitsPerDim:
                 "doesn't have; use nll"
             )
         self._context = context
-
-    def update(self, images: Tensor) -> None:
-        """Samples are not used: this metric scores the model itself."""
 
     def result(self) -> Sequence[Score]:
         """One score, ``bits_per_dim``."""

@@ -6,27 +6,19 @@ measure than pixels. The code of MMD-GAN (Li et al. 2017) also scores MNIST with
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
-
-from torch import Tensor
-
-from genbench import MetricContext, Score, UsageError, classifier_for, sample_shape
+from genbench import MetricContext, UsageError, classifier_for, sample_shape
 from genbench_metrics.metric_settings import FdClfSettings
-from genbench_metrics.reference import DistanceToTest
+from genbench_metrics.reference import DistanceMetric, DistanceToTest
 
 FLOOR_DRAWS = 10
 """A draw of the floor is cheap here, and a single one has a standard deviation of 23 %."""
 
 
-class FdClf:
+class FdClf(DistanceMetric[FdClfSettings]):
     """Uses 84-d features; weights are shipped for digits, mnist and fashion-mnist, else trained."""
 
-    uses: Literal["samples", "model"] = "samples"
-    requires: tuple[str, ...] = ()
-
-    def __init__(self, settings: FdClfSettings | None = None) -> None:
-        self._settings = settings or FdClfSettings()
+    defaults = FdClfSettings
+    name = "fd_clf"
 
     def begin(self, context: MetricContext) -> None:
         """Prepare classifier and reference. Raises UsageError without labelled images."""
@@ -44,11 +36,3 @@ class FdClf:
         self._distance = DistanceToTest(
             context, extractor, n=self._settings.n, floor_draws=FLOOR_DRAWS
         )
-
-    def update(self, images: Tensor) -> None:
-        """Add a minibatch of samples."""
-        self._distance.update(images)
-
-    def result(self) -> Sequence[Score]:
-        """One score, ``fd_clf``."""
-        return [self._distance.score("fd_clf", note=self._note)]

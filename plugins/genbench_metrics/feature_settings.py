@@ -54,7 +54,7 @@ class PrecisionRecallSettings(FeatureSettings):
     )
 
 
-class DensityCoverageSettings(FeatureSettings):
+class DensityCoverageSettings(PrecisionRecallSettings):
     """Settings of density and of coverage."""
 
     nearest_k: int = Field(

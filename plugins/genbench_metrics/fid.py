@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
-
-from torch import Tensor
-
-from genbench import MetricContext, Score, UsageError, sample_shape
+from genbench import MetricContext, UsageError, sample_shape
 from genbench_metrics.inception import InceptionFeatures, weights_file
 from genbench_metrics.metric_settings import FidSettings
-from genbench_metrics.reference import DistanceToTest
+from genbench_metrics.reference import DistanceMetric, DistanceToTest
 
 FLOOR_DRAWS = 1
 """A draw of the floor is as expensive as the score itself."""
 
 
-class Fid:
+class Fid(DistanceMetric[FidSettings]):
     """Heusel et al. (2017), 2048-d pooled features of the Inception-v3 of 2015.
 
     It takes about 0.16 s per image on one CPU core; the reference, which is the whole test split,
     is computed once and cached.
     """
 
-    uses: Literal["samples", "model"] = "samples"
-    requires: tuple[str, ...] = ()
-
-    def __init__(self, settings: FidSettings | None = None) -> None:
-        self._settings = settings or FidSettings()
+    defaults = FidSettings
+    name = "fid"
 
     def begin(self, context: MetricContext) -> None:
         """Prepare the reference. Raises DataError without weights, UsageError for points."""
@@ -42,11 +34,3 @@ class Fid:
         self._distance = DistanceToTest(
             context, extractor, n=self._settings.n, floor_draws=FLOOR_DRAWS
         )
-
-    def update(self, images: Tensor) -> None:
-        """Add a minibatch of samples."""
-        self._distance.update(images)
-
-    def result(self) -> Sequence[Score]:
-        """One score, ``fid``."""
-        return [self._distance.score("fid")]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib.metadata import version
-from typing import Literal
 
 from torch import Tensor
 from torch_fidelity.metric_isc import (
@@ -19,7 +18,7 @@ from torch_fidelity.metric_isc import (
 )
 
 from genbench import MetricContext, Score
-from genbench_metrics.collected import Collected
+from genbench_metrics.collected import Collected, FeatureMetric
 from genbench_metrics.extractors import logits_for
 from genbench_metrics.feature_settings import InceptionScoreSettings
 
@@ -29,14 +28,10 @@ ENOUGH = 50
 """With fewer samples per class in a split, the estimate of p(y) is too rough."""
 
 
-class InceptionScore:
+class InceptionScore(FeatureMetric[InceptionScoreSettings]):
     """From 1 to the number of classes; its std is over the splits."""
 
-    uses: Literal["samples", "model"] = "samples"
-    requires: tuple[str, ...] = ()
-
-    def __init__(self, settings: InceptionScoreSettings | None = None) -> None:
-        self._settings = settings or InceptionScoreSettings()
+    defaults = InceptionScoreSettings
 
     def begin(self, context: MetricContext) -> None:
         """Prepare the classifier and the floor. Raises UsageError without classes."""
@@ -56,10 +51,6 @@ class InceptionScore:
             self._floor = self._collected.floor(
                 {**self._protocol, "real": "train"}, lambda real: self._score(real)[0]
             )
-
-    def update(self, images: Tensor) -> None:
-        """Add a minibatch of samples."""
-        self._collected.update(images)
 
     def result(self) -> Sequence[Score]:
         """One score, ``is``."""

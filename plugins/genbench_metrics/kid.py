@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib.metadata import version
-from typing import Any, Literal
+from typing import Any
 
 from torch import Tensor
 from torch_fidelity.metric_kid import (
@@ -19,7 +19,7 @@ from torch_fidelity.metric_kid import (
 )
 
 from genbench import MetricContext, Score
-from genbench_metrics.collected import Collected
+from genbench_metrics.collected import Collected, FeatureMetric
 from genbench_metrics.extractors import features_for
 from genbench_metrics.feature_settings import KidSettings
 
@@ -28,18 +28,14 @@ SEED = 2020
 """The seed of the subsets, torch-fidelity's default."""
 
 
-class Kid:
+class Kid(FeatureMetric[KidSettings]):
     """An unbiased score, unlike a Fréchet distance: it may be below 0, and suits few samples.
 
     Its std is over the subsets. The score of real images is about 0, so a ratio to it would be
     meaningless; it is in the note instead of being a floor.
     """
 
-    uses: Literal["samples", "model"] = "samples"
-    requires: tuple[str, ...] = ()
-
-    def __init__(self, settings: KidSettings | None = None) -> None:
-        self._settings = settings or KidSettings()
+    defaults = KidSettings
 
     def begin(self, context: MetricContext) -> None:
         """Compute the features of the test split, and the score of real images."""
@@ -60,10 +56,6 @@ class Kid:
         self._of_real = self._collected.floor(
             self._protocol, lambda real: float(self._distance(real)[KEY_METRIC_KID_MEAN])
         )
-
-    def update(self, images: Tensor) -> None:
-        """Add a minibatch of samples."""
-        self._collected.update(images)
 
     def result(self) -> Sequence[Score]:
         """One score, ``kid``."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Literal
 
 import numpy as np
 import torch
@@ -28,10 +27,11 @@ from genbench import (
     samples_data,
     to_uint8,
 )
+from genbench_metrics.metric import ModelMetric
 from genbench_metrics.metric_settings import LabelAccuracySettings
 
 
-class LabelAccuracy:
+class LabelAccuracy(ModelMetric[LabelAccuracySettings]):
     """The share of samples classified as the requested class, 0 to 1, averaged over classes.
 
     Samples are drawn with z from the prior, by a generator with the context's seed. The floor is
@@ -39,11 +39,8 @@ class LabelAccuracy:
     that only generates typical images may score higher.
     """
 
-    uses: Literal["samples", "model"] = "model"
-    requires: tuple[str, ...] = ("generates", "conditional")
-
-    def __init__(self, settings: LabelAccuracySettings | None = None) -> None:
-        self._settings = settings or LabelAccuracySettings()
+    requires = ("generates", "conditional")
+    defaults = LabelAccuracySettings
 
     def begin(self, context: MetricContext) -> None:
         """Prepare the classifier. Raises UsageError without labelled images."""
@@ -61,9 +58,6 @@ class LabelAccuracy:
             )
         self._context, self._shown = context, replace(context, data=shown)
         self._classifier, self._note = classifier_for(self._shown, shape)
-
-    def update(self, images: Tensor) -> None:
-        """Samples are not used: this metric draws its own."""
 
     def result(self) -> Sequence[Score]:
         """One score, ``label_accuracy``."""

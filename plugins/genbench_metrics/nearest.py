@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -28,6 +27,7 @@ from genbench import (
 from genbench_metrics.collected import Collected
 from genbench_metrics.extractors import Chosen, features_for
 from genbench_metrics.feature_settings import NearestSettings
+from genbench_metrics.metric import SampleMetric
 from genbench_metrics.neighbours import Neighbours, neighbours
 
 SHOWN = 5
@@ -35,18 +35,14 @@ SHOWN = 5
 IMPLEMENTATION = "genbench-nearest-1"
 
 
-class Nearest:
+class Nearest(SampleMetric[NearestSettings]):
     """Scores ``nearest_pixels`` and ``nearest_features``, and the picture ``nearest``.
 
     0 where samples are as far from the training images as test images are; 1 where all samples
     are nearer (copies), and where all are farther (none is like the data): the note says which.
     """
 
-    uses: Literal["samples", "model"] = "samples"
-    requires: tuple[str, ...] = ()
-
-    def __init__(self, settings: NearestSettings | None = None) -> None:
-        self._settings = settings or NearestSettings()
+    defaults = NearestSettings
 
     def begin(self, context: MetricContext) -> None:
         """Get the distances of test images to their nearest training images, in each space."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,6 +28,7 @@ from genbench_metrics.held_out import (
     posteriors,
 )
 from genbench_metrics.likelihood_settings import NllSettings
+from genbench_metrics.metric import ModelMetric
 
 VALUES = {"cpu": 1_000_000}
 """Values of x that are decoded at once; on a CPU they should fit its caches."""
@@ -36,22 +37,19 @@ FEWEST, MOST = 50, 50_000
 """Bounds on the number of latents that are decoded at once."""
 
 
-class Nll:
+class Nll(ModelMetric[NllSettings]):
     """The mean negative log-density of test samples or its bound, in nats; lower is better.
 
     Latents are drawn and decoded in chunks, so that memory doesn't grow with k; their weights are
     summed in float64. The noise depends on ``context.seed`` only.
     """
 
-    uses: Literal["samples", "model"] = "model"
-    requires: tuple[str, ...] = (
+    requires = (
         "has-density|encodes",
         "has-density|generates",
         "has-density|has-likelihood",
     )
-
-    def __init__(self, settings: NllSettings | None = None) -> None:
-        self._settings = settings or NllSettings()
+    defaults = NllSettings
 
     def begin(self, context: MetricContext) -> None:
         """Keep the context; raises UsageError without a likelihood for the data, or if quick."""
@@ -60,9 +58,6 @@ class Nll:
         if not isinstance(context.model, HasDensity):
             check_likelihood("nll", context)
         self._context = context
-
-    def update(self, images: Tensor) -> None:
-        """Samples are not used: this metric scores the model itself."""
 
     def result(self) -> Sequence[Score]:
         """One score, ``nll``, with its standard errors in the note."""

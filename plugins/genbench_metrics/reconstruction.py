@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from genbench import Conditional, MetricContext, Score, Split, samples_data, stored_as_float
+from genbench_metrics.metric import ModelMetric
 from genbench_metrics.metric_settings import ReconstructionSettings
 
 
-class ReconstructionError:
+class ReconstructionError(ModelMetric[ReconstructionSettings]):
     """The mean squared error between test images and the model's reconstructions without noise.
 
     Images are compared in [0, 1], so an error of 0.01 is a typical deviation of a tenth of the grey
@@ -21,18 +21,12 @@ class ReconstructionError:
     the score is comparable with that of other models.
     """
 
-    uses: Literal["samples", "model"] = "model"
-    requires: tuple[str, ...] = ("reconstructs",)
-
-    def __init__(self, settings: ReconstructionSettings | None = None) -> None:
-        self._settings = settings or ReconstructionSettings()
+    requires = ("reconstructs",)
+    defaults = ReconstructionSettings
 
     def begin(self, context: MetricContext) -> None:
         """Keep the context."""
         self._context, self._shown = context, samples_data(context.data)
-
-    def update(self, images: Tensor) -> None:
-        """Samples are not used: this metric scores the model itself."""
 
     def result(self) -> Sequence[Score]:
         """One score, ``reconstruction``."""

@@ -5,7 +5,7 @@ fd_clf, fd_pixel and fid share it, and only differ in their extractor.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,9 +14,26 @@ from torch import Tensor
 
 from genbench import Extractor, MetricContext, Score, Split, cached_tensors, real_samples
 from genbench_metrics.frechet import IMPLEMENTATION, Moments, frechet_distance
+from genbench_metrics.metric import S, SampleMetric
 
 ENOUGH = 10
 """With fewer samples per feature dimension, the bias of the distance is not negligible."""
+
+
+class DistanceMetric(SampleMetric[S]):
+    """A Fréchet distance to the test split: ``begin`` chooses the features."""
+
+    name: str
+    _distance: DistanceToTest
+    _note = ""
+
+    def update(self, images: Tensor) -> None:
+        """Add a minibatch of samples."""
+        self._distance.update(images)
+
+    def result(self) -> Sequence[Score]:
+        """One score, by the metric's name."""
+        return [self._distance.score(self.name, note=self._note)]
 
 
 class DistanceToTest:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from statistics import median
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from genbench import Conditional, MetricContext, Score, cpu_name, rendered, synchronize
+from genbench import Conditional, Score, cpu_name, rendered, synchronize
 from genbench_metrics.feature_settings import SamplesPerSecondSettings
+from genbench_metrics.metric import ModelMetric
 
 
-class SamplesPerSecond:
+class SamplesPerSecond(ModelMetric[SamplesPerSecondSettings]):
     """Measures prior, generate and render, without conversion to bytes or copies to the host.
 
     The score is the median of several runs after one untimed run (for lazy initialisation, caches
@@ -22,18 +23,8 @@ class SamplesPerSecond:
     only ranked on one machine; it doesn't account for other processes on that machine.
     """
 
-    uses: Literal["samples", "model"] = "model"
-    requires: tuple[str, ...] = ("generates",)
-
-    def __init__(self, settings: SamplesPerSecondSettings | None = None) -> None:
-        self._settings = settings or SamplesPerSecondSettings()
-
-    def begin(self, context: MetricContext) -> None:
-        """Keep the context."""
-        self._context = context
-
-    def update(self, images: Tensor) -> None:
-        """Samples are not used: this metric scores the model itself."""
+    requires = ("generates",)
+    defaults = SamplesPerSecondSettings
 
     def result(self) -> Sequence[Score]:
         """One score, ``samples_per_second``."""

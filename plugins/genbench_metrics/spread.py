@@ -7,30 +7,26 @@ image, it is near 0.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from genbench import MetricContext, Score, real_samples
+from genbench_metrics.metric import SampleMetric
 from genbench_metrics.metric_settings import SpreadSettings
 
 IMPLEMENTATION = "genbench 2"
 
 
-class Spread:
+class Spread(SampleMetric[SpreadSettings]):
     """``spread``: the total standard deviation of the samples over that of the test split.
 
     The total standard deviation is the square root of the sum of variances over all values. The
     best value is 1, which is the floor.
     """
 
-    uses: Literal["samples", "model"] = "samples"
-    requires: tuple[str, ...] = ()
-
-    def __init__(self, settings: SpreadSettings | None = None) -> None:
-        self._settings = settings or SpreadSettings()
-        self._known: tuple[object, float] = (None, 0.0)
+    defaults = SpreadSettings
+    _known: tuple[object, float] = (None, 0.0)
 
     def begin(self, context: MetricContext) -> None:
         """Compute the spread of the test split, once per split."""

@@ -18,7 +18,7 @@ the width of the prior.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -29,7 +29,7 @@ from genbench_samplers.langevin import Point, accept, step, tested_acceptance, t
 from genbench_samplers.latent_prior import from_normal, law_of_prior, to_normal
 from genbench_samplers.proposals import asked_labels
 from genbench_samplers.sampler_settings import DDLSSettings
-from genbench_samplers.sampling_cost import SamplingCost
+from genbench_samplers.sampling_cost import CostedSampler, SamplingCost
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -44,14 +44,13 @@ STUCK = 0.2
 """Below this acceptance, a chain of MALA hardly moves."""
 
 
-class DDLS:
-    """One chain per sample, started from the prior, in minibatches of chains."""
+class DDLS(CostedSampler[DDLSSettings]):
+    """One chain per sample, started from the prior, in minibatches of chains.
+
+    The diagnostics have the mean logits at the start and at the end of the chains.
+    """
 
     requires = ("generates", "discriminates")
-
-    def __init__(self, settings: DDLSSettings) -> None:
-        self.settings = settings
-        self._cost = SamplingCost(torch.device("cpu"))
 
     def draw(self, model: Any, n: int, context: SampleContext) -> Iterator[Tensor]:
         """Yield minibatches of samples in [-1, 1], ``n`` in total, (b, *shape).
@@ -78,10 +77,6 @@ class DDLS:
             cost.samples += size
             cost.notes |= logits.figures()
             yield x
-
-    def diagnostics(self) -> Mapping[str, float]:
-        """Diagnostics of the last draw, with the mean logits at the start and end of chains."""
-        return self._cost.figures()
 
     def exactness(self) -> str:
         """Whether the last sample of a chain is exact, considering the step of the last draw."""

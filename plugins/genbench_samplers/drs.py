@@ -15,7 +15,7 @@ minibatch.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -24,21 +24,20 @@ from genbench import SampleContext, SamplingError, rendered
 from genbench_samplers.judge import Judge, prepare_judge
 from genbench_samplers.proposals import propose
 from genbench_samplers.sampler_settings import DRSSettings
-from genbench_samplers.sampling_cost import SamplingCost
+from genbench_samplers.sampling_cost import CostedSampler, SamplingCost
 from genbench_samplers.slots import Slots
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class DRS:
-    """Draws plain samples and accepts each with a probability that depends on its logit."""
+class DRS(CostedSampler[DRSSettings]):
+    """Draws plain samples and accepts each with a probability that depends on its logit.
+
+    The diagnostics ``log_M`` and ``gamma`` are those at the end of the draw.
+    """
 
     requires = ("generates", "discriminates")
-
-    def __init__(self, settings: DRSSettings) -> None:
-        self.settings = settings
-        self._cost = SamplingCost(torch.device("cpu"))
 
     def draw(self, model: Any, n: int, context: SampleContext) -> Iterator[Tensor]:
         """Yield minibatches of samples in [-1, 1], ``n`` in total, (b, *shape).
@@ -62,10 +61,6 @@ class DRS:
             for x in batches:
                 cost.samples += len(x)
                 yield x
-
-    def diagnostics(self) -> Mapping[str, float]:
-        """Diagnostics of the last draw; ``log_M`` and ``gamma`` are those at its end."""
-        return self._cost.figures()
 
     def exactness(self) -> str:
         """Whether the draws are exact with these settings."""

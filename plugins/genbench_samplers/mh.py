@@ -13,7 +13,7 @@ never moves, it starts again from a generated sample.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -22,20 +22,19 @@ from genbench import SampleContext, rendered
 from genbench_samplers.judge import Judge, prepare_judge
 from genbench_samplers.proposals import asked_labels, propose
 from genbench_samplers.sampler_settings import MHSettings
-from genbench_samplers.sampling_cost import SamplingCost
+from genbench_samplers.sampling_cost import CostedSampler, SamplingCost
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class MH:
-    """One chain per sample, in minibatches of chains."""
+class MH(CostedSampler[MHSettings]):
+    """One chain per sample, in minibatches of chains.
+
+    The diagnostic ``restarted`` is the share of chains that never moved.
+    """
 
     requires = ("generates", "discriminates")
-
-    def __init__(self, settings: MHSettings) -> None:
-        self.settings = settings
-        self._cost = SamplingCost(torch.device("cpu"))
 
     def draw(self, model: Any, n: int, context: SampleContext) -> Iterator[Tensor]:
         """Yield minibatches of samples in [-1, 1], ``n`` in total, (b, *shape)."""
@@ -54,10 +53,6 @@ class MH:
             cost.samples += size
             cost.notes["restarted"] = restarted / cost.samples
             yield x
-
-    def diagnostics(self) -> Mapping[str, float]:
-        """Diagnostics of the last draw; ``restarted`` is the share of chains that never moved."""
-        return self._cost.figures()
 
     def exactness(self) -> str:
         """Whether the last sample of a chain is exact."""

@@ -9,7 +9,7 @@ and is not exact.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,20 +18,19 @@ from genbench import SampleContext, rendered
 from genbench_samplers.latent_prior import law_of_prior
 from genbench_samplers.proposals import asked_labels
 from genbench_samplers.sampler_settings import TruncationSettings
-from genbench_samplers.sampling_cost import SamplingCost
+from genbench_samplers.sampling_cost import CostedSampler, SamplingCost
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Truncation:
-    """Plain sampling from the prior within [-t, t] in each dimension."""
+class Truncation(CostedSampler[TruncationSettings]):
+    """Plain sampling from the prior within [-t, t] in each dimension.
+
+    The diagnostics count components of z, those outside as rejected.
+    """
 
     requires = ("generates",)
-
-    def __init__(self, settings: TruncationSettings) -> None:
-        self.settings = settings
-        self._cost = SamplingCost(torch.device("cpu"))
 
     def draw(self, model: Any, n: int, context: SampleContext) -> Iterator[Tensor]:
         """Yield minibatches of samples in [-1, 1], ``n`` in total, (b, *shape)."""
@@ -45,10 +44,6 @@ class Truncation:
                 x: Tensor = rendered(model, model.generate(z, asked_labels(context, start, size)))
             cost.samples += size
             yield x
-
-    def diagnostics(self) -> Mapping[str, float]:
-        """Diagnostics of the last draw; proposals and acceptance count components of z."""
-        return self._cost.figures()
 
     def exactness(self) -> str:
         """Whether the draws are exact."""
