@@ -7,19 +7,16 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from genbench import DataSpec, IncompatibleError, Preset, Training
-from genbench_nets.coder_settings import CoderSettings
+from genbench_nets.coder_settings import LabelledCoderSettings
 from genbench_nets.labels import check_labelled
 
 
-class CVAEGANSettings(CoderSettings):
+class CVAEGANSettings(LabelledCoderSettings):
     """Encoder and generator, which see the label, a discriminator and a classifier."""
 
     training: ClassVar[Training] = Training(images=600_000, max_epochs=100, batch_size=100)
 
     network: Literal["mlp", "conv"] = Field("conv", description="kind of all four networks")
-    z_dim: int = Field(
-        10, ge=1, le=4096, description="size of the code, or its channels if it is a grid"
-    )
     channels: tuple[int, ...] = Field(
         (16, 32),
         min_length=1,
@@ -42,13 +39,6 @@ class CVAEGANSettings(CoderSettings):
         128, ge=1, description="width of the features of discriminator and classifier (conv)"
     )
     kl_weight: float = Field(3.0, ge=0, description="lambda_1: weight of the KL")
-    label_first: float = Field(
-        0.2,
-        ge=0,
-        le=1,
-        description="share of the steps over which the KL weight falls from 20 times its value, "
-        "so that the model learns to use the label before the code",
-    )
     reconstruction_weight: float = Field(
         1.0,
         gt=0,
@@ -76,10 +66,6 @@ class CVAEGANSettings(CoderSettings):
     d_lr: float = Field(1e-4, gt=0, description="learning rate of the discriminator's Adam")
     c_lr: float = Field(1e-3, gt=0, description="learning rate of the classifier's Adam")
     beta1: float = Field(0.5, ge=0, lt=1, description="beta1 of all Adams")
-
-    def latent_classes(self, data: DataSpec) -> int | None:
-        """Every code is decoded with a label."""
-        return data.classes
 
     def check(self, data: DataSpec) -> None:
         """Labels are there, and the networks fit the shape."""

@@ -110,3 +110,22 @@ class CoderSettings(ModelSettings):
                 f"{data.name} has shape {data.shape}. "
                 "Try --set network=mlp or other --set channels."
             )
+
+
+class LabelledCoderSettings(CoderSettings):
+    """Those of an encoder and a decoder that see the label of an image too."""
+
+    z_dim: int = Field(
+        10, ge=1, le=4096, description="size of the code, or its channels if it is a grid"
+    )
+    label_first: float = Field(
+        0.2,
+        ge=0,
+        le=1,
+        description="share of the steps over which the KL weight falls from 20 times its value, "
+        "so that the model learns to use the label before the code",
+    )
+
+    def latent_classes(self, data: DataSpec) -> int | None:
+        """Every code is decoded with a label."""
+        return data.classes
