@@ -215,7 +215,7 @@ def reconstruct(
     PictureOptions(**common).draw(draw, "reconstructions")
 
 
-@options_of(_picture)
+@options_of(PictureOptions)
 def translate(
     to: Annotated[
         list[str] | None,
@@ -248,7 +248,7 @@ def translate(
         chosen = Translation(to=to or (), count=count, seed=seed, own=own, **given)
         translate(loaded, chosen, target)
 
-    _picture(draw, "translations", **common)
+    PictureOptions(**common).draw(draw, "translations")
 
 
 def _given(
