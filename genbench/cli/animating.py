@@ -56,6 +56,6 @@ def _pictures(store: Store, run_id: str) -> dict[int, Path]:
     if len(found) < 2:
         raise UsageError(
             f"run {run_id} has the samples of {len(found)} epochs, and an animation needs two",
-            hint=f"To train it with more: genbench rerun {run_id} --set sample_every=1",
+            hint=f"To train it with more pictures: genbench rerun {run_id} --set sample_every=1",
         )
     return dict(sorted(found.items()))

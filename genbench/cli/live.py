@@ -38,7 +38,7 @@ def add_to(app: typer.Typer) -> None:
 
 def watch(
     filters: options.FiltersArgument = None,
-    once: Annotated[bool, typer.Option("--once", help="Print the state once.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Print the current state and exit.")] = False,
     store: options.StoreOption = None,
     json: options.JsonOption = False,
 ) -> None:
@@ -167,10 +167,11 @@ def _watch_in_lines(store: Store, where: Sequence[Filter]) -> None:
 
 def ui(
     port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Port; 0 takes any that is free.")
+        int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes any free port.")
     ] = 8000,
     host: Annotated[
-        str, typer.Option(help="Address to listen on; any but 127.0.0.1 lets other machines in.")
+        str,
+        typer.Option(help="Address to listen on; all except 127.0.0.1 let other machines connect."),
     ] = "127.0.0.1",
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
     store: options.StoreOption = None,

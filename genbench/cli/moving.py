@@ -32,7 +32,8 @@ def export(
         list[str] | None,
         typer.Argument(
             metavar="[FILE.zip] [RUN]...",
-            help="Zip file to write and its runs; with a format below, only runs (default: all).",
+            help="Zip file to write, and its runs; with --csv, --parquet or --datasette only runs "
+            "(default: all).",
             autocompletion=completing.runs,
         ),
     ] = None,
@@ -45,7 +46,9 @@ def export(
     ] = None,
     datasette: Annotated[
         Path | None,
-        typer.Option(help="Write the metadata with which datasette explains the store (JSON)."),
+        typer.Option(
+            help="Write metadata for datasette, which describe the store, to this JSON file."
+        ),
     ] = None,
     store: options.StoreOption = None,
     as_json: options.JsonOption = False,
@@ -117,7 +120,7 @@ def import_(
     store: options.StoreOption = None,
     as_json: options.JsonOption = False,
 ) -> None:
-    """Import the runs of a file with their ids; a run that is in the store already stays."""
+    """Import the runs of a file with their ids; runs that are already in the store are kept."""
     from genbench.store import Store
     from genbench.store.bundle import import_runs
 
@@ -138,7 +141,7 @@ def import_(
     for run_id in found.new:
         say(f"imported {run_id}")
     for run_id in found.known:
-        say(f"{run_id} is in the store already")
+        say(f"{run_id} is already in the store")
 
 
 def _has(store: Store, run_id: str) -> bool:

@@ -94,7 +94,7 @@ def reconstruct(loaded: LoadedRun, out: Path, *, n: int = 32, seed: int = 0) -> 
 def reconstructions(model: Any, data: Data, device: torch.device, rows: Rows) -> Picture:
     """These test images in rows, each row with the model's reconstructions beneath it.
 
-    Of a latent space the originals are the images that were encoded.
+    For data in a latent space, the originals are the images that were encoded.
     """
     x, y = held_out(data, rows)
     told = y.to(device) if y is not None and isinstance(model, Conditional) else None

@@ -111,7 +111,7 @@ def nothing_live(store: Store) -> NoSuchRunError:
     """The error where no run trains."""
     return NoSuchRunError(
         f"no run in {store.url} is training",
-        hint="To look at another one: genbench watch RUN, see: genbench runs",
+        hint="To watch a run that has ended: genbench watch RUN; see: genbench runs",
     )
 
 

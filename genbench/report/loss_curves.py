@@ -106,7 +106,7 @@ def _called(run: Run) -> str:
 def _no_such(run_id: str, terms: Sequence[str], epochs: Sequence[Epoch]) -> UsageError:
     known = {_term(key) for key in _keys(epochs)}
     given = ", ".join(terms)
-    return UsageError(f"--term {given}: run {run_id} has none{suggest(given, known)}")
+    return UsageError(f"--term {given}: run {run_id} has no such term{suggest(given, known)}")
 
 
 def _keys(epochs: Sequence[Epoch]) -> list[str]:

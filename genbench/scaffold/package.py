@@ -42,7 +42,7 @@ def new_plugin(name: str, kind: Kind, into: Path, registry: Registry) -> list[Pa
     folder = into / f"genbench-{name}"
     if folder.exists():
         raise UsageError(
-            f"{folder} exists already; choose another name, or another folder with --into"
+            f"{folder} already exists; choose another name, or another folder with --into"
         )
     written = []
     for path, template in _layout(name, kind).items():

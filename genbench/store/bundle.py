@@ -52,7 +52,7 @@ _RUN_ID = re.compile(r"[0-9a-f]{10}")
 
 @dataclass(frozen=True, kw_only=True)
 class Imported:
-    """Ids of the new runs and of those that were there, and the names that were taken, by id."""
+    """Ids of the new and of the known runs, and the names that were taken, by id."""
 
     new: tuple[str, ...]
     known: tuple[str, ...]
@@ -178,7 +178,7 @@ def _is_here(connection: Connection, store: Store, run_id: str, rows: dict[str, 
         rows, digests(store.staging(run_id))
     ):
         raise UsageError(
-            f"run {run_id} is in this store already, with other content; nothing was imported",
+            f"run {run_id} is already in this store with other content; nothing was imported",
             hint=f"To use the run in the file instead: genbench rm {run_id}",
         )
     return True
@@ -228,7 +228,7 @@ def _check_folder(store: Store, run_id: str) -> None:
         store.restore_folder(run_id)
     elif store.folder(run_id).exists():
         raise UsageError(
-            f"{store.folder(run_id)} exists already, perhaps for another store in that folder; "
+            f"{store.folder(run_id)} already exists, perhaps for another store in that folder; "
             "import into a store in another folder"
         )
 
@@ -244,7 +244,7 @@ def _verified(archive: zipfile.ZipFile, name: str, entry: Mapping[str, Any]) -> 
             digest.update(chunk)
             yield chunk
     if left or digest.hexdigest() != entry["sha256"]:
-        raise DataError(f"{name} is not what the manifest says")
+        raise DataError(f"{name} doesn't match the manifest")
 
 
 def _copied(source: IO[bytes], target: IO[bytes]) -> dict[str, Any]:
@@ -296,7 +296,7 @@ def _manifest(archive: zipfile.ZipFile, path: Path) -> dict[str, Any]:
     if later > 0:
         raise DataError(f"it was written by genbench {manifest.get('genbench')}; update genbench")
     if set(infos) != set(members) or len(infos) != len(archive.infolist()):
-        raise DataError("its members are not those of its manifest")
+        raise DataError("its members don't match its manifest")
     total = sum(members.values())
     if total > max(FREE, MOST_RATIO * path.stat().st_size):
         raise DataError(

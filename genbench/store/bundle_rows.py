@@ -185,7 +185,7 @@ def _checked(row: Any, table: Table) -> dict[str, Any]:
     hidden |= {"environment"} if table is environments else set()
     columns = {c.name: c for c in table.columns if c.name not in hidden}
     if not isinstance(row, dict) or not set(row) <= set(columns):
-        raise DataError(f"a row of table '{table.name}' has other columns; update genbench")
+        raise DataError(f"a row of table '{table.name}' has unknown columns; update genbench")
     return {name: _value(row, column, table.name) for name, column in columns.items()}
 
 
@@ -201,7 +201,7 @@ def _value(row: Mapping[str, Any], column: Column[Any], table: str) -> Any:
     else:
         right = _fits(value, column) and _well_formed(value, name)
     if not right:
-        raise DataError(f"'{name}' of table '{table}' is {str(value)[:40]!r}")
+        raise DataError(f"'{name}' of table '{table}' has the invalid value {str(value)[:40]!r}")
     return value
 
 
@@ -240,14 +240,14 @@ def _well_formed(value: Any, column: str) -> bool:
 
 def _check_head(heads: Sequence[Mapping[str, Any]], run_id: str) -> None:
     if len(heads) != 1 or heads[0]["id"] != run_id or heads[0]["status"] not in ENDED:
-        raise DataError(f"it must hold the run {run_id} alone, and that run must have ended")
+        raise DataError(f"it must contain only run {run_id}, and that run must have ended")
     head = heads[0]
     try:
         spec = RunSpec.from_json(head["spec"])
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise DataError(f"the spec of run {run_id} can't be read: {error}") from None
     if (spec.model, spec.dataset, spec.seed) != (head["model"], head["dataset"], head["seed"]):
-        raise DataError(f"the spec of run {run_id} is that of another run")
+        raise DataError(f"the spec of run {run_id} belongs to another run")
 
 
 def _check_references(rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
@@ -268,4 +268,4 @@ def _check_references(rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
         )
     )
     if not right:
-        raise DataError("its rows refer to rows that are not there")
+        raise DataError("its rows refer to rows that are missing")

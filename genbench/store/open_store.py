@@ -82,7 +82,7 @@ def _check_place(address: Address, mode: Mode) -> None:
             f"the folder {folder} of the store doesn't exist", hint=f"To make it: mkdir -p {folder}"
         )
     if not os.access(folder, os.W_OK):
-        raise StoreError(f"no store can be made in {folder}: the folder is read-only")
+        raise StoreError(f"a store can't be created in {folder}: the folder is read-only")
 
 
 def _absent(address: Address) -> StoreError:

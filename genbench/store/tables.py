@@ -125,8 +125,8 @@ def datasette_metadata(store: Store) -> str:
     queries = {slug: {"title": title, "sql": sql.strip()} for slug, (title, sql) in QUERIES.items()}
     described = {
         "title": "genbench",
-        "description": "Runs of generative models: what they were, what they left, their scores. "
-        "Start with the views, which begin with v_.",
+        "description": "Runs of generative models with their settings, results and scores. "
+        "Start with the views; their names begin with v_.",
         "databases": {name: {"tables": tables, "queries": queries}},
     }
     return json.dumps(described, indent=2) + "\n"

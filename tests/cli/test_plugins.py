@@ -219,7 +219,7 @@ def test_a_folder_that_is_there_is_never_written_into(tmp_path):
     (tmp_path / "genbench-mine").mkdir()
     done = genbench(tmp_path, "plugins", "new", "mine")
     assert done.returncode == 2
-    assert "exists already" in done.stderr
+    assert "already exists" in done.stderr
     assert list((tmp_path / "genbench-mine").iterdir()) == []
 
 

@@ -206,9 +206,9 @@ HOSTILE: dict[str, tuple[Change, str]] = {
     "hidden": (smuggle(".store"), "not one of a run's folder"),
     "an artifact outside": (in_rows("artifacts", "path", "../../evil"), "not one of a run's"),
     "an id that is a path": (other_id, "not the id of a run"),
-    "an unannounced member": (unannounced, "not those of its manifest"),
-    "a wrong size": (lied_about_size, "not what the manifest says"),
-    "changed weights": (changed_weights, "not what the manifest says"),
+    "an unannounced member": (unannounced, "don't match its manifest"),
+    "a wrong size": (lied_about_size, "doesn't match the manifest"),
+    "changed weights": (changed_weights, "doesn't match the manifest"),
     "a bomb": (bomb, "would unpack to"),
     "a newer schema": (in_manifest("schema", 99), "update genbench"),
     "no format": (in_manifest("format", None), "manifest can't be read"),
@@ -220,10 +220,10 @@ HOSTILE: dict[str, tuple[Change, str]] = {
     "another spec": (in_rows("runs", "model", "gan"), "another run"),
     "no spec": (in_rows("runs", "spec", '{"a": 1}'), "newer genbench|can't be read"),
     "two heads": (second_run, "must have ended"),
-    "an unknown column": (in_rows("epochs", "evil", 1), "other columns"),
-    "an unknown series": (in_rows("points", "key", ["loss", "unknown"]), "not there"),
-    "an unknown draw": (in_rows("evals", "draw", 77), "not there"),
-    "another protocol": (in_rows("protocols", "body", "{}"), "not there"),
+    "an unknown column": (in_rows("epochs", "evil", 1), "unknown columns"),
+    "an unknown series": (in_rows("points", "key", ["loss", "unknown"]), "missing"),
+    "an unknown draw": (in_rows("evals", "draw", 77), "missing"),
+    "another protocol": (in_rows("protocols", "body", "{}"), "missing"),
     "a long name": (in_rows("runs", "name", "n" * 1000), "200 characters"),
 }
 
@@ -294,7 +294,7 @@ def test_a_folder_of_a_neighbouring_store_is_never_replaced(store, run, bundle, 
     before = files(store, run)
     with (
         Store.open(tmp_path / "beside.db", mode="create") as beside,
-        pytest.raises(UsageError, match="exists already"),
+        pytest.raises(UsageError, match="already exists"),
     ):
         import_runs(beside, bundle)
     assert files(store, run) == before
