@@ -50,14 +50,27 @@ class LatentSpace:
 
         ``y`` is int64 (B,) or float (B, classes), as `genbench.Conditional` has it.
         """
-        shown = []
-        for start in range(0, len(latents), BATCH):
+
+        def shown(few: Tensor, labels: Tensor | None) -> Tensor:
+            return as_images(self.to_samples(few, labels), self.data)
+
+        return in_batches(shown, latents, y, self.device)
+
+
+def in_batches(
+    network: Callable[[Tensor, Tensor | None], Tensor],
+    x: Tensor,
+    y: Tensor | None,
+    device: torch.device,
+) -> Tensor:
+    """What a network makes of x (n, ...) and labels y, in batches without gradients, on the CPU."""
+    made = []
+    with torch.no_grad():
+        for start in range(0, len(x), BATCH):
             few = slice(start, start + BATCH)
-            labels = None if y is None else y[few].to(self.device)
-            with torch.no_grad():
-                samples = self.to_samples(latents[few].to(self.device), labels)
-                shown.append(as_images(samples, self.data))
-        return torch.cat(shown)
+            labels = None if y is None else y[few].to(device)
+            made.append(network(x[few].to(device), labels).cpu())
+    return torch.cat(made)
 
 
 def prior_space(model: Any, data: Data, device: torch.device) -> LatentSpace:
@@ -128,14 +141,12 @@ def encoded(
 
 def codes_of_samples(model: Any, z: Tensor, y: Tensor | None, device: torch.device) -> Tensor:
     """The codes (n, *code) of the samples made from noise (n, ...), float32 on the CPU."""
-    codes = []
-    for start in range(0, len(z), BATCH):
-        few = slice(start, start + BATCH)
-        labels = None if y is None else y[few].to(device)
-        with torch.no_grad():
-            x = rendered(model, model.generate(z[few].to(device), labels))
-            codes.append(model.encode(x, labels)[0].float().cpu())
-    return torch.cat(codes)
+
+    def codes(few: Tensor, labels: Tensor | None) -> Tensor:
+        mean: Tensor = model.encode(rendered(model, model.generate(few, labels)), labels)[0]
+        return mean.float()
+
+    return in_batches(codes, z, y, device)
 
 
 def held_out(data: Data, rows: Rows, *, values: bool = True) -> tuple[Tensor, Tensor | None]:

@@ -58,7 +58,7 @@ def _typed(value: Any) -> str:
 
 
 def value_of(value: Any) -> str:
-    """A JSON value in TOML."""
+    """A value in TOML; a text is quoted, so that "none" is a text and not None."""
     if value is None:
         return '"none"'
     if isinstance(value, bool):
@@ -70,7 +70,7 @@ def value_of(value: Any) -> str:
         return f"{{{inner}}}"
     if isinstance(value, Sequence):
         return f"[{', '.join(map(value_of, value))}]"
-    return repr(value)
+    return str(value)
 
 
 def _key(name: str) -> str:

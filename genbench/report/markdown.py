@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from genbench.formatting import markdown as escape
+from genbench.formatting import markdown as escape, plain
 from genbench.report.cells import Cell, grid
 from genbench.report.content import Experiment, Report, Section
 from genbench.report.findings import findings
@@ -65,14 +65,8 @@ def _experiment(experiment: Experiment, folder: Path) -> Iterator[str]:
         yield f"- [{kind} of seed {experiment.shown.seed} after epoch {shot.epoch}]({path})"
     command = rerun_command(row)
     fence = "`" * max(3, 1 + max(map(len, _backticks(command)), default=0))
-    yield from ("", f"{fence}sh", _plain(command), fence, "")
+    yield from ("", f"{fence}sh", plain(command, keep="\n"), fence, "")
 
 
 def _backticks(text: str) -> list[str]:
     return ["".join(run) for run in "".join(c if c == "`" else " " for c in text).split()]
-
-
-def _plain(text: str) -> str:
-    from genbench.formatting import plain
-
-    return plain(text, keep="\n")

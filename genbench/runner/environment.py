@@ -6,7 +6,6 @@ import os
 import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,13 +17,13 @@ PACKAGES = ("torchvision", "numpy", "scikit-learn", "torch-fidelity", "pillow", 
 """The packages that can change a number, in addition to torch and genbench."""
 
 
-def environment(device: torch.device, folder: Path | None = None) -> dict[str, Any]:
+def environment(device: torch.device) -> dict[str, Any]:
     """The description of the environment; values that aren't known are None.
 
-    ``git_commit`` and ``git_dirty`` are those of ``folder`` (default: the working directory).
+    ``git_commit`` and ``git_dirty`` are those of the working directory.
     """
-    commit = _git(folder, "rev-parse", "HEAD")
-    status = _git(folder, "status", "--porcelain", "--untracked-files=no") if commit else None
+    commit = _git("rev-parse", "HEAD")
+    status = _git("status", "--porcelain", "--untracked-files=no") if commit else None
     return {
         "host": platform.node(),
         "platform": platform.platform(),
@@ -50,11 +49,11 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _git(folder: Path | None, *arguments: str) -> str | None:
+def _git(*arguments: str) -> str | None:
     """The output of git; None if there is no git or no repository, or if it takes too long."""
     try:
         done = subprocess.run(
-            ["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=5, check=True
+            ["git", *arguments], capture_output=True, text=True, timeout=5, check=True
         )
     except (OSError, subprocess.SubprocessError):
         return None

@@ -73,16 +73,15 @@ def load_run(
     store: Store,
     access: DataAccess,
     device: str = "auto",
-    drawing: Mapping[str, Any] | None = None,
     should_stop: ShouldStop = never,
 ) -> LoadedRun:
     """Rebuild the model of a run from its spec and load its last weights: the EMA if it has one.
 
-    ``drawing`` replaces its drawing settings; a stop ends the loading of the data. Raises
-    UsageError for a run without a checkpoint, CheckpointError for a damaged one.
+    A stop ends the loading of the data. Raises UsageError for a run without a checkpoint,
+    CheckpointError for a damaged one.
     """
     access = with_runs(stoppable(access, should_stop), registry, store)
-    return load(run_id, registry, store, access, device, drawing)
+    return load(run_id, registry, store, access, device)
 
 
 def evaluate_run(

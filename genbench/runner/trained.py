@@ -21,7 +21,7 @@ from genbench.evaluation import check_fit, who
 from genbench.evaluation.loaded_run import LoadedRun
 from genbench.latent.needs import noise
 from genbench.latent.paths import path
-from genbench.latent.spaces import BATCH, encoded, prior_space
+from genbench.latent.spaces import encoded, in_batches, prior_space
 from genbench.pictures.samples import as_shown
 from genbench.pixels import stored_as_float
 from genbench.registry import Registry
@@ -193,14 +193,10 @@ class TrainedModel:
         return _arrays(self._through(made, latents, y))
 
     def _through(self, network: Any, x: Tensor, y: Tensor | None) -> Tensor:
-        """What a network makes of x (n, ...), in batches, on the CPU."""
-        device, parts = self.loaded.device, []
-        with evaluation(self.model, device), torch.no_grad():
-            for start in range(0, len(x), BATCH):
-                few = slice(start, start + BATCH)
-                labels = None if y is None else y[few].to(device)
-                parts.append(network(x[few].to(device), labels).cpu())
-        return torch.cat(parts)
+        """What a network makes of x (n, ...) in eval mode, on the CPU."""
+        device = self.loaded.device
+        with evaluation(self.model, device):
+            return in_batches(network, x, y, device)
 
 
 def _arrays(samples: Tensor) -> Array:

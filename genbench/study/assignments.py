@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from genbench.planning.sources import SECTIONS
+from genbench.planning.toml_plan import value_of
 
 
 def assignments(*tables: Mapping[str, Any]) -> tuple[str, ...]:
@@ -21,24 +21,12 @@ def assignments(*tables: Mapping[str, Any]) -> tuple[str, ...]:
     for table in tables:
         for key, value in table.items():
             merged |= _flat(key, value)
-    return tuple(f"{key}={typed(value)}" for key, value in merged.items())
+    return tuple(f"{key}={value_of(value)}" for key, value in merged.items())
 
 
 def for_sampler(name: str, settings: Mapping[str, Any]) -> tuple[str, ...]:
     """The settings of one sampler, such as ``sampler.drs.percentile=95``."""
-    return tuple(f"sampler.{name}.{key}={typed(value)}" for key, value in settings.items())
-
-
-def typed(value: Any) -> str:
-    """A value in TOML syntax; strings are quoted, so that "none" is not read as no value."""
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(map(typed, value)) + "]"
-    if isinstance(value, Mapping):
-        pairs = ", ".join(f"{json.dumps(key)} = {typed(item)}" for key, item in value.items())
-        return "{" + pairs + "}"
-    if isinstance(value, (bool, str)):
-        return json.dumps(value, ensure_ascii=False)
-    return str(value)
+    return tuple(f"sampler.{name}.{key}={value_of(value)}" for key, value in settings.items())
 
 
 def words(options: Mapping[str, Any]) -> tuple[str, ...]:

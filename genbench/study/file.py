@@ -15,9 +15,10 @@ from pydantic_core import ErrorDetails
 
 from genbench.errors import SettingError, suggest
 from genbench.files.toml import read_toml
+from genbench.planning.toml_plan import value_of
 from genbench.settings import Settings, causes, expectation
 from genbench.spec import MOST, MOST_REPEATS, MOST_SEED
-from genbench.study.assignments import typed, words
+from genbench.study.assignments import words
 
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -271,7 +272,7 @@ def _sentence(problem: ErrorDetails, values: Mapping[str, Any]) -> str:
         return f"{where}the key '{key}' is missing; add {key} = ..."
     if problem["type"] == "tuple_type" and isinstance(problem["input"], Mapping):
         return f"{where}[{key}] is a list of tables; write [[{key}]], with double brackets"
-    given = f"{key}{entry} = {typed(problem['input'])}" if key else typed(problem["input"])
+    given = f"{key}{entry} = {value_of(problem['input'])}" if key else value_of(problem["input"])
     return f"{where}{given}: {expectation(problem)}"
 
 

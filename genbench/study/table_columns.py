@@ -22,9 +22,6 @@ FACTS: Mapping[str, str] = {
 }
 """Columns that don't need a metric, with their meaning."""
 
-OF_SAMPLERS = ("s/sample", "cost")
-"""Facts about the draw of a sampler rather than about the run."""
-
 SORTS: Mapping[str, str] = {"s/epoch": "epoch", "train_s": "total"}
 """Sort keys besides metrics -> their names in compare."""
 

@@ -12,9 +12,10 @@ import pytest
 from genbench.contracts import DataAccess
 from genbench.errors import UsageError
 from genbench.planning.sources import literal
+from genbench.planning.toml_plan import value_of
 from genbench.registry import Registry
 from genbench.study import make_plan, read_study
-from genbench.study.assignments import assignments, typed
+from genbench.study.assignments import assignments
 from genbench.study.file import FigureEntry
 
 STUDIES = sorted((Path(__file__).parents[2] / "studies").glob("*.toml"))
@@ -155,7 +156,7 @@ def test_rows_and_seeds_can_be_narrowed_to_what_there_is(tmp_path, registry):
 
 @pytest.mark.parametrize("value", ["none", "a b", "true", 3, 1e-5, True, [1, 2], ["a", "b"], 'q"q'])
 def test_a_setting_reaches_a_run_as_the_file_has_it(value):
-    assert literal(typed(value)) == value
+    assert literal(value_of(value)) == value
 
 
 def test_sub_tables_become_dotted_settings():
