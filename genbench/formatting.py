@@ -100,6 +100,19 @@ def plus_minus(mean: float, sd: float | None) -> str:
     return f"{mean:.{places}f} ± {sd:.{places}f}"
 
 
+def in_words(value: object) -> str:
+    """A JSON value without brackets: lists with commas, an object as its keys and values.
+
+    >>> [in_words([1, 0.5, None]), in_words({"epochs": 3, "of": ["a", "b"]})]
+    ['1, 0.5, none', 'epochs 3, of a, b']
+    """
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {in_words(item)}" for key, item in value.items())
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(in_words, value))
+    return "none" if value is None else str(value)
+
+
 def counted(count: int, noun: str) -> str:
     """A count with its noun: '1 seed', '1,437 images'.
 

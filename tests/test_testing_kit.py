@@ -280,7 +280,7 @@ def test_a_sound_sampler_passes():
     ("sampler", "law"),
     [
         (TooMany, "asked for 1 samples, TooMany drew 2"),
-        (GlobalNoise, "use only context.generator"),
+        (GlobalNoise, "use context.generator alone"),
         (Loud, r"outside \[-1, 1\]"),
         (Unknown, "levitates"),
     ],

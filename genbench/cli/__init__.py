@@ -1,7 +1,7 @@
 """The command line: the one place that turns an error into text and an exit code.
 
-Each group of commands has its own file with ``add_to(app)``; those files import only typer,
-rich-free helpers and the standard library at the top, and everything else inside the command.
+Each group of commands has its own file, with a function for each of them; those files import only
+typer, rich-free helpers and the standard library at the top, and everything else inside a command.
 Options that hold for every command (``--debug``, ``-q``, ``-v``, ``--strict-plugins``) can be given
 anywhere on the line.
 
@@ -181,7 +181,12 @@ def _app(arguments: list[str]) -> typer.Typer:
     command = arguments[0] if arguments else ""
     wanted = [group for group, names in GROUPS.items() if command in names]
     for group in wanted or GROUPS:
-        import_module(f"genbench.cli.{group}").add_to(app)
+        module = import_module(f"genbench.cli.{group}")
+        if group == "plugins":
+            app.add_typer(module.group())
+            continue
+        for name in GROUPS[group]:
+            app.command(name)(getattr(module, name if name != "import" else "import_"))
     return app
 
 

@@ -17,11 +17,6 @@ if TYPE_CHECKING:
     from genbench.store import Store
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("animate")(animate)
-
-
 def animate(
     reference: options.RunArgument,
     out: Annotated[

@@ -53,12 +53,6 @@ REPORT_FILES = {ReportFormat.HTML: (".html", ".htm"), ReportFormat.MD: (".md",)}
 """The endings of a report's file, by its format."""
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add the commands."""
-    app.command("compare")(compare)
-    app.command("report")(report)
-
-
 def compare(
     filters: options.FiltersArgument = None,
     dataset: options.DatasetOption = None,

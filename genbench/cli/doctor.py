@@ -15,11 +15,6 @@ if TYPE_CHECKING:
     from genbench.contracts import DataAccess
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("doctor")(doctor)
-
-
 def doctor(
     store: Annotated[
         str | None,

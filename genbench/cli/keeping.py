@@ -14,14 +14,6 @@ from genbench.cli.session import SESSION, say
 from genbench.errors import UsageError
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add the commands of this file."""
-    app.command("edit")(edit)
-    hide = "Hide runs from runs, compare and report, unless these are given --archived."
-    app.command("archive", help=hide)(_setter(archived=True))
-    app.command("restore", help="Show archived runs again.")(_setter(archived=False))
-
-
 def edit(
     reference: options.RunArgument,
     name: Annotated[
@@ -75,4 +67,12 @@ def _setter(*, archived: bool) -> Callable[..., None]:
         for run_id in ids:
             say(f"{'archived' if archived else 'restored'} {run_id}")
 
+    command.__doc__ = (
+        "Hide runs from runs, compare and report, unless these are given --archived."
+        if archived
+        else "Show archived runs again."
+    )
     return command
+
+
+archive, restore = _setter(archived=True), _setter(archived=False)

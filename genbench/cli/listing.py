@@ -31,18 +31,7 @@ class KindOption(StrEnum):
     LISTENER = "listener"
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add the commands."""
-    app.command("models", help="List the models.")(_lister("model"))
-    app.command("datasets", help="List the data sets.")(_lister("dataset"))
-    app.command("samplers", help="List the samplers.")(_lister("sampler"))
-    app.command("metrics", help="List the metrics.")(_lister("metric"))
-    app.command("listeners", help="List the listeners.")(_lister("listener"))
-    app.command("presets")(presets)
-    app.command("info")(info)
-
-
-def _lister(kind: Kind) -> Callable[..., None]:
+def _lister(kind: Kind, in_words: str) -> Callable[..., None]:
     def listing(format: FormatOption = Format.TABLE, json: JsonOption = False) -> None:
         found = [_head(registration) for registration in SESSION.registry.of(kind)]
         if json:
@@ -58,7 +47,15 @@ def _lister(kind: Kind) -> Callable[..., None]:
         rows = [[_words(head[key]) for key in keys] for head in found]
         print_table([needs if k == "capabilities" else k for k in keys], rows, format=format)
 
+    listing.__doc__ = f"List the {in_words}."
     return listing
+
+
+models = _lister("model", "models")
+datasets = _lister("dataset", "data sets")
+samplers = _lister("sampler", "samplers")
+metrics = _lister("metric", "metrics")
+listeners = _lister("listener", "listeners")
 
 
 def presets(

@@ -30,12 +30,6 @@ ENDED = 3
 """Runs on the screen that have ended while it was watched: the newest ones."""
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add the commands."""
-    app.command("watch")(watch)
-    app.command("ui")(ui)
-
-
 def watch(
     filters: options.FiltersArgument = None,
     once: Annotated[bool, typer.Option("--once", help="Print the current state and exit.")] = False,

@@ -21,12 +21,6 @@ if TYPE_CHECKING:
     from genbench.store import Store
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add the commands of this file."""
-    app.command("export")(export)
-    app.command("import")(import_)
-
-
 def export(
     arguments: Annotated[
         list[str] | None,

@@ -60,16 +60,6 @@ class Start(StrEnum):
     IMAGE = "image"
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add the commands of this file."""
-    app.command("interpolate")(interpolate)
-    app.command("traverse")(traverse)
-    app.command("latents")(latents)
-    app.command("reconstruct")(reconstruct)
-    app.command("translate")(translate)
-    app.command("curves")(curves)
-
-
 @dataclass(frozen=True, kw_only=True)
 class PictureOptions(ModelOptions):
     """The options that all pictures of one run have."""

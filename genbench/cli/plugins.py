@@ -16,19 +16,19 @@ if TYPE_CHECKING:
     from genbench.registration.installed import PluginInfo
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add the group."""
-    group = typer.Typer(
+def group() -> typer.Typer:
+    """The group of commands."""
+    made = typer.Typer(
         name="plugins",
         help="List, make and check plugins.",
         invoke_without_command=True,
         rich_markup_mode=None,
     )
-    group.callback()(bare)
-    group.command("list")(list_)
-    group.command("new")(new)
-    group.command("doctor")(doctor)
-    app.add_typer(group)
+    made.callback()(bare)
+    made.command("list")(list_)
+    made.command("new")(new)
+    made.command("doctor")(doctor)
+    return made
 
 
 def bare(

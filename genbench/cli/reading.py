@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from genbench.cli import options, showing
+from genbench.cli import options
 from genbench.cli.opening import age, head, open_store
 from genbench.cli.output import Format, numeric, print_json, print_json_rows, print_table
+from genbench.cli.showing import diff as diff, show as show
 from genbench.formatting import ARROWS, number
 from genbench.spec import MOST
 
@@ -18,13 +19,6 @@ if TYPE_CHECKING:
     from genbench.store import Filter, Store
     from genbench.store.final_scores import Scores
     from genbench.store.records import Run
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add the commands."""
-    app.command("runs")(runs)
-    showing.add_to(app)
-    app.command("query")(query)
 
 
 # --- runs

@@ -29,14 +29,6 @@ class PlanFormat(StrEnum):
     TOML = "toml"
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add the commands of this file."""
-    app.command("run")(run)
-    app.command("resume")(resume)
-    app.command("rerun")(rerun)
-    app.command("rm")(remove)
-
-
 @options.run_options()
 def run(
     model: Annotated[
@@ -190,7 +182,7 @@ def rerun(
     _train(spec, access, listeners, store=store, name=name, tags=tag or (), as_json=as_json)
 
 
-def remove(
+def rm(
     references: Annotated[
         list[str],
         typer.Argument(metavar="RUN...", help="Runs to delete.", autocompletion=completing.runs),

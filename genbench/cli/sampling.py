@@ -23,12 +23,6 @@ if TYPE_CHECKING:
     from genbench.store import ScoreRecord, Store
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add the commands of this file."""
-    app.command("evaluate")(evaluate)
-    app.command("sample")(sample)
-
-
 @options.options_of(ModelOptions)
 def evaluate(
     reference: options.RunArgument,

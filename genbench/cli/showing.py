@@ -13,7 +13,7 @@ from genbench.cli.output import Format, print_json, print_table
 from genbench.cli.session import SESSION
 from genbench.errors import GenbenchError
 from genbench.events import NO_GRAPHS
-from genbench.formatting import duration, number, plain
+from genbench.formatting import duration, in_words, number, plain
 from genbench.spec import Part, RunSpec, labels
 
 if TYPE_CHECKING:
@@ -29,12 +29,6 @@ _NUMBERS = {"epochs", "epoch", "mean", "bytes", "seconds", "seed", *_MEASURED}
 _NUMBERS |= {"prepare s", "train s", "s/epoch", "updates", "captured"}
 """Columns that are aligned right."""
 _RESUMABLE = ("failed", "interrupted", "lost")
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add the commands."""
-    app.command("show")(show)
-    app.command("diff")(diff)
 
 
 def show(
@@ -77,7 +71,7 @@ def _show_plan(store: Store, identity: str, format: Format, *, json: bool) -> No
     elif format is Format.TABLE:
         print(plain(as_toml(spec), keep="\n"), end="")
     else:
-        texts = [(k, _text(v), _text(d) if k in defaults else None) for k, v, d in rows]
+        texts = [(k, in_words(v), in_words(d) if k in defaults else None) for k, v, d in rows]
         print_table(("setting", "value", "default"), texts, format=format)
 
 
@@ -194,7 +188,7 @@ def _print_tables(store: Store, identity: str, format: Format) -> None:
             print(plain(f"  {metric}{of} at epoch {draw.epoch} was skipped: {reason}"))
     files = [(a.kind, a.epoch, a.bytes, a.path) for a in store.artifacts(identity)]
     table("Files", ("kind", "epoch", "bytes", "file"), files)
-    environment = [(key, _text(value)) for key, value in store.environment(identity).items()]
+    environment = [(key, in_words(value)) for key, value in store.environment(identity).items()]
     places = store.environments(identity)
     table("Environment", ("key", "value"), environment)
     if len(places) > 1:
@@ -233,7 +227,7 @@ def _settings_rows(store: Store, identity: str) -> list[tuple[str, str, str | No
     rows = []
     for key, value in store.params(identity).items():
         default = defaults.get(key, value)
-        rows.append((key, _text(value), _text(default) if default != value else None))
+        rows.append((key, in_words(value), in_words(default) if default != value else None))
     return rows
 
 
@@ -320,23 +314,13 @@ def last_scored(scores: Sequence[ScoreRecord]) -> list[ScoreRecord]:
 
 
 def _sampler(score: ScoreRecord) -> str:
-    settings = ", ".join(f"{k}={_text(v)}" for k, v in score.sampler_settings.items())
+    settings = ", ".join(f"{k}={in_words(v)}" for k, v in score.sampler_settings.items())
     return f"{score.sampler} ({settings})" if settings else score.sampler
 
 
 def _nan(value: float | None) -> str:
     """A stored value; the store keeps what is not finite as None."""
     return "nan" if value is None else number(value)
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, float):
-        return repr(value)
-    if isinstance(value, Mapping):
-        return ", ".join(f"{k} {_text(v)}" for k, v in value.items())
-    if isinstance(value, (list, tuple)):
-        return ", ".join(map(_text, value))
-    return "none" if value is None else str(value)
 
 
 # --- diff
@@ -379,7 +363,7 @@ def diff(
 
 def _brief(part: str, value: Any) -> str:
     """Settings with all digits, measured values with the significant ones."""
-    return number(value) if part == "scores" else _text(value)
+    return number(value) if part == "scores" else in_words(value)
 
 
 def differing(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:

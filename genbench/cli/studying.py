@@ -20,11 +20,6 @@ if TYPE_CHECKING:
     from genbench.study import Forecast, Outcome, Places, Plan, Results
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("study")(study)
-
-
 def study(
     file: Annotated[
         Path, typer.Argument(metavar="FILE.toml", help="Study file; see: docs/studies.md.")

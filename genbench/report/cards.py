@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from genbench.compare import RunResult, Table
 from genbench.compare.row_labels import short
-from genbench.formatting import counted, duration, markup as escape, number, plus_minus
+from genbench.formatting import counted, duration, in_words, markup as escape, number, plus_minus
 from genbench.report.charts import key
 from genbench.report.content import Experiment, Section
 from genbench.report.figures import charts, image
@@ -165,21 +165,8 @@ def _folded(title: str, inside: str) -> str:
 def facts_list(values: Mapping[str, Any]) -> str:
     """Names with their values; those without a value are left out."""
     rows = "".join(
-        f"<dt>{escape(str(name))}</dt><dd>{escape(_plain(value))}</dd>"
+        f"<dt>{escape(str(name))}</dt><dd>{escape(in_words(value))}</dd>"
         for name, value in values.items()
         if value is not None
     )
     return f"<dl>{rows}</dl>" if rows else ""
-
-
-def _plain(value: Any) -> str:
-    return ", ".join(_words(value))
-
-
-def _words(value: Any) -> Iterator[str]:
-    if isinstance(value, Mapping):
-        yield from (f"{key} {_plain(item)}" for key, item in value.items())
-    elif isinstance(value, (list, tuple)):
-        yield from map(_plain, value)
-    else:
-        yield "none" if value is None else str(value)

@@ -263,17 +263,18 @@ def panel(row: Row, title: str, y_label: str, series: Mapping[str, Samples]) -> 
 # --- steps -> epochs and seconds
 
 
+ClockEpoch = tuple[str, int, float, float]
+"""Stage, last step, seconds of training, and seconds of preparation before it."""
+
+
 class Clock:
     """Converts steps of a run to epochs and training seconds.
 
     Both are exact at the end of each epoch and linear within it; ``start`` are seconds that were
-    spent before the run. ``epochs`` are (stage, last step, seconds, seconds of preparation), from
-    epoch 1 on.
+    spent before the run. ``epochs`` are those from epoch 1 on.
     """
 
-    def __init__(
-        self, epochs: Sequence[tuple[str, int, float, float]], *, start: float = 0.0
-    ) -> None:
+    def __init__(self, epochs: Sequence[ClockEpoch], *, start: float = 0.0) -> None:
         self._stages = [stage for stage, _, _, _ in epochs]
         self._ends = [step for _, step, _, _ in epochs]
         self._spent = [seconds for _, _, seconds, _ in epochs]
@@ -314,10 +315,6 @@ class Clock:
         i = min(bisect_left(self._ends, step), len(self._ends) - 1)
         start = self._ends[i - 1] if i else 0
         return i, (step - start) / max(1, self._ends[i] - start)
-
-
-ClockEpoch = tuple[str, int, float, float]
-"""Stage, last step, seconds of training, and seconds of preparation before it."""
 
 
 def clocks(

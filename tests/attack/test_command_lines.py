@@ -5,17 +5,15 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from types import NoneType
 from typing import Any, get_args, get_type_hints
 
 import pytest
-import typer
 from hypothesis import HealthCheck, given, settings, strategies as st
 from typer.models import ArgumentInfo, ParameterInfo
 
-from genbench.cli import GROUPS
+from genbench.cli import _app
 
 TOO_LARGE = ("2147483648", "9223372036854775808", "1" + "0" * 40)
 INTEGERS = ("0", "1", "2", "3", "7", "20", "-1", *TOO_LARGE)
@@ -116,10 +114,7 @@ def leaves(hint: Any) -> Iterator[type]:
 
 def commands() -> dict[tuple[str, ...], list[Parameter]]:
     """All commands by their words: ("run",), ("plugins", "new"), ..."""
-    app = typer.Typer()
-    for group in GROUPS:
-        import_module(f"genbench.cli.{group}").add_to(app)
-    found = {}
+    app, found = _app([]), {}
     for registered in app.registered_commands:
         found[str(registered.name),] = parameters(registered.callback)
     for group in app.registered_groups:
