@@ -338,7 +338,11 @@ class Generates(Protocol):
     """
 
     def prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """Draw (n, ...) latents on the model's device; ``generator`` is a CPU generator."""
+        """Draw (n, ...) latents on the model's device; ``generator`` is a CPU generator.
+
+        Without one, as in training, they must be drawn on the device, since a copy from the CPU in
+        each step makes a GPU wait.
+        """
 
     def generate(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """Map latents to ``h``, differentiably."""

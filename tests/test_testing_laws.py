@@ -14,6 +14,9 @@ from torch.nn.functional import softplus
 import genbench
 from genbench import ModelSettings, Optimizer, Phase, Score, Stage
 from genbench.testing import check_metric, check_model, check_plugin, check_sampler
+from genbench.testing.devices import check_device
+from genbench.testing.subject import subject
+from genbench.testing.trial import fitting_data
 
 
 class Autoencoder:
@@ -99,8 +102,9 @@ class GAN:
         return self.nets["d"](h).squeeze(1)
 
     def prior(self, n, generator=None):
-        z = torch.randn(n, self.z_dim, generator=generator)
-        return z.to(self.nets["g"][0].weight.device)
+        here = self.nets["g"][0].weight.device
+        where = here if generator is None else "cpu"
+        return torch.randn(n, self.z_dim, generator=generator, device=where).to(here)
 
     def generate(self, z, y=None):
         return self.nets["g"](z).view(-1, *self.shape)
@@ -182,7 +186,7 @@ class TiedStorage(GAN):
 
 class UniformPrior(GAN):
     def prior(self, n, generator=None):
-        return 2 * torch.rand(n, self.z_dim, generator=generator) - 1
+        return 2 * torch.special.ndtr(super().prior(n, generator)) - 1
 
 
 class WidePrior(GAN):
@@ -225,7 +229,82 @@ class LeftInTheLoss(GAN):
 
 class PriorOnTheCPU(GAN):
     def prior(self, n, generator=None):
+        if generator is None:
+            return super().prior(n)
         return torch.randn(n, self.z_dim, generator=generator)
+
+
+class ZerosInThePrior(GAN):
+    def prior(self, n, generator=None):
+        return super().prior(n, generator) + torch.zeros(n, self.z_dim)
+
+
+class NoiseOfTheCPU(GAN):
+    """Its noise is drawn on the CPU and copied in each step."""
+
+    def prior(self, n, generator=None):
+        z = torch.randn(n, self.z_dim, generator=generator)
+        return z.to(self.nets["g"][0].weight.device)
+
+
+class GeneratorOfTheCPU(GAN):
+    def prior(self, n, generator=None):
+        here = self.nets["g"][0].weight.device
+        return torch.randn(n, self.z_dim, generator=generator, device=here)
+
+
+class ZerosInTheLoss(GAN):
+    def d_loss(self, batch):
+        target = torch.zeros(len(batch))
+        return {"d": {"real": (self.logit(batch.x) - target).square().mean()}}
+
+
+class ZerosInAfter(GAN):
+    def stages(self):
+        d = Phase(name="d", loss=self.d_loss, updates=("d",), after=self.clip)
+        g = Phase(name="g", loss=self.g_loss, updates=("g",))
+        return (Stage(name="train", phases=(d, g)),)
+
+    def clip(self, terms):
+        for weight in self.nets["d"].parameters():
+            weight.clamp_(-torch.ones(weight.shape), torch.ones(weight.shape))
+
+
+class ReadsItsLoss(GAN):
+    read = staticmethod(lambda term: term.item())
+
+    def d_loss(self, batch):
+        terms = super().d_loss(batch)
+        self.last = self.read(terms["d"]["real"].detach())
+        return terms
+
+
+class CopiesItsLoss(ReadsItsLoss):
+    read = staticmethod(lambda term: term.cpu())
+
+
+class DecidesByItsLoss(ReadsItsLoss):
+    read = staticmethod(lambda term: 1 if term > 0 else 0)
+
+
+class PicksByAMask(ReadsItsLoss):
+    read = staticmethod(lambda term: term[term > 0])
+
+
+class ReadsInItsGradient(GAN):
+    """The host waits in the backward pass, in a function of its own."""
+
+    class Identity(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx, gradient):
+            return gradient * float(gradient.isfinite().all())
+
+    def logit(self, h):
+        return self.Identity.apply(super().logit(h))
 
 
 class Buffered(GAN):
@@ -258,10 +337,6 @@ class NoSeed(GAN):
 
 @pytest.mark.parametrize("model", [Autoencoder, GAN, Buffered, DeclaredUniformPrior, OwnPrior])
 def test_a_sound_model_passes(model):
-    if model is DeclaredUniformPrior:
-        model.prior = lambda self, n, g=None: (2 * torch.rand(n, 8, generator=g) - 1).to(
-            self.nets["g"][0].weight.device
-        )
     check_model(model)
 
 
@@ -285,8 +360,8 @@ def test_a_sound_model_passes(model):
         (WidePrior, "lies|lie .* away from that law"),
         (TiedPrior, "two dimensions of the prior are correlated"),
         (LeftOnTheCPU, r"mixes devices once nets are moved[\s\S]*LeftOnTheCPU.shift"),
-        (LeftInTheLoss, r"loss of phase 'd' mixes devices[\s\S]*LeftInTheLoss.weights"),
-        (PriorOnTheCPU, "gives latents on cpu"),
+        (LeftInTheLoss, r"phase 'd' .* mixes devices[\s\S]*LeftInTheLoss.weights"),
+        (PriorOnTheCPU, r"prior\(n, generator\) gives a tensor on cpu"),
         (Reversed, "the sign is reversed"),
         (OneSeed, "all seeds give the same weights"),
         (NoSeed, "the same seed gives other weights"),
@@ -295,6 +370,34 @@ def test_a_sound_model_passes(model):
 def test_each_law_catches_the_model_that_breaks_it(model, law):
     with pytest.raises(AssertionError, match=law):
         check_model(model)
+
+
+HERE = r"at tests/test_testing_laws\.py:\d+"
+WAITS = rf"phase 'd' of model '\w+' makes the host wait .* in every training step: .*, {HERE}"
+
+
+@pytest.mark.parametrize(
+    ("model", "law"),
+    [
+        (ZerosInThePrior, rf"phase 'd' .* mixes devices .* shape \(8, 8\).*, {HERE} \(prior\)"),
+        (
+            ZerosInTheLoss,
+            rf"phase 'd' of model 'ZerosInTheLoss' mixes .* \(8,\).*, {HERE} \(d_loss",
+        ),
+        (ZerosInAfter, rf"phase 'd' of model 'ZerosInAfter' mixes .*, {HERE} \(clip\)"),
+        (GeneratorOfTheCPU, rf"prior\(n, generator\) .* generator of cuda.*, {HERE} \(prior\)"),
+        (NoiseOfTheCPU, rf"{WAITS} \(prior\)"),
+        (ReadsItsLoss, rf"{WAITS} \(<lambda>\)"),
+        (CopiesItsLoss, rf"{WAITS} \(<lambda>\)"),
+        (DecidesByItsLoss, rf"{WAITS} \(<lambda>\)"),
+        (PicksByAMask, rf"{WAITS} \(<lambda>\)"),
+        (ReadsInItsGradient, rf"{WAITS} \(backward\)"),
+    ],
+)
+def test_the_device_law_names_model_phase_and_line(model, law):
+    part = subject("model", model, None, None)
+    with pytest.raises(AssertionError, match=law):
+        check_device(part, fitting_data(part.settings))
 
 
 # --- samplers and metrics -----------------------------------------------------------------------
@@ -312,6 +415,7 @@ class Plain:
         for start in range(0, n, context.batch_size):
             size = min(context.batch_size, n - start)
             y = None if context.labels is None else context.labels[start : start + size]
+            y = None if y is None else y.to(context.device)
             with torch.no_grad():
                 yield self.sample(model, model.prior(size, context.generator), y)
 
@@ -342,6 +446,21 @@ class Doubles(Plain):
         return super().sample(model, z, y).double()
 
 
+class ZerosInAStep(Plain):
+    def sample(self, model, z, y):
+        return super().sample(model, z + torch.zeros(z.shape), y)
+
+
+class MixesItsNoise(Plain):
+    """A step of a chain: noise of the CPU generator, drawn where the latents are."""
+
+    def draw(self, model, n, context):
+        z = model.prior(n, context.generator)
+        z = z + torch.randn(z.shape, generator=context.generator, device=z.device)
+        y = None if context.labels is None else context.labels.to(context.device)
+        yield self.sample(model, z, y).detach()
+
+
 def test_a_sound_sampler_passes():
     check_sampler(Plain)
 
@@ -358,6 +477,8 @@ def test_the_built_in_samplers_pass(name):
         (NoLabels, "got no labels; pass those of context.labels"),
         (OtherLabels, "have the class that context.labels asks for"),
         (Doubles, "expected float32"),
+        (ZerosInAStep, rf"draw\(\) of sampler 'ZerosInAStep' mixes devices .*, {HERE} \(sample\)"),
+        (MixesItsNoise, rf"draw\(\) of sampler .* expects a generator of cuda.*, {HERE} \(draw\)"),
     ],
 )
 def test_each_law_catches_the_sampler_that_breaks_it(sampler, law):
@@ -380,7 +501,7 @@ class UnderAnothersName:
         self.total, self.n = torch.zeros_like(self.reference), 0
 
     def update(self, images):
-        self.total += images.double().sum(0)
+        self.total += images.cpu().double().sum(0)
         self.n += len(images)
 
     def result(self):
@@ -390,6 +511,17 @@ class UnderAnothersName:
 
 class UnderItsOwnName(UnderAnothersName):
     name = "mean_distance"
+
+
+class SumsOnTheCPU(UnderItsOwnName):
+    def update(self, images):
+        self.total += images.double().sum(0)
+        self.n += len(images)
+
+
+def test_a_metric_that_leaves_its_sums_on_the_cpu_is_caught():
+    with pytest.raises(AssertionError, match=rf"metric 'SumsOnTheCPU' mixes .*, {HERE} \(update"):
+        check_metric(SumsOnTheCPU)
 
 
 def test_a_score_under_another_metrics_name_is_caught():

@@ -75,7 +75,9 @@ class Samples:
             x = self._x.index_select(0, index)
         else:
             x = self._upload(np.take(self._x, index.numpy(), axis=0))
-        y = None if self._y is None else self._y.index_select(0, index.to(self._y.device))
+        y = self._y
+        if y is not None:
+            y = y.index_select(0, index.to(y.device, non_blocking=True))
         return self._augmented(as_float(x)), y
 
     def in_order(self, size: int) -> Iterator[Pair]:

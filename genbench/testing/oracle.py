@@ -11,6 +11,9 @@ import math
 import torch
 from torch import Tensor
 
+LEVELS = (-0.75, -0.25, 0.25, 0.75)
+"""The mean pixels of the classes of `LabelledOracle`."""
+
 
 class Oracle:
     """A model with known values for each capability: z ~ N(0, I), x = tanh(z), an exact logit."""
@@ -19,12 +22,12 @@ class Oracle:
 
     def __init__(self, shape: tuple[int, ...] = (1, 8, 8)) -> None:
         self.shape = shape
-        self.nets = torch.nn.ModuleDict()
+        self.nets = torch.nn.ModuleDict({"constants": _Constants(torch.tensor(LEVELS))})
         self.averaged = ()
 
     def prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """Standard normal latents of the shape of a sample."""
-        return torch.randn(n, *self.shape, generator=generator)
+        return _noise((n, *self.shape), generator, self.nets)
 
     def generate(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """h = tanh(z)."""
@@ -70,13 +73,13 @@ class LatentOracle:
 
     def __init__(self, shape: tuple[int, ...] = (1, 8, 8)) -> None:
         self.shape = shape
-        self.nets = torch.nn.ModuleDict()
         seeded = torch.Generator().manual_seed(0)
-        self._decoder = torch.randn(self.code, math.prod(shape), generator=seeded) / 4
+        decoder = torch.randn(self.code, math.prod(shape), generator=seeded) / 4
+        self.nets = torch.nn.ModuleDict({"constants": _Constants(decoder)})
 
     def prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """Standard normal latents."""
-        return torch.randn(n, self.code, generator=generator)
+        return _noise((n, self.code), generator, self.nets)
 
     def generate(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """h = z / 2."""
@@ -84,11 +87,11 @@ class LatentOracle:
 
     def render(self, h: Tensor) -> Tensor:
         """The image of a code."""
-        return torch.tanh(h @ self._decoder).view(-1, *self.shape)
+        return torch.tanh(h @ _values(self.nets)).view(-1, *self.shape)
 
     def embed(self, x: Tensor) -> Tensor:
         """The code of an image."""
-        return x.flatten(1) @ self._decoder.T / 16
+        return x.flatten(1) @ _values(self.nets).T / 16
 
     def discriminate(self, h: Tensor, y: Tensor | None = None) -> Tensor:
         """The mean of the code, as a logit."""
@@ -98,18 +101,38 @@ class LatentOracle:
 class LabelledOracle(Oracle):
     """A model that must be given labels: the mean pixel of a sample is its class."""
 
-    levels = (-0.75, -0.25, 0.25, 0.75)
-
     def generate(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """h around the level of its class, within 0.2 of it."""
         assert y is not None, (
             "generate(z, y) of a conditional model got no labels; pass those of context.labels"
         )
-        levels = torch.tensor(self.levels)
-        level = y @ levels if y.dim() == 2 else levels[y]
+        levels = _values(self.nets)
+        level = y @ levels if y.dim() == 2 else levels.index_select(0, y)
         return level.view(-1, *[1] * len(self.shape)) + 0.2 * torch.tanh(z)
 
     def class_of(self, x: Tensor) -> Tensor:
         """The classes that samples show, (B,)."""
         means = x.flatten(1).mean(1)
-        return (means[:, None] - torch.tensor(self.levels)).abs().argmin(1)
+        return (means[:, None] - torch.tensor(LEVELS)).abs().argmin(1)
+
+
+class _Constants(torch.nn.Module):
+    """Values that are on the device of the model."""
+
+    values: Tensor
+
+    def __init__(self, values: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("values", values)
+
+
+def _values(nets: torch.nn.ModuleDict) -> Tensor:
+    constants = nets["constants"]
+    assert isinstance(constants, _Constants)
+    return constants.values
+
+
+def _noise(
+    shape: tuple[int, ...], generator: torch.Generator | None, nets: torch.nn.ModuleDict
+) -> Tensor:
+    return torch.randn(shape, generator=generator).to(_values(nets).device)

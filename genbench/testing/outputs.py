@@ -22,7 +22,15 @@ from genbench.contracts import (
 )
 from genbench.errors import UsageError
 from genbench.testing.subject import Subject
-from genbench.testing.trial import build, first, images, inputs, is_sample, train_model
+from genbench.testing.trial import (
+    CPU,
+    build,
+    first,
+    images,
+    inputs,
+    is_sample,
+    train_model,
+)
 
 SAMPLES = ("render(generate(z))", "decode(code)", "reconstruct(x)", "translate(x, y, own)")
 ROWS = 6
@@ -97,10 +105,15 @@ def nets_of_samples(model: Any, data: Data) -> set[str]:
     return called
 
 
-def maps(model: Any, data: Data) -> Iterator[tuple[str, Callable[..., Tensor], tuple[Tensor, ...]]]:
-    """The maps from rows to rows that a model has, in eval mode, with inputs of `ROWS` rows."""
+def maps(
+    model: Any, data: Data, device: torch.device = CPU
+) -> Iterator[tuple[str, Callable[..., Tensor], tuple[Tensor, ...]]]:
+    """The maps from rows to rows that a model has, in eval mode, with inputs of `ROWS` rows.
+
+    The inputs are on ``device``, where the nets are.
+    """
     x, y = inputs(model, data, ROWS)
-    labels = () if y is None else (y,)
+    x, labels = x.to(device), () if y is None else (y.to(device),)
     if isinstance(model, Generates):
         z = model.prior(ROWS, torch.Generator().manual_seed(1))
 
@@ -117,6 +130,7 @@ def maps(model: Any, data: Data) -> Iterator[tuple[str, Callable[..., Tensor], t
     if isinstance(model, Reconstructs):
         yield "reconstruct(x)", model.reconstruct, (x, *labels)
     if isinstance(model, Translates) and (own := images(data, ROWS)[1]) is not None:
+        own = own.to(device)
         yield "translate(x, y, own)", model.translate, (x, own.flip(0), own)
     if isinstance(model, HasLikelihood) and isinstance(model, Generates):
         z = model.prior(ROWS, torch.Generator().manual_seed(1))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,14 @@ from genbench.contracts import (
     Score,
     Split,
 )
-from genbench.pixels import to_uint8
+from genbench.pixels import as_float, to_uint8
 from genbench.registration.capabilities import alternatives
 from genbench.registry import Registry
 from genbench.settings import DatasetSettings, Settings
 from genbench.testing.data import small_data
+from genbench.testing.devices import on_the_device
 from genbench.testing.oracle import Oracle
+from genbench.testing.pretended import CUDA, pretended_cuda
 from genbench.testing.subject import Subject, subject
 
 CPU = torch.device("cpu")
@@ -60,6 +63,18 @@ def check_dataset(
             same = np.array_equal(split.x, other.x) and split.digest == other.digest
             assert same, f"reading {part.name} twice gives another {name} split or digest"
         assert data.train.digest != data.test.digest, "train and test are the same data"
+        _check_device(part.name, data)
+
+
+def _check_device(name: str, data: Data) -> None:
+    """``augment`` and ``render`` compute where the samples are that they are given."""
+    with pretended_cuda(), torch.no_grad():
+        x = as_float(torch.from_numpy(np.array(data.train.x[:4])).to(CUDA))
+        for what, function in (("augment", data.augment), ("render", data.render)):
+            if function is not None:
+                with on_the_device(f"{what}(x) of data set '{name}'"):
+                    place = function(x).device
+                    assert place == CUDA, f"{what}(x) of data set '{name}' gives x on {place}"
 
 
 def _is_described(data: Data, described: DataSpec) -> None:
@@ -110,10 +125,12 @@ def check_metric(
     noise = to_uint8(torch.randn(real.shape, generator=torch.Generator().manual_seed(0)))
     with tempfile.TemporaryDirectory() as folder:
 
-        def score(x: Tensor, chunk: int) -> Sequence[Score]:
+        def score(
+            x: Tensor, chunk: int, model: Any = model, device: torch.device = CPU
+        ) -> Sequence[Score]:
             built = part.cls(part.settings)
             context = MetricContext(
-                data=data, model=model, device=CPU, cache=Path(folder), n=len(x), offline=True
+                data=data, model=model, device=device, cache=Path(folder), n=len(x), offline=True
             )
             built.begin(context)
             if built.uses == "samples":
@@ -128,6 +145,10 @@ def check_metric(
             _is_own_name(part, one, registry)
         for again in (score(real, 32), score(real, 20)):
             _agree(part.name, scores, again)
+        with pretended_cuda(), on_the_device(f"metric '{part.name}'"):
+            moved = deepcopy(model)
+            moved.nets.to(CUDA)
+            _agree(part.name, scores, score(real.to(CUDA), 32, moved, CUDA))
         if part.cls(part.settings).uses == "samples":
             _real_beats_noise(part.name, scores, score(noise.to(real.dtype), 32))
 

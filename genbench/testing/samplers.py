@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import deepcopy
 from typing import Any
 
 import torch
@@ -13,8 +14,10 @@ from genbench.pixels import to_float
 from genbench.registry import Registry
 from genbench.settings import Settings
 from genbench.testing.data import small_data
+from genbench.testing.devices import on_the_device
 from genbench.testing.oracle import LabelledOracle, LatentOracle, Oracle
 from genbench.testing.parts import check_requirements
+from genbench.testing.pretended import CUDA, pretended_cuda
 from genbench.testing.subject import subject
 
 CPU = torch.device("cpu")
@@ -46,6 +49,7 @@ def check_sampler(
     for oracle in fitting:
         for n in (1, SAMPLES):
             _check_draw(part.name, built, oracle, n)
+        _check_device(part.name, built, oracle)
     for name, value in built.diagnostics().items():
         assert isinstance(value, (int, float)), f"diagnostics()['{name}'] isn't a number: {value!r}"
 
@@ -81,25 +85,33 @@ def _check_draw(name: str, sampler: Any, model: Any, n: int) -> None:
         )
 
 
+def _check_device(name: str, sampler: Any, model: Any) -> None:
+    """It draws from a model on a GPU; the generator and the labels are those of the CPU."""
+    with pretended_cuda(), on_the_device(f"draw() of sampler '{name}'"):
+        moved = deepcopy(model)
+        moved.nets.to(CUDA)
+        assert len(torch.cat(_draw(sampler, moved, 8, seed=0, device=CUDA))) == 8
+
+
 def _labels(n: int) -> Tensor:
     return torch.arange(n) * 7 % 4
 
 
-def _draw(sampler: Any, model: Any, n: int, seed: int) -> list[Tensor]:
+def _draw(sampler: Any, model: Any, n: int, seed: int, device: torch.device = CPU) -> list[Tensor]:
     data = small_data(tuple(getattr(model, "shape", (1, 8, 8))))
 
     def rows(count: int) -> Tensor:
         return torch.arange(count) % len(data.test.x)
 
     def real(count: int) -> Iterator[Tensor]:
-        x = to_float(torch.from_numpy(data.test.x))[rows(count)]
+        x = to_float(torch.from_numpy(data.test.x))[rows(count)].to(device)
         yield model.embed(x) if isinstance(model, Embeds) else x
 
     def real_labels(count: int) -> Tensor:
         return torch.from_numpy(data.test.y)[rows(count)]
 
     context = SampleContext(
-        device=CPU,
+        device=device,
         generator=torch.Generator().manual_seed(seed),
         batch_size=32,
         labels=_labels(n) if isinstance(model, Conditional) else None,

@@ -15,7 +15,7 @@ equally likely), and 2 Phi(u) - 1 of the latter is uniform. See `code_input`.
 
 from __future__ import annotations
 
-from math import log
+from math import log, pi
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import Field
@@ -89,7 +89,7 @@ def infogan(settings: InfoGANSettings, data: DataSpec) -> AdversarialModel:
         terms = {"category": s.category_weight * category}
         if s.continuous:
             logvar = logvar.clamp(-8.0, 8.0)
-            nats = F.gaussian_nll_loss(mean, codes.continuous, logvar.exp(), full=True)
+            nats = gaussian_nats(mean, logvar.exp(), codes.continuous)
             information = information + s.continuous * (log(2.0) - nats)
             terms["continuous"] = s.continuous_weight * s.continuous * nats
         return terms, information
@@ -120,6 +120,16 @@ def infogan(settings: InfoGANSettings, data: DataSpec) -> AdversarialModel:
         return {"g": {"adversarial": real_loss(scores), **terms}}
 
     return model.trained_by(*alternating_phases(d_loss, g_loss, n_critic=s.n_critic))
+
+
+def gaussian_nats(mean: Tensor, variance: Tensor, x: Tensor) -> Tensor:
+    """-log N(x; mean, variance) in nats, the mean over all values, 0-dim.
+
+    As `torch.nn.functional.gaussian_nll_loss`, which reads the variances back to check their sign,
+    so that a GPU would wait in each step.
+    """
+    squared = (mean - x) ** 2 / variance
+    return (0.5 * (variance.log() + squared) + 0.5 * log(2 * pi)).mean()
 
 
 def recogniser(head: nn.Module, s: InfoGANSettings) -> nn.Sequential:

@@ -30,7 +30,9 @@ class LSGAN:
         return {"g": {"adversarial": 0.5 * (fake - 1).square().mean()}}
 
     def prior(self, n, generator=None):
-        return randn(n, self.settings.z_dim, generator=generator).to(self.nets["g"][0].weight)
+        here = self.nets["g"][0].weight.device
+        where = here if generator is None else "cpu"
+        return randn(n, self.settings.z_dim, generator=generator, device=where).to(here)
 
     def generate(self, z, y=None):
         return self.nets["g"](z).view(-1, *self.shape)
