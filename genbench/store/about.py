@@ -88,18 +88,21 @@ QUERIES: Mapping[str, tuple[str, str]] = {
     "best_scores": (
         "The best scores on a data set",
         """
-SELECT model, preset, seed, sampler, value, floor_ratio, id FROM v_scores
+SELECT model, preset, seed, sampler, value, direction, floor, id, protocol_hash FROM v_scores
 WHERE dataset = :dataset AND metric = :metric AND status = 'finished'
-ORDER BY value IS NULL, value""",
+ORDER BY protocol_hash, value IS NULL,
+  CASE direction WHEN 'min' THEN value WHEN 'max' THEN -value ELSE abs(value - floor) END""",
     ),
     "seeds": (
         "Mean and range of scores over the seeds of each experiment",
         """
 SELECT model, dataset, metric, sampler, count(*) AS seeds, avg(value) AS mean,
-  min(value) AS lowest, max(value) AS highest, avg(train_s) AS train_s
+  min(value) AS lowest, max(value) AS highest, direction, avg(train_s) AS train_s, protocol_hash
 FROM v_scores WHERE status = 'finished'
 GROUP BY experiment, model, dataset, metric, sampler, sampler_settings, protocol_hash
-ORDER BY dataset, metric, mean""",
+ORDER BY dataset, metric, protocol_hash,
+  CASE direction WHEN 'min' THEN avg(value) WHEN 'max' THEN -avg(value)
+  ELSE avg(abs(value - floor)) END""",
     ),
     "curve": (
         "One series of a run",

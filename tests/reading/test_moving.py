@@ -111,3 +111,12 @@ def test_datasette_metadata_explains_every_table_and_its_queries_run(filled, gen
             series = {"series": store.keys(values["id"])[0]}
             asked = {k: v for k, v in {**values, **series}.items() if f":{k}" in sql}
             assert store.rows(sql, asked) or name == "unfinished"
+
+
+def test_the_query_for_the_best_scores_knows_what_is_better(bench):
+    bench.directions = {"density": "max"}
+    for seed in range(3):
+        bench.add("gan", seed=seed, scores={"fd_clf": 40.0 + seed, "density": 0.5 + 0.1 * seed})
+    for metric, best in (("fd_clf", 40.0), ("density", 0.7)):
+        rows = bench.store.rows(QUERIES["best_scores"][1], {"dataset": "mnist", "metric": metric})
+        assert rows[0][4] == pytest.approx(best)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -17,6 +20,7 @@ from genbench.live.state import read_live
 from genbench.store import Recorder, Status, Store
 from genbench.store.filters import parse
 from genbench.store.migrate import migrate
+from genbench.store.schema import metadata
 from genbench.store.views import VIEWS
 
 URL = os.environ.get("GENBENCH_TEST_POSTGRES", "")
@@ -82,25 +86,35 @@ def test_a_rewind_works_on_postgresql(store, create, make):
     ]
 
 
+def columns_of(path: Path) -> dict[str, set[str]]:
+    """The columns of each table and view of an SQLite file."""
+    with closing(sqlite3.connect(path)) as connection:
+        names = [row[0] for row in connection.execute("SELECT name FROM sqlite_master")]
+        return {
+            name: {row[1] for row in connection.execute(f"PRAGMA table_info({name})")}
+            for name in names
+        }
+
+
 def test_an_older_store_is_migrated_on_postgresql(store, create, make):
-    """Schema 2 is made from today's by taking back what the later migrations brought."""
+    """Schema 2 is made from today's by dropping what the stored file of schema 2 doesn't have."""
     run = create()
     make.fill(store, run)
     before = {view: store.query(f"SELECT * FROM {view} ORDER BY 1")[1] for view in VIEWS}
+    old = columns_of(Path(__file__).parent / "old" / "v2.db")
     with store.transaction() as connection:
         for view in VIEWS:
             connection.exec_driver_sql(f"DROP VIEW {view}")
-        for table in ("run_plugins", "run_environments"):
-            connection.exec_driver_sql(f"DROP TABLE {table}")
-        for table, columns in (
-            ("runs", ("note", "archived_at")),
-            ("epochs", ("cpu_s", "load")),
-            ("draws", ("seed", "step", "origin", "preferred")),
-        ):
-            for column in columns:
-                connection.exec_driver_sql(f"ALTER TABLE {table} DROP COLUMN {column}")
+        for table in metadata.tables.values():
+            if table.name not in old:
+                connection.exec_driver_sql(f"DROP TABLE {table.name}")
+                continue
+            for column in table.columns:
+                if column.name not in old[table.name]:
+                    statement = f"ALTER TABLE {table.name} DROP COLUMN {column.name}"
+                    connection.exec_driver_sql(statement)
         for view in VIEWS:
-            if view != "v_plugins":
+            if view in old:
                 connection.exec_driver_sql(f"CREATE VIEW {view} AS SELECT 1 AS id")
         connection.exec_driver_sql("UPDATE metric_summary SET n = 2 * n")
         connection.exec_driver_sql("UPDATE schema_version SET version_num = '0002'")
