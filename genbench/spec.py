@@ -24,8 +24,11 @@ MOST_REPEATS = 1_000
 MOST_LETTERS = 200
 """The maximum length of a name or a tag."""
 
-_LATER = {"repeats": 1, "epoch_images": None, "capture": True}
-"""Fields that were added after the first version: their default doesn't change the hash."""
+LATER = {"repeats": 1, "epoch_images": None, "capture": True}
+"""Fields that were added after the first version, which an old spec has at their defaults.
+
+A default doesn't change the hash.
+"""
 
 
 @dataclass(frozen=True)
@@ -177,7 +180,7 @@ class RunSpec(RunFields):
     def _hash(self, values: dict[str, Any]) -> str:
         for name in ("preset", "log_every", "watch", "parent_experiments"):
             del values[name]
-        for name, default in _LATER.items():
+        for name, default in LATER.items():
             if values[name] == default:
                 del values[name]
         return content_hash(values)

@@ -9,6 +9,7 @@ from typing import Any
 from genbench.compare.row import Row
 from genbench.compare.run_results import RunResult, Variant, samplers_of
 from genbench.errors import UnknownNameError
+from genbench.spec import LATER
 
 SHOWN_SETTINGS = 4
 """The maximum number of settings in the label of a row."""
@@ -113,7 +114,7 @@ def flat_settings(run: RunResult) -> dict[str, Any]:
 
     The versions of the plugins count as settings, under the names of their distributions.
     """
-    flat = {**flatten(run.spec), **run.versions}
+    flat = {**LATER, **flatten(run.spec), **run.versions}
     if not run.sources:
         return flat
     parents = run.spec.get("parents", ())

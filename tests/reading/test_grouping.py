@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
 from genbench.compare import Question, Selection, select, tabulate
 from genbench.compare.pareto import undominated
+from genbench.compare.row_labels import labels_of
+from genbench.spec import LATER
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +75,14 @@ def test_rows_are_sorted_by_settings_too_with_unknown_values_last(grid, sort, fi
     titles = [row.title for row in table(grid, sort=sort).rows]
     assert titles[0] == first
     assert titles[-1] == last
+
+
+def test_a_run_from_before_a_setting_has_it_at_its_default(bench):
+    bench.add("vae", score=1.0, settings={"beta": 1.0})
+    bench.add("vae", score=2.0, settings={"beta": 2.0})
+    old, new = select(bench.store, Selection()).runs
+    old = replace(old, spec={k: v for k, v in old.spec.items() if k not in LATER})
+    assert set(labels_of([old, new]).values()) == {"beta=1", "beta=2"}
 
 
 def test_unknown_settings_name_the_nearest(grid, genbench):
