@@ -7,11 +7,8 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 import types
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -20,6 +17,7 @@ from typing import Any
 
 import pytest
 import torch
+from command_line import Answer, CommandLine
 from torch import nn
 
 import genbench as genbench_face
@@ -94,37 +92,6 @@ def uninstall(site: Path) -> None:
     shutil.rmtree(site, ignore_errors=True)
 
 
-Call = Callable[..., subprocess.CompletedProcess[str]]
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("versions")
-
-
-@pytest.fixture(scope="module")
-def genbench(folder: Path) -> Call:
-    """The command line in a folder of its own, beside a site folder with the plugin."""
-
-    def genbench(*arguments: str) -> subprocess.CompletedProcess[str]:
-        environ = {
-            **os.environ,
-            "PYTHONPATH": str(folder / "site"),
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "OMP_NUM_THREADS": "1",
-        }
-        return subprocess.run(
-            [sys.executable, "-m", "genbench", *arguments],
-            cwd=folder,
-            env=environ,
-            capture_output=True,
-            text=True,
-        )
-
-    return genbench
-
-
-TRAIN = ("--epochs", "1", "--metric", "fd_pixel", "--samples", "50", "--set", "data.size=8")
 WARNING = (
     "was made with genbench-tinygen 0.1.0, but genbench-tinygen 0.2.0 is installed, so numbers may "
     "differ. To install the same version: pip install 'genbench-tinygen==0.1.0'"
@@ -133,23 +100,29 @@ GONE = "model 'tinygen' of genbench-tinygen 0.1.0, which is not installed; to in
 
 
 def test_versions_are_shown_warned_of_and_named_once_they_are_gone(
-    genbench: Call, folder: Path
+    command_line: CommandLine, tmp_path: Path
 ) -> None:
-    install(folder / "site", "0.1.0")
+    site = tmp_path / "site"
+
+    def genbench(*arguments: str) -> Answer:
+        """A command line in a folder of its own, beside a site folder with the plugin."""
+        return command_line(*arguments, folder=tmp_path, env={"PYTHONPATH": str(site)})
+
+    install(site, "0.1.0")
     train = ("--epochs", "1", "--metric", "fd_pixel", "--samples", "50", "--device", "cpu")
     ran = genbench("run", "tinygen", "digits", *train, "--set", "data.size=8", "--json")
-    assert ran.returncode == 0, ran.stderr
-    run = json.loads(ran.stdout)["run"]
-    install(folder / "site", "0.2.0")
-    shown = [line.split() for line in genbench("show", run).stdout.splitlines()]
+    assert ran.code == 0, ran.err
+    run = json.loads(ran.out)["run"]
+    install(site, "0.2.0")
+    shown = [line.split() for line in genbench("show", run).out.splitlines()]
     assert ["model", "tinygen", "genbench-tinygen", "0.1.0", "0.2.0"] in shown
     said = genbench("sample", run)
-    assert (said.returncode, said.stderr.count(WARNING)) == (0, 1)
-    uninstall(folder / "site")
+    assert (said.code, said.err.count(WARNING)) == (0, 1)
+    uninstall(site)
     said = genbench("rerun", run)
-    assert said.returncode == 4
-    assert f"{GONE}install 'genbench-tinygen==0.1.0'" in said.stderr
-    assert genbench("show", run).returncode == 0
+    assert said.code == 4
+    assert f"{GONE}install 'genbench-tinygen==0.1.0'" in said.err
+    assert genbench("show", run).code == 0
 
 
 # --- the same in one process: a registry knows each plugin with its version

@@ -14,14 +14,6 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "examples" / "third_party_plugin"
-GENBENCH = [sys.executable, "-m", "genbench"]
-
-
-def genbench(folder: Path, *arguments: str, site: Path) -> subprocess.CompletedProcess[str]:
-    environ = {**os.environ, "PYTHONPATH": str(site), "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        [*GENBENCH, *arguments], cwd=folder, env=environ, capture_output=True, text=True, check=True
-    )
 
 
 @pytest.fixture(scope="module")
@@ -47,21 +39,29 @@ def test_the_example_has_at_most_forty_lines_of_python():
 
 
 def test_an_installed_plugin_is_listed_through_its_entry_point(site, tmp_path):
-    found = json.loads(genbench(tmp_path, "models", "--json", site=site).stdout)["models"]
+    environ = {**os.environ, "PYTHONPATH": str(site)}
+    listing = [sys.executable, "-m", "genbench", "models", "--json"]
+    listed = subprocess.run(
+        listing, cwd=tmp_path, env=environ, capture_output=True, text=True, check=True
+    )
+    found = json.loads(listed.stdout)["models"]
     model = next(model for model in found if model["name"] == "lsgan-mini")
     assert model["owner"] == "genbench-lsgan 0.1.0"
     assert model["capabilities"] == ["generates"]
 
 
-def test_an_installed_plugin_trains_and_scores_through_its_entry_point(site, tmp_path):
-    ran = genbench(
-        tmp_path, "run", "lsgan-mini", "digits", "--epochs", "1", "--set", "z_dim=8",
-        "--metric", "fd_pixel", "--device", "cpu", "--json", site=site,
+def test_an_installed_plugin_trains_and_scores_through_its_entry_point(
+    command_line, site, tmp_path
+):
+    environ = {"PYTHONPATH": str(site)}
+    ran = command_line(
+        "run", "lsgan-mini", "digits", "--epochs", "1", "--set", "z_dim=8", "--metric", "fd_pixel",
+        "--device", "cpu", "--json", folder=tmp_path, env=environ,
     )  # fmt: skip
-    outcome = json.loads(ran.stdout)
+    outcome = json.loads(ran.out)
     assert outcome["status"] == "finished"
     assert [score["metric"] for score in outcome["scores"]] == ["fd_pixel"]
-    shown = json.loads(genbench(tmp_path, "show", "@1", "--json", site=site).stdout)
+    shown = json.loads(command_line("show", "@1", "--json", folder=tmp_path, env=environ).out)
     assert shown["model"] == "lsgan-mini"
     assert len(shown["epochs"]) == 1
 
