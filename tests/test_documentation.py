@@ -41,6 +41,9 @@ d_channels = 4
 vae_epochs = 2
 [model.vq-vae]
 code_epochs = 2
+[data.gaussians-25]
+train = 2000
+test = 500
 [sampler.ddls]
 steps = 10
 burn_in = 10
