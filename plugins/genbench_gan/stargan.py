@@ -81,7 +81,7 @@ class StarGAN:
         real = batch.x.to(fake.dtype)
         realness, logits = self.discriminator(real)
         fake_realness, _ = self.discriminator(fake)
-        penalty = gradient_penalty(lambda x: self.discriminator(x)[0].sum(1), real, fake)
+        penalty = gradient_penalty(self._penalised, real, fake)
         real_scores, fake_scores = realness.float().mean(1), fake_realness.float().mean(1)
         return {
             "d": {
@@ -111,6 +111,11 @@ class StarGAN:
             },
             MONITOR: {"g_class_accuracy": self._accuracy(logits, wanted)},
         }
+
+    def _penalised(self, x: Tensor) -> Tensor:
+        """D_src as the penalty sees it, (B,)."""
+        patches: Tensor = self.discriminator(x)[0]
+        return patches.sum(1) if self.settings.penalised == "sum" else patches.mean(1)
 
     def class_loss(self, logits: Tensor, y: Tensor) -> Tensor:
         """-log D_cls(c|x), a mean over samples; over attributes it is summed."""

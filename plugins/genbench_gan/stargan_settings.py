@@ -64,6 +64,11 @@ class StarGANSettings(ModelSettings):
     gradient_penalty: float = Field(
         10.0, gt=0, description="weight of (|gradient| - 1)^2 between real and fake samples"
     )
+    penalised: Literal["mean", "sum"] = Field(
+        "mean",
+        description="what the penalty holds at slope 1: the mean of the discriminator's patches, "
+        "or their sum, which makes the adversarial loss as many times weaker",
+    )
     n_critic: int = Field(
         5, ge=1, le=100, description="steps of the discriminator for each step of the generator"
     )
@@ -124,7 +129,13 @@ PRESETS = (
         datasets=("celeba",),
         epochs=20,
         batch_size=16,
-        settings={"g_channels": 64, "g_kernel": 7, "g_blocks": 6, "d_channels": 64},
+        settings={
+            "g_channels": 64,
+            "g_kernel": 7,
+            "g_blocks": 6,
+            "d_channels": 64,
+            "penalised": "sum",
+        },
         data={
             "size": 128,
             "crop": 178,
