@@ -31,9 +31,7 @@ from torch import Tensor
 from genbench import (
     MetricContext,
     Score,
-    Split,
     UsageError,
-    cached_tensors,
     classifier_for,
     real_samples,
     sample_shape,
@@ -42,8 +40,9 @@ from genbench import (
     to_float,
     to_uint8,
 )
-from genbench_metrics.frechet import Moments, frechet_distance
+from genbench_metrics.frechet import Moments
 from genbench_metrics.metric_settings import TranslationSettings
+from genbench_metrics.real_classes import RealClasses, Rows, distance
 
 LEAST = 20
 """With fewer real test images, a class has no Fréchet distance."""
@@ -51,8 +50,6 @@ NAMED = 20
 """The number of classes that a note names one by one at most."""
 
 IMPLEMENTATION = "genbench-translation-1"
-
-Rows = np.ndarray[Any, np.dtype[np.int64]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +87,7 @@ class Translation:
             )
         self._context, self._shown = context, replace(context, data=shown)
         self._classifier, self._note = classifier_for(self._shown, shape)
+        self._real = RealClasses(self._shown, self._classifier, self._classifier.logits)
 
     def update(self, images: Tensor) -> None:
         """Samples are not used: this metric translates test images."""
@@ -104,7 +102,7 @@ class Translation:
         fd = {y: scores.fd for y, scores in by_class.items() if not np.isnan(scores.fd)}
         cycle = float(np.mean([scores.cycle for scores in found]))
         identity = self._identity(order)
-        real = self._of_real_images(tuple(fd))
+        real = self._real.floors(tuple(self._classes), tuple(fd), self._n // len(self._classes))
         return [
             self._score("accuracy", _mean(accuracy), n, "max", real["accuracy"], accuracy),
             *([self._score("fd", _mean(fd), n, "min", real["fd"], fd)] if fd else ()),
@@ -171,10 +169,10 @@ class Translation:
             asked = torch.full_like(own, target)
             back = self._context.model.translate(made, own, asked)
             apart += self._difference(few, self._rendered(back)) * len(few)
-        reference = self._reference(target)
+        reference = self._real.test_moments(target)
         return ClassScores(
             accuracy=right / len(rows),
-            fd=_distance(moments, reference) if reference.n >= LEAST else float("nan"),
+            fd=distance(moments, reference) if reference.n >= LEAST else float("nan"),
             cycle=apart / len(rows),
             n=len(rows),
         )
@@ -213,71 +211,6 @@ class Translation:
         )
         apart = images.float().clamp(-1, 1) - to_float(real)
         return 0.5 * float(apart.abs().mean())
-
-    # --- real images
-
-    def _reference(self, target: int) -> Moments:
-        """The features of all real test images of a class."""
-        return self._moments(self._shown.data.test, np.flatnonzero(self._own == target))
-
-    def _moments(self, split: Split, rows: Rows) -> Moments:
-        moments = Moments()
-        for images in self._real(split, rows):
-            moments.update(self._classifier.features(images))
-        return moments
-
-    def _real(self, split: Split, rows: Rows) -> Iterator[Tensor]:
-        context = self._shown
-        return real_samples(
-            context.data, split, device=context.device, batch_size=context.batch_size, rows=rows
-        )
-
-    def _of_real_images(self, distances: tuple[int, ...]) -> Mapping[str, float]:
-        """The floors: the same scores of real images, means over classes; cached."""
-        context, each = self._shown, self._n // len(self._classes)
-        train, test = context.data.train, context.data.test
-        key = {
-            **self._classifier.protocol,
-            **self._protocol(),
-            "each": each,
-            "train": train.digest,
-            "of": list(distances),
-        }
-
-        def build() -> dict[str, Tensor]:
-            labels = np.asarray(train.y)
-            order = np.random.default_rng(0)
-            fd = [
-                _distance(
-                    self._moments(train, _some(np.flatnonzero(labels == y), each, order)),
-                    self._reference(y),
-                )
-                for y in distances
-            ]
-            right = [self._accuracy(test, np.flatnonzero(self._own == y), y) for y in self._classes]
-            return {
-                "accuracy": torch.tensor(right, dtype=torch.float64).nanmean(),
-                "fd": torch.tensor(fd, dtype=torch.float64).mean(),
-            }
-
-        kept = cached_tensors(context.cache / "metrics", "floor", key, build)
-        return {name: float(value) for name, value in kept.items()}
-
-    def _accuracy(self, split: Split, rows: Rows, y: int) -> float:
-        """The accuracy on real images of the class y; nan without any."""
-        right = sum(
-            int((self._classifier.logits(images).argmax(1) == y).sum())
-            for images in self._real(split, rows)
-        )
-        return right / len(rows) if len(rows) else float("nan")
-
-
-def _distance(one: Moments, other: Moments) -> float:
-    return frechet_distance(one.mean, one.covariance, other.mean, other.covariance)
-
-
-def _some(rows: Rows, count: int, order: np.random.Generator) -> Rows:
-    return np.sort(order.permutation(rows)[:count])
 
 
 def _mean(values: Mapping[int, float]) -> float:
