@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from types import SimpleNamespace
 
@@ -75,6 +76,35 @@ def test_an_eager_step_is_bitwise_the_step_of_torch(kind):
                 optimizer.torch_optimizer.step()
         weights.append(net.weight.detach())
     assert torch.equal(*weights)
+
+
+@pytest.mark.parametrize("kind", ["adam", "adamw"])
+def test_a_loaded_state_and_a_missing_gradient_leave_an_eager_step_bitwise_that_of_torch(kind):
+    """Both optimizers load the state that the eager one has saved, after 3 of 8 steps."""
+    nets = [nn.Sequential(nn.Linear(8, 4), nn.Linear(4, 1)) for _ in range(2)]
+    nets[1].load_state_dict(nets[0].state_dict())
+    settings = Optimizer(nets=("f",), kind=kind, lr=0.1, weight_decay=0.01)
+
+    def built(net):
+        return build_optimizers(model_of({"f": net}, f=settings), clip_norm=None)["f"]
+
+    eager, plain = map(built, nets)
+    for step in range(8):
+        if step == 3:
+            state = eager.torch_optimizer.state_dict()
+            eager, plain = map(built, nets)
+            for optimizer in (eager, plain):
+                optimizer.torch_optimizer.load_state_dict(copy.deepcopy(state))
+        for net in nets:
+            for k, p in enumerate(net.parameters()):
+                p.grad = torch.full_like(p, 0.1 * step - 0.3 * k)
+            net[1].bias.grad = None if step == 5 else net[1].bias.grad
+        eager.step()
+        plain.torch_optimizer.step()
+    for a, b in zip(*(net.parameters() for net in nets), strict=True):
+        assert torch.equal(a, b)
+    counts = [float(state["step"]) for state in eager.torch_optimizer.state.values()]
+    assert counts == [8, 8, 8, 7]
 
 
 def test_parameter_with_two_owners_is_refused():
