@@ -191,7 +191,8 @@ def _ends(difference: Difference) -> str:
 def _about_places(rows: Sequence[Row]) -> Iterator[str]:
     """Sentences about rows with runs, or runs they build upon, on several machines."""
     for row in {row.first.variant: row for row in rows}.values():
-        here, others = row.timed[0].place, [t for t in row.runs if t not in row.timed]
+        here = row.timed[0].place
+        others = [run for run in row.runs if run.place != here]
         if others:
             elsewhere = _once(str(run.place) for run in others)
             yield (

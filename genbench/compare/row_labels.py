@@ -8,7 +8,7 @@ from typing import Any
 
 from genbench.compare.row import Row
 from genbench.compare.run_results import RunResult, Variant, samplers_of
-from genbench.errors import UnknownNameError
+from genbench.errors import UnknownNameError, UsageError
 from genbench.spec import LATER
 
 SHOWN_SETTINGS = 4
@@ -31,7 +31,7 @@ def group_runs(runs: Iterable[RunResult], by: Sequence[str] = ()) -> list[Row]:
     """One row for each variant of an experiment and each of its samplers.
 
     With ``by``, one row for each model, sampler and combination of values of these settings.
-    Raises UnknownNameError for a setting that no run has.
+    Raises UnknownNameError for a setting that no run has, and UsageError for the seed.
     """
     if by:
         return _grouped_by(list(runs), by)
@@ -47,11 +47,16 @@ def group_runs(runs: Iterable[RunResult], by: Sequence[str] = ()) -> list[Row]:
 
 
 def _grouped_by(runs: Sequence[RunResult], by: Sequence[str]) -> list[Row]:
-    flat = {run.variant: settings_by_name(run) for run in runs}
+    flat = {run.variant: settings_by_name(run) for run in one_of_each(runs)}
     known = {key for settings in flat.values() for key in settings}
     for key in by:
+        if key == "seed":
+            raise UsageError(
+                "--by makes no rows for single seeds, since a row is the mean over its seeds",
+                hint="To see the runs of one seed: genbench compare seed=0",
+            )
         if key not in known:
-            raise UnknownNameError("setting", key, known)
+            raise UnknownNameError("setting", key, setting_names(runs))
     groups: dict[tuple[str, str, str], list[RunResult]] = {}
     for run in runs:
         settings = flat[run.variant]
@@ -66,6 +71,21 @@ def _grouped_by(runs: Sequence[RunResult], by: Sequence[str]) -> list[Row]:
         )
         for (_, label, sampler), g in groups.items()
     ]
+
+
+def one_of_each(runs: Iterable[RunResult]) -> list[RunResult]:
+    """The first run of each variant, which has the settings of all."""
+    found: dict[Variant, RunResult] = {}
+    for run in runs:
+        found.setdefault(run.variant, run)
+    return list(found.values())
+
+
+def setting_names(runs: Iterable[RunResult]) -> set[str]:
+    """The names of the settings of some runs, without the versions of their plugins."""
+    return {key for run in one_of_each(runs) for key in settings_by_name(run)} - {
+        name for run in one_of_each(runs) for name in run.versions
+    }
 
 
 def settings_by_name(run: RunResult) -> dict[str, Any]:

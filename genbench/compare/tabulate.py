@@ -20,7 +20,13 @@ from genbench.compare.pareto import undominated
 from genbench.compare.read_results import Reached
 from genbench.compare.remarks import notes, protocol_warnings, speed_warnings
 from genbench.compare.row import Row
-from genbench.compare.row_labels import group_runs, settings_by_name, short
+from genbench.compare.row_labels import (
+    group_runs,
+    one_of_each,
+    setting_names,
+    settings_by_name,
+    short,
+)
 from genbench.compare.run_results import RunResult, samplers_of
 from genbench.compare.selection import Selected, settings_text
 from genbench.compare.speedup import against, busy, quotient, with_place
@@ -217,9 +223,9 @@ def _check_names(runs: Sequence[RunResult], question: Question) -> None:
             raise UnknownNameError("metric", metric, metrics)
     sort = (question.sort or "").removeprefix("-")
     if sort and sort not in metrics and sort not in SORTS:
-        settings = {key for run in runs for key in settings_by_name(run)}
-        if sort not in settings:
-            raise UnknownNameError("sort", sort, [*metrics, *SORTS, *settings])
+        known = {key for run in one_of_each(runs) for key in settings_by_name(run)}
+        if sort not in known:
+            raise UnknownNameError("sort", sort, [*metrics, *SORTS, *setting_names(runs)])
     samplers = {name.partition(" ")[0] for run in runs for name in samplers_of(run)}
     for sampler in question.samplers:
         if sampler not in samplers:

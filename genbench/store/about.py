@@ -69,7 +69,7 @@ COLUMNS: Mapping[str, str] = {
     "epoch": "epoch, from 1, over all stages",
     "stage_epoch": "epoch within its stage",
     "train_s": "seconds of training",
-    "eval_s": "seconds of validation",
+    "eval_s": "seconds of validation on the test split; scores are not in it",
     "wall_s": "seconds in all",
     "prepare_s": "seconds of preparing the data of a stage",
     "cpu_s": "CPU seconds of the process within train_s",

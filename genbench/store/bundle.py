@@ -30,6 +30,7 @@ from genbench.errors import DataError, UsageError
 from genbench.files.writing import replacing
 from genbench.store import lifecycle
 from genbench.store.bundle_rows import check_rows, content, insert_rows, read_rows
+from genbench.store.editing import MOST_OF_A_NOTE
 from genbench.store.records import Status
 from genbench.store.schema import runs
 from genbench.store.version import SCHEMA_VERSION
@@ -206,9 +207,7 @@ def _stage(
     rows = check_rows(values, run_id)
     for artifact in rows["artifacts"]:
         _check_path(artifact["path"])
-    lifecycle.check_text(rows["runs"][0]["name"] or "", "a run's name")
-    for row in rows["run_tags"]:
-        lifecycle.check_text(row["tag"], "a tag")
+    _check_words(rows)
     _check_folder(store, run_id)
     folder = store.staging(run_id)
     shutil.rmtree(folder, ignore_errors=True)
@@ -220,6 +219,16 @@ def _stage(
             for chunk in _verified(archive, f"runs/{run_id}/files/{name}", entry):
                 file.write(chunk)
     return rows
+
+
+def _check_words(rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+    """Raise UsageError for a name, a note or a tag that this store would not take from a user."""
+    [head] = rows["runs"]
+    if head["name"] is not None:
+        lifecycle.check_form(head["name"])
+    lifecycle.check_text(head["note"] or "", "a note", MOST_OF_A_NOTE)
+    for row in rows["run_tags"]:
+        lifecycle.check_text(row["tag"], "a tag")
 
 
 def _check_folder(store: Store, run_id: str) -> None:

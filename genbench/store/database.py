@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -109,7 +109,7 @@ def _other_engine(address: Address) -> Engine:
         url = make_url(address.url)
         if url.drivername in ("postgresql", "postgres"):
             url = url.set(drivername="postgresql+psycopg")
-        return create_engine(url, pool_pre_ping=True)
+        engine = create_engine(url, pool_pre_ping=True)
     except ModuleNotFoundError as error:
         raise StoreError(
             f"the store {address} needs the package '{error.name}': "
@@ -120,3 +120,20 @@ def _other_engine(address: Address) -> Engine:
             f"'{address}' is not an address of a store ({error}); give a file, or a URL such as "
             "postgresql://user@host/database"
         ) from error
+
+    @event.listens_for(engine, "before_cursor_execute", retval=True)
+    def escape(
+        connection: Connection, cursor: Any, statement: str, parameters: Any, *_: Any
+    ) -> tuple[str, Any]:
+        return statement, _without_nul(parameters)
+
+    return engine
+
+
+def _without_nul(value: Any) -> Any:
+    """The parameters of a statement with NUL, which PostgreSQL refuses in texts, as an escape."""
+    if isinstance(value, str):
+        return value.replace("\0", "\\x00")
+    if isinstance(value, Mapping):
+        return {key: _without_nul(item) for key, item in value.items()}
+    return type(value)(map(_without_nul, value)) if isinstance(value, (list, tuple)) else value

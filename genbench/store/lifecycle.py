@@ -219,25 +219,32 @@ def check_name(connection: Connection, name: str | None, *, own: int | None = No
     """Raise UsageError for a name that is malformed or taken by a run other than ``own``."""
     if name is None:
         return
+    check_form(name)
+    taken = select(runs.c.run).where(or_(runs.c.name == name, runs.c.id == name))
+    if connection.execute(taken.where(runs.c.run != (own or 0))).first():
+        raise name_taken(name)
+
+
+def check_form(name: str) -> None:
+    """Raise UsageError for a text that can't be the name of a run in any store."""
     check_text(name, "the name of a run")
     if not name or name.startswith("@") or name != name.strip():
         raise UsageError(
             f"'{name}' can't be the name of a run: it is empty, or begins with '@', or has spaces "
             "around it"
         )
-    taken = select(runs.c.run).where(or_(runs.c.name == name, runs.c.id == name))
-    if connection.execute(taken.where(runs.c.run != (own or 0))).first():
-        raise name_taken(name)
 
 
 def check_text(text: str, what: str, most: int = MOST_LETTERS) -> None:
-    """Raise UsageError for a text that is too long or not valid Unicode."""
+    """Raise UsageError for a text that is too long, not valid Unicode, or has a NUL."""
     if len(text) > most:
         raise UsageError(
             f"{what} has {most} characters at most, and '{text[:20]}...' has {len(text)}"
         )
     if not text.isprintable() and any(0xD800 <= ord(c) < 0xE000 for c in text):
         raise UsageError(f"{what} must be valid UTF-8, and '{text[:20]}' is not")
+    if "\0" in text:
+        raise UsageError(f"{what} must not contain the character NUL, and '{text[:20]}' does")
 
 
 def name_taken(name: str) -> UsageError:

@@ -20,7 +20,7 @@ TINY = ("--device", "cpu", "--epochs", "2", "--set", "data.size=8", "--batch-siz
 
 @pytest.fixture(scope="session")
 def furnished(genbench: CommandLine, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a store of three tiny runs (one of two seeds twice, one VAE, one GAN)."""
+    """A folder with a store of three tiny runs (a VAE, two seeds of a GAN), and one in a zip."""
     folder = tmp_path_factory.mktemp("furnished")
     for arguments in (
         ("run", "vae", "digits", *TINY, "--metric", "fd_pixel", "--name", "parent", "--tag", "a"),
@@ -29,6 +29,8 @@ def furnished(genbench: CommandLine, tmp_path_factory: pytest.TempPathFactory) -
     ):
         answer = genbench(*arguments, folder=folder)
         assert answer.code == 0, answer.err
+    assert genbench("edit", "parent", "--note", "a note", folder=folder).code == 0
+    assert genbench("export", "bundle.zip", "parent", folder=folder).code == 0
     return folder
 
 

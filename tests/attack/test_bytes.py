@@ -12,12 +12,28 @@ from typing import Any
 import pytest
 from PIL import Image
 
-READING = (
+COMMANDS = (
     ("runs",),
     ("show", "@1"),
     ("compare",),
     ("query", "select * from v_scores"),
     ("report", "--out", "page.html"),
+    ("runs", "--sort", "fd_pixel", "--archived"),
+    ("runs", "model=vae", "lr>0", "tag:*", "created<2999", "--sort=-lr"),
+    ("compare", "fd_pixel<1e9", "--by", "batch_size"),
+    ("compare", "--pareto", "--sort", "total", "--json"),
+    ("query", "select * from v_runs", "--where", "dataset=digits", "--json"),
+    ("report", "note:*", "seed>=0", "--out", "page.md"),
+    ("show", "@1", "--plan"),
+    ("watch", "--once"),
+    ("export", "other.zip", "@1", "@2"),
+    ("export", "--csv", "tables"),
+    ("export", "--parquet", "tables"),
+    ("edit", "@1", "--name", "new", "--tag", "new", "--note", "new"),
+    ("archive", "@1", "@2"),
+    ("restore", "@1", "@2"),
+    ("animate", "@1", "--out", "samples.gif"),
+    ("import", "bundle.zip"),
 )
 JUNK: tuple[Any, ...] = (
     None,
@@ -54,7 +70,7 @@ def check_store(count: int, genbench: Any, folder: Path, *, seed: int) -> None:
     whole = store.read_bytes()
     for number in range(count):
         store.write_bytes(damaged(whole, order))
-        genbench(*READING[number % len(READING)], folder=folder).check()
+        genbench(*COMMANDS[number % len(COMMANDS)], folder=folder).check()
         for side in folder.glob("runs.db?*"):
             side.unlink()
 
@@ -88,6 +104,8 @@ def with_junk(store: Path) -> Iterator[tuple[str, str, Any]]:
     whole = store.read_bytes()
     for table, column in columns(store):
         for junk in JUNK:
+            for side in store.parent.glob("runs.db?*"):
+                side.unlink()
             store.write_bytes(whole)
             database = sqlite3.connect(store)
             try:
@@ -103,10 +121,12 @@ def with_junk(store: Path) -> Iterator[tuple[str, str, Any]]:
 
 
 def check_columns(share: float, genbench: Any, folder: Path) -> None:
+    """Each junk meets two commands; those of the next junk are others."""
     order = random.Random(3)
     for number, _ in enumerate(with_junk(folder / "runs.db")):
         if order.random() < share:
-            genbench(*READING[number % len(READING)], folder=folder).check()
+            for command in (COMMANDS[(2 * number + i) % len(COMMANDS)] for i in (0, 1)):
+                genbench(*command, folder=folder).check()
 
 
 def test_junk_in_some_columns_of_a_store_gives_no_traceback(genbench: Any, spoiled: Path) -> None:

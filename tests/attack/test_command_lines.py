@@ -29,8 +29,44 @@ RUNS = (
 PATHS = (
     *3 * ("out.png", "out.npz", "new/out.png", "out.html", "out.md", "toy.toml", "."),
     *("runs.db", "runs", "runs.db-wal", "runs.db/x.png", "x" * 300 + ".png", "", "out\udcff.png"),
-    *("/dev/null", "/dev/full", "/proc/self/mem"),
+    *("/dev/null", "/dev/full", "/proc/self/mem", "bundle.zip", "out.gif", "out.csv", "out.json"),
 )
+FILTERS = (
+    *("model=vae", "model=gan,vae", "model!=gan", "dataset:dig*", "status=finished", "status=done"),
+    *("fd_pixel<1e9", "fd_pixel@plain>=0", "fd_pixel@nope=1", "fd_pixel=none", "lr>=1e-4"),
+    *("model.lr=1e-3", "data.size=8", "epochs>1", "seed=0,1", "seed<none", "name=none", "tag=a"),
+    *("tag:?", "note:*", "started>2026-01-31", "created<0000", "archived=none", "finished=9999"),
+    *("experiment=0", "experiment:*", "host:*", "parent=parent", "@1", "@2", "parent", "id=@1"),
+    *("=1", "a==b", "lr>", "<", "fd_pixel:1", "lr>=1e999", "lr=nan", "seed=1_0", "bogus=1"),
+    *("model=" + "x" * 2000, "name:" + "*" * 2000, "model=vae seed=0", "tag=a\\,b", "g_hidden=[8]"),
+    *("status=\x1b[31m", "model=\udcff", "started>2026-13-01", "started>2026-01-31T25:00"),
+)
+KEYS = (
+    *(
+        "fd_pixel",
+        "-fd_pixel",
+        "lr",
+        "-lr",
+        "z_dim",
+        "model.lr,data.size",
+        "seed",
+        "seeds",
+        "total",
+    ),
+    *(
+        "-total",
+        "started",
+        "status",
+        "tag",
+        "--",
+        "-",
+        "fd_pixel@plain",
+        "zdim",
+        ",",
+        "preset,model",
+    ),
+)
+BUNDLES = (*4 * ("bundle.zip",), *("runs.db", "/dev/zero", "/dev/null", ".", "nope.zip"))
 STORES = (
     *6 * ("runs.db",),
     *("other.db", "runs", "/dev/null", "sqlite:///runs.db", "sqlite:////nope/x.db", "x://y", ""),
@@ -84,10 +120,18 @@ class Parameter:
             fitting = STORES
         elif self.name == "sets":
             fitting = SETS
+        elif self.name == "file":
+            fitting = BUNDLES
         elif Path in self.kinds:
             fitting = PATHS
         elif self.name == "sql":
             fitting = SQL
+        elif self.name in ("filters", "where"):
+            fitting = FILTERS
+        elif self.name in ("sort", "by"):
+            fitting = KEYS
+        elif self.name == "arguments":
+            fitting = (*BUNDLES, *RUNS)
         return st.sampled_from(8 * fitting + ODD)
 
 
@@ -164,7 +208,7 @@ def attack(examples: int) -> Callable[..., None]:
         shutil.rmtree(place, ignore_errors=True)
         shutil.copytree(furnished, place)
         # A run that was told to train for ages is interrupted: that too must work.
-        genbench(*line, folder=place, limit=5.0).check()
+        genbench(*line, folder=place, limit=5.0, env={"BROWSER": "true"}).check()
 
     return law
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import sqlite3
 import unicodedata
 from html.parser import HTMLParser
@@ -29,6 +30,7 @@ PLACES = (
     ("runs", "name"), ("run_tags", "tag"), ("runs", "preset"), ("runs", "error"), ("runs", "host"),
     ("warnings", "message"), ("evals", "note"), ("evals", "sampler"), ("metric_keys", "name"),
     ("runs", "model"), ("runs", "dataset"), ("environments", "cpu"), ("stages", "stage"),
+    ("runs", "note"), ("run_params", "text"), ("artifacts", "kind"),
 )  # fmt: skip
 COMMANDS = (
     *(("runs", *form) for form in ((), ("--format", "md"), ("--format", "csv"), ("--json",))),
@@ -46,6 +48,20 @@ COMMANDS = (
     ("curves", "@1", "@2", "--out", "curves.svg"),
     ("resume", "@1"),
     ("rm", "nope"),
+    ("runs", "tag:*", "note!=none", "--sort", "name"),
+    ("compare", "model!=none", "--by", "model,preset", "--sort", "model"),
+    ("compare", "--pareto", "--json"),
+    ("show", "@1", "--plan"),
+    ("query", "select * from v_runs", "--where", "created<2999", "--format", "latex"),
+    ("report", "--out", "page.md"),
+    ("watch", "--once"),
+    ("watch",),
+    ("export", "other.zip", "@1", "@2"),
+    ("export", "--csv", "tables"),
+    ("export", "--datasette", "about.json"),
+    ("edit", "@1", "--tag", "new"),
+    ("archive", "@1", "@2"),
+    ("animate", "@1", "--out", "samples.gif"),
 )
 
 
@@ -94,18 +110,33 @@ def check(answer: Any, folder: Path, scripts: int) -> None:
     if "--json" in answer.arguments and answer.code == 0:
         json.loads(answer.out)
     if "csv" in answer.arguments:
-        for row in csv.reader(io.StringIO(answer.out)):
-            for cell in row:
-                assert not cell.startswith(("=", "+", "@", "\t", "\r")), told
-    page, drawing = folder / "page.html", folder / "curves.svg"
-    if page.exists():
-        tags = Tags(page.read_text(encoding="utf-8"))
-        assert (tags.scripts, tags.handlers) == (scripts, 0), told
-        assert visible(page.read_text(encoding="utf-8")), told
+        assert not formulas(answer.out), told
+    for table in folder.glob("tables/*.csv"):
+        text = table.read_bytes().decode()
+        assert not formulas(text), told
+        assert visible(text), told
+    for page in folder.glob("page.*"):
+        text = page.read_text(encoding="utf-8")
+        assert visible(text), told
+        tags = Tags(text if page.suffix == ".html" else outside_of_fences(text))
+        wanted = scripts if page.suffix == ".html" else 0
+        assert (tags.scripts, tags.handlers) == (wanted, 0), told
         page.unlink()
+    drawing = folder / "curves.svg"
     if drawing.exists():
         ElementTree.parse(drawing)
         drawing.unlink()
+
+
+def formulas(text: str) -> list[str]:
+    """The cells of a CSV file that a spreadsheet would compute."""
+    rows = csv.reader(io.StringIO(text, newline=""))
+    return [c for row in rows for c in row if c.startswith(("=", "+", "@", "\t", "\r"))]
+
+
+def outside_of_fences(text: str) -> str:
+    """A Markdown page without its blocks of code, which are shown as they are."""
+    return re.sub(r"^(`{3,})sh$.*?^\1$", "", text, flags=re.DOTALL | re.MULTILINE)
 
 
 def check_places(every: int, genbench: Any, folder: Path) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import random
 import shutil
+import sqlite3
 import struct
 import zlib
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,10 +18,14 @@ from typing import Any
 import pytest
 
 from genbench.cli import main
+from genbench.compare import Question, Selection
 from genbench.contracts import Score
 from genbench.events import ArtifactMade, EpochDone, Evaluated, Execution, StageStarted, StepsDone
+from genbench.report.content import read_report
+from genbench.report.page import render
 from genbench.spec import Part, RunSpec
 from genbench.store import Recorder, Store
+from tests.reading.raw_rows import Stored
 
 STEPS = 20
 PROTOCOL = {"extractor": "lenet", "weights": "3fa1", "n": 1000, "reference": "test"}
@@ -296,3 +303,65 @@ def new_bench() -> type[Bench]:
 def new_plan() -> type[Plan]:
     """`Plan`, for the stages of such a store's runs."""
     return Plan
+
+
+@pytest.fixture(scope="session")
+def numbered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """gan with one stage and vaegan with two, three seeds each; no two numbers are alike."""
+    bench = Bench(tmp_path_factory.mktemp("numbers") / "runs.db")
+    for seed in range(3):
+        slow = 1 + 0.07 * seed
+        train = Plan(name="train", epochs=4, epoch_s=10.0 * slow)
+        vae = Plan(name="vae", epochs=3, epoch_s=4.3 * slow)
+        latent = Plan(name="gan", epochs=5, epoch_s=1.1 * slow, prepare_s=2.4 * slow)
+        curve = (583.1 + seed, 61.7 - 2 * seed, 47.9 + 3 * seed)
+        own = {"lr": 0.00021, "width": 96, "z_dim": 64}
+        bench.add(
+            *("gan",),
+            seed=seed,
+            stages=[train],
+            score=41.3 + 1.7 * seed,
+            curve=curve,
+            pictures=True,
+            settings=own,
+        )
+        bench.add(
+            *("vaegan",),
+            seed=seed,
+            stages=[vae, latent],
+            score=21.9 - 0.6 * seed,
+            pictures=True,
+            settings={**own, "lr": 0.00133, "beta": 1.5},
+        )
+    bench.store.close()
+    with closing(sqlite3.connect(bench.path)) as database, database:
+        monitored(database)
+    return bench.path
+
+
+def monitored(database: sqlite3.Connection) -> None:
+    """Add what the monitor and the engine record beside the losses, and a floor of four digits."""
+    draw = random.Random(0)
+    database.execute("UPDATE evals SET floor = 2.137")
+    for name in ("watch/fd_clf", "monitor/d_real", "monitor/d_fake", "monitor/d_grad_norm"):
+        made = database.execute(
+            "INSERT INTO metric_keys (name, kind) VALUES (?, ?)", (name, name.partition("/")[0])
+        )
+        ends = database.execute("SELECT run, step FROM epochs").fetchall()
+        database.executemany(
+            "INSERT INTO points (run, key, step, value) VALUES (?, ?, ?, ?)",
+            [(run, made.lastrowid, step, draw.uniform(0.2, 3.0)) for run, step in ends],
+        )
+
+
+@pytest.fixture(scope="session")
+def numbered_page(numbered: Path) -> str:
+    """The page of that store, with gan as the baseline."""
+    with Store.open(numbered, mode="read") as store:
+        return render(read_report(store, Selection(baseline="gan"), Question(baseline="gan")))
+
+
+@pytest.fixture(scope="session")
+def stored(numbered: Path) -> Stored:
+    """The rows of that store."""
+    return Stored(numbered)

@@ -10,6 +10,7 @@ import pytest
 from genbench.compare import Question, Selection, select, tabulate
 from genbench.compare.pareto import undominated
 from genbench.compare.row_labels import labels_of
+from genbench.errors import UnknownNameError, UsageError
 from genbench.spec import LATER
 
 
@@ -85,12 +86,24 @@ def test_a_run_from_before_a_setting_has_it_at_its_default(bench):
     assert set(labels_of([old, new]).values()) == {"beta=1", "beta=2"}
 
 
-def test_unknown_settings_name_the_nearest(grid, genbench):
-    from genbench.errors import UnknownNameError
+@pytest.mark.parametrize("question", [{"by": ("zdim",)}, {"sort": "zdim"}])
+def test_unknown_settings_name_the_nearest(grid, question):
+    with pytest.raises(UnknownNameError, match="did you mean 'z_dim'"):
+        table(grid, **question)
 
-    for question in ({"by": ("zdim",)}, {"sort": "zdim"}, {"by": ("seed",)}):
-        with pytest.raises(UnknownNameError, match=r"did you mean 'z_dim'|unknown setting 'seed'"):
-            table(grid, **question)
+
+@pytest.mark.parametrize("question", [{"by": ("nope",)}, {"sort": "nope"}])
+def test_the_known_settings_are_listed_without_the_versions_of_plugins(grid, question):
+    runs = [replace(run, versions={"genbench": "1.0"}) for run in select(grid, Selection()).runs]
+    with pytest.raises(UnknownNameError, match="z_dim") as found:
+        tabulate(runs, Question(**question))
+    assert "genbench" not in str(found.value)
+
+
+def test_no_row_is_made_for_a_single_seed_and_the_message_says_how_to_see_one(grid):
+    with pytest.raises(UsageError, match="a row is the mean over its seeds") as found:
+        table(grid, by=("seed",))
+    assert "genbench compare seed=0" in str(found.value)
 
 
 def test_the_command_line_groups_sorts_and_limits_pooled_rows(filled, genbench):
@@ -110,8 +123,6 @@ def dominates(a, b):
 
 
 def test_the_front_is_what_no_row_dominates(bench):
-    from dataclasses import replace
-
     from genbench.compare import Measure
 
     bench.add("gan", score=1.0)

@@ -225,6 +225,9 @@ HOSTILE: dict[str, tuple[Change, str]] = {
     "an unknown draw": (in_rows("evals", "draw", 77), "missing"),
     "another protocol": (in_rows("protocols", "body", "{}"), "missing"),
     "a long name": (in_rows("runs", "name", "n" * 1000), "200 characters"),
+    "a long note": (in_rows("runs", "note", "n" * 10_001), "10000 characters"),
+    "a name that is a reference": (in_rows("runs", "name", "@1"), "can't be the name"),
+    "NUL in a tag": (in_rows("run_tags", "tag", "a\0b"), "the character NUL"),
 }
 
 
