@@ -106,10 +106,15 @@ def compare(
                 where=options.filters(filters, model=model, dataset=dataset, tag=tag),
                 # A baseline among pooled experiments is found by the title of its row.
                 baseline=None if by else meant,
-                metric=sort.removeprefix("-") if sort else next(iter(metric or ()), None),
+                metric=(
+                    sort.removeprefix("-")
+                    if sort and not pareto
+                    else next(iter(metric or ()), None)
+                ),
                 samplers=tuple(sampler or ()),
                 archived=archived,
                 limit=None if target is not None or by or pareto else limit,
+                pareto=pareto and not by,
             ),
         )
         question = Question(

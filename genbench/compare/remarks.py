@@ -93,15 +93,19 @@ def notes(
     columns: Sequence[Column],
     bests: Mapping[str, Row],
     partial: Mapping[str, int],
+    hides: str = "--limit",
 ) -> Iterator[str]:
-    """Sentences about what isn't certain, what isn't shown, and where seconds were measured."""
+    """Sentences about what isn't certain, what isn't shown, and where seconds were measured.
+
+    ``hides`` is the option that may hide the best row.
+    """
     name = _namer([*(row for row in rows), *bests.values()])
     yield from _about_filters(rows, partial)
     yield from _about_pooling(rows)
     yield from _about_seeds(rows)
     for column in columns:
         if column.shown and (best := bests.get(column.metric)):
-            yield from _about_order(rows, column, best, name)
+            yield from _about_order(rows, column, best, name, hides)
     hidden = [column.metric for column in columns if not column.shown]
     if hidden:
         yield (
@@ -158,14 +162,14 @@ def _about_seeds(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _about_order(
-    rows: Sequence[Row], column: Column, best: Row, name: Callable[[Row], str]
+    rows: Sequence[Row], column: Column, best: Row, name: Callable[[Row], str], hides: str
 ) -> Iterator[str]:
     """Sentences about rows not distinguishable from the best, and about a best that is hidden."""
     if not any(column.metric in row.best for row in rows):
         measure = best.scores[column.metric]
         yield (
             f"{column.metric}: the best of all rows, {name(best)} with "
-            f"{plus_minus(measure.mean, measure.sd)}, is not shown (--limit)"
+            f"{plus_minus(measure.mean, measure.sd)}, is not shown ({hides})"
         )
     pairs = [(row, row.differences.get(column.metric)) for row in rows]
     found = [(row, d) for row, d in pairs if d and d.level and not d.distinguishable]

@@ -27,9 +27,12 @@ _NO_DIFFERENCE = (
 """Fields of a spec that don't affect the training."""
 
 
-def group_runs(runs: Iterable[RunResult], by: Sequence[str] = ()) -> list[Row]:
+def group_runs(
+    runs: Iterable[RunResult], by: Sequence[str] = (), others: Sequence[RunResult] = ()
+) -> list[Row]:
     """One row for each variant of an experiment and each of its samplers.
 
+    Their titles tell them apart from each other and from ``others``, which have no row.
     With ``by``, one row for each model, sampler and combination of values of these settings.
     Raises UnknownNameError for a setting that no run has, and UsageError for the seed.
     """
@@ -43,7 +46,7 @@ def group_runs(runs: Iterable[RunResult], by: Sequence[str] = ()) -> list[Row]:
         Row(runs=tuple(sorted(g, key=lambda t: (t.seed, t.created_at))), sampler=sampler)
         for (_, sampler), g in groups.items()
     ]
-    return _labelled(made)
+    return _labelled(made, others)
 
 
 def _grouped_by(runs: Sequence[RunResult], by: Sequence[str]) -> list[Row]:
@@ -98,13 +101,13 @@ def settings_by_name(run: RunResult) -> dict[str, Any]:
     return {**own, **flat_settings(run), **head}
 
 
-def _labelled(rows: Sequence[Row]) -> list[Row]:
-    by_kind: dict[str, list[Row]] = {}
-    for row in rows:
-        by_kind.setdefault(row.first.kind, []).append(row)
+def _labelled(rows: Sequence[Row], others: Sequence[RunResult]) -> list[Row]:
+    by_kind: dict[str, list[RunResult]] = {}
+    for run in (*(row.first for row in rows), *others):
+        by_kind.setdefault(run.kind, []).append(run)
     labels: dict[Variant, str] = {}
-    for group in by_kind.values():
-        labels |= labels_of([row.first for row in group])
+    for kind in dict.fromkeys(row.first.kind for row in rows):
+        labels |= labels_of(by_kind[kind])
     return [replace(row, label=labels[row.first.variant]) for row in rows]
 
 

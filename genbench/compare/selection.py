@@ -10,6 +10,7 @@ from typing import Any
 
 from genbench.compare.baseline import SHORTEST, named, only
 from genbench.compare.lineage import lineages, sources
+from genbench.compare.pareto import contenders
 from genbench.compare.read_results import quoted, read_results
 from genbench.compare.run_results import RunResult
 from genbench.compare.standings import Head, Standings, TableKey, standings
@@ -23,13 +24,17 @@ _SHOWN = (
 )
 """The runs of an experiment without its archived ones, or all of them if all are archived."""
 
+MANY = 50
+"""Experiments of a table up to which all of them are read for a Pareto front."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
     """Which runs to compare: the finished ones that meet all filters.
 
     ``limit`` is the number of experiments per table; None means all. ``metric`` ranks the
-    experiments for it; if it is not the name of a score, there is no limit. The ``baseline`` is
+    experiments for it; if it is not the name of a score, there is no limit. With ``pareto``, only
+    experiments that may be on the Pareto front of this metric are read. The ``baseline`` is
     kept even if it meets neither filters nor limit, or is archived; other archived runs are left
     out unless ``archived`` is set or a filter names them.
     """
@@ -40,6 +45,7 @@ class Selection:
     samplers: tuple[str, ...] = ()
     archived: bool = False
     limit: int | None = None
+    pareto: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +55,8 @@ class Selected:
     ``hidden`` counts the experiments over the limit, by data set. For a table over the limit,
     ``shown`` has the experiments within it and ``standings`` the ranking of all; ``runs`` then also
     has the best experiment in each metric, even if it isn't shown. ``partial`` has the number of
-    finished runs of each experiment of which the filters left some out.
+    finished runs of each experiment of which the filters left some out. ``others`` has one run of
+    each experiment that a Pareto front leaves out, from which titles tell those on it apart.
     """
 
     runs: tuple[RunResult, ...]
@@ -58,6 +65,7 @@ class Selected:
     shown: Mapping[TableKey, frozenset[str]] = field(default_factory=dict)
     standings: Mapping[TableKey, Standings] = field(default_factory=dict)
     partial: Mapping[str, int] = field(default_factory=dict)
+    others: tuple[RunResult, ...] = ()
 
 
 def select(store: Store, selection: Selection) -> Selected:
@@ -87,8 +95,10 @@ def select(store: Store, selection: Selection) -> Selected:
     # The best in each metric is read too, so that a limit doesn't change the remarks about it.
     wanted = {table: kept.union(*found[table].bests) for table, kept in shown.items()}
     runs = [h.run for h in heads if h.table not in wanted or h.experiment in wanted[h.table]]
+    others = _others(heads, runs) if selection.pareto else []
     return Selected(
         runs=tuple(read_results(store, runs)),
+        others=tuple(read_results(store, others)),
         left_out=left_out,
         hidden=hidden,
         shown=shown,
@@ -98,6 +108,12 @@ def select(store: Store, selection: Selection) -> Selected:
 
 
 # --- which runs
+
+
+def _others(heads: Sequence[Head], runs: Sequence[int]) -> list[int]:
+    """One run of each experiment of which none is among these."""
+    first = {head.experiment: head.run for head in reversed(heads)}
+    return sorted(set(first.values()).difference(runs))
 
 
 def _partial(store: Store, heads: Sequence[Head]) -> dict[str, int]:
@@ -150,6 +166,11 @@ def settings_text(settings: Mapping[str, Any]) -> str:
     return repr(sorted(settings.items()))
 
 
+def table_of(run: RunResult) -> TableKey:
+    """The table that a run belongs to."""
+    return run.dataset, settings_text(run.data_settings)
+
+
 _NONE = settings_text({})
 
 
@@ -175,11 +196,15 @@ def _limited(
     for head in heads:
         experiments[head.table][head.experiment] = None
     limit = selection.limit if selection.metric in (None, *_metrics(store)) else None
-    over = {table for table, found in experiments.items() if limit and len(found) > limit}
-    if not over or limit is None:
+    least = MANY if selection.pareto else limit
+    over = {table for table, found in experiments.items() if least and len(found) > least}
+    if not over:
         return {}, {}, {}
     among = [head for head in heads if head.table in over]
     found = standings(store, among, selection.metric, selection.samplers)
+    if selection.pareto:
+        return _contenders(store, among, found, baselines), {}, found
+    assert limit is not None
     shown: dict[TableKey, frozenset[str]] = {}
     hidden: Counter[str] = Counter()
     for table in over:
@@ -190,6 +215,23 @@ def _limited(
         shown[table] = frozenset(order[:limit]) | baseline
         hidden[table[0]] += len(order) - limit
     return shown, dict(hidden), found
+
+
+def _contenders(
+    store: Store,
+    heads: Sequence[Head],
+    found: Mapping[TableKey, Standings],
+    baselines: Mapping[TableKey, str],
+) -> dict[TableKey, frozenset[str]]:
+    """The experiments that may be on the front of each table; tables without one are read whole."""
+    by_table: dict[TableKey, list[Head]] = defaultdict(list)
+    for head in heads:
+        by_table[head.table].append(head)
+    shown = {}
+    for table, standing in found.items():
+        if kept := contenders(store, by_table[table], standing):
+            shown[table] = kept.union({baselines[table]} if table in baselines else ())
+    return shown
 
 
 # --- the baseline
@@ -224,7 +266,7 @@ def _baselines(store: Store, heads: Sequence[Head], name: str) -> dict[TableKey,
     selected = {(head.table, head.experiment) for head in heads}
     by_table: dict[TableKey, list[RunResult]] = defaultdict(list)
     for run in _candidates(store, name):
-        by_table[run.dataset, settings_text(run.data_settings)].append(run)
+        by_table[table_of(run)].append(run)
     found = {}
     for table in {head.table for head in heads}:
         runs = by_table[table]

@@ -44,10 +44,16 @@ class Standing:
 
 @dataclass(frozen=True, kw_only=True)
 class Standings:
-    """All metrics of one table; ``order`` has its experiments, ranked by one metric."""
+    """All metrics of one table; ``order`` has its experiments, ranked by one metric.
+
+    ``merits`` maps the rows (experiment, sampler) that have a score in this metric to their mean
+    over seeds, where lower is better and infinite is not finite.
+    """
 
     order: tuple[str, ...]
     metrics: Mapping[str, Standing]
+    ranking: str = ""
+    merits: Mapping[tuple[str, str], float] = field(default_factory=dict)
 
     @property
     def bests(self) -> list[frozenset[str]]:
@@ -179,4 +185,9 @@ def _standings(scores: _ByMetric, ranking: str | None) -> Standings:
     place: dict[str, float] = {}
     for (experiment, _), (mean, _) in merits[ranking].items():
         place[experiment] = min(place.get(experiment, math.inf), mean)
-    return Standings(order=tuple(sorted(place, key=lambda e: place[e])), metrics=metrics)
+    return Standings(
+        order=tuple(sorted(place, key=lambda e: place[e])),
+        metrics=metrics,
+        ranking=ranking,
+        merits={row: mean for row, (mean, _) in merits[ranking].items()},
+    )

@@ -28,7 +28,7 @@ from genbench.compare.row_labels import (
     short,
 )
 from genbench.compare.run_results import RunResult, samplers_of
-from genbench.compare.selection import Selected, settings_text
+from genbench.compare.selection import Selected, table_of
 from genbench.compare.speedup import against, busy, quotient, with_place
 from genbench.compare.standings import Standings, TableKey
 from genbench.compare.table import SORTS, Column, Question, Table
@@ -49,8 +49,7 @@ def tabulate(
     _check_names(selected.runs, question)
     groups: dict[TableKey, list[RunResult]] = {}
     for run in selected.runs:
-        key = (run.dataset, settings_text(run.data_settings))
-        groups.setdefault(key, []).append(run)
+        groups.setdefault(table_of(run), []).append(run)
     return [
         _table(group, question, reached or {}, selected, key)
         for key, group in sorted(groups.items())
@@ -65,7 +64,8 @@ def _table(
     key: TableKey,
 ) -> Table:
     first = runs[0]
-    rows = group_runs(runs, question.by)
+    others = [run for run in selected.others if table_of(run) == key]
+    rows = group_runs(runs, question.by, others)
     if question.samplers:
         rows = [r for r in rows if r.sampler.partition(" ")[0] in question.samplers]
     baselines = rows_named(rows, question.baseline, first.dataset) if question.baseline else []
@@ -80,9 +80,11 @@ def _table(
     if question.target is not None and columns:
         made = [_with_target(row, columns[0], reached) for row in made]
     made = _in_order(made, question.sort or ("total" if question.pareto else None), columns)
-    remarks = list(notes(made, columns, bests, selected.partial))
+    remarks: list[str] = []
     if question.pareto and columns:
-        made, remarks = _on_front(made, columns[0], remarks)
+        made, remarks = _on_front(made, columns, standing)
+    hides = "--pareto" if question.pareto else "--limit"
+    remarks += notes(made, columns, bests, selected.partial, hides)
     return Table(
         dataset=first.dataset,
         settings=first.data_settings,
@@ -200,19 +202,24 @@ def _sorted_by(row: Row, name: str, column: Column | None) -> tuple[float, str]:
 
 
 def _on_front(
-    rows: Sequence[Row], column: Column, remarks: list[str]
+    rows: Sequence[Row], columns: Sequence[Column], standing: Standings | None
 ) -> tuple[list[Row], list[str]]:
-    """The rows of the Pareto front, and a remark about them before the others."""
-    front = sorted(undominated(rows, column))
-    kept = [rows[i] for i in front]
+    """The rows of the Pareto front, and a remark about them.
+
+    ``standing`` counts the rows that were left unread since they can't be on it.
+    """
+    ranking = standing.ranking if standing else columns[0].metric
+    column = next(column for column in columns if column.metric == ranking)
+    kept = [rows[i] for i in sorted(undominated(rows, column))]
     floors = {row.floors[column.metric] for row in kept if column.metric in row.floors}
     floor = f"; the floor of {column.metric} is {number(min(floors))}" if floors else ""
+    among = max(len(rows), len(standing.merits) if standing else 0)
     remark = (
         f"only the Pareto front of {column.metric} and total s is shown, {len(kept)} of "
-        f"{counted(len(rows), 'row')}: each other row is beaten or equalled in both by one of "
+        f"{counted(among, 'row')}: each other row is beaten or equalled in both by one of "
         f"these{floor}"
     )
-    return kept, [remark, *remarks]
+    return kept, [remark]
 
 
 def _check_names(runs: Sequence[RunResult], question: Question) -> None:

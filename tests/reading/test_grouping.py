@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from dataclasses import replace
 
 import pytest
@@ -162,3 +163,56 @@ def test_pareto_shows_the_front_by_seconds_with_floor_and_spread(bench, genbench
     assert "3 of 5 rows" in said.err
     assert "the floor of fd_clf is 2" in said.err
     assert genbench("compare", "--pareto", "--json").json["datasets"][0]["bests"]
+
+
+@pytest.fixture(scope="module")
+def crowd(tmp_path_factory, make_bench):
+    """Experiments on a grid of scores and seconds with ties, two samplers and two machines."""
+    from tests.reading.conftest import MACHINE, Plan
+
+    bench = make_bench(tmp_path_factory.mktemp("crowd") / "runs.db")
+    draw = random.Random(1)
+    for number in range(14):
+        stages = [Plan(name="train", epochs=1, epoch_s=float(draw.randint(1, 4)))]
+        score, model = float(draw.randint(1, 5)), draw.choice(("gan", "vae"))
+        for seed in range(draw.randint(1, 2)):
+            bench.add(
+                model,
+                seed=seed,
+                stages=stages,
+                score=score + 0.1 * seed,
+                settings={"lr": number},
+                sampler="drs" if number % 5 == 0 else "plain",
+                machine={**MACHINE, "cpu": "another CPU"} if number % 7 == 0 else None,
+            )
+    bench.add("gan", score=float("nan"), settings={"lr": 99})
+    bench.add("gan", scores={"rare": 1.0}, settings={"lr": 98})
+    yield bench.store
+    bench.store.close()
+
+
+@pytest.mark.parametrize("baseline", [None, "vae (lr=3)"])
+def test_the_front_of_many_experiments_is_found_without_reading_them_all(
+    crowd, monkeypatch, baseline
+):
+    question = Question(pareto=True, baseline=baseline)
+    whole = select(crowd, Selection(pareto=True, baseline=baseline))
+    monkeypatch.setattr("genbench.compare.selection.MANY", 1)
+    some = select(crowd, Selection(pareto=True, baseline=baseline))
+    assert len(some.runs) < 0.7 * len(whole.runs)
+    (all_rows,), (few_rows,) = tabulate(whole, question), tabulate(some, question)
+    assert [(row.title, row.sampler) for row in few_rows.rows] == [
+        (row.title, row.sampler) for row in all_rows.rows
+    ]
+    assert len(few_rows.rows) > 3
+    assert [row.scores for row in few_rows.rows] == [row.scores for row in all_rows.rows]
+    assert few_rows.notes[0].replace("15 rows", "16 rows") == all_rows.notes[0]
+
+
+def test_notes_below_a_front_are_about_its_own_rows(crowd):
+    (made,) = tabulate(select(crowd, Selection(pareto=True)), Question(pareto=True))
+    titles = {row.title for row in made.rows}
+    assert not any("--limit" in note for note in made.notes)
+    for note in made.notes[1:]:
+        named = set(re.findall(r"(?:gan|vae) \(lr=\d+\)", note.partition("not shown")[2] or note))
+        assert named <= titles
