@@ -87,14 +87,17 @@ def duration(seconds: float | None) -> str:
 def plus_minus(mean: float, sd: float | None) -> str:
     """A mean with its spread: the sd with two digits, and the mean to the same place.
 
-    >>> [plus_minus(33.1416, 2.04), plus_minus(0.91234, 0.0123), plus_minus(33.1416, None)]
-    ['33.1 ± 2.0', '0.912 ± 0.012', '33.14']
+    >>> [plus_minus(33.1416, 2.04), plus_minus(0.91234, 0.0123), plus_minus(9.1, 0.0999)]
+    ['33.1 ± 2.0', '0.912 ± 0.012', '9.10 ± 0.10']
+    >>> plus_minus(33.1416, None)
+    '33.14'
     """
     if sd is None or not math.isfinite(mean):
         return number(mean)
     if sd == 0:
         return f"{number(mean)} ± 0"
-    places = 1 - math.floor(math.log10(sd))
+    # Rounding to two digits may carry: 0.0999 is 0.10, not 0.100.
+    places = 1 - math.floor(math.log10(float(f"{sd:.1e}")))
     if not 0 <= places <= 8:
         return f"{number(mean)} ± {number(sd, 2)}"
     return f"{mean:.{places}f} ± {sd:.{places}f}"

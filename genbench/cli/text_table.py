@@ -65,7 +65,8 @@ def print_text(
     layout = _layout(columns, shown, numeric, room)
     style = _style(terminal)
     if title:
-        print(style(visible(title), bold=True))
+        for line in wrap(visible(title), room) if room else [visible(title)]:
+            print(style(line, bold=True))
     _print_headings(columns, layout, numeric, broken=terminal)
     for i, row in enumerate(chain(first, ahead)):
         if i and len(layout.lines) > 2:

@@ -171,7 +171,9 @@ def _about_order(
             f"{column.metric}: the best of all rows, {name(best)} with "
             f"{plus_minus(measure.mean, measure.sd)}, is not shown ({hides})"
         )
-    pairs = [(row, row.differences.get(column.metric)) for row in rows]
+    # A row as good as the best one is marked as best itself.
+    others = [row for row in rows if column.metric not in row.best]
+    pairs = [(row, row.differences.get(column.metric)) for row in others]
     found = [(row, d) for row, d in pairs if d and d.level and not d.distinguishable]
     if found:
         # Computing one interval takes as long as a hundred rows, so only named rows get one.

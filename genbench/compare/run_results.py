@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from genbench.store.records import RunHead
@@ -107,7 +108,7 @@ class RunResult(RunHead):
     versions: Mapping[str, str] = field(default_factory=dict)
     effort: Effort = field(default_factory=Effort)
 
-    @property
+    @cached_property
     def variant(self) -> Variant:
         """What the seeds of one experiment have in common."""
         return self.experiment, tuple(sorted(self.versions.items()))

@@ -25,13 +25,30 @@ def _scores(table: Table) -> Iterator[str]:
     also = []
     for column in table.shown:
         best = table.bests.get(column.metric)
-        if best is not None and best is first:
+        if best is None:
+            continue
+        tied = list(dict.fromkeys(r.title for r in table.rows if column.metric in r.best))
+        if len(tied) > 1:
+            yield _tie(tied, best, column, table)
+        elif best is first:
             also.append(f"{column.metric} ({_value(best, column)}{_doubt(column, table)})")
-        elif best is not None:
+        else:
             yield _best(best, column, table)
             first = first or best
     if first is not None and also:
         yield f"{first.title} is also the best in {' and '.join(also)}."
+
+
+def _tie(tied: Sequence[str], best: Row, column: Column, table: Table) -> str:
+    value = number(best.scores[column.metric].mean)
+    if {row.title for row in table.rows if column.metric in row.scores} == {*tied}:
+        return f"All rows have the same mean {column.metric}, {value}."
+    kind = {"min": "lowest", "max": "highest"}.get(column.direction)
+    names = f"{', '.join(tied[:-1])} and {tied[-1]}"
+    text = f"{names} share the {kind} mean {column.metric}, {value}"
+    if kind is None:
+        text = f"{names} are equally close to the floor of {column.metric}"
+    return f"{text}. {_runner_up(best, column, table)}".rstrip()
 
 
 def _fronts(fronts: Sequence[Front]) -> Iterator[str]:
@@ -66,7 +83,7 @@ def _best(best: Row, column: Column, table: Table) -> str:
         )
     ratio = best.ratio(column.metric)
     if ratio is not None:
-        text += f": {number(ratio, 3)} times the score of real images against real images"
+        text += f": {number(ratio, 3)} times the score of real data against real data"
     if not any(row.key == best.key for row in table.rows):
         text += "; the table doesn't show this row"
     return f"{text}. {_runner_up(best, column, table)}".rstrip()
@@ -90,8 +107,12 @@ def _runner_up(best: Row, column: Column, table: Table) -> str:
 
 
 def _second(column: Column, table: Table) -> Row | None:
-    """The best of the rows that have a difference to the best row."""
-    others = [row for row in table.rows if column.metric in row.differences]
+    """The best of the rows that differ from the best row."""
+    others = [
+        row
+        for row in table.rows
+        if column.metric in row.differences and column.metric not in row.best
+    ]
     return min(others, key=lambda r: column.better(r.ranked(column.metric)), default=None)
 
 

@@ -54,6 +54,17 @@ def test_a_table_fits_the_terminal_and_breaks_no_number(printed, width):
     assert words <= set(" ".join(lines).split())
 
 
+def test_a_long_title_is_broken_between_words(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    title = "digits · cpu (Intel(R) Xeon(R) Processor @ 2.50GHz, 1 thread)"
+    print_table(["id"], [["a"]], title=title)
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 40
+    assert " ".join(lines).startswith(title)
+
+
 def test_a_wide_terminal_has_one_line_for_each_row_and_a_narrow_one_a_record(printed):
     assert len(printed(200)) == 1 + 2 + len(ROWS)
     lines = printed(72)

@@ -232,3 +232,35 @@ def test_filters_select_the_same_runs_on_postgresql_as_on_sqlite(
             assert {(run.seed,) for run in opened.runs(where=where, sort="lr")} == set(seeds)
             found.append(seeds)
     assert found[0] == found[1]
+
+
+def test_nul_is_refused_in_names_and_stored_as_an_escape_in_other_texts(store, create):
+    with pytest.raises(UsageError, match="NUL"):
+        create(name="a\0b")
+    run = create(tags=["a"])
+    for text in ({"name": "\0"}, {"note": "a\0"}, {"tags": ["\0"]}):
+        with pytest.raises(UsageError, match="NUL"):
+            store.edit(run.id, **text)
+    store.fail(run.id, "it said a\0b")
+    assert store.run(run.id).error == "it said a\\x00b"
+    assert [found.id for found in store.runs(where=parse(["error:*a\0b"]))] == [run.id]
+
+
+@pytest.mark.parametrize("command", [
+    ("compare", "--by", "lr", "--json"), ("compare", "--pareto"), ("runs", "--sort", "-lr"),
+    ("report", "--out", "page.html"), ("show", "@1"), ("export", "one.zip", "@1"),
+    ("export", "--csv", "tables"), ("export", "--datasette", "about.json"),
+    ("export", "--parquet", "tables"), ("watch", "--once"), ("edit", "@1", "--note", "=1+1"),
+])  # fmt: skip
+def test_the_commands_that_read_a_store_work_on_postgresql(
+    store, create, make, command_line, tmp_path, command
+):
+    if "--parquet" in command:
+        pytest.importorskip("pyarrow")
+    for seed in (0, 1):
+        run = create(make.spec(seed=seed))
+        make.fill(store, run)
+        store.finish(run.id)
+    said = command_line(*command, "--store", store.url, folder=tmp_path)
+    said.check()
+    assert said.code in ((0, 3) if command[0] == "watch" else (0,)), said.err
