@@ -37,18 +37,20 @@ def installed(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("code", "words"),
+    ("code", "words", "tries"),
     [
-        ("raise ImportError('libcudart.so.13 is absent')", "libcudart.so.13 is absent"),
-        ("import os; os._exit(7)", "exit code 7"),
-        ("import os; os.abort()", "exit code -6"),
-        ("import time; time.sleep(60)", "takes more than 1 s"),
+        ("raise ImportError('libcudart.so.13 is absent')", "libcudart.so.13 is absent", 2),
+        ("import os; os._exit(7)", "exit code 7", 2),
+        ("import os; os.abort()", "exit code -6", 1),
+        ("import time; time.sleep(60)", "takes more than 1 s", 1),
     ],
     ids=["raises", "exits", "crashes", "hangs"],
 )
 def test_a_torch_that_cant_be_imported_is_a_fault_beside_the_other_findings(
-    installed, monkeypatch, tmp_path, code, words
+    installed, monkeypatch, tmp_path, code, words, tries
 ):
+    started, start = [], devices._start
+    monkeypatch.setattr(devices, "_start", lambda how: started.append(how) or start(how))
     monkeypatch.setattr(devices, "LIMIT_S", 1.0 if "sleep" in code else 60.0)
     installed(__init__=code)
     access = DataAccess(root=tmp_path / "data", cache=tmp_path / "cache")
@@ -56,6 +58,7 @@ def test_a_torch_that_cant_be_imported_is_a_fault_beside_the_other_findings(
     [fault] = [finding for finding in findings if finding.error]
     assert (fault.group, fault.name, fault.mark) == ("devices", "torch", "broken")
     assert words in fault.text
+    assert started == ["quickly", "whole"][:tries]
     assert {"versions", "store", "data"} <= {finding.group for finding in findings}
 
 

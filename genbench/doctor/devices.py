@@ -44,8 +44,10 @@ class Question:
             return look()
         try:
             return _read(self._process)
-        except GenbenchError:  # perhaps it is only this version, which needs its shapes
-            return _read(_start("whole"))
+        except GenbenchError:
+            if self._process.returncode < 0:  # it hung or crashed, and would do so again
+                raise
+        return _read(_start("whole"))  # perhaps this version of torch needs its shapes
 
 
 def look() -> Devices:
