@@ -6,7 +6,7 @@ float32; codes as (n, *code) float32.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genbench.contracts import CAPABILITIES, Conditional, Data, Model
+from genbench.contracts import Conditional, Data, Decodes, Encodes, Generates, Model
 from genbench.engine import evaluation
 from genbench.errors import IncompatibleError, UsageError
 from genbench.evaluation import check_fit, who
@@ -31,6 +31,8 @@ from genbench.spec import Part, RunSpec
 
 Array = np.ndarray[Any, Any]
 Label = int | str
+Network = Callable[[Tensor, Tensor | None], Tensor]
+"""Rows and their labels -> rows."""
 
 
 @dataclass(frozen=True)
@@ -103,23 +105,24 @@ class TrainedModel:
 
         A conditional model needs the ``label`` of samples that are given.
         """
-        self._need("encodes")
+        model = self.model
+        if not isinstance(model, Encodes):
+            raise self._lacks("encodes")
         if samples is None:
-            with evaluation(self.model, self.loaded.device):
+            with evaluation(model, self.loaded.device):
                 rows = np.arange(len(self.data.test.x))
-                return encoded(self.model, self.data, rows, self.loaded.device)[0].numpy()
+                return encoded(model, self.data, rows, self.loaded.device)[0].numpy()
         x = stored_as_float(self._stored(samples))
 
         def means(few: Tensor, y: Tensor | None) -> Tensor:
-            return self.model.encode(few, y)[0].float()  # type: ignore[attr-defined, no-any-return]
+            return model.encode(few, y)[0].float()
 
         return self._through(means, x, self._label(label, len(x))).numpy()
 
     def decode(self, codes: Array, label: Label | None = None) -> Array:
         """Samples for codes (n, *code); a conditional model needs the ``label``."""
-        self._need("decodes")
         latents = torch.as_tensor(np.asarray(codes), dtype=torch.float32)
-        return self._shown(latents, self._label(label, len(latents)), through_codes=True)
+        return self._shown(latents, self._label(label, len(latents)), self._decoder())
 
     def interpolate(
         self,
@@ -141,25 +144,28 @@ class TrainedModel:
         if steps < 2:
             raise UsageError(f"steps = {steps}: an interpolation has at least 2")
         if first is not None and second is not None:
-            self._need("encodes", "decodes")
+            decode = self._decoder()
             ends = torch.from_numpy(self.encode(np.stack((first, second)), label))
             way = path("linear", ends[:1], ends[1:], steps)[0]
-            return self._shown(way, self._label(label, steps), through_codes=True)
-        self._need("generates")
+            return self._shown(way, self._label(label, steps), decode)
+        if not isinstance(self.model, Generates):
+            raise self._lacks("generates")
         with evaluation(self.model, self.loaded.device):
             ends = noise(self.model, 2, seed).cpu()
             space = prior_space(self.model, self.data, self.loaded.device)
-        kind = "spherical" if space.law == "normal" else "linear"
-        way = path(kind, ends[:1], ends[1:], steps)[0]  # type: ignore[arg-type]
-        return self._shown(way, self._label(label, steps), through_codes=False)
+        way = path("spherical" if space.law == "normal" else "linear", ends[:1], ends[1:], steps)[0]
+        return self._shown(way, self._label(label, steps), space.to_samples)
 
-    def _need(self, *capabilities: str) -> None:
-        for capability in capabilities:
-            if not isinstance(self.model, CAPABILITIES[capability]):
-                raise IncompatibleError(
-                    f"model '{self.spec.model}' of run {self.id} lacks '{capability}'",
-                    hint="See: genbench models",
-                )
+    def _lacks(self, capability: str) -> IncompatibleError:
+        return IncompatibleError(
+            f"model '{self.spec.model}' of run {self.id} lacks '{capability}'",
+            hint="See: genbench models",
+        )
+
+    def _decoder(self) -> Network:
+        if not isinstance(self.model, Decodes):
+            raise self._lacks("decodes")
+        return self.model.decode
 
     def _label(self, label: Label | None, n: int) -> Tensor | None:
         """The classes (n,): all the same one; class 0 where a conditional model is given none."""
@@ -180,19 +186,13 @@ class TrainedModel:
             )
         return np.ascontiguousarray(given if len(shape) == 3 else given.astype(np.float32))
 
-    def _shown(self, latents: Tensor, y: Tensor | None, *, through_codes: bool) -> Array:
-        space = None if through_codes else prior_space(self.model, self.data, self.loaded.device)
-
+    def _shown(self, latents: Tensor, y: Tensor | None, to_samples: Network) -> Array:
         def made(few: Tensor, labels: Tensor | None) -> Tensor:
-            if space is None:
-                samples = self.model.decode(few, labels)  # type: ignore[attr-defined]
-            else:
-                samples = space.to_samples(few, labels)
-            return as_shown(samples, self.data)
+            return as_shown(to_samples(few, labels), self.data)
 
         return _arrays(self._through(made, latents, y))
 
-    def _through(self, network: Any, x: Tensor, y: Tensor | None) -> Tensor:
+    def _through(self, network: Network, x: Tensor, y: Tensor | None) -> Tensor:
         """What a network makes of x (n, ...) in eval mode, on the CPU."""
         device = self.loaded.device
         with evaluation(self.model, device):
