@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genbench.errors import UsageError
+from genbench.errors import UnknownNameError, UsageError
 
 if TYPE_CHECKING:
     from genbench.runner.trained import TrainedModel
@@ -50,7 +50,7 @@ def curves(
 ) -> Any:
     """The recorded points of the runs, one row each: id, series, kind, step, value.
 
-    ``series`` limits them to one series, such as "test/elbo".
+    ``series`` limits them to one series, such as "test/elbo"; UnknownNameError if no run has it.
     """
     return _rows("v_series", "id", filters, store, archived, frame, "id, series, step", series)
 
@@ -161,6 +161,9 @@ def _rows(
         if series is not None:
             where += " AND series = '" + series.replace("'", "''") + "'"
         columns, rows = opened.query(f"SELECT * FROM {view} WHERE {where} ORDER BY {order}")
+        known = [name for (name,) in opened.rows("SELECT name FROM metric_keys")]
+        if series is not None and series not in known:
+            raise UnknownNameError("series", series, known)
     records = [_with_infinities(dict(zip(columns, row, strict=True))) for row in rows]
     if pandas is None:
         return records

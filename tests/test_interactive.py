@@ -63,6 +63,10 @@ def test_runs_scores_and_curves_are_records_and_frames(home):
     assert (run["name"], run["model"], run["seed"]) == ("first", "cvae", 3)
     [score] = genbench.scores("model=cvae", frame=False)
     assert (score["metric"], score["n"]) == ("fd_pixel", 50)
+    with pytest.raises(
+        genbench.UsageError, match=r"unknown series 'test/kk'.*did you mean 'test/kl'"
+    ):
+        genbench.curves("first", series="test/kk", frame=False)
     points = genbench.curves("first", series="test/kl", frame=False)
     assert [(p["series"], p["step"]) for p in points] == [("test/kl", points[-1]["step"])]
     assert genbench.runs("model=gan", frame=False) == []
