@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 ARROWS = {"min": "↓", "max": "↑"}
@@ -114,6 +114,24 @@ def in_words(value: object) -> str:
     if isinstance(value, (list, tuple)):
         return ", ".join(map(in_words, value))
     return "none" if value is None else str(value)
+
+
+def spans(numbers: Sequence[int]) -> str:
+    """Whole numbers with runs of three or more as a span.
+
+    >>> spans([0, 1, 2, 3, 7, 9, 8, 20])
+    '0 to 3, 7 to 9, 20'
+    """
+    found: list[list[int]] = []
+    for value in sorted(set(numbers)):
+        if found and value == found[-1][-1] + 1:
+            found[-1].append(value)
+        else:
+            found.append([value])
+    words = (
+        f"{span[0]} to {span[-1]}" if len(span) > 2 else ", ".join(map(str, span)) for span in found
+    )
+    return ", ".join(words)
 
 
 def counted(count: int, noun: str) -> str:

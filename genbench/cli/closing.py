@@ -19,21 +19,24 @@ if TYPE_CHECKING:
 
 def print_result(store: Store, run_id: str) -> None:
     """The run as one JSON object, however it ended."""
+    print_json(result(store, run_id))
+
+
+def result(store: Store, run_id: str) -> dict[str, Any]:
+    """The run with its scores and warnings, for JSON."""
     run = store.run(run_id)
-    print_json(
-        {
-            **head(run),
-            "store": str(store.url),
-            "folder": str(store.folder(run.id)),
-            "scores": [score_as_json(score) for score in store.scores(run.id)],
-            "skipped": [
-                {"metric": metric, "sampler": draw.sampler, "epoch": draw.epoch, "reason": reason}
-                for draw in store.draws(run.id)
-                for metric, reason in draw.skipped.items()
-            ],
-            "warnings": [vars(warning) for warning in store.warnings(run.id)],
-        }
-    )
+    return {
+        **head(run),
+        "store": str(store.url),
+        "folder": str(store.folder(run.id)),
+        "scores": [score_as_json(score) for score in store.scores(run.id)],
+        "skipped": [
+            {"metric": metric, "sampler": draw.sampler, "epoch": draw.epoch, "reason": reason}
+            for draw in store.draws(run.id)
+            for metric, reason in draw.skipped.items()
+        ],
+        "warnings": [vars(warning) for warning in store.warnings(run.id)],
+    }
 
 
 def score_as_json(score: ScoreRecord) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import typer
 
 from genbench.cli import completing
 from genbench.cli.output import Format
-from genbench.spec import RunFields
+from genbench.spec import MOST_SEED, RunFields
 
 if TYPE_CHECKING:
     from genbench.store import Filter
@@ -171,6 +171,31 @@ def whole_numbers(text: str | None, option: str) -> tuple[int, ...]:
         raise UsageError(
             f"{option} {text}: expected whole numbers with commas, such as 0,1,2"
         ) from None
+
+
+MOST_SEEDS = 4_096
+"""The maximum number of seeds of one command."""
+
+
+def seeds_in(text: str | None, option: str = "--seeds") -> tuple[int, ...]:
+    """The seeds in ``0,1,2``, ``0..31`` (with both ends) or both, each once. Raises UsageError."""
+    from genbench.errors import UsageError
+
+    found: dict[int, None] = {}
+    for word in [] if text is None else text.split(","):
+        first, dots, last = word.strip().partition("..")
+        if not (first.isdecimal() and (last.isdecimal() or not dots)):
+            raise UsageError(f"{option} {text}: expected seeds such as 0,1,2 or 0..31")
+        span = range(int(first), int(last or first) + 1)
+        if not span or span[-1] > MOST_SEED:
+            raise UsageError(
+                f"{option} {text}: in {word} the first seed must not be above the last one, and a "
+                f"seed is at most {MOST_SEED}"
+            )
+        if len(span) + len(found) > MOST_SEEDS:
+            raise UsageError(f"{option} {text}: more than {MOST_SEEDS:,} seeds")
+        found.update(dict.fromkeys(span))
+    return tuple(found)
 
 
 def _parameters(function: Callable[..., object]) -> list[inspect.Parameter]:

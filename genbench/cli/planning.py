@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from genbench.cli.output import print_json
+from genbench.errors import UsageError
+from genbench.formatting import counted, spans
 
 if TYPE_CHECKING:
     from genbench.contracts import DataSpec
@@ -18,25 +20,40 @@ _LATER = (
 )
 
 
-def print_plan(spec: RunSpec, data: DataSpec, *, as_json: bool, as_toml: bool = False) -> None:
-    """The spec, the data and the cost of a run on stdout, or the spec as a settings file."""
+def print_plan(
+    spec: RunSpec,
+    data: DataSpec,
+    *,
+    as_json: bool,
+    as_toml: bool = False,
+    seeds: Sequence[int] = (),
+) -> None:
+    """The spec, the data and the cost of a run on stdout, or the spec as a settings file.
+
+    With ``seeds`` there is a run for each of them, and the cost is that of one of them.
+    """
     from dataclasses import asdict
 
     if as_toml:
+        if seeds:
+            raise UsageError("a settings file is of one run; leave out --seeds for --format toml")
         from genbench.planning.toml_plan import as_toml as written
 
         print(written(spec), end="")
         return
     cost = cost_of(spec, data)
     if as_json:
-        print_json({"spec": asdict(spec), "experiment": spec.experiment, "cost": cost})
+        many = {"seeds": list(seeds)} if seeds else {}
+        print_json({"spec": asdict(spec), "experiment": spec.experiment, "cost": cost, **many})
         return
     print(f"{spec.model} on {spec.dataset}  (experiment {spec.experiment})")
     for key, value in asdict(spec).items():
-        if key not in ("model", "dataset"):
+        if key == "seed" and seeds:
+            print(f"  seeds = {spans(seeds)}")
+        elif key not in ("model", "dataset"):
             for line in _lines(key, value):
                 print(f"  {line}")
-    print("cost")
+    print(f"cost of each of {counted(len(seeds), 'seed')}" if seeds else "cost")
     print(
         f"  data         {_shape(data)}, {_count(data.train)} to train, {_count(data.test)} to test"
     )

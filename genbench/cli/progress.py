@@ -74,13 +74,17 @@ class Display:
 
     def started(self, run: Run) -> None:
         """Print the first line of a run that begins or continues."""
-        self._epochs = run.epochs_planned
+        self.expect(run.epochs_planned)
         name = f" '{run.name}'" if run.name else ""
         self.screen.line(
             f"run {run.id}{name}: {run.model} on {run.dataset}, "
             f"{counted(run.epochs_planned, 'epoch')}, "
             f"{run.parameters or 0:,} parameters, seed {run.seed}, {run.device} {run.precision}"
         )
+
+    def expect(self, epochs: int) -> None:
+        """Count epochs up to this number, in all stages."""
+        self._epochs = epochs
 
     def transfer(self, what: str, done: int, total: int | None) -> None:
         """The progress of a `DataAccess`."""

@@ -61,6 +61,24 @@ def run(
     offline: options.OfflineOption = False,
     name: NameOption = None,
     tag: options.TagsOption = None,
+    seeds: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SEEDS", help="Several seeds, such as 0,1,2 or 0..31: a run for each of them."
+        ),
+    ] = None,
+    together: Annotated[
+        bool,
+        typer.Option(
+            "--together", help="Train all seeds at once, as one stack, if the model allows it."
+        ),
+    ] = False,
+    together_if_faster: Annotated[
+        bool,
+        typer.Option(
+            "--together-if-faster", help="Train them at once only if a trial shows it faster."
+        ),
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan and its cost; train nothing.")
     ] = False,
@@ -76,10 +94,13 @@ def run(
     """Train a model on a data set, score it and store the run."""
     import os
 
+    from genbench.cli.seeds import check_seeds, train_seeds
     from genbench.planning.resolve import Request, resolve
 
     if format is not None and not dry_run:
         raise UsageError("--format is the format of --dry-run; add --dry-run")
+    check_seeds(seeds, seed=fields["seed"], together=together, if_faster=together_if_faster)
+    many = options.seeds_in(seeds)
     request = Request(
         model=model,
         dataset=dataset,
@@ -101,7 +122,22 @@ def run(
         from genbench.cli.planning import print_plan
 
         as_toml = format is PlanFormat.TOML
-        print_plan(resolved.spec, resolved.data_spec, as_json=as_json, as_toml=as_toml)
+        plan = resolved.spec, resolved.data_spec
+        print_plan(*plan, seeds=many, as_json=as_json, as_toml=as_toml)
+        return
+    if many:
+        train_seeds(
+            resolved.spec,
+            many,
+            access,
+            resolved.listeners,
+            together=together,
+            if_faster=together_if_faster,
+            store=store,
+            name=name,
+            tags=tuple(tag or ()),
+            as_json=as_json,
+        )
         return
     _train(
         resolved.spec,

@@ -13,14 +13,15 @@ from genbench.cli.output import Format, print_json, print_table
 from genbench.cli.session import SESSION
 from genbench.errors import GenbenchError
 from genbench.events import NO_GRAPHS
-from genbench.formatting import duration, in_words, number, plain
+from genbench.formatting import counted, duration, in_words, number, plain, spans
 from genbench.spec import Part, RunSpec, labels
+from genbench.store.records import TOGETHER
 
 if TYPE_CHECKING:
     from genbench.registry import Kind
     from genbench.settings import Settings
     from genbench.store import Store
-    from genbench.store.records import Epoch, ScoreRecord, StageRecord
+    from genbench.store.records import Epoch, Run, ScoreRecord, StageRecord
 
 
 _MEASURED = ("score", "std", "draws", "n", "floor", "× floor")
@@ -117,6 +118,7 @@ def _print_head(store: Store, identity: str, format: Format) -> None:
         "parameters": f"{run.parameters:,}" if run.parameters else None,
         "created": f"{run.created_at} ({age(run.created_at)} ago)",
         "training": duration(run.train_s),
+        "trained": _company(store, run),
         "in all": duration(run.wall_s),
         "tags": ", ".join(run.tags) or None,
         "note": run.note,
@@ -130,6 +132,18 @@ def _print_head(store: Store, identity: str, format: Format) -> None:
     }
     rows = [(key, value) for key, value in known.items() if value is not None]
     print_table(("run", run.id), rows[1:], format=format)
+
+
+def _company(store: Store, run: Run) -> str | None:
+    """'together with 7 other seeds (1 to 7): ...'; None for a run that was trained alone."""
+    seeds = next((e[TOGETHER] for _, e in store.environments(run.id) if TOGETHER in e), None)
+    if seeds is None:
+        return None
+    others = [seed for seed in seeds if seed != run.seed]
+    return (
+        f"together with {counted(len(others), 'other seed')} ({spans(others)}); the seconds are "
+        "this run's share, and its noise is not that of a run alone"
+    )
 
 
 def _relatives(store: Store, identities: Sequence[str]) -> str | None:

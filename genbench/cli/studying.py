@@ -14,7 +14,7 @@ from genbench.cli.output import Format, print_json, print_table
 from genbench.cli.session import SESSION, say
 from genbench.cli.text_table import Best
 from genbench.formatting import counted
-from genbench.spec import MOST, MOST_SEED
+from genbench.spec import MOST
 
 if TYPE_CHECKING:
     from genbench.study import Forecast, Outcome, Places, Plan, Results
@@ -27,7 +27,7 @@ def study(
     jobs: Annotated[int, typer.Option(min=1, max=1_024, help="Number of runs at a time.")] = 1,
     out: Annotated[Path | None, typer.Option(help="Markdown page to write.")] = None,
     seeds: Annotated[
-        str | None, typer.Option(help="Seeds that replace the file's, such as 0,1.")
+        str | None, typer.Option(help="Seeds that replace the file's, such as 0,1 or 0..7.")
     ] = None,
     only: Annotated[
         list[str] | None,
@@ -96,7 +96,7 @@ def _plan(
         data_access(data_dir, os.environ, offline=offline),
         os.environ,
         Path.cwd(),
-        seeds=_seeds(seeds),
+        seeds=options.seeds_in(seeds),
         only=only or (),
         epochs=epochs,
         device=device,
@@ -110,15 +110,6 @@ def _plan(
         device=device,
     )
     return plan, places
-
-
-def _seeds(text: str | None) -> tuple[int, ...]:
-    from genbench.errors import UsageError
-
-    seeds = options.whole_numbers(text, "--seeds")
-    if not all(0 <= seed <= MOST_SEED for seed in seeds):
-        raise UsageError(f"--seeds {text}: a seed is at least 0 and at most {MOST_SEED}")
-    return tuple(dict.fromkeys(seeds))
 
 
 def _execute(plan: Plan, places: Places, jobs: int, retry: bool, out: Path | None) -> Outcome:

@@ -50,14 +50,14 @@ def supervise(
                     started=started,
                 )
         except (KeyboardInterrupt, InterruptedRunError) as stop:
-            raise _interrupted(store, made, stop) from None
+            raise interrupted(store, made, stop) from None
         finally:
             if made and as_json:
                 print_result(store, made[0].id)
         say_closing(store, finished, seconds=time.monotonic() - began)
 
 
-def _interrupted(store: Store, made: Sequence[Run], stop: BaseException) -> InterruptedRunError:
+def interrupted(store: Store, made: Sequence[Run], stop: BaseException) -> InterruptedRunError:
     """The error of a stop; a run of this process that is still marked as running is interrupted.
 
     A second signal comes at any moment: before there is a run, while its row is committed, while

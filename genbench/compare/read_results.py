@@ -12,6 +12,7 @@ from genbench.compare.run_results import Effort, Parent, Place, RunResult, Score
 from genbench.compare.sampler_labels import sampler_label
 from genbench.formatting import counted
 from genbench.store import Store
+from genbench.store.records import TOGETHER
 
 MEDIANS_AT_ONCE = 1_000
 """Runs of which all epochs are held in memory at once."""
@@ -233,12 +234,13 @@ class Machines:
         known = self._known.get(environment, {})
         # A run may be resumed on another device; its environment then has the new one.
         kind = str(known.get("device") or device).partition(":")[0]
-        if kind == "cuda":
-            return Place(kind, known.get("gpu") or "")
-        cpu, threads = known.get("cpu") or "", known.get("threads")
-        if not (cpu and threads):
-            return Place(kind, cpu)
-        return Place(kind, f"{cpu}, {counted(threads, 'thread')}")
+        words = [known.get("gpu") if kind == "cuda" else known.get("cpu")]
+        if kind != "cuda" and words[0] and known.get("threads"):
+            words.append(counted(known["threads"], "thread"))
+        # The share of a run in the seconds of several is not what it takes alone.
+        if known.get(TOGETHER):
+            words.append(f"{len(known[TOGETHER])} seeds together")
+        return Place(kind, ", ".join(str(word) for word in words if word))
 
     def places(self, environments: Sequence[int | None], device: str) -> Place:
         """The place of a run with several environments, which names all that differ."""

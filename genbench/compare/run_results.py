@@ -15,7 +15,11 @@ Variant = tuple[str, tuple[tuple[str, str], ...]]
 
 
 class Place(NamedTuple):
-    """Where a run trained: the kind of device, and the hardware with its number of threads."""
+    """Where a run trained: the kind of device, and the hardware with its number of threads.
+
+    The ``machine`` also says with how many other seeds it was trained, since seconds of a run alone
+    and its share in those of several are as different as those of two machines.
+    """
 
     device: str
     machine: str

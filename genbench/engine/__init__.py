@@ -1,6 +1,7 @@
 """The engine trains what a model declares, without knowing any model, store or terminal.
 
-``train`` emits events for the listeners that record or display them.
+``train`` emits events for the listeners that record or display them; ``train_together`` trains
+several seeds of one experiment at once.
 """
 
 from genbench.engine.checkpoint import (
@@ -10,6 +11,7 @@ from genbench.engine.checkpoint import (
     has_checkpoint as has_checkpoint,
 )
 from genbench.engine.device import autocast as autocast, resolve_device as resolve_device
+from genbench.engine.group import GroupedRun as GroupedRun, train_together as train_together
 from genbench.engine.loop import train as train
 from genbench.engine.modes import evaluation as evaluation
 from genbench.engine.planned_stages import planned_epochs as planned_epochs
@@ -21,3 +23,4 @@ from genbench.engine.restoring import (
     checkpoint_position as checkpoint_position,
     load_weights as load_weights,
 )
+from genbench.engine.stack_trial import try_together as try_together

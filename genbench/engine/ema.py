@@ -21,7 +21,7 @@ class EMA:
     """The EMA of a model's nets; with ``decay`` None, nothing is averaged, at no cost."""
 
     def __init__(self, model: Model, decay: float | None) -> None:
-        self._decay = decay
+        self.decay = decay
         self._weights: dict[str, nn.Parameter] = {}
         for net in model.averaged if decay is not None else ():
             if net not in model.nets:
@@ -47,9 +47,9 @@ class EMA:
     def update(self) -> None:
         """Update the averages with the weights after an iteration."""
         shadows, weights = self._followed
-        if shadows and self._decay is not None:
+        if shadows and self.decay is not None:
             with torch.no_grad():
-                torch._foreach_lerp_(shadows, weights, 1.0 - self._decay)
+                torch._foreach_lerp_(shadows, weights, 1.0 - self.decay)
 
     @contextmanager
     def swapped_in(self) -> Iterator[None]:
@@ -64,6 +64,10 @@ class EMA:
             yield
         finally:
             torch._foreach_copy_(weights, kept)
+
+    def become_views(self, shadow: Mapping[str, Tensor]) -> None:
+        """Keep the averages in these tensors, which have their values, from now on."""
+        self._shadow.update(shadow)
 
     def state(self) -> dict[str, Tensor]:
         """The averages by the names of the parameters in ``nets``; empty without EMA."""

@@ -87,7 +87,10 @@ def train(
 
 
 class Trainer:
-    """The state of a training run: the model and everything else in a checkpoint."""
+    """The state of a training run: the model and everything else in a checkpoint.
+
+    ``share`` is the share of the process's seconds that count as those of this run.
+    """
 
     def __init__(
         self,
@@ -103,6 +106,7 @@ class Trainer:
     ) -> None:
         self.model, self.spec, self.device, self.folder = model, spec, device, folder
         self.emit, self.checkpoint_s = emit, checkpoint_s
+        self.share = 1.0
         self.graphs = (graphs or _cuda_graphs(device)) if spec.capture else None
         self.stages = planned_stages(model)
         model.nets.to(device)
@@ -113,6 +117,7 @@ class Trainer:
         if any(stage.validate is not None for stage in self.stages):
             self.test_samples = Samples.of(data.test, device)
         self.position = Position()
+        self._resumed_at = self._read_at = self._cpu_at = 0.0
         self.recovery = Recovery(
             folder,
             emit,
@@ -143,10 +148,7 @@ class Trainer:
             sums = {}
             while self.position.stage_epoch < run.epochs:
                 self._epoch(run, should_stop)
-                done = self._end_epoch(run)
-                if between_epochs is not None:
-                    with self.ema.swapped_in(), evaluation(self.model, self.device):
-                        between_epochs(done)
+                self._show(self._end_epoch(run), between_epochs)
                 if self.recovery.is_due(self.position, run):
                     self._save(run)
             self.position.stage += 1
@@ -191,9 +193,8 @@ class Trainer:
     def _epoch(self, run: StageRun, should_stop: Callable[[], bool]) -> None:
         at = self.position
         run.start_epoch(at.stage_epoch)
+        self._start_clock()
         clock = time.perf_counter
-        self._resumed_at = self._read_at = clock()
-        self._cpu_at = time.process_time()
         while at.iteration < run.feed.steps:
             self._iteration(run)
             now = clock()
@@ -224,10 +225,14 @@ class Trainer:
 
     def _end_epoch(self, run: StageRun) -> EpochDone:
         """Read the last losses, stop the clock, validate, and emit EpochDone."""
-        at = self.position
         self._read(run, epoch_ends=True)
-        end_epoch(run, self.model, self.spec.seed, at.stage_epoch + 1, self.device)
+        end_epoch(run, self.model, self.spec.seed, self.position.stage_epoch + 1, self.device)
         self._stop_clock()
+        return self._report(run)
+
+    def _report(self, run: StageRun) -> EpochDone:
+        """Validate, and emit EpochDone; the clock has stopped."""
+        at = self.position
         train_s, began = at.train_s, time.perf_counter()
         scores = validation(
             run.stage, self.model, self.test_samples, self.spec, at.epoch + 1, self.device
@@ -244,7 +249,7 @@ class Trainer:
             images=run.feed.images,
             train_s=train_s,
             eval_s=ended - began,
-            wall_s=at.wall_s + ended - self._epoch_began,
+            wall_s=at.wall_s + self.share * (ended - self._epoch_began),
             peak_mem=peak_memory(self.device),
             losses={**run.losses.end_epoch(), **scores},
             execution=run.execution(),
@@ -272,13 +277,19 @@ class Trainer:
                     )
                 )
 
+    def _show(self, done: EpochDone, between_epochs: Callable[[EpochDone], None] | None) -> None:
+        """Call ``between_epochs`` with the weights that are sampled from."""
+        if between_epochs is not None:
+            with self.ema.swapped_in(), evaluation(self.model, self.device):
+                between_epochs(done)
+
     # --- losses and clocks
 
     def _read(self, run: StageRun, *, epoch_ends: bool = False) -> None:
         at = self.position
         series, diverged = run.losses.read(at.step, epoch_ends=epoch_ends)
         if series:
-            seconds = at.train_s + time.perf_counter() - self._resumed_at
+            seconds = at.train_s + self.share * (time.perf_counter() - self._resumed_at)
             self.emit(
                 StepsDone(
                     stage=run.stage.name,
@@ -291,13 +302,17 @@ class Trainer:
         if diverged is not None:
             raise diverged
 
+    def _start_clock(self) -> None:
+        self._resumed_at = self._read_at = time.perf_counter()
+        self._cpu_at = time.process_time()
+
     def _stop_clock(self) -> None:
         synchronize(self.device)
         now, cpu = time.perf_counter(), time.process_time()
         at = self.position
-        at.train_s += now - self._resumed_at
+        at.train_s += self.share * (now - self._resumed_at)
         if at.cpu_s is not None:
-            at.cpu_s += cpu - self._cpu_at
+            at.cpu_s += self.share * (cpu - self._cpu_at)
         self._resumed_at, self._cpu_at = now, cpu
 
     # --- checkpoints
@@ -307,11 +322,10 @@ class Trainer:
         self._read(run)
         self._stop_clock()
         self._save(run)
-        self._resumed_at = self._read_at = time.perf_counter()
-        self._cpu_at = time.process_time()
+        self._start_clock()
 
     def _save(self, run: StageRun) -> None:
-        wall_s = self.position.wall_s + time.perf_counter() - self._epoch_began
+        wall_s = self.position.wall_s + self.share * (time.perf_counter() - self._epoch_began)
         self.recovery.save(self.position, run, wall_s=wall_s)
 
     def _restore(self) -> Mapping[str, Any]:

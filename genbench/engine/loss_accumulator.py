@@ -8,7 +8,7 @@ when the reads happen.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -71,6 +71,14 @@ class LossAccumulator:
         if len(values) > page.width:
             norms = self._norms.get(update.phase.name) or self._open_norms(update)
             norms.add(step, values[page.width :])
+
+    def accept(
+        self, update: Update, steps: Sequence[int], values: Tensor, *, norms: bool = False
+    ) -> None:
+        """Take rows (len(steps), width) that were recorded elsewhere, before the next `read`."""
+        pages, open_page = (self._norms, self._open_norms) if norms else (self._pages, self._open)
+        page = pages.get(update.phase.name) or open_page(update)
+        page.steps, page.rows = [*steps], values
 
     def read(self, step: int, *, epoch_ends: bool = False) -> tuple[Series, DivergedError | None]:
         """Read all rows up to ``step``; return the series of the windows that are complete.

@@ -128,7 +128,7 @@ def build_optimizers(model: Model, *, clip_norm: float | None) -> dict[str, Name
             name=name,
             settings=settings,
             parameters=parameters,
-            torch_optimizer=_build(settings, parameters),
+            torch_optimizer=build_optimizer(settings, parameters),
             clip_norm=clip_norm if settings.clip_norm is None else settings.clip_norm,
         )
     return optimizers
@@ -151,7 +151,9 @@ def _parameters(nets: nn.ModuleDict, name: str, owned: Sequence[str]) -> tuple[n
     return trainable
 
 
-def _build(settings: Optimizer, parameters: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
+def build_optimizer(
+    settings: Optimizer, parameters: Sequence[nn.Parameter]
+) -> torch.optim.Optimizer:
     """Build it with fused kernels if PyTorch has them (one pass over all weights), else foreach."""
     common: dict[str, Any] = {"lr": settings.lr, "weight_decay": settings.weight_decay}
     fused = parameters[0].device.type in ("cpu", "cuda", "mps")

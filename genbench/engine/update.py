@@ -174,6 +174,8 @@ class Update:
             total = values[start]
             for value in values[start + 1 : stop]:
                 total = total + value
+            if total.dim():  # one total for each of several models, which share no weight
+                total = total.sum()
             if not total.requires_grad:
                 raise self._detached(optimizer)
             # A single optimizer needs no `inputs`, since no other weights require gradients here;

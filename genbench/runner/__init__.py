@@ -1,8 +1,9 @@
 """The composition root, which connects registry, data, engine, evaluation and store.
 
-``run`` trains, scores and stores a run; ``resume`` continues an unfinished one; ``evaluate_run``,
-``sample_run`` and ``load_run`` use stored runs. They raise `GenbenchError` and print nothing. All
-of them except ``data_access`` and ``with_runs`` import torch, so they are imported lazily.
+``run`` trains, scores and stores a run, and ``run_seeds`` one for each of several seeds; ``resume``
+continues an unfinished one; ``evaluate_run``, ``sample_run`` and ``load_run`` use stored runs. They
+raise `GenbenchError` and print nothing. All of them except ``data_access`` and ``with_runs`` import
+torch, so they are imported lazily.
 """
 
 from __future__ import annotations
@@ -14,13 +15,23 @@ _HOME = {
     "data_access": "genbench.runner.access",
     "run": "genbench.runner.train_run",
     "resume": "genbench.runner.train_run",
+    "run_seeds": "genbench.runner.train_seeds",
     "load_run": "genbench.runner.stored_runs",
     "evaluate_run": "genbench.runner.stored_runs",
     "sample_run": "genbench.runner.stored_runs",
     "with_runs": "genbench.runner.source_runs",
 }
 
-__all__ = ["data_access", "evaluate_run", "load_run", "resume", "run", "sample_run", "with_runs"]
+__all__ = [
+    "data_access",
+    "evaluate_run",
+    "load_run",
+    "resume",
+    "run",
+    "run_seeds",
+    "sample_run",
+    "with_runs",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -38,3 +49,4 @@ if TYPE_CHECKING:
         sample_run as sample_run,
     )
     from genbench.runner.train_run import resume as resume, run as run
+    from genbench.runner.train_seeds import run_seeds as run_seeds

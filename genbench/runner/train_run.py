@@ -10,24 +10,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from genbench.contracts import DataAccess, Sampler
+from genbench.contracts import Data, DataAccess
 from genbench.engine import (
     checkpoint_position,
     drop_checkpoints,
     drop_training_state,
-    evaluation,
-    load_weights,
     resolve_device,
     train,
 )
 from genbench.errors import UsageError
 from genbench.evaluation import check_fit
 from genbench.evaluation.job import Job
-from genbench.evaluation.run_scores import RunScores
 from genbench.evaluation.stoppable import stop_if, stoppable
-from genbench.events import EpochDone, Event, Listener, Noticed, ShouldStop, StartedRun, never
-from genbench.health.monitor import Monitor
-from genbench.planning.listening import keep_listeners
+from genbench.events import Listener, Noticed, ShouldStop, never
 from genbench.registry import Registry
 from genbench.runner.adding import skipped_parts
 from genbench.runner.build_parts import (
@@ -35,23 +30,19 @@ from genbench.runner.build_parts import (
     build_model,
     build_samplers,
     completed,
-    default_sampler,
     load_data,
-    model_settings,
-    monitor_parts,
     owner_in,
     unabridged,
 )
-from genbench.runner.ending import ending
 from genbench.runner.environment import environment
-from genbench.runner.listening import Named, attached, build_listeners
+from genbench.runner.listening import Named, build_listeners
 from genbench.runner.loading import check_checkpoint, identity
-from genbench.runner.run_pictures import RunPictures
+from genbench.runner.recording import recorded, to_all
 from genbench.runner.source_runs import with_runs
 from genbench.runner.versions import check_versions, installed, names_in
-from genbench.spec import Part, RunSpec, canonical_json
-from genbench.store import Recorder, Store
-from genbench.store.records import Run, Status
+from genbench.spec import Part, RunSpec
+from genbench.store import Store
+from genbench.store.records import TOGETHER, Run, Status
 
 
 def run(
@@ -76,20 +67,34 @@ def run(
     DiskFullError, GenbenchError), the run is interrupted or failed, and can be resumed.
     """
     plugins = build_listeners(listen, registry)
-    job = _assemble(spec, registry, store, access, should_stop)
-    made = store.create_run(
+    job = assemble(spec, registry, store, access, should_stop)
+    made = create(job, registry, store, name=name, tags=tags)
+    if started is not None:
+        started(made)
+    return _execute(job, made, registry, store, listeners, plugins, should_stop, resume=False)
+
+
+def create(
+    job: Job,
+    registry: Registry,
+    store: Store,
+    *,
+    name: str | None,
+    tags: Sequence[str],
+    seeds_together: Sequence[int] = (),
+) -> Run:
+    """The row of a new run, which is running; ``seeds_together`` are those of its group."""
+    together = {TOGETHER: list(seeds_together)} if seeds_together else {}
+    return store.create_run(
         job.spec,
         name=name,
         tags=tags,
         stages=job.stages,
-        environment=environment(job.device),
+        environment={**environment(job.device), **together},
         parameters=job.parameters,
         plugins=installed(names_in(job.spec), registry),
         settings=unabridged(job.spec, registry),
     )
-    if started is not None:
-        started(made)
-    return _execute(job, made, registry, store, listeners, plugins, should_stop, resume=False)
 
 
 def resume(
@@ -120,7 +125,7 @@ def resume(
     check_versions(store, found.id, registry)
     spec = RunSpec.from_json(found.spec)
     plugins = build_listeners(listen, registry)
-    job = _assemble(spec, registry, store, access, should_stop, resume_on=device or spec.device)
+    job = assemble(spec, registry, store, access, should_stop, resume_on=device or spec.device)
     taken = store.take_over(
         found.id,
         environment=environment(job.device),
@@ -131,7 +136,7 @@ def resume(
     if started is not None:
         started(taken)
     if not from_scratch:
-        _warn_of_older_checkpoint(found, store, _to_all(*listeners))
+        _warn_of_older_checkpoint(found, store, to_all(*listeners))
     return _execute(job, taken, registry, store, listeners, plugins, should_stop, resume=True)
 
 
@@ -149,7 +154,7 @@ def _warn_of_older_checkpoint(found: Run, store: Store, tell: Listener) -> None:
         )
 
 
-def _assemble(
+def assemble(
     spec: RunSpec,
     registry: Registry,
     store: Store,
@@ -157,8 +162,11 @@ def _assemble(
     should_stop: ShouldStop,
     *,
     resume_on: str | None = None,
+    data: Data | None = None,
 ) -> Job:
     """Read the data, which may be the latent space of a finished run, and build all parts of a run.
+
+    ``data`` is given if another run has read it.
 
     A new run gets all defaults and the kind of its device in its spec, and a sampler or a metric
     that can't be built is an error. With ``resume_on`` (a device), the spec of a stored run doesn't
@@ -168,7 +176,8 @@ def _assemble(
     """
     is_new = resume_on is None
     device = resolve_device(resume_on or spec.device)
-    data = load_data(spec, registry, with_runs(stoppable(access, should_stop), registry, store))
+    if data is None:
+        data = load_data(spec, registry, with_runs(stoppable(access, should_stop), registry, store))
     stop_if(should_stop)
     if is_new:
         spec = replace(completed(spec, data.spec, registry), device=device.type)
@@ -199,73 +208,24 @@ def _execute(
     *,
     resume: bool,
 ) -> Run:
-    folder, tell = store.folder(made.id), _to_all(*listeners)
-    begun = _started(made, job.spec, store, resume)
-    with (
-        attached(plugins, begun, job.device, tell) as told,
-        ending(made.id, store, job.spec, (*listeners, told)),
-        Recorder(store, made.id, tell=tell, should_stop=should_stop) as recorder,
-    ):
-        emit = _to_all(recorder, *listeners, told)
-        keep_listeners(folder, [named.part for named in plugins])
-        told.begin(emit)
-        probes, metrics = monitor_parts(job.spec, job.model, registry)
-        settings = model_settings(job.spec, registry)
-        monitor = Monitor(job, samplers=probes, metrics=metrics, settings=settings, emit=emit)
-        own_sampler = _own_sampler(job.spec, registry)
-        pictures = RunPictures(job, sampler=own_sampler, folder=folder, emit=emit)
-        scores = RunScores(job, folder=folder, emit=emit, should_stop=should_stop)
-
-        def between_epochs(done: EpochDone) -> None:
-            monitor.after(done)
-            pictures.between_epochs(done)
-            scores.between_epochs(done)
-
+    with recorded(
+        job, made, registry, store, listeners, plugins, should_stop, resume=resume
+    ) as recording:
         train(
             job.model,
             job.data,
             job.spec,
             device=job.device,
-            folder=folder,
-            emit=_to_all(emit, monitor.recalling(store, made.id)),
-            between_epochs=between_epochs,
+            folder=recording.folder,
+            emit=recording.emit,
+            between_epochs=recording.between_epochs,
             should_stop=should_stop,
             resume=resume,
             identity=identity(made),
         )
-        load_weights(job.model, folder, job.device, identity(made))
-        with evaluation(job.model, job.device):
-            pictures.at_the_end()
-            scores.at_the_end(scored=_scored(store, made, job.last_epoch))
-        recorder.finish()
-    drop_training_state(folder)
+        recording.score()
+    drop_training_state(store.folder(made.id))
     return store.run(made.id)
-
-
-def _started(made: Run, spec: RunSpec, store: Store, resumed: bool) -> StartedRun:
-    """What the listeners of plugins are told of a run."""
-    return StartedRun(
-        id=made.id,
-        name=made.name,
-        tags=made.tags,
-        spec=spec,
-        params=store.params(made.id),
-        folder=store.folder(made.id),
-        store=store.url,
-        resumed=resumed,
-    )
-
-
-def _scored(store: Store, made: Run, epoch: int) -> set[tuple[str, str]]:
-    """The samplers, with their settings, for which the run itself has computed its final scores.
-
-    Scores that an evaluation has added meanwhile don't count.
-    """
-    return {
-        (score.sampler, canonical_json(score.sampler_settings))
-        for score in store.scores(made.id)
-        if score.origin == "run" and score.epoch == epoch
-    }
 
 
 def _nothing_to_resume(run: Run, store: Store) -> UsageError:
@@ -281,19 +241,3 @@ def _nothing_to_resume(run: Run, store: Store) -> UsageError:
         f"run {run.id} is finished: there is nothing to resume",
         hint=f"To train it again: genbench rerun {run.id}",
     )
-
-
-def _own_sampler(spec: RunSpec, registry: Registry) -> tuple[Part, Sampler] | None:
-    """The model's own sampler; None if it has none, so that pictures show the generator."""
-    if registry.get("model", spec.model).default_sampler is None:
-        return None
-    [found] = build_samplers([default_sampler(spec, registry)], registry, strict=False)
-    return found
-
-
-def _to_all(*listeners: Listener) -> Listener:
-    def emit(event: Event) -> None:
-        for listener in listeners:
-            listener(event)
-
-    return emit

@@ -9,6 +9,9 @@ from typing import Any
 
 from genbench.events import TrainedEpoch
 
+TOGETHER = "together"
+"""A key of a run's environment: the seeds that it was trained together with, and its own."""
+
 
 class Status(StrEnum):
     """The status of a run. LOST: it is stored as running, but its process is gone; resume it."""
