@@ -72,3 +72,8 @@ class CudaGraphs:
             torch.cuda.synchronize(self._device)
             with torch.cuda.graph(torch.cuda.CUDAGraph(), stream=self._stream):
                 torch.empty(1, device=self._device).zero_()
+
+
+def default_graphs(device: torch.device) -> Graphs | None:
+    """CUDA graphs on a CUDA device; None elsewhere."""
+    return CudaGraphs(device) if device.type == "cuda" else None

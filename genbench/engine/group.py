@@ -18,6 +18,7 @@ import torch
 
 from genbench.contracts import Batch, Data, Model
 from genbench.engine.checkpoint import RunIdentity, has_checkpoint
+from genbench.engine.graphs import Graphs
 from genbench.engine.loop import CHECKPOINT_S, READ_S, Trainer
 from genbench.engine.loss_accumulator import ROWS
 from genbench.engine.randomness import derive_seed, forked_rng, seed_everything
@@ -52,6 +53,7 @@ def train_together(
     device: torch.device,
     should_stop: ShouldStop,
     checkpoint_s: float = CHECKPOINT_S,
+    graphs: Graphs | None = None,
 ) -> None:
     """Train newly built models of one experiment, which differ in their seed only, as one stack.
 
@@ -62,7 +64,7 @@ def train_together(
     Raises InterruptedRunError (after checkpoints of all runs), and errors of a step, which end all
     runs. `try_together` says beforehand whether models can be trained in this way.
     """
-    Group(runs, data, device, checkpoint_s).train(should_stop)
+    Group(runs, data, device, checkpoint_s, graphs).train(should_stop)
 
 
 class Group:
@@ -74,11 +76,14 @@ class Group:
         data: Data,
         device: torch.device,
         checkpoint_s: float,
+        graphs: Graphs | None,
     ) -> None:
         self.members = [Member(i, run, data, device, checkpoint_s) for i, run in enumerate(runs)]
         for member in self.members:
             member.train_samples = self.members[0].train_samples
             member.test_samples = self.members[0].test_samples
+            # What is captured is the step of the stack.
+            self.graphs, member.graphs = graphs or member.graphs, None
         self.going_on = list(self.members)
         self.stack = Stack([run.model for run in runs])
         self.optimizers = stacked_optimizers([m.optimizers for m in self.members], self.stack)
@@ -109,12 +114,17 @@ class Group:
         self._each(Member.start_stage)
         # A run that has failed keeps its place, so that the noise of the others stays the same.
         runs = [(m if m in self.going_on else self.leader).run for m in self.members]
-        return stacked_stage(runs, self.stack, self.optimizers, self.ema, self.spec, self.device)
+        stage = stacked_stage(
+            runs, self.stack, self.optimizers, self.ema, self.spec, self.device, self.graphs
+        )
+        for member in self.going_on:
+            member.run = stage.runs[member.index]
+        return stage
 
     # --- an epoch
 
     def _epoch(self, run: StackedStage, should_stop: ShouldStop) -> None:
-        run.feed.start(self.leader.position.stage_epoch)
+        run.start_epoch(self.leader.position.stage_epoch)
         self._each(Member.start_clock)
         clock = time.perf_counter
         read_at = clock()
@@ -146,7 +156,7 @@ class Group:
             if step % update.phase.every == 0:
                 for batch in batches[: update.phase.repeat]:
                     run.losses.record(update, at.step, update(batch))
-        run.ema.update()
+        run.average()
 
     def _end_epoch(self, run: StackedStage) -> None:
         self._read(run, epoch_ends=True)
@@ -209,7 +219,15 @@ class Member(Trainer):
         self, index: int, run: GroupedRun, data: Data, device: torch.device, checkpoint_s: float
     ) -> None:
         super().__init__(
-            run.model, data, run.spec, device, run.folder, run.emit, checkpoint_s, run.identity
+            run.model,
+            data,
+            run.spec,
+            device,
+            run.folder,
+            run.emit,
+            checkpoint_s,
+            run.identity,
+            None,
         )
         self.index, self.failed = index, run.failed
         self._between_epochs = run.between_epochs

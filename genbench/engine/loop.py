@@ -19,7 +19,7 @@ from genbench.engine.checkpoint import RunIdentity, has_checkpoint
 from genbench.engine.device import load_average, peak_memory, synchronize
 from genbench.engine.ema import EMA
 from genbench.engine.feed import Samples
-from genbench.engine.graphs import CudaGraphs, Graphs
+from genbench.engine.graphs import Graphs, default_graphs
 from genbench.engine.loss_accumulator import ROWS
 from genbench.engine.modes import evaluation
 from genbench.engine.optim import build_optimizers
@@ -107,7 +107,7 @@ class Trainer:
         self.model, self.spec, self.device, self.folder = model, spec, device, folder
         self.emit, self.checkpoint_s = emit, checkpoint_s
         self.share = 1.0
-        self.graphs = (graphs or _cuda_graphs(device)) if spec.capture else None
+        self.graphs = (graphs or default_graphs(device)) if spec.capture else None
         self.stages = planned_stages(model)
         model.nets.to(device)
         self.optimizers = build_optimizers(model, clip_norm=spec.clip_norm)
@@ -334,7 +334,3 @@ class Trainer:
         if at.stage_epoch == stage_epochs(self.stages[at.stage], self.spec):
             at.stage, at.stage_epoch = at.stage + 1, 0
         return sums
-
-
-def _cuda_graphs(device: torch.device) -> Graphs | None:
-    return CudaGraphs(device) if device.type == "cuda" else None

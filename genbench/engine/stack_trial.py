@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,9 +16,11 @@ import torch
 from torch import Tensor
 
 from genbench.contracts import MONITOR, Batch, Data, Model, Split
+from genbench.engine.capture import WARM_UP
 from genbench.engine.device import synchronize
 from genbench.engine.ema import EMA
 from genbench.engine.feed import Pair, Samples
+from genbench.engine.graphs import default_graphs
 from genbench.engine.optim import NamedOptimizer, build_optimizers
 from genbench.engine.planned_stages import planned_stages, stage_epochs
 from genbench.engine.randomness import forked_rng
@@ -38,7 +40,7 @@ COARSE_TOLERANCE = 5e-2
 STRIDES = 25
 """Learning rates by which a weight may differ: a first step has about the size of the rate."""
 TIMED = 2
-"""The steps that are timed, after one that isn't."""
+"""The steps that are timed, after one that isn't, or after those that a capture takes."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,7 @@ class _Trying:
         self.optimizers = [build_optimizers(m, clip_norm=self.spec.clip_norm) for m in models]
         self.stack = Stack(models)
         self.stacked = stacked_optimizers(self.optimizers, self.stack)
+        self.graphs = default_graphs(device) if self.spec.capture else None
         exact = device.type == "cpu" and self.spec.precision == "fp32"
         self.tolerance = TOLERANCE if exact else COARSE_TOLERANCE
 
@@ -111,11 +114,13 @@ class _Trying:
     def _stage(self, index: int) -> tuple[float, float]:
         """Seconds of an iteration of one model alone, and of the stack."""
         runs = [
-            ready(index, planned_stages(model)[index], model, own, self.samples, spec, self.device)
+            self._ready(index, model, own, spec)
             for model, own, spec in zip(self.models, self.optimizers, self.specs, strict=True)
         ]
         ema = StackedEMA([EMA(model, None) for model in self.models], self.stack)
-        whole = stacked_stage(runs, self.stack, self.stacked, ema, self.spec, self.device)
+        whole = stacked_stage(
+            runs, self.stack, self.stacked, ema, self.spec, self.device, self.graphs
+        )
         whole.feed.start(0)
         pair = whole.feed.draw(0)[0]
         for k, phase in enumerate(self.stages[index].phases):
@@ -127,6 +132,13 @@ class _Trying:
             self._seconds(partial(_iteration, runs[0], _one(pair, 0))),
             self._seconds(partial(_iteration, whole, Batch(x=pair[0], y=pair[1]))),
         )
+
+    def _ready(
+        self, index: int, model: Model, own: Mapping[str, NamedOptimizer], spec: RunSpec
+    ) -> StageRun:
+        stage, ema = planned_stages(model)[index], EMA(model, None)
+        data, device = self.samples, self.device
+        return ready(index, stage, model, own, data, spec, device, ema, self.graphs)
 
     # --- is it right?
 
@@ -185,7 +197,7 @@ class _Trying:
 
     def _seconds(self, step: Callable[[], None]) -> float:
         best = float("inf")
-        for _ in range(1 + TIMED):
+        for _ in range(WARM_UP + 3 + TIMED if self.graphs else 1 + TIMED):
             synchronize(self.device)
             began = time.perf_counter()
             step()

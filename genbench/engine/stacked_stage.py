@@ -6,13 +6,17 @@ samples in the order in which it sees them alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from genbench.engine.capture import Move
 from genbench.engine.feed import Feed, Pair, Samples
+from genbench.engine.graphs import Graphs
 from genbench.engine.loss_accumulator import ROWS
 from genbench.engine.stack import Stack, StackedEMA, StackedOptimizer
 from genbench.engine.stacked_update import StackedUpdate
@@ -54,7 +58,15 @@ class StackedSamples(Samples):
 class StackedFeed(Feed):
     """The batches of N feeds as one; `StackedSamples.take` gives their shapes."""
 
-    def __init__(self, feeds: Sequence[Feed], spec: RunSpec, *, width: int, stage: int) -> None:
+    def __init__(
+        self,
+        feeds: Sequence[Feed],
+        spec: RunSpec,
+        *,
+        width: int,
+        stage: int,
+        move: Move[None] | None,
+    ) -> None:
         super().__init__(
             StackedSamples([feed._samples for feed in feeds]),
             batch_size=spec.batch_size,
@@ -62,11 +74,13 @@ class StackedFeed(Feed):
             seed=spec.seed,
             stage=stage,
             limit=spec.epoch_images,
+            move=move,
         )
         self._feeds = feeds
 
     def start(self, epoch: int) -> None:
         """Shuffle for an epoch of the stage, counted from 0: for each seed as if it were alone."""
+        super().start(epoch)
         for feed in self._feeds:
             feed.start(epoch)
         self._order = torch.stack([feed._order for feed in self._feeds], 1)
@@ -119,18 +133,23 @@ class _Page:
 
 @dataclass(frozen=True, kw_only=True)
 class StackedStage:
-    """What the iterations of a stage use."""
+    """What the iterations of a stage use, as in `StageRun`; ``runs`` are the stages of the runs."""
 
     epochs: int
     feed: StackedFeed
     updates: tuple[StackedUpdate, ...]
     losses: StackedLosses
-    ema: StackedEMA
+    average: Callable[[], None]
+    runs: tuple[StageRun, ...]
 
     @property
     def steps(self) -> int:
         """The number of iterations in the whole stage."""
         return self.epochs * self.feed.steps
+
+    def start_epoch(self, stage_epoch: int) -> None:
+        """Shuffle for an epoch of the stage, counted from 0."""
+        self.runs[0].start_epoch(stage_epoch)  # which has the feed and the updates of all
 
 
 def stacked_stage(
@@ -140,18 +159,38 @@ def stacked_stage(
     ema: StackedEMA,
     spec: RunSpec,
     device: torch.device,
+    graphs: Graphs | None,
 ) -> StackedStage:
-    """The stage of N runs that are ready for it. The EMA begins to follow the nets of the stage."""
+    """The stage of N runs that are ready for it. The EMA begins to follow the nets of the stage.
+
+    With ``graphs``, its moves are captured where they can be.
+    """
+
+    def new_move() -> Move[Any] | None:
+        return None if graphs is None else Move(graphs, device, stack.nets)
+
     stack.refresh()
     first = runs[0]
     ema.follow(first.learning)
-    width = max((phase.repeat for phase in first.stage.phases), default=0)
+    phases = first.stage.phases
+    updates = tuple(
+        StackedUpdate(phase, optimizers, stack, spec, device, new_move()) for phase in phases
+    )
+    feed = StackedFeed(
+        [run.feed for run in runs],
+        spec,
+        width=max((phase.repeat for phase in phases), default=0),
+        stage=first.index,
+        move=new_move(),
+    )
+    average = new_move()
+    uncaptured = "" if graphs is not None else first.uncaptured
     return StackedStage(
         epochs=first.epochs,
-        feed=StackedFeed([run.feed for run in runs], spec, width=width, stage=first.index),
-        updates=tuple(
-            StackedUpdate(phase, optimizers, stack, spec, device) for phase in first.stage.phases
-        ),
+        feed=feed,
+        updates=updates,
         losses=StackedLosses(len(stack), device),
-        ema=ema,
+        average=ema.update if average is None else partial(average, "average", ema.update),
+        # Each run tells how it was executed: as all of them.
+        runs=tuple(replace(r, feed=feed, updates=updates, uncaptured=uncaptured) for r in runs),
     )

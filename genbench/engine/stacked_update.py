@@ -19,6 +19,7 @@ from torch._functorch.pyfunctorch import temporarily_pop_interpreter_stack
 from torch.overrides import TorchFunctionMode
 
 from genbench.contracts import Batch, Phase, Terms
+from genbench.engine.capture import Move, watched
 from genbench.engine.stack import Stack, StackedOptimizer
 from genbench.engine.update import Update, check_terms
 from genbench.spec import RunSpec
@@ -39,6 +40,7 @@ class StackedUpdate(Update):
         stack: Stack,
         spec: RunSpec,
         device: torch.device,
+        move: Move[list[Tensor]] | None = None,
     ) -> None:
         self._stack, self._single = stack, phase
         after = None if phase.after is None else self._after
@@ -50,15 +52,18 @@ class StackedUpdate(Update):
             precision=spec.precision,
             accumulate=spec.accumulate,
             measure_every=max(1, spec.log_every // phase.every),
+            move=move,
         )
 
     def _losses(self, batch: Batch) -> Terms:
         """The terms of all models, each (N,)."""
-        step, steps = batch.step, batch.steps
+        # A watched batch would take this for a loss that reads the step.
+        step, steps = vars(batch)["step"], batch.steps
 
         def loss(tensors: dict[str, Tensor], x: Tensor, y: Tensor | None) -> dict[str, Any]:
+            own = Batch(x=x, y=y, step=step, steps=steps)
             with self._stack.swapped_in(tensors):
-                terms = self._single.loss(Batch(x=x, y=y, step=step, steps=steps))
+                terms = self._single.loss(watched(own, self.move) if self.move else own)
                 if self.layout is None:
                     self.layout = check_terms(self._single, terms, self._device)
                 return {owner: dict(named) for owner, named in terms.items()}

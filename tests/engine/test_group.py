@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from tape import Tape
 
 from genbench.engine import GroupedRun, seed_everything, train, train_together, try_together
 from genbench.engine.restoring import read_checkpoint
@@ -56,7 +58,8 @@ def together(
             )
         )
     try:
-        train_together(runs, data, device=CPU, should_stop=options.pop("should_stop", never))
+        stop = options.pop("should_stop", never)
+        train_together(runs, data, device=CPU, should_stop=stop, **options)
     except InterruptedRunError as error:
         for one in found.values():
             one.error = error
@@ -219,6 +222,24 @@ def test_the_seconds_of_a_group_are_shared_out(tiny: SimpleNamespace, tmp_path: 
     assert 0 < sum(done.wall_s for own in epochs for done in own) <= whole
     for dones in zip(*epochs, strict=True):
         assert max(d.train_s for d in dones) < 2 * min(d.train_s for d in dones)
+
+
+def test_captured_steps_of_a_group_end_where_ordinary_ones_end(
+    tiny: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # RMSprop takes its form for graphs on any device; only a check of the device is in its way.
+    module = sys.modules["torch.optim.rmsprop"]
+    monkeypatch.setattr(module, "_get_capturable_supported_devices", lambda: ["cpu"])
+    tape, build = Tape(), partial(unbiased, tiny)
+    spec = tiny.spec(epochs=6, ema=0.9)
+    found = together(tiny, tmp_path / "a", spec, build=build, graphs=tape)
+    ordinary = together(tiny, tmp_path / "b", spec, build=build)
+    assert tape.captures > 3
+    for seed, one in found.items():
+        assert_close(compared(one.folder), compared(ordinary[seed].folder))
+        last = one.log.of(EpochDone)[-1].execution
+        assert last["d"].captured == last["d"].updates > 0
+        assert last["d"].reason == ""
 
 
 # --- the trial
