@@ -13,6 +13,7 @@ from genbench.cli import completing, options
 from genbench.cli.opening import ModelOptions, open_store, resolved
 from genbench.cli.session import SESSION, say
 from genbench.errors import UsageError
+from genbench.formatting import spans
 
 if TYPE_CHECKING:
     from genbench.contracts import DataAccess
@@ -210,11 +211,17 @@ def rerun(
         old = opened.run(opened.resolve(reference))
         check_versions(opened, old.id, SESSION.registry)
         listeners = _listeners_of(opened, old.id, listen)
+        together = opened.trained_together(old.id)
     before = RunSpec.from_json(old.spec)
     access = _access(data_dir, offline, SESSION.store_url(store))
     spec = amend(before, SESSION.registry, access, sets=sets or (), **fields)
     changes = differences(before, spec)
     say(f"rerun of {old.id}: " + ("; ".join(changes) if changes else "the same spec again"))
+    if together:
+        say(
+            f"note: {old.id} was trained together with other seeds ({spans(together)}); alone it "
+            "draws other noise, so its numbers will differ"
+        )
     _train(spec, access, listeners, store=store, name=name, tags=tag or (), as_json=as_json)
 
 

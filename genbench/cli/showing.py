@@ -15,7 +15,6 @@ from genbench.errors import GenbenchError
 from genbench.events import NO_GRAPHS
 from genbench.formatting import counted, duration, in_words, number, plain, spans
 from genbench.spec import Part, RunSpec, labels
-from genbench.store.records import TOGETHER
 
 if TYPE_CHECKING:
     from genbench.registry import Kind
@@ -136,10 +135,9 @@ def _print_head(store: Store, identity: str, format: Format) -> None:
 
 def _company(store: Store, run: Run) -> str | None:
     """'together with 7 other seeds (1 to 7): ...'; None for a run that was trained alone."""
-    seeds = next((e[TOGETHER] for _, e in store.environments(run.id) if TOGETHER in e), None)
-    if seeds is None:
+    others = [seed for seed in store.trained_together(run.id) if seed != run.seed]
+    if not others:
         return None
-    others = [seed for seed in seeds if seed != run.seed]
     return (
         f"together with {counted(len(others), 'other seed')} ({spans(others)}); the seconds are "
         "this run's share, and its noise is not that of a run alone"

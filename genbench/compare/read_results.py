@@ -59,6 +59,7 @@ def read_results(store: Store, runs: Sequence[int]) -> Iterator[RunResult]:
             ),
             lineage=ancestry.get(run, ()),
             versions=versions.get(run, {}),
+            group=machines.group(moved.get(run, [environment])),
             effort=Effort(cpu_share=share, load=load, cpus=machines.cpus(environment)),
         )
 
@@ -250,6 +251,11 @@ class Machines:
             machines = ", then ".join(place.machine for place in found)
             self._places[key] = Place(next(iter(found)).device, machines)
         return self._places[key]
+
+    def group(self, environments: Sequence[int | None]) -> str:
+        """The same for runs that were trained together; empty for others."""
+        found = [e for e in environments if self._known.get(e, {}).get(TOGETHER)]
+        return f"environment {found[0]}" if found else ""
 
     def cpus(self, environment: int | None) -> int | None:
         """The number of cores of the machine, if it is known."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -117,17 +117,17 @@ class Row:
     def stage(self, index: int, what: str) -> Measure:
         """A quantity of a stage over the timed runs: 'epoch_s', 'prepare_s' or 'total_s'."""
         runs = [t for t in self.timed if len(t.stages) == len(self.stages)]
-        return Measure(values=tuple(float(getattr(t.stages[index], what)) for t in runs))
+        return _over_clocks(runs, lambda run: float(getattr(run.stages[index], what)))
 
     @cached_property
     def total_s(self) -> Measure:
         """Total training seconds, see `RunResult.total_s`."""
-        return Measure(values=tuple(run.total_s for run in self.timed))
+        return _over_clocks(self.timed, lambda run: run.total_s)
 
     @cached_property
     def parents_s(self) -> Measure:
         """Training seconds of the runs that these build upon."""
-        return Measure(values=tuple(run.parents_s for run in self.timed))
+        return _over_clocks(self.timed, lambda run: run.parents_s)
 
     @property
     def parents_elsewhere(self) -> bool:
@@ -151,3 +151,14 @@ class Row:
         """The mean score over its floor, which is the score of real data against real data."""
         floor = self.floors.get(metric)
         return self.scores[metric].mean / floor if metric in self.scores and floor else None
+
+
+def _over_clocks(runs: Sequence[RunResult], value: Callable[[RunResult], float]) -> Measure:
+    """Seconds over the runs; those that were trained together were measured by one clock.
+
+    Their shares are equal, so they are one observation.
+    """
+    found: dict[str, list[float]] = {}
+    for run in runs:
+        found.setdefault(run.group or run.id, []).append(value(run))
+    return Measure(values=tuple(Measure(values=tuple(own)).mean for own in found.values()))

@@ -12,6 +12,8 @@ from genbench.compare.row import Row
 
 SORTS = ("model", "seeds", "epoch", "total", "speedup", "target")
 """What rows can be sorted by, besides the name of a metric or of a setting."""
+OF_SECONDS = ("epoch", "total", "target")
+"""Those of `SORTS` that are seconds of training."""
 
 
 def _no_defaults(dataset: str) -> Mapping[str, Any]:

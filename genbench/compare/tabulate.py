@@ -8,6 +8,7 @@ others are left out with a warning that names the difference.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -31,7 +32,7 @@ from genbench.compare.run_results import RunResult, samplers_of
 from genbench.compare.selection import Selected, table_of
 from genbench.compare.speedup import against, busy, quotient, with_place
 from genbench.compare.standings import Standings, TableKey
-from genbench.compare.table import SORTS, Column, Question, Table
+from genbench.compare.table import OF_SECONDS, SORTS, Column, Question, Table
 from genbench.errors import UnknownNameError
 from genbench.formatting import counted, number
 
@@ -165,7 +166,8 @@ def _with_target(row: Row, column: Column, reached: Reached) -> Row:
 def _in_order(rows: list[Row], sort: str | None, columns: Sequence[Column]) -> list[Row]:
     """Rows by a metric (that of the first column unless one is named), by SORTS or a setting.
 
-    "-" reverses the order; rows without a value come last in both orders.
+    "-" reverses the order; rows without a value come last in both orders. Seconds are ordered
+    within each place only, since those of two places can't be compared.
     """
     name = (sort or "").removeprefix("-")
     by_metric = {column.metric: column for column in columns}
@@ -174,6 +176,9 @@ def _in_order(rows: list[Row], sort: str | None, columns: Sequence[Column]) -> l
     unknown = (math.inf, "")
     rows = sorted(rows, key=lambda row: row.title)
     rows.sort(key=lambda row: values[id(row)], reverse=sort is not None and sort[0] == "-")
+    if name in OF_SECONDS and column is None:
+        places = Counter(row.timed[0].place for row in rows)
+        rows.sort(key=lambda row: (-places[row.timed[0].place], row.timed[0].place))
     return sorted(rows, key=lambda row: values[id(row)] == unknown)
 
 

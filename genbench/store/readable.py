@@ -17,6 +17,7 @@ from genbench.store.address import Address
 from genbench.store.filters import Filter, condition
 from genbench.store.reader import Condition, EngineReader, Reader, Rows, SqliteReader, Streamed
 from genbench.store.records import (
+    TOGETHER,
     Artifact,
     Draw,
     Epoch,
@@ -247,6 +248,11 @@ class ReadableStore:
             "ON e.environment = u.environment WHERE u.run = :run ORDER BY u.step",
         )
         return [(step, json.loads(body)) for step, body in rows]
+
+    def trained_together(self, run_id: str) -> tuple[int, ...]:
+        """The seeds that a run was trained together with, and its own; empty for a run alone."""
+        found = (known[TOGETHER] for _, known in self.environments(run_id) if TOGETHER in known)
+        return tuple(next(found, ()))
 
     def params(self, run_id: str) -> dict[str, Any]:
         """Everything that decides the numbers of a run, under flat names such as ``model.lr``.

@@ -158,7 +158,7 @@ def _fact(name: str, row: Row, sampler: str, first: str, found: StoredResults) -
             text = timed(row.epoch_s.mean, row.epoch_s.sd)
             return Value(text=text, measure=row.epoch_s)
         case "train_s":
-            return _value(row.total_s, of=len(row.timed))
+            return _value(row.total_s, of=row.total_s.n)
         case "target_s":
             return _value(_to_target(row), of=len(row.timed))
         case "s/sample":
