@@ -116,6 +116,32 @@ class GAN:
         return self.logit(h)
 
 
+class Diagonal:
+    """Sound: x ~ N(mean, diag(exp(2 log_sd))), which starts as N(0, 1) with every seed."""
+
+    averaged = ()
+
+    def __init__(self, settings: Any, data: genbench.DataSpec) -> None:
+        self.shape, size = data.shape, prod(data.shape)
+        start = {"mean": nn.Parameter(torch.zeros(size)), "log_sd": nn.Parameter(torch.zeros(size))}
+        self.nets = nn.ModuleDict({"density": nn.ParameterDict(start)})
+
+    def optimizers(self):
+        return {"density": Optimizer(nets=("density",), lr=1e-2)}
+
+    def stages(self):
+        phase = Phase(name="density", loss=self.loss, updates=("density",))
+        return (Stage(name="train", phases=(phase,)),)
+
+    def loss(self, batch):
+        return {"density": {"nll": -self.log_density(batch.x).mean()}}
+
+    def log_density(self, x, y=None):
+        density = self.nets["density"]
+        z = (x.flatten(1) - density["mean"]) * (-density["log_sd"]).exp()
+        return (-0.5 * z.square() - density["log_sd"]).sum(1)
+
+
 class WiderThanTanh(GAN):
     """At its first weights and after a little training all its samples lie in [-1, 1]."""
 
@@ -335,7 +361,9 @@ class NoSeed(GAN):
         super().__init__(settings, data)
 
 
-@pytest.mark.parametrize("model", [Autoencoder, GAN, Buffered, DeclaredUniformPrior, OwnPrior])
+@pytest.mark.parametrize(
+    "model", [Autoencoder, GAN, Buffered, Diagonal, DeclaredUniformPrior, OwnPrior]
+)
 def test_a_sound_model_passes(model):
     check_model(model)
 
