@@ -8,16 +8,16 @@ to its own parameters only. All totals are differentiated before any optimizer s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
 
 import torch
-import torch._functorch.config
 from torch import Tensor, nn
 
 from genbench.contracts import MONITOR, Batch, Model, Phase, Terms
 from genbench.engine.capture import Move, watched
+from genbench.engine.compiling import compiled
 from genbench.engine.device import autocast
 from genbench.engine.memory import step_out_of_memory
 from genbench.engine.optim import NamedOptimizer
@@ -67,7 +67,8 @@ class Update:
         self._others = _others(model.nets, self._parameters)
         self._device, self._precision, self._accumulate = device, precision, accumulate
         self._measure_every, self.move = measure_every, move
-        self._loss = _compiled(phase) if compile and phase.compile else phase.loss
+        self.compiled = compile and phase.compile
+        self._loss = compiled(phase) if self.compiled else phase.loss
 
     def start(self) -> None:
         """Begin an epoch."""
@@ -99,6 +100,16 @@ class Update:
                 accumulate=self._accumulate,
                 device=self._device,
             ) from error
+
+    def trial(self, batch: Batch, compiled: bool) -> None:
+        """Compute the gradients of the loss, or of its first microbatch, and drop them."""
+        loss = self._loss if compiled else self.phase.loss
+        batch = _microbatches(batch, self._accumulate)[0]
+        with self._context():
+            terms = loss(batch)
+        self._differentiate(self._values(terms))
+        for parameter in self._parameters:
+            parameter.grad = None
 
     @contextmanager
     def _capturable(self) -> Iterator[None]:
@@ -147,9 +158,15 @@ class Update:
             batch = watched(batch, self.move)
             # Compiled code can't be followed operation by operation.
             loss = self.phase.loss if self.move.rehearsing else loss
+        with self._context():
+            return loss(batch)
+
+    @contextmanager
+    def _context(self) -> Iterator[None]:
+        """The context of a loss; a graph has no cache of weights that autocast has cast."""
         cached = self.move is None
         with _without_gradients(self._others), autocast(self._device, self._precision, cached):
-            return loss(batch)
+            yield
 
     def _values(self, terms: Terms) -> list[Tensor]:
         """All terms in fp32; under autocast, a sum in bf16 would keep 8 bits of a loss."""
@@ -231,17 +248,6 @@ def check_terms(phase: Phase, terms: Terms, device: torch.device) -> Layout:
                 )
     owners = [*phase.updates, *([MONITOR] if terms.get(MONITOR) else [])]
     return {owner: tuple(terms[owner]) for owner in owners}
-
-
-def _compiled(phase: Phase) -> Callable[[Batch], Terms]:
-    """The compiled loss. All batches have one shape; ``batch.step`` becomes a symbol.
-
-    Several optimizers differentiate one graph one after the other. A compiled backward pass that
-    reuses its saved tensors as scratch space (donated buffers) doesn't support this.
-    """
-    if len(phase.updates) > 1:
-        torch._functorch.config.donated_buffer = False
-    return torch.compile(phase.loss)
 
 
 @contextmanager
