@@ -201,9 +201,13 @@ def suggest(given: str, known: Iterable[str]) -> str:
 
     >>> suggest("dcgn", ["dcgan", "vae"])
     "; did you mean 'dcgan'?"
+    >>> suggest("modle", ["model", "modes"])
+    "; did you mean 'model'?"
     """
     names = sorted(known)
-    near = difflib.get_close_matches(given, names, n=1)
+    near = difflib.get_close_matches(given, names, n=3)
+    # Of equally near names, the one with the same letters: 'modle' is 'model', not 'modes'.
+    near.sort(key=lambda name: sorted(name) != sorted(given))
     if near:
         return f"; did you mean '{near[0]}'?"
     return f"; known: {', '.join(names)}." if names else "; none is known."

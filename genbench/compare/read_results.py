@@ -20,6 +20,8 @@ MEDIANS_AT_ONCE = 1_000
 
 def read_results(store: Store, runs: Sequence[int]) -> Iterator[RunResult]:
     """The runs with these numbers in the store, with their costs and final scores."""
+    if not runs:
+        return
     keys = _listed(runs)
     stages, scores = _stages(store, runs), _scores(store, keys)
     machines, parents, efforts = Machines(store), _parents(store, keys), _efforts(store, keys)

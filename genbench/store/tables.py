@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genbench.errors import UsageError
+from genbench.errors import StoreError, UsageError
 from genbench.files.writing import replacing
 from genbench.formatting import spreadsheet
 from genbench.store.about import COLUMNS, QUERIES, TABLES
@@ -49,7 +49,10 @@ def _cell(value: Any) -> Any:
 
 
 def write_parquet(store: Store, folder: Path, ids: Sequence[str]) -> list[Path]:
-    """The same as ``NAME.parquet``. Raises UsageError without pyarrow."""
+    """The same as ``NAME.parquet``.
+
+    Raises UsageError without pyarrow, and StoreError for a value that is not of its column's type.
+    """
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -65,7 +68,12 @@ def write_parquet(store: Store, folder: Path, ids: Sequence[str]) -> list[Path]:
             with pq.ParquetWriter(part, schema) as writer:
                 for batch in _batches(rows):
                     values = dict(zip(columns, zip(*batch, strict=True), strict=True))
-                    writer.write_table(pa.table(values, schema=schema))
+                    try:
+                        writer.write_table(pa.table(values, schema=schema))
+                    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+                        raise StoreError(
+                            f"table '{name}' of the store can't be written as Parquet: {error}"
+                        ) from error
         written.append(path)
     return written
 
@@ -80,11 +88,22 @@ def _type(store: Store, name: str, column: str, pa: Any) -> Any:
     if name in metadata.tables:
         kind = metadata.tables[name].columns[column].type.python_type
     else:
-        sql = f'SELECT DISTINCT typeof("{column}") FROM {name}'
-        kinds = {row[0] for row in store.rows(sql)} - {"null"}
-        kind = {frozenset({"integer"}): int, frozenset({"text"}): str}.get(frozenset(kinds), float)
-        kind = str if not kinds else kind
+        typeof = "typeof" if _is_sqlite(store) else "pg_typeof"
+        rows = store.rows(
+            f'SELECT DISTINCT CAST({typeof}("{column}") AS text) FROM {name} '
+            f'WHERE "{column}" IS NOT NULL'
+        )
+        kinds = {_KINDS.get(found, float) for (found,) in rows}
+        kind = (kinds or {str}).pop() if len(kinds) < 2 else float
     return {int: pa.int64(), float: pa.float64(), str: pa.string()}[kind]
+
+
+_KINDS: dict[str, type] = {"integer": int, "bigint": int, "text": str, "character varying": str}
+"""The types of values as SQLite and PostgreSQL call them; others are floats."""
+
+
+def _is_sqlite(store: Store) -> bool:
+    return "://" not in store.url  # the path of a file, else a URL
 
 
 def _select(name: str, ids: Sequence[str]) -> str:
@@ -112,7 +131,15 @@ _USED = {
 
 
 def datasette_metadata(store: Store) -> str:
-    """The JSON file for ``datasette runs.db --metadata FILE``: descriptions and saved queries."""
+    """The JSON file for ``datasette runs.db --metadata FILE``: descriptions and saved queries.
+
+    Raises UsageError for a store that datasette can't read.
+    """
+    if not _is_sqlite(store):
+        raise UsageError(
+            f"datasette reads SQLite files, and the store {store.url} is none",
+            hint="To get the tables as files: genbench export --csv DIR",
+        )
     name = Path(store.url).stem
     tables = {
         table: {

@@ -130,7 +130,7 @@ def check_columns(share: float, genbench: Any, folder: Path) -> None:
 
 
 def test_junk_in_some_columns_of_a_store_gives_no_traceback(genbench: Any, spoiled: Path) -> None:
-    check_columns(0.015, genbench, spoiled)
+    check_columns(0.008, genbench, spoiled)
 
 
 @pytest.mark.slow

@@ -157,7 +157,7 @@ def check_places(every: int, genbench: Any, folder: Path) -> None:
 
 
 def test_hostile_text_stays_text_in_some_outputs(genbench: Any, spoiled: Path) -> None:
-    check_places(53, genbench, spoiled)
+    check_places(113, genbench, spoiled)
 
 
 @pytest.mark.slow

@@ -249,7 +249,7 @@ def test_nul_is_refused_in_names_and_stored_as_an_escape_in_other_texts(store, c
 @pytest.mark.parametrize("command", [
     ("compare", "--by", "lr", "--json"), ("compare", "--pareto"), ("runs", "--sort", "-lr"),
     ("report", "--out", "page.html"), ("show", "@1"), ("export", "one.zip", "@1"),
-    ("export", "--csv", "tables"), ("export", "--datasette", "about.json"),
+    ("export", "--csv", "tables"), ("compare", "--metric", "fd_clf", "--target", "9"),
     ("export", "--parquet", "tables"), ("watch", "--once"), ("edit", "@1", "--note", "=1+1"),
 ])  # fmt: skip
 def test_the_commands_that_read_a_store_work_on_postgresql(
@@ -264,3 +264,14 @@ def test_the_commands_that_read_a_store_work_on_postgresql(
     said = command_line(*command, "--store", store.url, folder=tmp_path)
     said.check()
     assert said.code in ((0, 3) if command[0] == "watch" else (0,)), said.err
+
+
+def test_datasette_cannot_read_postgresql_and_the_message_says_so(
+    store, create, command_line, tmp_path
+):
+    create()
+    said = command_line(
+        "export", "--datasette", "about.json", "--store", store.url, folder=tmp_path
+    )
+    assert said.code == 2
+    assert "datasette reads SQLite files" in said.err
