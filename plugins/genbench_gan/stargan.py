@@ -9,13 +9,9 @@ and x^ at random between x and G(x, c) (section 3.1, eq. 2, 3, 4, 8):
     L_G   = L_adv + lambda_cls E -log D_cls(c|G(x, c)) + lambda_rec E |x - G(G(x, c), c')|
 
 D takes ``n_critic`` steps for each step of G. c is a permutation of the batch's labels, as in the
-authors' code, so that domains are asked for as often as they occur. As there, -log D_cls is the
-binary cross-entropy, summed over attributes, if domains are combinations of attributes.
-
-All terms take the mean of D_src over patches. So does the penalty, unlike in the authors' code,
-which penalises their sum: the slope of the mean is then 1 / patches, and the adversarial loss as
-many times weaker. On MNIST, with 3x3 patches, G then learned to deceive D_cls by small changes that
-no person sees.
+authors' code, so that domains are asked for as often as they occur. As there, the penalty is on the
+sum of D_src over patches, while the other terms take its mean; and if domains are combinations of
+attributes, -log D_cls is the binary cross-entropy, summed over attributes.
 
 Samples may be codes of another model (`latents:RUN`): the same losses train a generator of codes,
 which that model's decoder draws. Then networks are fully connected for vectors, and convolutional
@@ -85,7 +81,7 @@ class StarGAN:
         real = batch.x.to(fake.dtype)
         realness, logits = self.discriminator(real)
         fake_realness, _ = self.discriminator(fake)
-        penalty = gradient_penalty(self._penalised, real, fake)
+        penalty = gradient_penalty(lambda x: self.discriminator(x)[0].sum(1), real, fake)
         real_scores, fake_scores = realness.float().mean(1), fake_realness.float().mean(1)
         return {
             "d": {
@@ -115,11 +111,6 @@ class StarGAN:
             },
             MONITOR: {"g_class_accuracy": self._accuracy(logits, wanted)},
         }
-
-    def _penalised(self, x: Tensor) -> Tensor:
-        """D_src as the penalty sees it, (B,)."""
-        patches: Tensor = self.discriminator(x)[0]
-        return patches.sum(1) if self.settings.penalised == "sum" else patches.mean(1)
 
     def class_loss(self, logits: Tensor, y: Tensor) -> Tensor:
         """-log D_cls(c|x), a mean over samples; over attributes it is summed."""

@@ -17,9 +17,9 @@ class StarGANSettings(ModelSettings):
     """One generator for all domains, and a discriminator that also classifies; labelled data.
 
     Networks, rates and weights are for images of about 28 pixels, so that minutes show something;
-    the preset ``choi2018`` has the paper's. The gradient of the cycle loss has the norm
-    cycle_weight / sqrt(values of a sample), while that of the adversarial loss is held at 1: the
-    paper's weight of 10 at 128x128x3 pixels is one of 1.3 at 28x28.
+    the preset ``choi2018`` has the paper's. The cycle loss is a mean over values, so its gradient
+    in a sample has the norm cycle_weight / sqrt(values): the paper's weight of 10 at 128x128x3
+    pixels is one of 1.3 at 28x28.
     """
 
     training: ClassVar[Training] = Training(images=150_000, batch_size=32)
@@ -45,7 +45,7 @@ class StarGANSettings(ModelSettings):
         "images, 0 for codes",
     )
     d_channels: int = Field(
-        16, ge=1, le=1024, description="channels after the discriminator's first layer (conv)"
+        24, ge=1, le=1024, description="channels after the discriminator's first layer (conv)"
     )
     d_halvings: int | None = Field(
         None,
@@ -63,22 +63,17 @@ class StarGANSettings(ModelSettings):
     cycle_weight: float | None = Field(
         None,
         ge=0,
-        description="weight of the distance between x and its translation back; by default 2.5 "
+        description="weight of the distance between x and its translation back; by default 3 "
         "for images, 1 for codes",
     )
     gradient_penalty: float = Field(
         10.0, gt=0, description="weight of (|gradient| - 1)^2 between real and fake samples"
     )
-    penalised: Literal["mean", "sum"] = Field(
-        "mean",
-        description="what the penalty holds at slope 1: the mean of the discriminator's patches, "
-        "or their sum, which makes the adversarial loss as many times weaker",
-    )
     n_critic: int = Field(
         2, ge=1, le=100, description="steps of the discriminator for each step of the generator"
     )
-    g_lr: float = Field(4e-4, gt=0, description="learning rate of the generator")
-    d_lr: float = Field(4e-4, gt=0, description="learning rate of the discriminator")
+    g_lr: float = Field(5e-4, gt=0, description="learning rate of the generator")
+    d_lr: float = Field(5e-4, gt=0, description="learning rate of the discriminator")
     beta1: float = Field(0.5, ge=0, lt=1, description="Adam's beta1")
     beta2: float = Field(0.999, ge=0, lt=1, description="Adam's beta2")
     hold: float = Field(
@@ -93,7 +88,7 @@ class StarGANSettings(ModelSettings):
         network = self.network
         if network == "auto":
             network = "conv" if data.is_image else "mlp"
-        left: dict[str, float] = {"cycle_weight": 2.5 if data.bounded else 1.0}
+        left: dict[str, float] = {"cycle_weight": 3.0 if data.bounded else 1.0}
         if network == "conv" and data.is_image:
             left["g_halvings"] = 0 if data.latent else 2
             left["d_halvings"] = max(1, min(data.shape[1:]).bit_length() - 2)
@@ -139,7 +134,6 @@ PRESETS = (
             "g_kernel": 7,
             "g_blocks": 6,
             "d_channels": 64,
-            "penalised": "sum",
             "cycle_weight": 10.0,
             "n_critic": 5,
             "g_lr": 1e-4,

@@ -120,14 +120,6 @@ def test_attributes_are_the_binary_digits_of_a_class_and_their_loss_is_a_sum(mak
     assert model.conditions(torch.tensor([5])).tolist() == [[1, 0, 1]]
 
 
-def test_the_penalty_is_on_the_mean_over_patches_unless_the_sum_is_asked_for(make):
-    """The sum has as many times the slope as there are patches: 2x2 here."""
-    mean, total = make("stargan", IMAGES, **TINY), make("stargan", IMAGES, **TINY, penalised="sum")
-    total.nets.load_state_dict(mean.nets.state_dict())
-    x = batch_of(IMAGES).x
-    assert torch.allclose(total._penalised(x), 4 * mean._penalised(x))
-
-
 def test_rates_stay_constant_for_half_of_the_steps_and_fall_to_zero(make):
     model = make("stargan", IMAGES, **TINY)
     for optimizer in model.optimizers().values():
