@@ -38,8 +38,8 @@ class Entry:
 
     ``spec`` has seed 0; if ``seconds`` are given, its epochs are not meaningful yet. ``samplings``
     are all samplers: the first one is used by the run itself, the others after it. A row on the
-    latents of another one has that as its ``source``, and the id of its run in ``spec`` is
-    `PLANNED` until there is one.
+    latents of another one has that as its ``source``; in its ``spec`` the hash of the source's
+    experiment stands for the id of a run.
     """
 
     row: RowEntry
@@ -190,10 +190,6 @@ def training_key(spec: RunSpec) -> str:
     return bare.digest
 
 
-PLANNED = "planned"
-"""The id of a run that a study will train, in the spec of a row on its latents."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class PlannedRuns:
     """The latents of a run that isn't trained yet, as `genbench.FinishedRuns` describes them."""
@@ -233,7 +229,7 @@ def _planned_runs(source: Entry, registry: Registry) -> PlannedRuns:
             "a model that encodes and decodes"
         )
     head = SourceRunHead(
-        run=PLANNED,
+        run=spec.experiment,
         model=spec.model,
         experiment=spec.experiment,
         data=source.data,
@@ -265,7 +261,7 @@ def _entry(
         access = replace(access, runs=_planned_runs(source, registry))
     request = Request(
         model=row.model,
-        dataset=dataset if source is None else f"latents:{PLANNED}",
+        dataset=dataset if source is None else f"latents:{source.spec.experiment}",
         run={
             "epochs": 1 if seconds is not None else epochs,
             "batch_size": row.batch_size or study.batch_size,

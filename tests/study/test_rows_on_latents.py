@@ -15,7 +15,6 @@ from genbench.store import Store
 from genbench.study import Places, execute, forecast, make_plan, read_study, results
 from genbench.study.children import Ended
 from genbench.study.existing_runs import ExistingRuns
-from genbench.study.plan import PLANNED
 from genbench.study.work import planned_runs
 
 STUDY = """
@@ -107,7 +106,7 @@ def test_a_study_that_is_done_is_reused_as_a_whole(plan, places, carried_out):
 def test_nothing_of_a_row_is_planned_as_a_run_before_its_source_is_finished(plan, places):
     Store.open(places.store, mode="create").close()
     vae, graft = planned_runs(plan, {})[:2]
-    assert graft.spec.parents == (PLANNED,)
+    assert graft.spec.parents == graft.spec.parent_experiments == (vae.spec.experiment,)
     with Store.open(places.store) as store:
         assert ExistingRuns(store, plan).ready(graft) is None
         source = trained(store, vae.spec)
@@ -115,6 +114,18 @@ def test_nothing_of_a_row_is_planned_as_a_run_before_its_source_is_finished(plan
         assert ready.spec.parents == (source,)
         assert ready.spec.dataset_settings["run"] == source
         assert ready.spec.parent_experiments == (vae.spec.experiment,)
+
+
+def test_rows_on_the_latents_of_one_row_differ_by_its_data_set(tmp_path):
+    text = STUDY.replace('["digits"]', '["digits", "mnist"]')
+    (tmp_path / "t.toml").write_text(text)
+    access = DataAccess(root=tmp_path, cache=tmp_path, offline=True)
+    both = read_study(tmp_path / "t.toml")
+    wide = make_plan(tmp_path / "t.toml", both, Registry.from_environment(), access, {}, tmp_path)
+    assert [entry.title for entry in wide.entries if entry.source] == [
+        "graft on digits",
+        "graft on mnist",
+    ]
 
 
 def test_its_row_stands_under_its_title_beside_the_others_of_the_data_set(
