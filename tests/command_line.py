@@ -1,4 +1,4 @@
-"""Command lines by the hundred: each runs in a fork of one process that has imported everything."""
+"""Command lines in this process, or by the hundred in forks of one that imported everything."""
 
 from __future__ import annotations
 
@@ -10,11 +10,39 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import pytest
 
 CODES = frozenset((0, 1, 2, 3, 4, 5, 130))
 """The exit codes that the README documents."""
 TALLY: Counter[str] = Counter()
+
+
+class Said(NamedTuple):
+    """What a command line printed, and its exit code."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """Its one JSON object."""
+        return json.loads(self.out)
+
+
+def in_process(*arguments: str) -> int:
+    """Run one command line in this process and the current folder; gives its exit code."""
+    from genbench.cli import main
+    from genbench.cli.session import SESSION
+
+    SESSION.debug, SESSION.verbosity = False, 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["genbench", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+    return int(ended.value.code or 0)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from command_line import CommandLine
+from command_line import CommandLine, Said, in_process
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # A worker for each core: more threads would be in one another's way. Before torch is imported.
@@ -44,6 +44,21 @@ def ordinary_signals() -> Iterator[None]:
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
+
+
+@pytest.fixture
+def genbench(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Said]:
+    """Runs command lines in this process and the test's folder: ``genbench("show", "@1").code``."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str) -> Said:
+        capsys.readouterr()
+        code = in_process(*arguments)
+        return Said(code, *capsys.readouterr())
+
+    return call
 
 
 @pytest.fixture(scope="session")

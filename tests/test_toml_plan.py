@@ -6,7 +6,7 @@ import tomllib
 
 import pytest
 
-from genbench.errors import IncompatibleError
+from genbench.errors import IncompatibleError, SettingError
 from genbench.planning.resolve import Request, Resolved, resolve
 from genbench.planning.toml_plan import as_toml, value_of
 from genbench.registry import Registry
@@ -33,7 +33,7 @@ def fitting(plan, model: str, **asked) -> Resolved:
     for dataset in DATA:
         try:
             return plan(model, dataset, **asked)
-        except IncompatibleError:
+        except (IncompatibleError, SettingError):  # one of a preset for other data
             continue
     raise AssertionError(f"{model} takes none of the data sets")
 

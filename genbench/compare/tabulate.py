@@ -221,7 +221,7 @@ def _on_front(
     among = max(len(rows), len(standing.merits) if standing else 0)
     remark = (
         f"only the Pareto front of {column.metric} and total s is shown, {len(kept)} of "
-        f"{counted(among, 'row')}: each other row is beaten or equalled in both by one of "
+        f"{counted(among, 'row')}: every other row is beaten or equalled in both by one of "
         f"these{floor}"
     )
     return kept, [remark]

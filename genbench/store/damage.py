@@ -15,13 +15,14 @@ from contextlib import closing
 from typing import Any
 
 from genbench.errors import StoreError
+from genbench.events import Execution
 from genbench.spec import RunSpec
 from genbench.store.address import Address
 from genbench.store.failures import store_errors
 from genbench.store.reader import connect_read_only
 from genbench.store.records import Status
 
-_JSON = {"body", "spec", "sampler_settings", "diagnostics", "skipped"}
+_JSON = {"body", "spec", "execution", "sampler_settings", "diagnostics", "skipped"}
 _MOMENT = "({0} NOT GLOB '????-??-??T??:??*' OR julianday({0}) IS NULL)"
 _OBJECT = "(NOT json_valid({0}) OR json_type({0}) <> 'object')"
 _NO_STATUS = "{0} NOT IN (%s)" % ", ".join(f"'{status.value}'" for status in Status)  # noqa: UP031
@@ -93,6 +94,7 @@ def _wrong_json(connection: sqlite3.Connection) -> Iterator[tuple[str, str, Any,
         ("runs", "spec", RunSpec.from_json, "the spec of a run"),
         ("draws", "diagnostics", _all_numbers, "an object of numbers"),
         ("draws", "skipped", _all_texts, "an object of strings"),
+        ("stages", "execution", _all_executions, "how the updates of each phase were executed"),
     ]
     for table, column, check, expected in checks:
         for (text,) in connection.execute(f'SELECT "{column}" FROM "{table}"'):
@@ -110,6 +112,11 @@ def _all_numbers(text: str) -> None:
 
 def _all_texts(text: str) -> None:
     "".join(json.loads(text).values())
+
+
+def _all_executions(text: str | None) -> None:
+    for value in json.loads(text or "{}").values():
+        Execution(**value)
 
 
 def _text(raw: bytes) -> str:

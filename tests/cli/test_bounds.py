@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from genbench.cli import main
-from genbench.cli.session import SESSION
 from genbench.store import Store
 
 HUGE = "1" + "0" * 30
@@ -19,18 +17,10 @@ TRAIN = ("run", "vae", "digits", *SMALL, "--device", "cpu", "--metric", "fd_pixe
 
 
 @pytest.fixture
-def genbench(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
+def genbench(genbench, tmp_path):
+    """The command line, in a folder with an empty store."""
     Store.open(tmp_path / "runs.db", mode="create").close()
-
-    def call(*arguments: str) -> tuple[int, str]:
-        SESSION.debug, SESSION.verbosity = False, 0
-        monkeypatch.setattr(sys, "argv", ["genbench", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        return int(ended.value.code or 0), capsys.readouterr().err
-
-    return call
+    return genbench
 
 
 FLAGS = ["epochs", "batch-size", "seed", "accumulate", "evaluate-every", "sample-every"]
@@ -55,7 +45,7 @@ OTHERS = [
 @pytest.mark.parametrize("words", [*((*PLAN, f"--{f}", HUGE) for f in FLAGS), *OTHERS], ids=str)
 @pytest.mark.parametrize("sign", ["", "-"])
 def test_a_number_beyond_64_bits_is_refused_where_it_is_given(genbench, words, sign) -> None:
-    code, err = genbench(*words[:-1], sign + words[-1])
+    code, _, err = genbench(*words[:-1], sign + words[-1])
     assert code in (2, 3), err
     assert "unexpected" not in err
     assert "Traceback" not in err
@@ -64,14 +54,14 @@ def test_a_number_beyond_64_bits_is_refused_where_it_is_given(genbench, words, s
 @pytest.mark.parametrize("given", ["z_dim", "data.size", "metric.fd_pixel.n", "hidden"])
 def test_a_setting_beyond_64_bits_is_refused(genbench, given) -> None:
     value = f"[{HUGE}]" if given == "hidden" else HUGE
-    code, err = genbench(*PLAN, "--set", f"{given}={value}")
+    code, _, err = genbench(*PLAN, "--set", f"{given}={value}")
     assert code == 2
     assert len(err.splitlines()) == 1
 
 
 def test_a_model_that_is_too_large_says_so_and_leaves_nothing(genbench, tmp_path) -> None:
     for size in ("1000000000000", "1000000000000000000"):
-        code, err = genbench(*TRAIN, "--set", f"hidden=[{size}]")
+        code, _, err = genbench(*TRAIN, "--set", f"hidden=[{size}]")
         assert code in (1, 2)
         [line] = err.splitlines()
         assert "unexpected" not in line
@@ -83,7 +73,7 @@ def test_a_model_that_is_too_large_says_so_and_leaves_nothing(genbench, tmp_path
 @pytest.mark.parametrize("option", ["--name", "--tag"])
 @pytest.mark.parametrize("text", ["x" * 201, "caf\udce9"])
 def test_a_name_that_is_too_long_or_no_text_is_refused(genbench, option, text) -> None:
-    code, err = genbench(*TRAIN, option, text)
+    code, _, err = genbench(*TRAIN, option, text)
     assert code == 2
     assert len(err.splitlines()) == 1
     assert "200 characters" in err or "UTF-8" in err

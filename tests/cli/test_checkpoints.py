@@ -7,14 +7,10 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from genbench.cli import main
-from genbench.cli.session import SESSION
 from genbench.errors import InterruptedRunError
 from genbench.events import Checkpointed, Event
 from genbench.registry import Registry
@@ -39,27 +35,6 @@ READING = (
     ("reconstruct", "--out", "r.png"),
     ("latents", "--out", "l.png"),
 )
-
-
-@dataclass(frozen=True)
-class Said:
-    code: int
-    err: str
-
-
-@pytest.fixture
-def genbench(tmp_path, monkeypatch, capsys):
-    """The command line, called in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: str) -> Said:
-        SESSION.debug, SESSION.verbosity = False, 0
-        monkeypatch.setattr(sys, "argv", ["genbench", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        return Said(int(ended.value.code or 0), capsys.readouterr().err)
-
-    return call
 
 
 def stopped(path: Path, **changes: object) -> Run:

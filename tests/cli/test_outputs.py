@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import in_process
 
-from genbench.cli import main
-from genbench.cli.session import SESSION
 from genbench.files.writing import replacing
 from genbench.store import Store
 
@@ -43,29 +41,18 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("outputs")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setattr(sys, "argv", ["genbench", *RUN, "-q", "--no-watch"])
-        with pytest.raises(SystemExit) as ended:
-            main()
-    assert not ended.value.code
+        assert in_process(*RUN, "-q", "--no-watch") == 0
     (folder / "s.toml").write_text(STUDY)
     return folder
 
 
 @pytest.fixture
-def genbench(trained, tmp_path, monkeypatch, capsys):
-    """The command line in a copy of the folder; gives code and stderr."""
+def genbench(genbench, trained, tmp_path, monkeypatch):
+    """The command line in a copy of the folder."""
     folder = tmp_path / "work"
     shutil.copytree(trained, folder)
     monkeypatch.chdir(folder)
-
-    def call(*arguments: str) -> tuple[int, str]:
-        SESSION.debug, SESSION.verbosity = False, 0
-        monkeypatch.setattr(sys, "argv", ["genbench", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        return int(ended.value.code or 0), capsys.readouterr().err
-
-    return call
+    return genbench
 
 
 def contents() -> dict[str, bytes | None]:
@@ -100,7 +87,7 @@ def test_what_is_there_is_never_taken_for_an_output(genbench, name) -> None:
         places = [p for p in places if not p.endswith("/")]  # a folder of pictures, for these
     before = contents()
     for place in places:
-        code, err = genbench(*words, "--out", place)
+        code, _, err = genbench(*words, "--out", place)
         assert code == 2, place
         [line] = err.splitlines()
         assert line.startswith("genbench: error: --out"), line
@@ -114,7 +101,7 @@ def test_a_study_never_writes_over_its_own_file(genbench) -> None:
     Path("study.md").write_text(STUDY)
     Path("link.md").symlink_to("study.md")
     for place in ("study.md", "link.md", "./study.md"):
-        code, err = genbench("study", "study.md", "--table-only", "--out", place)
+        code, _, err = genbench("study", "study.md", "--table-only", "--out", place)
         assert code == 2
         assert "is a file that the command reads" in err
     assert genbench("study", "s.toml", "--out", "s.toml")[0] == 2
@@ -151,7 +138,7 @@ def _umask() -> int:
 @pytest.mark.parametrize("place", ["runs", "runs/", "s.toml", "runs/new/"])
 def test_a_folder_of_samples_is_no_folder_of_runs_and_no_file(genbench, place) -> None:
     before = contents()
-    code, err = genbench("sample", "@1", "-n", "2", "--out", place)
+    code, _, err = genbench("sample", "@1", "-n", "2", "--out", place)
     assert (code, len(err.splitlines())) == (2, 1)
     assert contents() == before
 

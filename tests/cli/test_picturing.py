@@ -6,17 +6,15 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 import torch
+from command_line import in_process
 from PIL import Image
 
-from genbench.cli import main
-from genbench.cli.session import SESSION
 from genbench.latent.spaces import at_random, encoded
 from genbench.runner import data_access, load_run
 from genbench.store import Store
@@ -32,44 +30,23 @@ RUNS = {
 }
 
 
-@dataclass(frozen=True)
-class Said:
-    code: int
-    out: str
-    err: str
-
-
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with one short run of each kind of model, by its name."""
     folder = tmp_path_factory.mktemp("pictured")
     for name, words in RUNS.items():
-        SESSION.debug, SESSION.verbosity = False, 0
         metric = () if name == "points" else QUIET
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(folder)
-            patch.setattr(sys, "argv", ["genbench", "run", *words, *metric, "--name", name])
-            with pytest.raises(SystemExit) as ended:
-                main()
-        assert not ended.value.code
+            assert in_process("run", *words, *metric, "--name", name) == 0
     return folder / "runs.db"
 
 
 @pytest.fixture
-def genbench(store, tmp_path, monkeypatch, capsys):
+def genbench(genbench, store, monkeypatch):
     """The command line, called in an empty folder."""
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GENBENCH_STORE", str(store))
-
-    def call(*arguments: str) -> Said:
-        SESSION.debug, SESSION.verbosity = False, 0
-        monkeypatch.setattr(sys, "argv", ["genbench", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capsys.readouterr()
-        return Said(int(ended.value.code or 0), said.out, said.err)
-
-    return call
+    return genbench
 
 
 @pytest.fixture

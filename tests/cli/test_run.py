@@ -6,45 +6,19 @@ import io
 import json
 import sys
 import tomllib
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 from recorded import epoch_done
 
-from genbench.cli import main
 from genbench.cli.progress import Display, PlainScreen, losses_in_words, open_display
-from genbench.cli.session import SESSION
 from genbench.contracts import Score
 from genbench.events import Checkpointed, Evaluated, StageStarted
 from genbench.store import Store
 
 SMALL = ("--set", "data.size=8", "--set", "hidden=[8]", "--batch-size", "240", "--device", "cpu")
 RUN = ("run", "vae", "digits", *SMALL, "--epochs", "2", "--metric", "fd_pixel", "--samples", "64")
-
-
-@dataclass(frozen=True)
-class Said:
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-def genbench(tmp_path, monkeypatch, capsys):
-    """The command line, called in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: str) -> Said:
-        SESSION.debug, SESSION.verbosity = False, 0
-        monkeypatch.setattr(sys, "argv", ["genbench", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capsys.readouterr()
-        return Said(int(ended.value.code or 0), said.out, said.err)
-
-    return call
 
 
 def test_a_run_tells_people_on_stderr_and_leaves_stdout_empty(genbench, tmp_path) -> None:

@@ -11,8 +11,6 @@ from dataclasses import replace
 import pytest
 import torch
 
-from genbench.cli import main
-from genbench.cli.session import SESSION
 from genbench.compare import Question, Selection, select, tabulate
 from genbench.errors import (
     DataError,
@@ -37,20 +35,11 @@ def child(bench, parent):
 
 
 @pytest.fixture
-def genbench(bench, monkeypatch, capsys):
+def genbench(genbench, bench, monkeypatch):
     """The command line on the store of the tests."""
     monkeypatch.setenv("GENBENCH_STORE", bench.store.url)
     monkeypatch.setenv("GENBENCH_CACHE", str(bench.access.cache))
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        SESSION.debug, SESSION.verbosity = False, 0
-        monkeypatch.setattr(sys, "argv", ["genbench", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capsys.readouterr()
-        return int(ended.value.code or 0), said.out, said.err
-
-    return call
+    return genbench
 
 
 def files_of(bench, run):

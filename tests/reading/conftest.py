@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import random
 import shutil
@@ -17,8 +16,11 @@ from typing import Any
 
 import pytest
 
+<<<<<<< HEAD
 from genbench.cli import main
 from genbench.compare import Question, Selection
+=======
+>>>>>>> 1737ae9 (Tests call the command line by one fixture; a damaged record of captured steps is told in words)
 from genbench.contracts import Score
 from genbench.events import ArtifactMade, EpochDone, Evaluated, Execution, StageStarted, StepsDone
 from genbench.report.content import read_report
@@ -256,41 +258,6 @@ def png(shade: int) -> bytes:
         + chunk(b"IDAT", zlib.compress(rows))
         + chunk(b"IEND", b"")
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Said:
-    """What a command printed, and its exit code."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        """Its one JSON object."""
-        return json.loads(self.out)
-
-
-@pytest.fixture
-def genbench(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> Callable[..., Said]:
-    """Runs the command line in the store's folder: ``genbench("compare", "--json")``."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str) -> Said:
-        monkeypatch.setattr("sys.argv", ["genbench", *arguments])
-        capsys.readouterr()
-        code = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        printed = capsys.readouterr()
-        return Said(code=code, out=printed.out, err=printed.err)
-
-    return run
 
 
 @pytest.fixture(scope="session")

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-import sys
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from genbench.cli import main
-from genbench.cli.session import SESSION
 from genbench.errors import StoreError
 from genbench.store import Store
 from genbench.store.damage import damage
@@ -30,20 +27,6 @@ def filled(tmp_path, store, create, make) -> Path:
         store.finish(run.id)
     store.close()
     return tmp_path / "runs.db"
-
-
-@pytest.fixture
-def genbench(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: str) -> tuple[int, str]:
-        SESSION.debug, SESSION.verbosity = False, 0
-        monkeypatch.setattr(sys, "argv", ["genbench", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        return int(ended.value.code or 0), capsys.readouterr().err
-
-    return call
 
 
 def set_all(path: Path, table: str, column: str, value: str) -> bool:
@@ -73,7 +56,7 @@ def test_no_value_in_any_column_ends_in_a_traceback(filled, genbench, tmp_path, 
             if not set_all(damaged, table.name, column.name, value):
                 continue
             for command in COMMANDS:
-                code, err = genbench(*command, "--store", "damaged.db")
+                code, _, err = genbench(*command, "--store", "damaged.db")
                 told = f"{table.name}.{column.name} = {value}: {command}: {code} {err}"
                 assert code in (0, 1, 2, 3, 5), told
                 assert "unexpected" not in err, told
@@ -97,6 +80,7 @@ def test_what_is_wrong_is_named_with_its_table_column_and_value(filled) -> None:
         ("runs", "created_at", "'yesterday'", "a UTC time, ISO 8601,"),
         ("runs", "spec", "'{}'", "the spec of a run"),
         ("environments", "body", "'[1]'", "a JSON object"),
+        ("stages", "execution", """'{"train": {}}'""", "how the updates of each phase"),
         ("runs", "model", "x'00'", "a text"),
         ("runs", "seed", "NULL", "a whole number"),
         ("epochs", "run", "run + 1000", "one of runs"),
@@ -113,7 +97,7 @@ def test_each_kind_of_wrong_value_is_found(filled, table, column, value, expecte
 def test_a_version_that_is_none_is_damage(filled, genbench, junk) -> None:
     set_all(filled, "schema_version", "version_num", junk)
     for command in COMMANDS:
-        code, err = genbench(*command)
+        code, _, err = genbench(*command)
         assert (code, len(err.splitlines())) == (5, 1)
         assert "damaged" in err
 
@@ -125,6 +109,6 @@ def test_words_of_sqlite_that_are_no_text_are_damage_too(filled, genbench) -> No
     assert b"CREATE TABLE runs" in content
     filled.write_bytes(content.replace(b"CREATE TABLE runs", b"CREAT\xff\xfe TABLE rn"))
     for command in COMMANDS:
-        code, err = genbench(*command)
+        code, _, err = genbench(*command)
         assert (code, len(err.splitlines())) == (5, 1)
         assert "is damaged" in err

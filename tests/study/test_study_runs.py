@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,9 +16,8 @@ from statistics import fmean, stdev
 from typing import Any
 
 import pytest
+from command_line import Said
 
-from genbench.cli import main
-from genbench.cli.session import SESSION
 from genbench.contracts import DataAccess
 from genbench.errors import GenbenchError, InterruptedRunError
 from genbench.registry import Registry
@@ -64,29 +62,14 @@ options = { samples = 4, seed = 3 }
 """
 
 
-@dataclass(frozen=True)
-class Said:
-    code: int
-    out: str
-    err: str
-
-
 Call = Callable[..., Said]
 
 
 @pytest.fixture
-def genbench(story, capsys, monkeypatch) -> Call:
+def genbench(genbench, story, monkeypatch) -> Call:
     """The command line in the story's folder."""
-
-    def call(*arguments: str) -> Said:
-        SESSION.debug, SESSION.verbosity = False, 0
-        monkeypatch.setattr(sys, "argv", ["genbench", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capsys.readouterr()
-        return Said(int(ended.value.code or 0), said.out, said.err)
-
-    return call
+    monkeypatch.chdir(story.folder)
+    return genbench
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,12 @@ import functools
 import gzip
 import http.server
 import struct
-import sys
 import threading
 
 import numpy as np
 import pytest
 
 from genbench import DataAccess
-from genbench.cli import main
-from genbench.cli.session import SESSION
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -53,17 +50,12 @@ def real_access(real_data, tmp_path):
 
 
 @pytest.fixture
-def genbench(tmp_path, monkeypatch, capsys):
-    """The command line, called in a folder of the test; returns the exit code and what it said."""
+def genbench(genbench):
+    """Command lines as one text; gives the exit code and all that was said."""
 
     def call(command):
-        SESSION.debug, SESSION.verbosity = False, 0
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(sys, "argv", ["genbench", *command.split()])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capsys.readouterr()
-        return int(ended.value.code or 0), said.out + said.err
+        code, out, err = genbench(*command.split())
+        return code, out + err
 
     return call
 

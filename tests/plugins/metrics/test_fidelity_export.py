@@ -12,8 +12,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from genbench.cli import main
-from genbench.cli.session import SESSION
 from genbench.store import Store
 
 KEYS = {
@@ -27,16 +25,11 @@ SIZE = 6
 
 
 @pytest.fixture
-def genbench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+def genbench(genbench: Any) -> Any:
     """The command line, called in an empty folder; it must end well."""
-    monkeypatch.chdir(tmp_path)
 
     def call(*arguments: str) -> None:
-        SESSION.debug, SESSION.verbosity = False, 0
-        monkeypatch.setattr(sys, "argv", ["genbench", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        assert not ended.value.code
+        assert genbench(*arguments).code == 0
 
     return call
 

@@ -2,48 +2,26 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from command_line import Said
 from PIL import Image
-
-from genbench.cli import main
-from genbench.cli.session import SESSION
 
 SIZES = ("--set", "hidden=[8]", "--set", "z_dim=2")
 
 
-@dataclass
-class Said:
-    code: int
-    out: str
-    err: str
-
-
 @pytest.fixture
-def genbench(tmp_path, monkeypatch, capsys) -> Callable[..., Said]:
-    """The command line in this process, in a folder with pictures of cats, dogs and newts."""
-    monkeypatch.chdir(tmp_path)
+def genbench(genbench, tmp_path) -> Callable[..., Said]:
+    """The command line, in a folder with pictures of cats, dogs and newts."""
     rng = np.random.default_rng(0)
     for name in ("cats", "dogs", "newts"):
         (tmp_path / "pets" / name).mkdir(parents=True)
         for i in range(20):
             pixels = rng.integers(0, 256, (8, 8), dtype=np.uint8)
             Image.fromarray(pixels).save(tmp_path / "pets" / name / f"{i}.png")
-
-    def call(*arguments: str) -> Said:
-        SESSION.debug, SESSION.verbosity = False, 0
-        monkeypatch.setattr(sys, "argv", ["genbench", *arguments])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capsys.readouterr()
-        return Said(code=int(ended.value.code or 0), out=said.out, err=said.err)
-
-    return call
+    return genbench
 
 
 def trained(genbench: Callable[..., Said], model: str) -> None:

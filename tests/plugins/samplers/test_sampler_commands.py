@@ -3,43 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
-from dataclasses import dataclass
 
 import numpy as np
-import pytest
-
-from genbench.cli import main
-from genbench.cli.session import SESSION
 
 DATA = ("digits", "--set", "data.size=8", "--device", "cpu", "--batch-size", "240", "--epochs", "2")
 SMALL = ("--set", "g_hidden=[16]", "--set", "d_hidden=[16]", "--metric", "fd_pixel", "-q")
 GAN = ("run", "gan", *DATA, *SMALL, "--samples", "64")
 QUICK = ("--set", "sampler.drs.burn_in=200")
 NOTHING = ("--set", "sampler.drs.gamma=1e9", "--set", "sampler.drs.max_proposals=2")
-
-
-@dataclass(frozen=True)
-class Said:
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-def genbench(tmp_path, monkeypatch, capsys):
-    """The command line, called in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: str) -> Said:
-        SESSION.debug, SESSION.verbosity = False, 0
-        monkeypatch.setattr(sys, "argv", ["genbench", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capsys.readouterr()
-        return Said(int(ended.value.code or 0), said.out, said.err)
-
-    return call
 
 
 def shown(genbench) -> dict:

@@ -4,39 +4,23 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from command_line import Said
 from PIL import Image
-
-from genbench.cli import main
-from genbench.cli.session import SESSION
 
 DATA = ("--set", "data.train=600", "--set", "data.test=300")
 SMALL = ("--set", "g_hidden=[16]", "--set", "d_hidden=[16]", "--batch-size", "200")
 RUN = (*DATA, *SMALL, "--epochs", "2", "--device", "cpu")
 
 
-@dataclass(frozen=True)
-class Said:
-    code: int
-    out: str
-    err: str
-
-
 @pytest.fixture
-def genbench(tmp_path, monkeypatch, capsys):
-    """The command line, called in an empty folder."""
-    monkeypatch.chdir(tmp_path)
+def genbench(genbench):
+    """The command line, which must end with ``code``."""
 
     def call(*arguments: str, code: int = 0) -> Said:
-        SESSION.debug, SESSION.verbosity = False, 0
-        monkeypatch.setattr(sys, "argv", ["genbench", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capsys.readouterr()
-        said = Said(int(ended.value.code or 0), said.out, said.err)
+        said = genbench(*arguments)
         assert said.code == code, said.err
         return said
 
