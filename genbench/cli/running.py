@@ -280,7 +280,7 @@ def _builders_first(store: Store, ids: Sequence[str]) -> list[str]:
         runs = [store.run(run_id) for run_id in staying]
         named = ", ".join(f"{run.id} ({run.model} on {run.dataset})" for run in runs)
         raise UsageError(
-            f"{named} can't be used without {' '.join(ids)}: it was trained on the latent space of what you delete",
+            f"{named} can't be used without {' '.join(ids)}: it learned that latent space",
             hint=f"To delete all of them: genbench rm {' '.join((*ids, *staying))}",
         )
     return order
