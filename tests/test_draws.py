@@ -2,95 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from tiny import CPU, SHAPE, Seen, Tiny, evaluated, plain, tiny_data
+from torch import Tensor
 
-from genbench.contracts import Data, DataSpec, MetricContext, Picture, SampleContext, Score, Split
+from genbench.contracts import Data, Picture, SampleContext
 from genbench.errors import SamplingError
-from genbench.evaluation import evaluate, evaluation_seed, sample_context
+from genbench.evaluation import evaluation_seed, sample_context
 from genbench.evaluation.repeats import repeat_seeds
 from genbench.pixels import to_uint8
-from genbench.registry import Registry
 from genbench.spec import Part
-
-CPU = torch.device("cpu")
-SHAPE = (1, 6, 6)
-
-
-class Tiny(nn.Module):
-    """A generator of 6x6 images."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        torch.manual_seed(0)
-        self.net = nn.Linear(4, 36)
-
-    def prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        return torch.randn(n, 4, generator=generator)
-
-    def generate(self, z: Tensor, y: Tensor | None = None) -> Tensor:
-        return torch.tanh(self.net(z)).view(-1, *SHAPE)
-
-    def render(self, h: Tensor) -> Tensor:
-        return h
-
-
-class Seen:
-    """A metric that keeps what it saw; its score is the mean."""
-
-    uses = "samples"
-    requires: tuple[str, ...] = ()
-
-    def begin(self, context: MetricContext) -> None:
-        self.batches = list[Tensor]()
-
-    def update(self, images: Tensor) -> None:
-        self.batches.append(images)
-
-    def result(self) -> Sequence[Score]:
-        images = torch.cat(self.batches)
-        return [Score(metric="seen", value=float(images.float().mean()), n=len(images))]
 
 
 @pytest.fixture
 def data() -> Data:
-    order = np.random.default_rng(0)
-
-    def split(n: int) -> Split:
-        x = order.integers(0, 256, (n, *SHAPE), dtype=np.uint8)
-        return Split(x=x, y=np.arange(n) % 3, digest=f"{n} images")
-
-    spec = DataSpec(name="tiny", shape=SHAPE, classes=3)
-    return Data(spec=spec, train=split(90), test=split(60))
-
-
-def plain() -> Any:
-    return Registry.from_environment().target("sampler", "plain")()
-
-
-def _evaluate(model: Any, data: Data, metrics: dict[str, Any], **changes: Any) -> Any:
-    arguments: dict[str, Any] = {
-        "samplers": [(Part(name="plain"), plain())],
-        "device": CPU,
-        "n": None,
-        "seed": 0,
-        "cache": Path("unused"),
-        "offline": True,
-        "epoch": 3,
-        "stage": "train",
-        "batch_size": 25,
-        **changes,
-    }
-    parts = [(Part(name=name), metric) for name, metric in metrics.items()]
-    return list(evaluate(model, data, metrics=parts, **arguments))
+    return tiny_data()
 
 
 class Codes(Tiny):
@@ -136,8 +68,8 @@ def test_training_samples_are_augmented_as_in_training_and_held_out_ones_are_not
 
 
 def test_a_score_over_several_draws_is_their_mean_and_deviation(data: Data) -> None:
-    (alone,) = _evaluate(Tiny(), data, {"seen": Seen()})
-    [record] = _evaluate(Tiny(), data, {"seen": Seen()}, repeats=4)
+    (alone,) = evaluated(Tiny(), data, {"seen": Seen()})
+    [record] = evaluated(Tiny(), data, {"seen": Seen()}, repeats=4)
     [score] = record.scores
     assert score.draws == 4
     assert score.n == len(data.test.x)
@@ -162,7 +94,7 @@ def test_a_sampler_that_gives_up_loses_no_other_samplers_scores(data: Data) -> N
             return {"acceptance": 0.0}
 
     samplers = [(Part(name="drs"), GivesUp()), (Part(name="plain"), plain())]
-    given_up, drawn = _evaluate(Tiny(), data, {"seen": Seen()}, samplers=samplers)
+    given_up, drawn = evaluated(Tiny(), data, {"seen": Seen()}, samplers=samplers)
     assert given_up.skipped == {"seen": "nothing was accepted in 100 proposals; lower gamma"}
     assert given_up.diagnostics == {"acceptance": 0.0}
     assert not given_up.scores
@@ -174,7 +106,7 @@ def test_pictures_of_a_metric_come_with_its_record(data: Data) -> None:
         def pictures(self) -> Mapping[str, Picture]:
             return {"first": Picture(images=self.batches[0][:4], columns=2)}
 
-    [record] = _evaluate(Tiny(), data, {"shows": Shows()})
+    [record] = evaluated(Tiny(), data, {"shows": Shows()})
     assert record.pictures["first"].images.shape == (4, *SHAPE)
 
 

@@ -12,37 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tiny import SHAPE, Seen, Tiny, evaluated, plain, tiny_data
 from torch import Tensor, nn
 
 from genbench.contracts import Data, DataSpec, MetricContext, SampleContext, Score, Split
 from genbench.errors import DataError, IncompatibleError, InterruptedRunError
-from genbench.evaluation import check_fit, default_n, evaluate, evaluation_seed
-from genbench.registry import Registry
+from genbench.evaluation import check_fit, default_n, evaluation_seed
 from genbench.spec import Part
-
-CPU = torch.device("cpu")
-SHAPE = (1, 6, 6)
-
-
-class Tiny(nn.Module):
-    """A generator of 6x6 images that also reconstructs."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        torch.manual_seed(0)
-        self.net = nn.Linear(4, 36)
-
-    def prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        return torch.randn(n, 4, generator=generator)
-
-    def generate(self, z: Tensor, y: Tensor | None = None) -> Tensor:
-        return torch.tanh(self.net(z)).view(-1, *SHAPE)
-
-    def render(self, h: Tensor) -> Tensor:
-        return h
-
-    def reconstruct(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        return x
 
 
 class TinyConditional(Tiny):
@@ -61,32 +37,6 @@ class Noisy(Tiny):
     def generate(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         noise = 0.1 * torch.randn(len(z), *SHAPE)
         return (super().generate(z) + noise).clamp(-1, 1)
-
-
-class Seen:
-    """A metric that keeps what it saw."""
-
-    uses = "samples"
-    requires: tuple[str, ...] = ()
-
-    def __init__(self, *, draws_at_begin: int = 0) -> None:
-        self.draws_at_begin = draws_at_begin
-
-    def begin(self, context: MetricContext) -> None:
-        self.context, self.batches = context, list[Tensor]()
-        torch.rand(self.draws_at_begin)
-
-    def update(self, images: Tensor) -> None:
-        assert not torch.is_grad_enabled()
-        self.batches.append(images)
-
-    def result(self) -> Sequence[Score]:
-        images = torch.cat(self.batches)
-        return [Score(metric="seen", value=float(images.float().mean()), n=len(images))]
-
-    @property
-    def images(self) -> Tensor:
-        return torch.cat(self.batches)
 
 
 class OfModel:
@@ -138,40 +88,12 @@ class Judged(Tiny):
 
 @pytest.fixture
 def data() -> Data:
-    order = np.random.default_rng(0)
-
-    def split(n: int) -> Split:
-        x = order.integers(0, 256, (n, *SHAPE), dtype=np.uint8)
-        return Split(x=x, y=np.arange(n) % 3, digest=f"{n} images")
-
-    spec = DataSpec(name="tiny", shape=SHAPE, classes=3)
-    return Data(spec=spec, train=split(90), test=split(60))
-
-
-def plain() -> Any:
-    return Registry.from_environment().target("sampler", "plain")()
-
-
-def _evaluate(model: Any, data: Data, metrics: dict[str, Any], **changes: Any) -> Any:
-    arguments: dict[str, Any] = {
-        "samplers": [(Part(name="plain"), plain())],
-        "device": CPU,
-        "n": None,
-        "seed": 0,
-        "cache": Path("unused"),
-        "offline": True,
-        "epoch": 3,
-        "stage": "train",
-        "batch_size": 25,
-        **changes,
-    }
-    parts = [(Part(name=name), metric) for name, metric in metrics.items()]
-    return list(evaluate(model, data, metrics=parts, **arguments))
+    return tiny_data()
 
 
 def test_one_draw_feeds_all_metrics_as_uint8_minibatches(data: Data) -> None:
     first, second = Seen(), Seen()
-    (record,) = _evaluate(Tiny(), data, {"first": first, "second": second})
+    (record,) = evaluated(Tiny(), data, {"first": first, "second": second})
     assert [len(batch) for batch in first.batches] == [25, 25, 10]
     assert first.images.dtype == torch.uint8
     assert all(a is b for a, b in zip(first.batches, second.batches, strict=True))
@@ -183,16 +105,16 @@ def test_one_draw_feeds_all_metrics_as_uint8_minibatches(data: Data) -> None:
 def test_same_seed_draws_the_same_samples_and_another_seed_others(data: Data) -> None:
     seen = [Seen() for _ in range(3)]
     for metric, seed in zip(seen, (1, 1, 2), strict=True):
-        _evaluate(Noisy(), data, {"seen": metric}, seed=seed)
+        evaluated(Noisy(), data, {"seen": metric}, seed=seed)
     assert torch.equal(seen[0].images, seen[1].images)
     assert not torch.equal(seen[0].images, seen[2].images)
 
 
 def test_samples_do_not_depend_on_what_metrics_draw_nor_on_the_random_state(data: Data) -> None:
     alone, beside = Seen(), Seen(draws_at_begin=7)
-    _evaluate(Noisy(), data, {"seen": alone})
+    evaluated(Noisy(), data, {"seen": alone})
     torch.manual_seed(99)
-    _evaluate(Noisy(), data, {"seen": beside})
+    evaluated(Noisy(), data, {"seen": beside})
     assert torch.equal(alone.images, beside.images)
 
 
@@ -201,7 +123,7 @@ def test_evaluation_leaves_the_random_numbers_of_the_run_alone(data: Data) -> No
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    _evaluate(model, data, {"seen": Seen(draws_at_begin=3)})
+    evaluated(model, data, {"seen": Seen(draws_at_begin=3)})
     assert torch.equal(torch.rand(3), expected)
 
 
@@ -214,14 +136,14 @@ def test_the_draw_has_its_own_seed_derived_from_the_runs() -> None:
 
 def test_n_defaults_to_the_test_split_and_at_most_10000(data: Data) -> None:
     seen = Seen()
-    _evaluate(Tiny(), data, {"seen": seen})
+    evaluated(Tiny(), data, {"seen": seen})
     assert len(seen.images) == seen.context.n == default_n(data) == 60
     large = Split(x=np.broadcast_to(data.test.x[:1], (20_000, *SHAPE)), y=None, digest="large")
     assert default_n(Data(spec=data.spec, train=data.train, test=large)) == 10_000
 
 
 def test_a_metric_without_its_reference_is_skipped_and_the_others_are_taken(data: Data) -> None:
-    (record,) = _evaluate(Tiny(), data, {"unready": Unready(), "seen": Seen()})
+    (record,) = evaluated(Tiny(), data, {"unready": Unready(), "seen": Seen()})
     assert record.skipped == {"unready": "no weights at PATH; give them by --set"}
     assert [score.metric for score in record.scores] == ["seen"]
 
@@ -229,13 +151,13 @@ def test_a_metric_without_its_reference_is_skipped_and_the_others_are_taken(data
 def test_nothing_is_drawn_where_no_metric_is_ready(data: Data) -> None:
     sampler = Uphill()
     arguments = {"samplers": [(Part(name="uphill"), sampler)]}
-    (record,) = _evaluate(Judged(), data, {"unready": Unready()}, **arguments)
+    (record,) = evaluated(Judged(), data, {"unready": Unready()}, **arguments)
     assert sampler.drawn == 0
     assert record.scores == ()
 
 
 def test_scores_of_the_model_itself_stand_in_a_record_of_their_own(data: Data) -> None:
-    samples, itself = _evaluate(Tiny(), data, {"model": OfModel(), "seen": Seen()})
+    samples, itself = evaluated(Tiny(), data, {"model": OfModel(), "seen": Seen()})
     assert [score.metric for score in samples.scores] == ["seen"]
     assert [score.metric for score in itself.scores] == ["weight"]
     assert itself.sampler == ""
@@ -247,7 +169,7 @@ def test_a_sampler_may_use_gradients_whatever_the_caller_does(data: Data, gradie
     with torch.set_grad_enabled(gradients):
         seen = Seen()
         arguments = {"samplers": [(Part(name="uphill"), Uphill())]}
-        (record,) = _evaluate(Judged(), data, {"seen": seen}, **arguments)
+        (record,) = evaluated(Judged(), data, {"seen": seen}, **arguments)
         assert torch.is_grad_enabled() == gradients
     assert len(seen.images) == 60
     assert not seen.images.requires_grad
@@ -257,7 +179,7 @@ def test_a_sampler_may_use_gradients_whatever_the_caller_does(data: Data, gradie
 def test_each_sampler_gets_its_own_record_and_the_same_noise(data: Data) -> None:
     seen = Seen()
     arguments = {"samplers": [(Part(name="plain"), plain()), (Part(name="again"), plain())]}
-    first, second = _evaluate(Tiny(), data, {"seen": seen}, **arguments)
+    first, second = evaluated(Tiny(), data, {"seen": seen}, **arguments)
     assert (first.sampler, second.sampler) == ("plain", "again")
     assert first.scores == second.scores
 
@@ -266,14 +188,14 @@ def test_samples_that_are_not_finite_are_said_and_not_scored(data: Data) -> None
     model = Tiny()
     with torch.no_grad():
         model.net.weight[0, 0] = torch.nan
-    (record,) = _evaluate(model, data, {"seen": Seen()})
+    (record,) = evaluated(model, data, {"seen": Seen()})
     assert record.scores == ()
     assert "'plain' are not finite" in record.skipped["seen"]
 
 
 def test_a_sampler_that_yields_another_number_is_named(data: Data) -> None:
     arguments = {"samplers": [(Part(name="uphill"), Uphill(extra=1))]}
-    (record,) = _evaluate(Judged(), data, {"seen": Seen()}, **arguments)
+    (record,) = evaluated(Judged(), data, {"seen": Seen()}, **arguments)
     assert record.scores == ()
     assert record.skipped["seen"] == "sampler 'uphill' yielded 61 samples instead of 60"
 
@@ -284,7 +206,7 @@ def test_an_interruption_passes_through(data: Data) -> None:
             raise InterruptedRunError("stopped")
 
     with pytest.raises(InterruptedRunError):
-        _evaluate(Tiny(), data, {"seen": Interrupted()})
+        evaluated(Tiny(), data, {"seen": Interrupted()})
 
 
 def test_a_conditional_model_gets_labels_as_frequent_as_in_training(data: Data) -> None:
@@ -292,7 +214,7 @@ def test_a_conditional_model_gets_labels_as_frequent_as_in_training(data: Data) 
     train = Split(x=data.train.x, y=y, digest="uneven")
     seen = Seen()
     uneven = Data(spec=data.spec, train=train, test=data.test)
-    _evaluate(TinyConditional(), uneven, {"seen": seen}, n=600)
+    evaluated(TinyConditional(), uneven, {"seen": seen}, n=600)
     grey = seen.images[:, 0, 0, 0]
     assert set(grey.tolist()) == {0, 255}
     assert float((grey == 0).float().mean()) == pytest.approx(2 / 3, abs=0.06)
@@ -307,7 +229,7 @@ def test_samples_of_a_latent_space_are_rendered(data: Data) -> None:
         render=lambda z: torch.ones(len(z), 3, 8, 8),
     )
     seen = Seen()
-    _evaluate(Tiny(), rendered, {"seen": seen})
+    evaluated(Tiny(), rendered, {"seen": seen})
     assert seen.images.shape == (30, 3, 8, 8)
     assert int(seen.images.min()) == 255
 
@@ -325,7 +247,7 @@ def test_a_sampler_gets_held_out_real_samples_in_the_models_range(data: Data) ->
 
     seen = Seen()
     arguments = {"samplers": [(Part(name="copies"), Copies())]}
-    _evaluate(Tiny(), data, {"seen": seen}, **arguments)
+    evaluated(Tiny(), data, {"seen": seen}, **arguments)
     assert torch.equal(seen.images, torch.from_numpy(data.test.x))
 
 
@@ -386,4 +308,5 @@ def test_memory_does_not_grow_with_the_number_of_samples(tmp_path: Path) -> None
         [sys.executable, "-c", MEMORY, str(tmp_path)], check=True, capture_output=True, text=True
     )
     # 6,000 of these samples are 94 MiB as float32, 47 MiB as float64 features of 1,024.
-    assert float(told.stdout) < 30
+    # The allocator alone may take 8, 16 or 32.
+    assert float(told.stdout) < 40

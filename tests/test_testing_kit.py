@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from sound_parts import MeanDistance, Plain
 from torch import nn
 
 import genbench
@@ -235,22 +236,6 @@ def test_a_data_set_that_tests_on_its_training_split_is_caught():
 # --- samplers and metrics ---------------------------------------------------------------------
 
 
-class Plain:
-    requires: tuple[str, ...] = ("generates",)
-
-    def __init__(self, settings: Any) -> None:
-        pass
-
-    def draw(self, model, n, context):
-        for start in range(0, n, context.batch_size):
-            size = min(context.batch_size, n - start)
-            y = None if context.labels is None else context.labels[start : start + size]
-            yield model.render(model.generate(model.prior(size, context.generator), y))
-
-    def diagnostics(self):
-        return {}
-
-
 class TooMany(Plain):
     def draw(self, model, n, context):
         yield from super().draw(model, n + 1, context)
@@ -288,32 +273,6 @@ def test_a_sound_sampler_passes():
 def test_each_law_catches_the_sampler_that_breaks_it(sampler, law):
     with pytest.raises(AssertionError, match=law):
         check_sampler(sampler)
-
-
-class MeanDistance:
-    """Sound: how far the mean image is from that of the test split."""
-
-    uses = "samples"
-    requires: tuple[str, ...] = ()
-    direction: Any = "min"
-
-    def __init__(self, settings: Any) -> None:
-        pass
-
-    def begin(self, context):
-        self.reference = torch.from_numpy(context.data.test.x).double().mean(0)
-        self.total, self.n = torch.zeros_like(self.reference), 0
-
-    def update(self, images):
-        self.total += images.double().sum(0)
-        self.n += len(images)
-
-    def result(self):
-        value = (self.total / self.n - self.reference).abs().mean().item()
-        protocol = {"reference": "test"}
-        return (
-            Score(metric="m", value=value, n=self.n, protocol=protocol, direction=self.direction),
-        )
 
 
 class Backwards(MeanDistance):

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 import torch
+from sound_parts import MeanDistance, Plain
 from torch import nn
 from torch.nn.functional import softplus
 
 import genbench
-from genbench import ModelSettings, Optimizer, Phase, Score, Stage
+from genbench import ModelSettings, Optimizer, Phase, Stage
 from genbench.testing import check_metric, check_model, check_plugin, check_sampler
 from genbench.testing.devices import check_device
 from genbench.testing.subject import subject
@@ -431,29 +432,6 @@ def test_the_device_law_names_model_phase_and_line(model, law):
 # --- samplers and metrics -----------------------------------------------------------------------
 
 
-class Plain:
-    """Sound, also for models that take labels and for models whose h is a code."""
-
-    requires: tuple[str, ...] = ("generates",)
-
-    def __init__(self, settings: Any) -> None:
-        pass
-
-    def draw(self, model, n, context):
-        for start in range(0, n, context.batch_size):
-            size = min(context.batch_size, n - start)
-            y = None if context.labels is None else context.labels[start : start + size]
-            y = None if y is None else y.to(context.device)
-            with torch.no_grad():
-                yield self.sample(model, model.prior(size, context.generator), y)
-
-    def sample(self, model, z, y):
-        return model.render(model.generate(z, y))
-
-    def diagnostics(self):
-        return {}
-
-
 class NotRendered(Plain):
     def sample(self, model, z, y):
         return model.generate(z, y)
@@ -514,27 +492,11 @@ def test_each_law_catches_the_sampler_that_breaks_it(sampler, law):
         check_sampler(sampler)
 
 
-class UnderAnothersName:
-    """How far the mean image is from that of the test split, called a FID."""
+class UnderAnothersName(MeanDistance):
+    """It is no FID."""
 
-    uses = "samples"
-    requires: tuple[str, ...] = ("generates",)
+    requires = ("generates",)
     name = "fid"
-
-    def __init__(self, settings: Any) -> None:
-        pass
-
-    def begin(self, context):
-        self.reference = torch.from_numpy(context.data.test.x).double().mean(0)
-        self.total, self.n = torch.zeros_like(self.reference), 0
-
-    def update(self, images):
-        self.total += images.cpu().double().sum(0)
-        self.n += len(images)
-
-    def result(self):
-        value = (self.total / self.n - self.reference).abs().mean().item()
-        return (Score(metric=self.name, value=value, n=self.n, protocol={"reference": "test"}),)
 
 
 class UnderItsOwnName(UnderAnothersName):

@@ -16,11 +16,7 @@ from typing import Any
 
 import pytest
 
-<<<<<<< HEAD
-from genbench.cli import main
 from genbench.compare import Question, Selection
-=======
->>>>>>> 1737ae9 (Tests call the command line by one fixture; a damaged record of captured steps is told in words)
 from genbench.contracts import Score
 from genbench.events import ArtifactMade, EpochDone, Evaluated, Execution, StageStarted, StepsDone
 from genbench.report.content import read_report
