@@ -7,9 +7,14 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from command_line import CommandLine, Said, in_process
+
+if TYPE_CHECKING:
+    from genbench.contracts import DataAccess
+    from genbench.store import Store
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # A worker for each core: more threads would be in one another's way. Before torch is imported.
@@ -59,6 +64,23 @@ def genbench(
         return Said(code, *capsys.readouterr())
 
     return call
+
+
+@pytest.fixture
+def access(tmp_path: Path) -> DataAccess:
+    """Folders for data and what is computed of it, which end with the test."""
+    from genbench.contracts import DataAccess
+
+    return DataAccess(root=tmp_path / "data", cache=tmp_path / "cache", offline=True)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """An empty store, ``runs.db`` in the test's folder."""
+    from genbench.store import Store
+
+    with Store.open(tmp_path / "runs.db", mode="create") as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, ClassVar, Protocol, runtime_checkable
 
@@ -17,16 +16,15 @@ from torch import Tensor, nn
 
 import genbench
 from genbench.cli import listing
-from genbench.contracts import Batch, DataAccess, MetricContext, Optimizer, Phase, Score, Stage
+from genbench.contracts import Batch, MetricContext, Optimizer, Phase, Score, Stage
 from genbench.errors import SettingError, UsageError
 from genbench.health import monitor
 from genbench.planning.choices import choose
 from genbench.planning.resolve import Request, resolve
 from genbench.registry import Registry
-from genbench.runner import data_access, evaluate_run, run, sample_run
+from genbench.runner import evaluate_run, run, sample_run
 from genbench.settings import describe_settings
 from genbench.spec import Part, RunSpec
-from genbench.store import Store
 
 
 class FlowSettings(genbench.ModelSettings):
@@ -142,17 +140,6 @@ def registry() -> Registry:
     registry = Registry.from_environment(strict=True)
     registry.add(plugin(), strict=True)
     return registry
-
-
-@pytest.fixture
-def access(tmp_path: Path) -> DataAccess:
-    return data_access(tmp_path / "data", {"GENBENCH_CACHE": str(tmp_path / "cache")}, offline=True)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(tmp_path / "runs.db", mode="create") as store:
-        yield store
 
 
 @pytest.fixture(autouse=True)

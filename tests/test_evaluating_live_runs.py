@@ -5,7 +5,7 @@ that they name; the run's own are the run's own.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from genbench.contracts import DataAccess, MetricContext
 from genbench.errors import InterruptedRunError, UsageError
 from genbench.events import EpochDone, Event
 from genbench.registry import Registry
-from genbench.runner import data_access, evaluate_run, load_run, resume, run, sample_run
+from genbench.runner import evaluate_run, load_run, resume, run, sample_run
 from genbench.runner.as_scored import scored_draw
 from genbench.runner.build_parts import build_metrics
 from genbench.spec import Part, RunSpec
@@ -44,17 +44,6 @@ SPEC = RunSpec(
 @pytest.fixture(scope="module")
 def registry() -> Registry:
     return Registry.from_environment(strict=True)
-
-
-@pytest.fixture
-def access(tmp_path: Path) -> DataAccess:
-    return data_access(tmp_path, {"GENBENCH_CACHE": str(tmp_path / "cache")}, offline=True)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(tmp_path / "runs.db", mode="create") as opened:
-        yield opened
 
 
 @pytest.fixture

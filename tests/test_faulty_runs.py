@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar
 
@@ -15,10 +14,10 @@ from pydantic import Field
 from torch import Tensor, nn
 
 import genbench
-from genbench.contracts import Batch, DataAccess, MetricContext, Optimizer, Phase, Score, Stage
+from genbench.contracts import Batch, MetricContext, Optimizer, Phase, Score, Stage
 from genbench.errors import PluginError, UsageError
 from genbench.registry import PluginInfo, Registry
-from genbench.runner import data_access, evaluate_run, resume, run, sample_run
+from genbench.runner import evaluate_run, resume, run, sample_run
 from genbench.spec import Part, RunSpec
 from genbench.store import Store
 from genbench.store.records import Status
@@ -148,17 +147,6 @@ def registry() -> Registry:
     info = PluginInfo(name="own", distribution="genbench-own", version="1.2", module="own")
     registry.add(plugin(), info=info, strict=True)
     return registry
-
-
-@pytest.fixture
-def access(tmp_path: Path) -> DataAccess:
-    return data_access(tmp_path / "data", {"GENBENCH_CACHE": str(tmp_path / "cache")}, offline=True)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(tmp_path / "runs.db", mode="create") as store:
-        yield store
 
 
 SPEC = RunSpec(

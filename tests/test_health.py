@@ -12,7 +12,7 @@ from genbench.health.advice import MOST, OTHERWISE, suggestions
 from genbench.health.monitor import stored_observations
 from genbench.health.signs import OBSERVATIONS, STEPS, Health, Observation, discriminator_won, find
 from genbench.registry import Registry
-from genbench.runner import data_access, resume, run
+from genbench.runner import resume, run
 from genbench.runner.build_parts import monitor_parts
 from genbench.settings import Settings
 from genbench.spec import Part, RunSpec
@@ -149,11 +149,6 @@ def test_what_is_as_it_should_be_is_no_remedy():
 
 
 # --- the watch of a run
-
-
-@pytest.fixture
-def access(tmp_path):
-    return data_access(tmp_path / "data", {"GENBENCH_CACHE": str(tmp_path / "cache")}, offline=True)
 
 
 def spec(**changes) -> RunSpec:

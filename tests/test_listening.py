@@ -17,9 +17,8 @@ from genbench.events import EpochDone, Event, RunFailed, StartedRun, StepsDone
 from genbench.planning.listening import keep_listeners, listeners_for
 from genbench.planning.resolve import Request, resolve
 from genbench.registry import Registry
-from genbench.runner import data_access, run
+from genbench.runner import run
 from genbench.spec import Part, RunSpec
-from genbench.store import Store
 
 HEARD: list[object] = []
 
@@ -71,17 +70,6 @@ def registry():
     plugin.genbench_register_listeners = genbench_register_listeners  # type: ignore[attr-defined]
     registry.add(plugin, strict=True)
     return registry
-
-
-@pytest.fixture
-def store(tmp_path):
-    with Store.open(tmp_path / "runs.db", mode="create") as store:
-        yield store
-
-
-@pytest.fixture
-def access(tmp_path):
-    return data_access(tmp_path / "data", {"GENBENCH_CACHE": str(tmp_path / "cache")}, offline=True)
 
 
 SPEC = RunSpec(

@@ -10,7 +10,7 @@ import json
 import re
 import shutil
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,6 @@ from genbench.latent.traverse import Traversal, traverse
 from genbench.registration.installed import PluginInfo
 from genbench.registry import Registry
 from genbench.runner import (
-    data_access,
     evaluate_run,
     load_run,
     resume,
@@ -185,17 +184,6 @@ SPEC = RunSpec(
     samples=40,
     metrics=(Part(name="fd_pixel"),),
 )
-
-
-@pytest.fixture
-def access(tmp_path: Path) -> DataAccess:
-    return data_access(tmp_path, {"GENBENCH_CACHE": str(tmp_path / "cache")}, offline=True)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(tmp_path / "runs.db", mode="create") as opened:
-        yield opened
 
 
 def test_a_run_keeps_the_versions_of_all_its_parts(store: Store, access: DataAccess) -> None:

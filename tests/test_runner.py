@@ -16,7 +16,7 @@ from PIL import Image
 from torch import nn
 
 import genbench
-from genbench.contracts import Batch, DataAccess, Optimizer, Phase, Stage
+from genbench.contracts import Batch, Optimizer, Phase, Stage
 from genbench.errors import (
     DiskFullError,
     DivergedError,
@@ -104,17 +104,6 @@ def registry() -> Registry:
     plugin.genbench_register_models = genbench_register_models  # type: ignore[attr-defined]
     registry.add(plugin, strict=True)
     return registry
-
-
-@pytest.fixture
-def access(tmp_path: Path) -> DataAccess:
-    return data_access(tmp_path / "data", {"GENBENCH_CACHE": str(tmp_path / "cache")}, offline=True)
-
-
-@pytest.fixture
-def store(tmp_path: Path):
-    with Store.open(tmp_path / "runs.db", mode="create") as store:
-        yield store
 
 
 SPEC = RunSpec(

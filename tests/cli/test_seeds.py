@@ -5,15 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
 
-from genbench.cli import main, stopping
-from genbench.cli.session import SESSION
+from genbench.cli import stopping
 from genbench.store import Store
 
 SMALL = ("--set", "data.size=8", "--set", "hidden=[8]", "--batch-size", "240", "--device", "cpu")
@@ -28,21 +25,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def genbench(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+def genbench(genbench, home: Path, monkeypatch: pytest.MonkeyPatch):
     """The command line, called in one folder."""
     monkeypatch.chdir(home)
-
-    def call(*arguments: str) -> SimpleNamespace:
-        SESSION.debug, SESSION.verbosity = False, 0
-        monkeypatch.setattr(sys, "argv", ["genbench", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capsys.readouterr()
-        answer = json.loads(said.out) if said.out.startswith("{") else {}
-        code = int(ended.value.code or 0)
-        return SimpleNamespace(code=code, out=said.out, err=said.err, answer=answer)
-
-    return call
+    return genbench
 
 
 @pytest.fixture
@@ -53,7 +39,7 @@ def together(home: Path, genbench) -> dict:
         said = genbench(*RUN, *SEEDS, "--together", "--name", "trio", "--tag", "t")
         assert said.code == 0, said.err
         (home / "said.txt").write_text(said.err)
-        done.write_text(json.dumps(said.answer))
+        done.write_text(json.dumps(said.json))
         assert genbench(*RUN, "--seed", "7").code == 0
     return json.loads(done.read_text())
 
@@ -94,7 +80,7 @@ def test_seconds_of_seeds_together_stand_apart_from_those_of_a_run_alone(
     together: dict, genbench
 ) -> None:
     said = genbench("compare", "--json")
-    [table] = said.answer["datasets"]
+    [table] = said.json["datasets"]
     [row] = table["rows"]
     assert "3 seeds together" in row["seconds_on"]
     assert row["total_s"]["n"] == 1
@@ -107,19 +93,19 @@ def test_show_and_rerun_say_that_a_run_was_not_trained_alone(together: dict, gen
     run = together["runs"][1]["run"]
     shown = genbench("show", run).out
     assert "together with 2 other seeds (0, 2)" in " ".join(shown.split())
-    assert genbench("show", run, "--json").answer["environment"]["together"] == [0, 1, 2]
+    assert genbench("show", run, "--json").json["environment"]["together"] == [0, 1, 2]
     again = genbench("rerun", run, "--json")
     assert again.code == 0
     assert f"{run} was trained together with other seeds (0 to 2); alone it draws" in again.err
-    assert "together with" not in genbench("show", again.answer["run"]).out
+    assert "together with" not in genbench("show", again.json["run"]).out
 
 
 def test_without_together_the_same_runs_are_trained_one_after_the_other(genbench) -> None:
     said = genbench(*RUN, "--seeds", "7,9")
-    assert said.answer["together"] is False
-    runs = said.answer["runs"]
+    assert said.json["together"] is False
+    runs = said.json["runs"]
     assert [run["seed"] for run in runs] == [7, 9]
-    alone = genbench(*RUN, "--seed", "7").answer
+    alone = genbench(*RUN, "--seed", "7").json
     assert runs[0]["scores"][0]["value"] == alone["scores"][0]["value"]
     assert said.err.count("epoch 2/2") == 2
 
@@ -128,12 +114,12 @@ def test_a_model_that_can_not_be_stacked_is_trained_one_after_the_other_with_the
     genbench,
 ) -> None:
     said = genbench(*RUN, *SEEDS, "--together", "--compile", "--epochs", "1", "--dry-run")
-    assert said.answer["seeds"] == [0, 1, 2]
+    assert said.json["seeds"] == [0, 1, 2]
     arguments = ("run", "sngan", "digits", *SMALL[:2], *SMALL[4:], *SCORED, "--epochs", "1")
     nets = ("--set", "g_hidden=[8]", "--set", "d_hidden=[8]")
     said = genbench(*arguments, *nets, "--seeds", "0,1", "--together", "--json")
     assert said.code == 0, said.err
-    assert said.answer["together"] is False
+    assert said.json["together"] is False
     assert "2 seeds: trained one after the other: phase 'd': it uses an operation that" in said.err
 
 
@@ -164,12 +150,12 @@ def test_one_seed_that_diverges_fails_alone(genbench, monkeypatch: pytest.Monkey
     # A rate of almost 0 keeps the weight that tells the seeds apart.
     said = genbench(*RUN, *SEEDS, "--together", "--set", "lr=1e-30")
     assert said.code == 1
-    statuses = [run["status"] for run in said.answer["runs"]]
+    statuses = [run["status"] for run in said.json["runs"]]
     assert statuses == ["finished", "failed", "finished"]
     assert "seed 1 failed: training diverged" in said.err
     assert "is nan at step 8" in said.err
-    failed = said.answer["runs"][1]
-    assert genbench("show", failed["run"], "--json").answer["status"] == "failed"
+    failed = said.json["runs"][1]
+    assert genbench("show", failed["run"], "--json").json["status"] == "failed"
 
 
 def test_a_stop_interrupts_all_seeds_and_each_can_be_resumed_alone(
@@ -186,14 +172,14 @@ def test_a_stop_interrupts_all_seeds_and_each_can_be_resumed_alone(
     monkeypatch.setattr(stopping.StopSignals, "__call__", call)
     said = genbench(*RUN, *SEEDS, "--together", "--epochs", "9")
     assert said.code == 130
-    runs = said.answer["runs"]
+    runs = said.json["runs"]
     assert {run["status"] for run in runs} == {"interrupted"}
     assert "3 runs are interrupted" in said.err
     monkeypatch.undo()
     monkeypatch.chdir(home)
-    resumed = [genbench("resume", run["run"], "--json").answer for run in runs[:2]]
+    resumed = [genbench("resume", run["run"], "--json").json for run in runs[:2]]
     assert [run["status"] for run in resumed] == ["finished", "finished"]
-    shown = genbench("show", runs[0]["run"], "--json").answer
+    shown = genbench("show", runs[0]["run"], "--json").json
     assert [epoch["epoch"] for epoch in shown["epochs"]] == list(range(1, 10))
     assert "together" in shown["environments"][0]
     assert "together" not in shown["environments"][1]

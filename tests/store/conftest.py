@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -124,12 +123,6 @@ def make() -> SimpleNamespace:
         environment=ENVIRONMENT,
         plugins=PLUGINS,
     )
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(tmp_path / "runs.db", mode="create") as opened:
-        yield opened
 
 
 @pytest.fixture
