@@ -31,7 +31,7 @@ from genbench_gan.stargan_settings import StarGANSettings
 from genbench_nets.adversarial_losses import monitors
 from genbench_nets.adversarial_networks import decided
 from genbench_nets.adversarial_training import alternating_phases, two_adams
-from genbench_nets.labels import required
+from genbench_nets.labels import one_hot, required
 from genbench_nets.penalties import gradient_penalty
 from genbench_nets.translation_networks import (
     Judge,
@@ -125,7 +125,7 @@ class StarGAN:
         """Classes (B,) as G sees them, float: one-hot (B, classes), or (B, attributes) of 0, 1."""
         if self._attributes:
             return bits(y, self._attributes)
-        return F.one_hot(y, self._classes).float()
+        return one_hot(y, self._classes).float()
 
     def validate(self, batch: Batch) -> Mapping[str, Tensor]:
         """The distances between x and its translations, into its own domain, and back."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+
+from genbench_nets.labels import one_hot
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +29,7 @@ class CodeInput(nn.Module):
         """Noise as it is, the category one-hot, continuous codes in [-1, 1]."""
         codes = self.codes(z)
         noise = z[:, : -(self.categories + self.continuous)]
-        hot = F.one_hot(codes.category, self.categories).to(z.dtype)
+        hot = one_hot(codes.category, self.categories).to(z.dtype)
         return torch.cat((noise, hot, codes.continuous.to(z.dtype)), dim=1)
 
     def codes(self, z: Tensor) -> InfoGANCodes:

@@ -43,6 +43,17 @@ def required(y: Tensor | None) -> Tensor:
     return y
 
 
+def one_hot(y: Tensor, classes: int) -> Tensor:
+    """Labels (B,) -> bool (B, classes), without a wait for values.
+
+    `torch.nn.functional.one_hot` waits for the labels on the CPU, to check their range, so a step
+    with it could not be followed there as it is on a GPU.
+    """
+    import torch
+
+    return y[:, None] == torch.arange(classes, device=y.device)
+
+
 def with_labels(x: Tensor, y: Tensor, classes: int) -> Tensor:
     """Join labels to the input as one-hot channels, in the input's type.
 
@@ -51,9 +62,7 @@ def with_labels(x: Tensor, y: Tensor, classes: int) -> Tensor:
     """
     import torch
 
-    # F.one_hot does the same, but on the CPU it waits for the labels to check their range.
-    kinds = torch.arange(classes, device=y.device)
-    hot = (y if y.is_floating_point() else y[:, None] == kinds).to(x.dtype)
+    hot = (y if y.is_floating_point() else one_hot(y, classes)).to(x.dtype)
     if x.dim() == 4:
         hot = hot[:, :, None, None].expand(-1, -1, *x.shape[2:])
     return torch.cat((x, hot), dim=1)

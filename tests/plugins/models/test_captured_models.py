@@ -26,8 +26,6 @@ STEP = "its loss reads batch.step"
 ORDINARY = {
     ("cvae", "elbo"): STEP,  # label_first: the factor on the KL falls over the first steps
     ("cvae-gan", "joint"): STEP,
-    ("infogan", "d"): "waits for a value",  # on the CPU alone, where one_hot checks its range
-    ("infogan", "g"): "waits for a value",
 }
 """The phases that are not captured, with the reason."""
 
