@@ -174,7 +174,8 @@ def test_pictures_and_samples_are_drawn_by_it_too(
     assert walk.drawn == [5]
 
 
-def test_the_watch_looks_through_it(spec, registry, store, access, walk) -> None:
+def test_the_watch_looks_through_it(spec, registry, store, access, walk, monkeypatch) -> None:
+    monkeypatch.setattr(monitor, "IMAGES", 6_000)
     watched = replace(spec, watch=True, epochs=7, metrics=())
     done = run(watched, registry=registry, store=store, access=access)
     assert walk.drawn.count(monitor.SAMPLES) == 2, "after epoch 6 and the last"

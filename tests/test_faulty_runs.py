@@ -243,7 +243,10 @@ def test_a_picture_that_raises_is_a_warning(registry, store, access) -> None:
     )
 
 
-def test_a_watch_metric_that_raises_is_left_out_with_one_warning(registry, store, access) -> None:
+def test_a_watch_metric_that_raises_is_left_out_with_one_warning(
+    registry, store, access, monkeypatch
+) -> None:
+    monkeypatch.setattr("genbench.health.monitor.IMAGES", 6_000)
     Broken.parts = {"metric"}
     spec = replace(SPEC, watch=True, epochs=12, metrics=())
     done = run(spec, registry=registry, store=store, access=access)
