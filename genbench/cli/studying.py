@@ -63,7 +63,7 @@ def study(
         if plan.study.figures:
             folder_for(folder_of(out), store=places.store)
     if dry_run:
-        _print_forecast(plan, forecast(plan, places), as_json=json)
+        _print_forecast(plan, forecast(plan, places), jobs, as_json=json)
         return
     outcome = Outcome() if table_only else _execute(plan, places, jobs, retry, out)
     _print_results(plan, places, outcome, out, format, as_json=json)
@@ -188,8 +188,9 @@ def _print_tables(plan: Plan, found: Results, format: Format) -> None:
 # --- the plan -----------------------------------------------------------------------------------
 
 
-def _print_forecast(plan: Plan, found: Sequence[Forecast], *, as_json: bool) -> None:
-    from genbench.formatting import duration, number
+def _print_forecast(plan: Plan, found: Sequence[Forecast], jobs: int, *, as_json: bool) -> None:
+    from genbench.formatting import duration, number, spans
+    from genbench.study import groups_of
 
     if as_json:
         print_json({"study": plan.name, "runs": [_as_dict(p) for p in found]})
@@ -220,6 +221,10 @@ def _print_forecast(plan: Plan, found: Sequence[Forecast], *, as_json: bool) -> 
         f"{counted(evaluations, 'further evaluation')} to do: "
         f"{duration(known)} of training known{of_unknown}; scoring takes extra time"
     )
+    missing = [forecast.planned for forecast in found if forecast.run is None]
+    for title, group in groups_of(plan, missing, jobs).items():
+        seeds = spans([planned.seed for planned in group])
+        say(f"note: {title}: seeds {seeds} are trained together if a trial shows it faster")
     for entry in plan.entries:
         for note in entry.notes:
             say(f"note: {entry.title}: {note}")

@@ -152,28 +152,27 @@ class StackedOptimizer(NamedOptimizer):
         return norms.float() if measure else None
 
     def hand_back(self) -> None:
-        """Give the states of the members' optimizers views of the stacked state.
+        """Give the optimizer of each member a copy of its part of the stacked state.
 
-        Then each of them can be written into the checkpoint of its run.
+        Then it can be written into the checkpoint of its run. A view would be written with the
+        parts of all others.
         """
+        rate = self.torch_optimizer.param_groups[0]["lr"]
         for index, member in enumerate(self.members):
             for own, leaf in zip(member.parameters, self.parameters, strict=True):
-                state = self.torch_optimizer.state[leaf]
-                if state:
+                if (state := self.torch_optimizer.state.get(leaf)) is not None:
                     member.torch_optimizer.state[own] = {
-                        name: value[index] if _is_stacked(value, leaf) else value
-                        for name, value in state.items()
+                        name: _part(value, leaf, index) for name, value in state.items()
                     }
-            groups = zip(
-                member.torch_optimizer.param_groups, self.torch_optimizer.param_groups, strict=True
-            )
-            for group, stacked in groups:
-                group["lr"] = stacked["lr"]
+            for group in member.torch_optimizer.param_groups:
+                group["lr"] = rate
 
 
-def _is_stacked(value: object, leaf: Tensor) -> bool:
-    """Whether a part of an optimizer's state belongs to the elements of ``leaf``."""
-    return isinstance(value, Tensor) and value.shape == leaf.shape
+def _part(value: object, leaf: Tensor, index: int) -> object:
+    """The part of one model in a value of the stacked state: its elements, or all of a count."""
+    if not isinstance(value, Tensor):
+        return value
+    return (value[index] if value.shape == leaf.shape else value).detach().clone()
 
 
 def stacked_optimizers(

@@ -8,8 +8,8 @@ random numbers, all of them from one generator.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -72,7 +72,7 @@ class StackedUpdate(Update):
             loss, in_dims=(0, 1, None if batch.y is None else 1), randomness="different"
         )
         # Phases that differentiate within their loss can't be compiled either, and say so.
-        with nullcontext() if self._single.compile else InnerGradients():
+        with _quiet_fallbacks(), nullcontext() if self._single.compile else InnerGradients():
             terms: Terms = mapped(dict(self._stack.tensors), batch.x, batch.y)
         return terms
 
@@ -87,7 +87,21 @@ class StackedUpdate(Update):
             return next(iter(tensors.values()))  # vmap wants a result
 
         own = {owner: dict(named) for owner, named in terms.items()}
-        torch.func.vmap(call, randomness="different")(dict(self._stack.tensors), own)
+        with _quiet_fallbacks():
+            torch.func.vmap(call, randomness="different")(dict(self._stack.tensors), own)
+
+
+@contextmanager
+def _quiet_fallbacks() -> Iterator[None]:
+    """Don't warn of operations that vmap calls once for each model, such as ``clamp_``.
+
+    They are right, and the trial has measured what they cost.
+    """
+    _functorch._set_vmap_fallback_warning_enabled(False)
+    try:
+        yield
+    finally:
+        _functorch._set_vmap_fallback_warning_enabled(True)
 
 
 class InnerGradients(TorchFunctionMode):

@@ -12,6 +12,7 @@ from genbench.study.markdown import as_dict, markdown, rows_of, title_of
 from genbench.study.outcome import Outcome, Places
 from genbench.study.pictures import draw, figures, folder_of
 from genbench.study.plan import Plan, make_plan
+from genbench.study.seed_groups import groups_of
 from genbench.study.study_table import Results, results
 from genbench.study.work import Forecast, book_of, execute, forecast
 
@@ -28,6 +29,7 @@ __all__ = [
     "figures",
     "folder_of",
     "forecast",
+    "groups_of",
     "make_plan",
     "markdown",
     "read_study",

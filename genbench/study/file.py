@@ -146,6 +146,9 @@ class StudyFile(Settings):
         default=None, ge=1, le=2**53, description="training images per epoch; default: all"
     )
     threads: int = Field(1, ge=1, le=1024, description="torch threads per run")
+    together: bool = Field(
+        True, description="train the seeds of a row at once, where a trial shows it faster"
+    )
     samples: int | None = Field(
         default=None, ge=2, le=MOST, description="number of samples that are scored"
     )

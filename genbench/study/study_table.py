@@ -6,7 +6,7 @@ Means, standard deviations, protocols and best values come from compare.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from genbench.store import Store
 from genbench.study.pace import Pace
 from genbench.study.plan import Entry, Plan
 from genbench.study.stored_results import StoredResults, read_stored
-from genbench.study.table_columns import SORTS
+from genbench.study.table_columns import OF_TRAINING, SORTS
 
 NOTHING = "–"
 FLOOR = "real data (floor)"
@@ -116,8 +116,22 @@ def _study_table(table: Table, plan: Plan, found: StoredResults) -> StudyTable:
         scores=scores,
         rows=tuple(rows),
         floors=_floors(table.rows, names),
-        remarks=(*table.warnings, *table.notes),
+        remarks=(*table.warnings, *table.notes, *_about_seconds(table.rows, names)),
     )
+
+
+def _about_seconds(rows: Sequence[Row], names: Sequence[str]) -> Iterator[str]:
+    """Sentences about seconds of several places, or of seeds that were trained together."""
+    if not {*names} & {*OF_TRAINING}:
+        return
+    places: dict[str, dict[str, None]] = {}
+    for row in rows:
+        places.setdefault(str(row.timed[0].place), {})[row.title] = None
+    if len(places) > 1:
+        for place, titles in places.items():
+            yield f"seconds of {', '.join(titles)} are on {place}; compare them with no others"
+    elif any(row.timed[0].group for row in rows):
+        yield "the seeds of each row were trained together; seconds are the share of one of them"
 
 
 def _study_row(

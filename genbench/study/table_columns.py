@@ -22,6 +22,9 @@ FACTS: Mapping[str, str] = {
 }
 """Columns that don't need a metric, with their meaning."""
 
+OF_TRAINING = ("s/epoch", "train_s", "target_s")
+"""Facts that are seconds of training."""
+
 SORTS: Mapping[str, str] = {"s/epoch": "epoch", "train_s": "total"}
 """Sort keys besides metrics -> their names in compare."""
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from genbench.formatting import spans
 from genbench.study.assignments import for_sampler, words
 from genbench.study.children import Task
 from genbench.study.existing_runs import Missing
@@ -17,6 +20,20 @@ from genbench.study.plan import Entry, Plan, PlannedRun
 
 def run_task(plan: Plan, planned: PlannedRun, places: Places) -> Task:
     """``genbench run`` for a planned run, tagged with its study and row."""
+    return _run_task(plan, planned, places, planned.title, {"seed": planned.seed})
+
+
+def seeds_task(plan: Plan, group: Sequence[PlannedRun], places: Places) -> Task:
+    """``genbench run --seeds`` for planned runs that differ in their seed only."""
+    seeds = [planned.seed for planned in group]
+    options = {"seeds": ",".join(map(str, seeds)), "together-if-faster": True}
+    title = f"{group[0].entry.title}, seeds {spans(seeds)}"
+    return _run_task(plan, group[0], places, title, options)
+
+
+def _run_task(
+    plan: Plan, planned: PlannedRun, places: Places, title: str, seeds: Mapping[str, Any]
+) -> Task:
     study, entry = plan.study, planned.entry
     first = study.samplers[0] if entry.spec.samplers else None
     options = {
@@ -28,8 +45,8 @@ def run_task(plan: Plan, planned: PlannedRun, places: Places) -> Task:
         "tag": (plan.tag, f"row:{entry.row.title}"),
     }
     epochs = planned.epochs or entry.spec.epochs
-    training = _training(study, entry, planned.dataset, epochs, planned.seed)
-    return task_of(planned.title, places, *training, *words(options), *places.flags, "--json")
+    training = _training(study, entry, planned.dataset, epochs, seeds)
+    return task_of(title, places, *training, *words(options), *places.flags, "--json")
 
 
 def resume_task(run_id: str, planned: PlannedRun, places: Places) -> Task:
@@ -63,7 +80,7 @@ def pilot_task(
     sets = [text for text in entry.sets if not text.startswith(("metric.", "sampler."))]
     options = {"set": (*sets, "run.metrics=[]", "run.samplers=[]"), "store": store}
     epochs = 1 if to_the_end else PILOT_EPOCHS
-    training = _training(plan.study, entry, entry.dataset, epochs, plan.seeds[0])
+    training = _training(plan.study, entry, entry.dataset, epochs, {"seed": plan.seeds[0]})
 
     def enough() -> bool:
         reading = read_pilot(store)
@@ -81,12 +98,12 @@ def task_of(title: str, places: Places, *arguments: str) -> Task:
 
 
 def _training(
-    study: StudyFile, entry: Entry, dataset: str, epochs: int, seed: int
+    study: StudyFile, entry: Entry, dataset: str, epochs: int, seeds: Mapping[str, Any]
 ) -> tuple[str, ...]:
     row = entry.row
     options = {
         "epochs": epochs,
-        "seed": seed,
+        **seeds,
         "batch-size": row.batch_size or study.batch_size,
         "epoch-images": study.epoch_images,
         "preset": row.preset,

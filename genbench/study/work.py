@@ -21,7 +21,8 @@ from genbench.study.outcome import Outcome, Places
 from genbench.study.pace import Pace, PaceBook, Reading, check_budget
 from genbench.study.pilots import Pilots
 from genbench.study.plan import Entry, Plan, PlannedRun
-from genbench.study.tasks import evaluate_task, resume_task, run_task
+from genbench.study.seed_groups import Group, groups_of, parts
+from genbench.study.tasks import evaluate_task, resume_task, run_task, seeds_task
 
 PACE_FILE = "pace.json"
 
@@ -106,6 +107,7 @@ class _Work:
     def __post_init__(self) -> None:
         self.book = book_of(self.plan, self.places)
         self.tried: set[tuple[str, str, tuple[str, ...]]] = set()
+        self.groups: dict[Task, Group] = {}
         self.done, self.total, self.began = 0, 0, time.monotonic()
         self.spent: list[float] = []
         self.waiting: list[PlannedRun] = []
@@ -155,13 +157,22 @@ class _Work:
         tasks: dict[Task, PlannedRun] = {}
         with Store.open(self.places.store) as store:
             existing = ExistingRuns(store, self.plan)
+            found: list[tuple[PlannedRun, Run | None]] = []
             for planned in planned_runs(self.plan, self.book.read()):
                 if planned.epochs is None:
                     self.outcome.failed += 1
                 elif (ready := existing.ready(planned)) is None:
                     self.waiting.append(planned)
                 else:
-                    tasks |= self._tasks_of(ready, existing.run(planned), store)
+                    found.append((ready, existing.run(planned)))
+            groups = groups_of(self.plan, [new for new, run in found if run is None], self.jobs)
+            for planned, run in found:
+                group = groups.get(planned.entry.title, ())
+                if planned not in group:
+                    tasks |= self._tasks_of(planned, run, store)
+                elif planned is group[0]:
+                    task = seeds_task(self.plan, group, self.places)
+                    tasks[task], self.groups[task] = planned, group
         self.total = sum(map(self._count, tasks, tasks.values()))
         self.total += sum(1 + len(_later(planned.entry)) for planned in self.waiting)
         if self.outcome.reused:
@@ -214,6 +225,11 @@ class _Work:
         """The tasks that follow one: evaluations of its run, and runs on the latents of it."""
         if self.should_stop():
             return {}
+        if group := self.groups.pop(end.task, None):
+            follow: dict[Task, PlannedRun] = {}
+            for own, part in parts(end, group):
+                follow |= self._ended(own, part)
+            return follow
         self.done += 1
         self.spent.append(end.seconds)
         trains = end.task.arguments[0] != "evaluate"
@@ -262,6 +278,9 @@ class _Work:
             )
 
     def _count(self, task: Task, planned: PlannedRun) -> int:
+        return len(self.groups.get(task, (planned,))) * self._steps(task, planned)
+
+    def _steps(self, task: Task, planned: PlannedRun) -> int:
         return 1 + (len(_later(planned.entry)) if task.arguments[0] != "evaluate" else 0)
 
     def _tell(self, text: str) -> None:

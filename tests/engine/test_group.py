@@ -128,6 +128,11 @@ def test_each_seed_ends_where_it_ends_alone_with_the_same_noise(
         alone = tiny.run(build, replace(spec, seed=seed), tmp_path / f"{seed}")
         assert_close(compared(one.folder), compared(tmp_path / f"{seed}"))
         assert_close(one.log.series(), alone.log.series())
+        sizes = [
+            sum(f.stat().st_size for f in folder.rglob("state.pt"))
+            for folder in (one.folder, tmp_path / f"{seed}")
+        ]
+        assert sizes[0] < 1.1 * sizes[1]
         losses = [done.losses for done in alone.log.of(EpochDone)]
         assert_close([done.losses for done in one.log.of(EpochDone)], losses)
 
