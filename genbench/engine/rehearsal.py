@@ -34,6 +34,7 @@ WAITING = frozenset(
 """
 FEW = 1_000
 """The number of values up to which tensors made of Python's numbers are compared."""
+COPIES = frozenset(("_to_copy", "copy_"))
 BY_MASK = frozenset(("index", "index_put", "index_put_", "_index_put_impl_"))
 """Operations that read a value of the device if they get a boolean mask."""
 
@@ -83,6 +84,8 @@ class Rehearsal(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return self.obstacle
 
     def _described(self, leaf: object) -> object:
+        if isinstance(leaf, Tensor) and self._is_number(leaf):
+            return _values(leaf)
         if isinstance(leaf, Tensor):
             address = _address(leaf)
             known = "" if address in self._made else address
@@ -96,11 +99,16 @@ class Rehearsal(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if name in WAITING or masked:
             return f"it waits for a value of the device ({name})"
         kinds = {tensor.device.type for tensor in (*inputs, *outputs)}
-        if name == "lift_fresh" and self._device.type in kinds - {"cpu"}:
-            return "it copies numbers of the host to the device (torch.tensor)"
-        if kinds - {self._device.type}:
-            return f"it uses a tensor on {', '.join(sorted(kinds - {self._device.type}))} ({name})"
-        return ""
+        if (name in COPIES and len(kinds) > 1) or (name == "lift_fresh" and kinds - {"cpu"}):
+            return f"it copies values between the host and the device ({name})"
+        foreign = {
+            tensor.device.type for tensor in (*inputs, *outputs) if not self._is_number(tensor)
+        } - {self._device.type}
+        return f"it uses a tensor on {', '.join(sorted(foreign))} ({name})" if foreign else ""
+
+    def _is_number(self, tensor: Tensor) -> bool:
+        """Whether an operation of another device reads a tensor as it reads a number of Python."""
+        return tensor.dim() == 0 and tensor.device.type == "cpu" != self._device.type
 
     def _host_generators(self) -> tuple[object, ...]:
         """The states of the generators of the host; on the CPU, torch's own is the device's."""

@@ -21,6 +21,7 @@ from genbench.engine import optim
 from genbench.engine.capture import WARM_UP, Move
 from genbench.engine.graphs import CudaGraphs
 from genbench.engine.optim import build_optimizers
+from genbench.engine.rehearsal import Rehearsal, difference
 from genbench.engine.update import Update
 from genbench.errors import OutOfMemoryError
 from genbench.events import BATCHES, EpochDone, Execution, Noticed
@@ -314,6 +315,42 @@ def test_a_step_that_a_graph_would_freeze_stays_ordinary_and_says_why(
     assert notice.message.startswith("stage 'train': phase 'fit' is not captured")
     assert found["fit"].reason in notice.message
     assert re.search(reason, found["fit"].reason)
+
+
+META = torch.device("meta")
+
+
+@pytest.mark.parametrize(
+    ("step", "obstacle"),
+    [
+        (lambda x: torch.where(x > 0, x, 0.5) * torch.tensor(2.0), ""),
+        (lambda x: x + torch.tensor(2.0, device=META), "copies values between the host and"),
+        (lambda x: x + torch.ones(3).to(META), r"uses a tensor on cpu \(ones"),
+        (lambda x: torch.zeros(()).to(META) + x, "copies values between the host and the device"),
+        (lambda x: torch.randn(3, device="cpu").to(META) + x, "uses a tensor on cpu"),
+        (lambda x: torch.empty_like(x).copy_(torch.rand(())), "copies values between the host"),
+    ],
+)
+def test_a_device_other_than_the_host_sees_what_comes_from_there(step, obstacle):
+    """PyTorch's device ``meta`` stands for the GPU: it has shapes and no values."""
+    seen = []
+    for _ in range(2):
+        with Rehearsal(META) as rehearsal:
+            step(torch.ones(3, device=META))
+        seen.append(rehearsal)
+    found = seen[0].end() or difference(*seen)
+    assert re.search(obstacle, found) if obstacle else not found, found
+
+
+def test_a_number_of_the_host_that_changes_is_a_difference():
+    seen = []
+    for k in range(2):
+        x = torch.ones(3, device=META)
+        with Rehearsal(META) as rehearsal:
+            x.mul_(torch.tensor(1.0 / (k + 1)))
+        seen.append(rehearsal)
+    assert not seen[0].end()
+    assert "an operation differs from step to step" in difference(*seen)
 
 
 def test_a_graph_that_does_not_fit_leaves_ordinary_steps_and_a_sentence(tiny, tape, tmp_path):
