@@ -107,13 +107,9 @@ def _runs(table: Table, experiment: Experiment) -> str:
 
 
 def _value(run: RunResult, metric: str, protocol: str, sampler: str) -> float | None:
-    for score in run.scores:
-        if (score.metric, score.protocol_hash) == (metric, protocol) and score.sampler in (
-            "",
-            sampler,
-        ):
-            return score.value
-    return None
+    wanted = [(metric, protocol, ""), (metric, protocol, sampler)]
+    found = (s for s in run.scores if (s.metric, s.protocol_hash, s.sampler) in wanted)
+    return next((score.value for score in found), None)
 
 
 def _pictures(experiment: Experiment, can: Abilities) -> str:

@@ -108,12 +108,9 @@ def _runner_up(best: Row, column: Column, table: Table) -> str:
 
 def _second(column: Column, table: Table) -> Row | None:
     """The best of the rows that differ from the best row."""
-    others = [
-        row
-        for row in table.rows
-        if column.metric in row.differences and column.metric not in row.best
-    ]
-    return min(others, key=lambda r: column.better(r.ranked(column.metric)), default=None)
+    metric = column.metric
+    others = [row for row in table.rows if metric in row.differences and metric not in row.best]
+    return min(others, key=lambda row: column.better(row.ranked(metric)), default=None)
 
 
 def _doubt(column: Column, table: Table) -> str:

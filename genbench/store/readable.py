@@ -115,11 +115,8 @@ class ReadableStore:
 
     def stages(self, run_id: str) -> list[StageRecord]:
         """The stages in order."""
-        rows = self._rows_of(
-            run_id,
-            "SELECT position, stage, epochs, prepare_s, epochs_done, train_s, execution "
-            "FROM stages WHERE run = :run ORDER BY position",
-        )
+        columns = "position, stage, epochs, prepare_s, epochs_done, train_s, execution"
+        rows = self._table(run_id, "stages", columns, "position")
         return _records(StageRecord, rows, execution=lambda found: json.loads(found or "{}"))
 
     def epochs(self, run_id: str) -> list[Epoch]:
@@ -132,9 +129,7 @@ class ReadableStore:
         ):
             losses[epoch][name] = value
         names = [field.name for field in fields(TrainedEpoch)]
-        rows = self._rows_of(
-            run_id, f"SELECT {', '.join(names)} FROM epochs WHERE run = :run ORDER BY epoch"
-        )
+        rows = self._table(run_id, "epochs", ", ".join(names), "epoch")
         found = [dict(zip(names, row, strict=True)) for row in rows]
         return [Epoch(**values, losses=losses[values["epoch"]]) for values in found]
 
@@ -155,22 +150,15 @@ class ReadableStore:
 
     def draws(self, run_id: str) -> list[Draw]:
         """The draws of samples that were scored, by epoch."""
-        rows = self._rows_of(
-            run_id,
-            "SELECT epoch, stage, sampler, sampler_settings, seconds, diagnostics, skipped, "
-            "created_at, seed, origin, step FROM draws WHERE run = :run ORDER BY epoch, draw",
-        )
-        parse = json.loads
+        columns = "epoch, stage, sampler, sampler_settings, seconds, diagnostics, skipped"
+        columns += ", created_at, seed, origin, step"
+        rows, parse = self._table(run_id, "draws", columns, "epoch, draw"), json.loads
         return _records(Draw, rows, sampler_settings=parse, diagnostics=parse, skipped=parse)
 
     def warnings(self, run_id: str) -> list[WarningRecord]:
         """The warnings of the run by epoch: D has won, G has collapsed, ..."""
-        rows = self._rows_of(
-            run_id,
-            "SELECT epoch, kind, message, created_at FROM warnings WHERE run = :run "
-            "ORDER BY epoch, kind",
-        )
-        return _records(WarningRecord, rows)
+        columns = "epoch, kind, message, created_at"
+        return _records(WarningRecord, self._table(run_id, "warnings", columns, "epoch, kind"))
 
     def plugins(self, run_id: str) -> list[PartVersion]:
         """The parts of a run with the distributions and versions that they came from.
@@ -178,21 +166,13 @@ class ReadableStore:
         A part is listed twice if the run was resumed with another version of it. The list is empty
         for a run from an old store, which has no versions.
         """
-        rows = self._rows_of(
-            run_id,
-            "SELECT kind, name, distribution, version FROM run_plugins WHERE run = :run "
-            "ORDER BY kind, name, distribution, version",
-        )
-        return _records(PartVersion, rows)
+        columns = "kind, name, distribution, version"
+        return _records(PartVersion, self._table(run_id, "run_plugins", columns, columns))
 
     def artifacts(self, run_id: str) -> list[Artifact]:
         """The files in the order in which they were made."""
-        rows = self._rows_of(
-            run_id,
-            "SELECT kind, path, epoch, digest, bytes FROM artifacts WHERE run = :run "
-            "ORDER BY created_at, artifact",
-        )
-        return _records(Artifact, rows)
+        columns = "kind, path, epoch, digest, bytes"
+        return _records(Artifact, self._table(run_id, "artifacts", columns, "created_at, artifact"))
 
     def keys(self, run_id: str) -> list[str]:
         """The names of the recorded series."""
@@ -284,6 +264,12 @@ class ReadableStore:
             raise UsageError("the query is empty; give one SELECT statement")
         with self._reader.stream(sql, self.condition(where) if where else None) as streamed:
             yield streamed
+
+    def _table(self, run_id: str, table: str, columns: str, order: str) -> Rows:
+        """The rows of a run in one table."""
+        return self._rows_of(
+            run_id, f"SELECT {columns} FROM {table} WHERE run = :run ORDER BY {order}"
+        )
 
     def _rows_of(self, run_id: str, sql: str, **parameters: Any) -> Rows:
         """The rows of a statement with the number of a run as ``:run``."""

@@ -68,10 +68,8 @@ def _lists(
 
 def _status(columns: Mapping[str, Any], pid: int | None, started: str | None) -> Status:
     status = Status(columns["status"])
-    if status is Status.RUNNING and is_lost(
-        Owner(host=columns["host"], pid=pid, started=started) if pid else None,
-        columns["heartbeat_at"],
-    ):
+    owner = Owner(host=columns["host"], pid=pid, started=started) if pid else None
+    if status is Status.RUNNING and is_lost(owner, columns["heartbeat_at"]):
         return Status.LOST
     return status
 
