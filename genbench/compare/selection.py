@@ -203,7 +203,10 @@ def _limited(
     among = [head for head in heads if head.table in over]
     found = standings(store, among, selection.metric, selection.samplers)
     if selection.pareto:
-        return _contenders(store, among, found, baselines), {}, found
+        # A table without the metric that was asked for is ranked by another one, and read whole.
+        asked = selection.metric
+        ranked = {t: s for t, s in found.items() if asked in (None, s.ranking)}
+        return _contenders(store, among, ranked, baselines), {}, found
     assert limit is not None
     shown: dict[TableKey, frozenset[str]] = {}
     hidden: Counter[str] = Counter()

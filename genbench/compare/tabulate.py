@@ -214,7 +214,7 @@ def _on_front(
     ``standing`` counts the rows that were left unread since they can't be on it.
     """
     ranking = standing.ranking if standing else columns[0].metric
-    column = next(column for column in columns if column.metric == ranking)
+    column = next((column for column in columns if column.metric == ranking), columns[0])
     kept = [rows[i] for i in sorted(undominated(rows, column))]
     floors = {row.floors[column.metric] for row in kept if column.metric in row.floors}
     floor = f"; the floor of {column.metric} is {number(min(floors))}" if floors else ""

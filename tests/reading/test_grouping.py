@@ -216,3 +216,17 @@ def test_notes_below_a_front_are_about_its_own_rows(crowd):
     for note in made.notes[1:]:
         named = set(re.findall(r"(?:gan|vae) \(lr=\d+\)", note.partition("not shown")[2] or note))
         assert named <= titles
+
+
+def test_a_front_in_a_metric_that_one_data_set_lacks_is_right_on_both(bench, monkeypatch):
+    for number, (first, second) in enumerate([(1.0, 9.0), (2.0, 8.0), (3.0, 7.0)]):
+        own = {"settings": {"lr": number}}
+        bench.add("gan", dataset="digits", scores={"b": first}, **own)
+        bench.add("gan", dataset="mnist", scores={"a": first, "b": second}, **own)
+    asked = Question(pareto=True, metrics=("a", "b"))
+    found = []
+    for many in (50, 1):
+        monkeypatch.setattr("genbench.compare.selection.MANY", many)
+        tables = tabulate(select(bench.store, Selection(pareto=True, metric="a")), asked)
+        found.append([[row.title for row in table.rows] for table in tables])
+    assert found[0] == found[1] == [["gan (lr=0)"], ["gan (lr=0)"]]
