@@ -69,7 +69,7 @@ class StarGAN:
         """One stage: steps of D, then one of G. The penalty is differentiated twice."""
         n_critic = self.settings.n_critic
         phases = alternating_phases(self.d_loss, self.g_loss, n_critic=n_critic, compile_d=False)
-        return (Stage(name="train", phases=phases, validate=self.validate),)
+        return (Stage(name="train", phases=phases),)
 
     # --- training
 
@@ -126,16 +126,6 @@ class StarGAN:
         if self._attributes:
             return bits(y, self._attributes)
         return one_hot(y, self._classes).float()
-
-    def validate(self, batch: Batch) -> Mapping[str, Tensor]:
-        """The distances between x and its translations, into its own domain, and back."""
-        own = required(batch.y)
-        c, wanted = self.conditions(own), self.conditions(permuted(own))
-        there = self.generator(batch.x, wanted)
-        return {
-            "cycle": cycle_loss(batch.x, self.generator(there, c)),
-            "identity": cycle_loss(batch.x, self.generator(batch.x, c)),
-        }
 
     def _accuracy(self, logits: Tensor, y: Tensor) -> Tensor:
         """How often the largest logit, or the sign of each attribute's logit, is right."""

@@ -63,7 +63,7 @@ class StarGANSettings(ModelSettings):
     cycle_weight: float | None = Field(
         None,
         ge=0,
-        description="weight of the distance between x and its translation back; by default 3 "
+        description="weight of the distance between x and its translation back; by default 2 "
         "for images, 1 for codes",
     )
     gradient_penalty: float = Field(
@@ -88,7 +88,7 @@ class StarGANSettings(ModelSettings):
         network = self.network
         if network == "auto":
             network = "conv" if data.is_image else "mlp"
-        left: dict[str, float] = {"cycle_weight": 3.0 if data.bounded else 1.0}
+        left: dict[str, float] = {"cycle_weight": 2.0 if data.bounded else 1.0}
         if network == "conv" and data.is_image:
             left["g_halvings"] = 0 if data.latent else 2
             left["d_halvings"] = max(1, min(data.shape[1:]).bit_length() - 2)

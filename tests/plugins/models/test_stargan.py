@@ -46,7 +46,6 @@ def test_the_cycle_loss_of_a_generator_that_changes_nothing_is_zero(make):
     model, batch = make("stargan", IMAGES, **TINY), batch_of(IMAGES)
     model.generator = Identity()
     assert model.g_loss(batch)["g"]["cycle"] == 0
-    assert model.validate(batch) == {"cycle": 0, "identity": 0}
     assert cycle_loss(batch.x, batch.x + 0.5) == pytest.approx(0.5)
 
 
