@@ -261,7 +261,7 @@ def test_the_commands_that_read_a_store_work_on_postgresql(
         run = create(make.spec(seed=seed))
         make.fill(store, run)
         store.finish(run.id)
-    said = command_line(*command, "--store", store.url, folder=tmp_path)
+    said = command_line(*command, "--store", store._address.url, folder=tmp_path)
     said.check()
     assert said.code in ((0, 3) if command[0] == "watch" else (0,)), said.err
 
@@ -271,7 +271,7 @@ def test_datasette_cannot_read_postgresql_and_the_message_says_so(
 ):
     create()
     said = command_line(
-        "export", "--datasette", "about.json", "--store", store.url, folder=tmp_path
+        "export", "--datasette", "about.json", "--store", store._address.url, folder=tmp_path
     )
     assert said.code == 2
     assert "datasette reads SQLite files" in said.err
