@@ -125,6 +125,6 @@ class CommandLine:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.close()
-        self._process.wait(20)
+        self._process.wait(60)  # on a machine with other work
         self._process.stdout.close()
         self._log.close()
