@@ -80,7 +80,8 @@ def test_every_metric_finds_what_it_finds_on_the_cpu(bench: Any, trained: Any, n
         pytest.skip("no built-in model has an exact density; the device law checks this metric")
     model, dataset, *sets = METRICS.get(name, ("vae", "digits"))
     run_id = trained(model, *sets, dataset=dataset)
-    part = bench.part("metric", name, extractor="pixels", k=5, n=64)
+    extractor = "classifier" if name == "is" else "pixels"
+    part = bench.part("metric", name, extractor=extractor, k=5, n=64)
     found = []
     for device in ("cpu", bench.device):
         records = bench.evaluate(run_id, metrics=[part], n=64, device=device)
@@ -122,19 +123,21 @@ def genbench(*words: str, folder: Path) -> Any:
     return json.loads(done.stdout) if "--json" in words else done.stdout
 
 
+@pytest.mark.parametrize("dataset", ["digits", "mnist"])
 def test_the_commands_of_a_vaegan_work_on_the_device(
-    device: torch.device, real_data: Path, tmp_path: Path
+    device: torch.device, dataset: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    on = ("--device", device.type)
-    data = ("--data-dir", str(real_data))
+    on = ["--device", device.type]
+    if dataset == "mnist":
+        on += ["--data-dir", str(request.getfixturevalue("real_data"))]
     sets = ("--set", "vae_epochs=1", "--epoch-images", "500", "--samples", "200")
-    words = ("run", "vaegan", "mnist", "--epochs", "1", *sets, "--metric", "fd_pixel")
-    made = genbench(*words, *on, *data, "--json", folder=tmp_path)
+    words = ("run", "vaegan", dataset, "--epochs", "1", *sets, "--metric", "fd_pixel")
+    made = genbench(*words, *on, "--json", folder=tmp_path)
     assert made["status"] == "finished"
     shown = genbench("show", made["run"], "--json", folder=tmp_path)
     assert all(epoch["train_s"] > 0 for epoch in shown["epochs"])
-    genbench("evaluate", "@1", "--metric", "spread", *on, *data, folder=tmp_path)
+    genbench("evaluate", "@1", "--metric", "spread", *on, folder=tmp_path)
     for command in ("sample", "interpolate"):
         out = tmp_path / f"{command}.png"
-        genbench(command, "@1", "--out", str(out), *on, *data, folder=tmp_path)
+        genbench(command, "@1", "--out", str(out), *on, folder=tmp_path)
         assert out.stat().st_size > 0
