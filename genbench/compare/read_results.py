@@ -61,7 +61,7 @@ def read_results(store: Store, runs: Sequence[int]) -> Iterator[RunResult]:
             ),
             lineage=ancestry.get(run, ()),
             versions=versions.get(run, {}),
-            group=machines.group(moved.get(run, [environment])),
+            together=machines.together(moved.get(run, [environment])),
             effort=Effort(cpu_share=share, load=load, cpus=machines.cpus(environment)),
         )
 
@@ -254,10 +254,10 @@ class Machines:
             self._places[key] = Place(next(iter(found)).device, machines)
         return self._places[key]
 
-    def group(self, environments: Sequence[int | None]) -> str:
-        """The same for runs that were trained together; empty for others."""
-        found = [e for e in environments if self._known.get(e, {}).get(TOGETHER)]
-        return f"environment {found[0]}" if found else ""
+    def together(self, environments: Sequence[int | None]) -> tuple[int, ...]:
+        """The seeds that were trained together in one of the environments; empty without any."""
+        found = (self._known.get(environment, {}).get(TOGETHER) for environment in environments)
+        return tuple(next(filter(None, found), ()))
 
     def cpus(self, environment: int | None) -> int | None:
         """The number of cores of the machine, if it is known."""

@@ -158,7 +158,7 @@ def _over_clocks(runs: Sequence[RunResult], value: Callable[[RunResult], float])
 
     Their shares are equal, so they are one observation.
     """
-    found: dict[str, list[float]] = {}
+    found: dict[object, list[float]] = {}
     for run in runs:
-        found.setdefault(run.group or run.id, []).append(value(run))
+        found.setdefault(run.together or run.id, []).append(value(run))
     return Measure(values=tuple(Measure(values=tuple(own)).mean for own in found.values()))

@@ -97,7 +97,7 @@ class RunResult(RunHead):
     that it builds upon, each once.
 
     ``versions`` maps the distributions of plugins to the versions that its numbers depend on.
-    ``group`` is the same for runs that were trained together, and empty for one that wasn't.
+    ``together`` are the seeds that it was trained together with, and its own, if there are any.
     ``lineage`` names the seeds of the runs that made its data: runs with equal ``seed`` and
     ``lineage`` are repeats of one observation (as by ``rerun``), not two seeds.
     """
@@ -112,7 +112,7 @@ class RunResult(RunHead):
     lineage: tuple[Any, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     effort: Effort = field(default_factory=Effort)
-    group: str = ""
+    together: tuple[int, ...] = ()
 
     @cached_property
     def variant(self) -> Variant:

@@ -22,6 +22,7 @@ from genbench.contracts import Batch, Phase, Terms
 from genbench.engine.capture import Move, watched
 from genbench.engine.stack import Stack, StackedOptimizer
 from genbench.engine.update import Update, check_terms
+from genbench.errors import OutOfMemoryError
 from genbench.spec import RunSpec
 
 _functorch: Any = torch._C._functorch
@@ -54,6 +55,19 @@ class StackedUpdate(Update):
             measure_every=max(1, spec.log_every // phase.every),
             move=move,
         )
+
+    def __call__(self, batch: Batch) -> list[Tensor]:
+        """Update all models; returns tensors (N,), in the layout's order.
+
+        Raises OutOfMemoryError, which says that fewer models need less.
+        """
+        try:
+            return super().__call__(batch)
+        except OutOfMemoryError as error:
+            raise OutOfMemoryError(
+                f"out of memory on {self._device.type} in a training step of {len(self._stack)} "
+                "seeds together; train fewer of them at once (--seeds), or leave out --together"
+            ) from error
 
     def _losses(self, batch: Batch) -> Terms:
         """The terms of all models, each (N,)."""

@@ -25,13 +25,16 @@ _IMPLIED = {"accumulate": 1, "evaluate_every": 0, "sample_every": 0}
 
 
 def rerun_command(row: Row) -> str:
-    """A shell command, in a loop if there are several seeds.
+    """A shell command, in a loop if there are several seeds that were trained one by one.
 
-    Every setting is given, so that the result doesn't depend on future defaults.
+    Every setting is given, so that the result doesn't depend on future defaults. Seeds that were
+    trained together are repeated together, since alone they draw other noise.
     """
     first = row.first
     words = ["genbench", "run", first.model, first.spec["dataset"], *_words(first.spec)]
     lines = _wrapped([shlex.quote(word) for word in words])
+    if first.together and all(run.together == first.together for run in row.runs):
+        return f"{lines} --seeds {','.join(map(str, first.together))} --together"
     seeds = sorted({run.seed for run in row.runs})
     if len(seeds) == 1:
         return f"{lines} --seed {seeds[0]}"

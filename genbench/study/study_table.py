@@ -130,7 +130,7 @@ def _about_seconds(rows: Sequence[Row], names: Sequence[str]) -> Iterator[str]:
     if len(places) > 1:
         for place, titles in places.items():
             yield f"seconds of {', '.join(titles)} are on {place}; compare them with no others"
-    elif any(row.timed[0].group for row in rows):
+    elif any(row.timed[0].together for row in rows):
         yield "the seeds of each row were trained together; seconds are the share of one of them"
 
 
