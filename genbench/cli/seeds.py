@@ -32,7 +32,7 @@ def check_seeds(seeds: str | None, *, seed: int | None, together: bool, if_faste
         raise UsageError("--seed and --seeds are both given; leave out one of them")
     if seeds is None and (together or if_faster):
         option = "--together" if together else "--together-if-faster"
-        raise UsageError(f"{option} trains several seeds; add --seeds 0..7, say")
+        raise UsageError(f"{option} is for several seeds; add them, such as --seeds 0..7")
 
 
 def train_seeds(

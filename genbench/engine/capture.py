@@ -36,7 +36,7 @@ class Move(Generic[Result]):
     """A function on tensors that keep their addresses: ordinary at first, then a graph.
 
     ``reason`` says why it is not captured, and is empty as long as nothing speaks against it.
-    ``eager`` and ``replayed`` count its calls of either kind since `start`.
+    ``replayed`` counts the calls that replayed a graph since `start`.
     """
 
     def __init__(self, graphs: Graphs, device: torch.device, nets: nn.Module) -> None:
@@ -48,11 +48,11 @@ class Move(Generic[Result]):
         self._addresses: tuple[int, ...] = ()
         self.rehearsing = False
         self.reason = ""
-        self.eager = self.replayed = 0
+        self.replayed = 0
 
     def start(self) -> None:
         """Begin an epoch. Graphs of tensors that were replaced since the last one are dropped."""
-        self.eager = self.replayed = 0
+        self.replayed = 0
         addresses = tuple(t.data_ptr() for t in (*self._nets.parameters(), *self._nets.buffers()))
         if addresses != self._addresses:
             self._addresses = addresses
@@ -72,7 +72,6 @@ class Move(Generic[Result]):
             replay()
             self.replayed += 1
             return result
-        self.eager += 1
         if self.reason or self._warm_up > 0:
             self._warm_up -= 1
             return move()

@@ -189,8 +189,8 @@ def test_a_stop_interrupts_all_seeds_and_each_can_be_resumed_alone(
     ("arguments", "message"),
     [
         (("--seeds", "0..3", "--seed", "3"), "--seed and --seeds are both given"),
-        (("--together",), "--together trains several seeds; add --seeds"),
-        (("--together-if-faster",), "--together-if-faster trains several seeds"),
+        (("--together",), "--together is for several seeds; add them"),
+        (("--together-if-faster",), "--together-if-faster is for several seeds"),
         (("--seeds", "3..1"), "the first seed must not be above the last one"),
         (("--seeds", "1,x"), "expected seeds such as 0,1,2 or 0..31"),
         (("--seeds", "0..99999999"), "more than 4,096 seeds"),
