@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from genbench.formatting import ARROWS, counted, markup as escape, number, visible
-from genbench.live.page import Page, filter_form, query, run_address, state_badge
+from genbench.live.frame import Page, filter_form, query, run_address, state_badge
 from genbench.store import Filter, Store
 from genbench.store.filters import parse, shows_archived
 from genbench.store.final_scores import Scores, final_scores, shown_metrics

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from genbench.formatting import duration, markup as escape, measured, number, plain
-from genbench.live.page import Page, folded, part, query, run_address, state_badge, table
+from genbench.live.frame import Page, folded, part, query, run_address, state_badge, table
 from genbench.live.run_curves import RunCurves
 from genbench.live.run_list import cropped
 from genbench.live.screen import advice

@@ -23,7 +23,7 @@ from starlette.routing import Route
 from genbench.compare import Question, Selection
 from genbench.errors import GenbenchError, NoSuchRunError, UsageError
 from genbench.live.access import Access, Guard
-from genbench.live.page import STATIC, Page, complaint, document, filter_form, static_file
+from genbench.live.frame import STATIC, Page, complaint, document, filter_form, static_file
 from genbench.live.run_list import filters_of, run_list
 from genbench.live.run_page import Defaults, run_page
 from genbench.report.cards import Abilities

@@ -31,7 +31,7 @@ with warnings.catch_warnings():
 from recorded import PNG, record, start
 
 from genbench.live.access import HEADERS, Access
-from genbench.live.page import Page
+from genbench.live.frame import Page
 from genbench.live.server import Pages, follow, make_app
 from genbench.store import Store
 

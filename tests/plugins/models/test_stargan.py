@@ -89,6 +89,7 @@ def test_the_discriminators_step_gives_no_gradient_to_the_generator(make):
 @pytest.mark.parametrize("data", [IMAGES, GRID, CODES], ids=lambda data: data.name)
 def test_label_planes_reach_every_output_value(make, data):
     """Also after instance normalisation, which removes what is the same everywhere."""
+    torch.manual_seed(0)  # of some weights, a value in a thousand rounds to the same
     model, batch = make("stargan", data, **TINY), batch_of(data, 2)
     model.nets.eval()
     one, other = (model.translate(batch.x, torch.full((2,), y)) for y in (0, 1))
