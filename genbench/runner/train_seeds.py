@@ -85,6 +85,7 @@ def run_seeds(
     """
     done = SeedsDone() if done is None else done
     many = _Seeds(spec, seeds, registry, store, access, watching, name, tags, listen, should_stop)
+    store.check_names([many.name_of(seed) for seed in seeds])
     jobs = many.jobs_to_train_together(together) if together is not Together.NEVER else []
     if jobs:
         done.together = True
@@ -110,7 +111,8 @@ class _Seeds:
     listen: Sequence[Part]
     should_stop: ShouldStop
 
-    def _name(self, seed: int) -> str | None:
+    def name_of(self, seed: int) -> str | None:
+        """The name of the run of a seed, if the runs get names."""
         return f"{self.name}-{seed}" if self.name else None
 
     # --- one after the other
@@ -135,7 +137,7 @@ class _Seeds:
                     registry=self.registry,
                     store=self.store,
                     access=self.access,
-                    name=self._name(seed),
+                    name=self.name_of(seed),
                     tags=self.tags,
                     listen=self.listen,
                     listeners=[tell],
@@ -208,7 +210,7 @@ class _Seeds:
             job,
             self.registry,
             self.store,
-            name=self._name(seed),
+            name=self.name_of(seed),
             tags=self.tags,
             seeds_together=self.seeds,
         )

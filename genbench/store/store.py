@@ -173,6 +173,14 @@ class Store(ReadableStore):
             raise
         return self.run(run_id)
 
+    def check_names(self, names: Sequence[str | None]) -> None:
+        """Raise UsageError if one of these can't be the name of a new run."""
+        from genbench.store import lifecycle
+
+        with self.transaction() as connection:
+            for name in names:
+                lifecycle.check_name(connection, name)
+
     def take_over(
         self,
         run_id: str,

@@ -185,6 +185,16 @@ def test_a_stop_interrupts_all_seeds_and_each_can_be_resumed_alone(
     assert "together" not in shown["environments"][1]
 
 
+def test_a_name_that_is_taken_starts_no_seed(together: dict, genbench, home: Path) -> None:
+    with Store.open(home / "runs.db", mode="read") as store:
+        before = len(store.runs())
+    said = genbench(*RUN, "--seeds", "2,5", "--name", "trio", "--together")
+    assert said.code == 2
+    assert "trio-2" in said.err
+    with Store.open(home / "runs.db", mode="read") as store:
+        assert len(store.runs()) == before
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
