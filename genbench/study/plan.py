@@ -257,7 +257,9 @@ def _entry(
     first = study.samplers[0] if can_be_drawn_from(model) else None
     sets = assignments(study.sets, row.sets)
     if source is not None:
-        sets = tuple(text for text in sets if not text.startswith("data."))
+        # The data of all rows are the source's images; a row's own settings are those of latents.
+        shared = {key: v for key, v in study.sets.items() if key.partition(".")[0] != "data"}
+        sets = assignments(shared, row.sets)
         access = replace(access, runs=_planned_runs(source, registry))
     request = Request(
         model=row.model,
