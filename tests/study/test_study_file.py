@@ -121,11 +121,13 @@ def test_epochs_asked_for_take_the_place_of_every_length(tmp_path, registry):
 
 
 def test_a_row_on_another_rows_latents_is_planned_before_that_row_is_trained(tmp_path, registry):
-    text = HEAD + ROW + "set = { z_dim = 3 }\n" + ON + 'on = "VAE"\nset = { z_dim = 5 }'
+    own = 'on = "VAE"\nset = { z_dim = 5, data.draw = "mean" }'
+    text = HEAD + "[set]\ndata.size = 8\n" + ROW + "set = { z_dim = 3 }\n" + ON + own
     vae, graft = plan(text, tmp_path, registry).entries
     assert (graft.dataset, graft.spec.dataset, graft.data.shape) == ("digits", "latents", (3,))
     assert graft.source is vae
     assert graft.data_settings == vae.spec.dataset_settings
+    assert (vae.spec.dataset_settings["size"], graft.spec.dataset_settings["draw"]) == (8, "mean")
     only = plan(text, tmp_path, registry, only=["graft"])
     assert [entry.row.title for entry in only.entries] == ["VAE", "graft"]
 
