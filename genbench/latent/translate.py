@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genbench.contracts import Data, Picture
+from genbench.contracts import Data, Picture, samples_data
 from genbench.errors import IncompatibleError, UsageError
 from genbench.evaluation.loaded_run import LoadedRun
 from genbench.latent.needs import need, need_images
@@ -66,6 +66,9 @@ def translations(
     """
     x, own = held_out(data, rows)
     shown = originals(data, rows, device)
+    if data.encode is not None:  # as one's own images, without a draw of the posterior
+        images, _ = held_out(samples_data(data), rows)
+        x = _encoded(data, images, own, device)
     return _matrix(model, data, device, x, own, shown, domains, about="Test images")
 
 
@@ -80,8 +83,7 @@ def _of_given(loaded: LoadedRun, options: Translation, domains: Sequence[Domain]
     x = stored_as_float(given)
     try:
         if data.encode is not None:
-            with torch.no_grad():
-                x = data.encode(x.to(device), None if own is None else own.to(device))
+            x = _encoded(data, x, own, device)
         shown = torch.from_numpy(given)
         return _matrix(loaded.model, data, device, x, own, shown, domains, about="Images")
     except UsageError as error:
@@ -91,6 +93,13 @@ def _of_given(loaded: LoadedRun, options: Translation, domains: Sequence[Domain]
             f"the class of these images isn't known, and it is needed: {error}",
             hint="Add --from CLASS, or sort them into subfolders named after the classes",
         ) from None
+
+
+def _encoded(data: Data, images: Tensor, own: Tensor | None, device: torch.device) -> Tensor:
+    """The codes of images (n, C, H, W) in [-1, 1] of the classes ``own``, if they are known."""
+    assert data.encode is not None, "the caller has looked"
+    with torch.no_grad():
+        return data.encode(images.to(device), None if own is None else own.to(device))
 
 
 def _matrix(

@@ -14,8 +14,9 @@ are computed on them:
 - ``translation_identity``: that of an image and its translation into its own class.
 
 A model that always makes the same image of a class has the best accuracy, so read it together with
-the other scores. A model of latents is compared with the images that were encoded, so that its
-scores stand beside those of a model of images; they include the errors of its decoder.
+the other scores. A model of latents gets the codes of test images, the means of their posteriors, and is compared
+with these images, so that its scores stand beside those of a model of images; they include the
+errors of its encoder and decoder.
 """
 
 from __future__ import annotations
@@ -190,9 +191,15 @@ class Translation:
         context = self._context
         for start in range(0, len(rows), context.batch_size):
             few = rows[start : start + context.batch_size]
-            x = stored_as_float(context.data.test.x[few])
-            own = torch.from_numpy(np.asarray(self._own[few], np.int64))
-            yield few, x.to(context.device), own.to(context.device)
+            own = torch.from_numpy(np.asarray(self._own[few], np.int64)).to(context.device)
+            yield few, self._seen(few, own), own
+
+    def _seen(self, rows: Rows, own: Tensor) -> Tensor:
+        """Test images as the model sees them: their codes are encoded here, without a draw."""
+        encode = self._context.data.encode
+        data = self._context.data if encode is None else self._shown.data
+        x = stored_as_float(data.test.x[rows]).to(self._context.device)
+        return x if encode is None else encode(x, own)
 
     def _rendered(self, x: Tensor) -> Tensor:
         render = self._context.data.render
