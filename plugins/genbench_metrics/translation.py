@@ -14,9 +14,9 @@ are computed on them:
 - ``translation_identity``: that of an image and its translation into its own class.
 
 A model that always makes the same image of a class has the best accuracy, so read it together with
-the other scores. A model of latents gets the codes of test images, the means of their posteriors, and is compared
-with these images, so that its scores stand beside those of a model of images; they include the
-errors of its encoder and decoder.
+the other scores. A model of latents gets the codes of test images, the means of their posteriors,
+and is compared with these images, so that its scores stand beside those of a model of images; they
+include the errors of its encoder and decoder.
 """
 
 from __future__ import annotations
