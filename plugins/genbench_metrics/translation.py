@@ -216,7 +216,7 @@ class Translation:
                 rows=rows,
             )
         )
-        apart = images.float().clamp(-1, 1) - to_float(real)
+        apart = images.detach().float().clamp(-1, 1) - to_float(real)
         return 0.5 * float(apart.abs().mean())
 
 
