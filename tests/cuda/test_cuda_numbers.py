@@ -85,7 +85,8 @@ def losses(
     options = {"capture": False, "epochs": -(-STEPS // batches), "batch_size": 8, "log_every": 1}
     spec = RunSpec(model=name, dataset=kind, **{**options, **run})
     train(model, data, spec, device=device, folder=folder, emit=listen)
-    return {k: {s: v for s, v in p.items() if s <= STEPS} for k, p in found.items()}
+    first = {k: {s: v for s, v in p.items() if s <= STEPS} for k, p in found.items()}
+    return {key: points for key, points in first.items() if points}  # a later stage has none
 
 
 def distance(a: Any, b: Any) -> float:
@@ -123,7 +124,7 @@ def test_the_first_fifty_losses_are_those_of_the_cpu(
         rounding = 0.0 if device.type == "cuda" else 1e-7
         found = losses(name, kind, device, tmp_path / "device", rounding=rounding)
     assert expected, "no loss was read"
-    assert distance(expected, found) <= max(LATER_TOLERANCE, 10 * spread)
+    assert distance(expected, found) <= max(LATER_TOLERANCE, 30 * spread)
 
 
 @pytest.mark.parametrize(("name", "kind"), fitting())
