@@ -33,6 +33,7 @@ OPTIONS = {
     "gan": "--epochs 150",
     "infogan": "--epochs 40",
     "lsgan": "--epochs 100",
+    "stargan": "--epochs 20 --set data.size=16",
     "vq-vae": "--epochs 10 --set code_epochs=30",
 }
 FAMILIES = {
