@@ -9,7 +9,9 @@ from torch import nn
 from genbench import Batch, DataSpec, IncompatibleError
 from genbench.engine.optim import factor
 from genbench.testing import check_model, small_data
-from genbench_gan.stargan import cycle_loss, permuted
+from genbench.testing.models import check_capabilities
+from genbench.testing.subject import Subject
+from genbench_gan.stargan import StarGAN, cycle_loss, permuted
 from genbench_gan.stargan_settings import StarGANSettings
 from genbench_nets.translation_networks import bits
 
@@ -151,3 +153,22 @@ def test_the_paper_s_preset_has_the_paper_s_networks(plugins, make):
 def test_data_that_do_not_fit_are_refused_in_one_sentence(make, data, settings, words):
     with pytest.raises(IncompatibleError, match=words):
         make("stargan", data, **settings)
+
+
+def test_the_contract_refuses_a_translation_that_ignores_the_class():
+    """As with reflection padding before an instance normalisation."""
+
+    class Deaf(StarGAN):
+        def conditions(self, y):
+            return super().conditions(torch.zeros_like(y))
+
+    with pytest.raises(AssertionError, match="gives the same for two classes"):
+        check_capabilities(
+            Subject(
+                name="deaf",
+                cls=Deaf,
+                settings=StarGANSettings(**TINY),
+                capabilities=("translates",),
+            ),
+            small_data((2,)),
+        )
