@@ -72,7 +72,8 @@ class RunFields:
     seed: Annotated[int, Choice("Random seed.", ge=0, le=MOST_SEED)] = 0
     device: Annotated[str, Choice("Device: auto, cpu, cuda, cuda:N or mps.")] = "auto"
     precision: Annotated[
-        Literal["fp32", "bf16"], Choice("Precision of the training: fp32, or bf16 by autocast.")
+        Literal["fp32", "bf16", "auto"],
+        Choice("Precision of the training: fp32, bf16 by autocast, or auto (the faster one)."),
     ] = "fp32"
     compile: Annotated[bool, Choice("Compile the losses with torch.compile.")] = False
     capture: Annotated[

@@ -23,4 +23,5 @@ from genbench.engine.restoring import (
     checkpoint_position as checkpoint_position,
     load_weights as load_weights,
 )
+from genbench.engine.slow_options import resolve_precision as resolve_precision
 from genbench.engine.stack_trial import try_together as try_together

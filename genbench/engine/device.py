@@ -16,6 +16,8 @@ import torch
 from genbench.errors import DeviceError, SettingError
 
 PRECISIONS = ("fp32", "bf16")
+AUTO = "auto"
+"""The device or the precision that suits this machine."""
 
 
 def resolve_device(name: str) -> torch.device:
@@ -25,7 +27,7 @@ def resolve_device(name: str) -> torch.device:
     available devices, for a device that this machine or this PyTorch doesn't have.
     """
     present = _present()
-    if name == "auto":
+    if name == AUTO:
         preferred = (kind for kind in ("cuda:0", "mps", "cpu") if kind in present)
         return torch.device(next(preferred))
     wanted = "cuda:0" if name == "cuda" else name

@@ -16,7 +16,6 @@ import torch
 
 from genbench.contracts import Batch, Data, Model, Stage
 from genbench.engine.checkpoint import RunIdentity, has_checkpoint
-from genbench.engine.compiling import SLOWER, slowdown
 from genbench.engine.device import load_average, peak_memory, synchronize
 from genbench.engine.ema import EMA
 from genbench.engine.feed import Samples
@@ -27,6 +26,7 @@ from genbench.engine.optim import build_optimizers
 from genbench.engine.planned_stages import planned_stages, stage_epochs
 from genbench.engine.randomness import forked_rng, seed_everything
 from genbench.engine.recovery import Position, Recovery
+from genbench.engine.slow_options import slow_options
 from genbench.engine.stage import StageRun, end_epoch, ready, validation
 from genbench.errors import DivergedError, InterruptedRunError
 from genbench.events import (
@@ -40,7 +40,6 @@ from genbench.events import (
     StepsDone,
     never,
 )
-from genbench.formatting import number
 from genbench.spec import RunSpec
 
 CHECKPOINT_S = 300.0
@@ -177,7 +176,7 @@ class Trainer:
             run.losses.restore(sums)
         fresh = at.stage_epoch == 0 and at.iteration == 0
         self.ema.follow(run.learning, reset=fresh)
-        prepare_s = run.prepare_s + self._warn_of_slow_compile(run)
+        prepare_s = run.prepare_s + self._warn_of_slow_options(run)
         before = sum(stage_epochs(other, self.spec) for other in self.stages[: at.stage])
         self.emit(
             StageStarted(
@@ -191,26 +190,17 @@ class Trainer:
         )
         return run
 
-    def _warn_of_slow_compile(self, run: StageRun) -> float:
-        """Compile losses, and say so if one is slower than without; returns the seconds of this."""
-        begun = time.perf_counter()
-        updates = [update for update in run.updates if update.compiled]
-        if not updates:
+    def _warn_of_slow_options(self, run: StageRun) -> float:
+        """Say which options make the stage slower; returns the seconds of trying them."""
+        if not (self.spec.compile or self.spec.precision != "fp32") or not run.updates:
             return 0.0
+        begun = time.perf_counter()
         run.feed.start(self.position.stage_epoch)
         with forked_rng(self.device):
             x, y = run.feed.draw(0)[0]
         batches = [Batch(x=x, y=y, step=step, steps=run.steps) for step in range(3)]
-        for update in updates:
-            ratio = slowdown(update.trial, batches, self.model, self.device)
-            if ratio > SLOWER:
-                self.emit(
-                    Noticed(
-                        message=f"stage '{run.stage.name}': with --compile, the loss of phase "
-                        f"'{update.phase.name}' takes {number(ratio, 2)} times as long as without, "
-                        "on this machine; leave it out"
-                    )
-                )
+        for told in slow_options(run.updates, batches, self.model, self.device):
+            self.emit(Noticed(message=f"stage '{run.stage.name}': {told}"))
         return time.perf_counter() - begun
 
     # --- an epoch

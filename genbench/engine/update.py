@@ -65,7 +65,7 @@ class Update:
         self._optimizers = [_named_optimizer(phase, name, optimizers) for name in phase.updates]
         self._parameters = [p for optimizer in self._optimizers for p in optimizer.parameters]
         self._others = _others(model.nets, self._parameters)
-        self._device, self._precision, self._accumulate = device, precision, accumulate
+        self._device, self.precision, self._accumulate = device, precision, accumulate
         self._measure_every, self.move = measure_every, move
         self.compiled = compile and phase.compile
         self._loss = compiled(phase) if self.compiled else phase.loss
@@ -101,11 +101,14 @@ class Update:
                 device=self._device,
             ) from error
 
-    def trial(self, batch: Batch, compiled: bool) -> None:
-        """Compute the gradients of the loss, or of its first microbatch, and drop them."""
+    def trial(self, batch: Batch, *, compiled: bool = True, precision: str | None = None) -> None:
+        """Compute the gradients of the loss, or of its first microbatch, and drop them.
+
+        With ``compiled`` false or a ``precision``, without what was asked for.
+        """
         loss = self._loss if compiled else self.phase.loss
         batch = _microbatches(batch, self._accumulate)[0]
-        with self._context():
+        with self._context(precision):
             terms = loss(batch)
         self._differentiate(self._values(terms))
         for parameter in self._parameters:
@@ -162,10 +165,10 @@ class Update:
             return loss(batch)
 
     @contextmanager
-    def _context(self) -> Iterator[None]:
+    def _context(self, precision: str | None = None) -> Iterator[None]:
         """The context of a loss; a graph has no cache of weights that autocast has cast."""
-        cached = self.move is None
-        with _without_gradients(self._others), autocast(self._device, self._precision, cached):
+        casts = autocast(self._device, precision or self.precision, self.move is None)
+        with _without_gradients(self._others), casts:
             yield
 
     def _values(self, terms: Terms) -> list[Tensor]:

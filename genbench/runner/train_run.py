@@ -16,6 +16,7 @@ from genbench.engine import (
     drop_checkpoints,
     drop_training_state,
     resolve_device,
+    resolve_precision,
     train,
 )
 from genbench.errors import UsageError
@@ -168,9 +169,9 @@ def assemble(
 
     ``data`` is given if another run has read it.
 
-    A new run gets all defaults and the kind of its device in its spec, and a sampler or a metric
-    that can't be built is an error. With ``resume_on`` (a device), the spec of a stored run doesn't
-    change, and such a part is skipped when it is used.
+    A new run gets all defaults, the kind of its device and its precision in its spec, and a sampler
+    or a metric that can't be built is an error. With ``resume_on`` (a device), the spec of a stored
+    run doesn't change, and such a part is skipped when it is used.
 
     Raises DataError, DeviceError, IncompatibleError, SettingError or PluginError.
     """
@@ -180,7 +181,10 @@ def assemble(
         data = load_data(spec, registry, with_runs(stoppable(access, should_stop), registry, store))
     stop_if(should_stop)
     if is_new:
-        spec = replace(completed(spec, data.spec, registry), device=device.type)
+        precision = resolve_precision(spec.precision, device)
+        spec = replace(
+            completed(spec, data.spec, registry), device=device.type, precision=precision
+        )
     model = build_model(spec, data.spec, registry)
     samplers = build_samplers(spec.samplers, registry, strict=is_new)
     metrics = build_metrics(spec.metrics, registry, strict=is_new)

@@ -48,6 +48,13 @@ def test_json_ends_stdout_with_the_run_and_its_scores(genbench) -> None:
     assert score["ratio"] == pytest.approx(score["value"] / score["floor"])
 
 
+def test_a_run_stores_the_precision_that_auto_took(genbench) -> None:
+    run = (*RUN, "--epochs", "1", "--precision", "auto", "--json", "-q")
+    assert genbench(*run).code == 0
+    plan = tomllib.loads(genbench("show", "@1", "--plan").out)
+    assert plan.get("precision", "fp32") in ("fp32", "bf16")
+
+
 def test_a_plan_as_toml_is_taken_by_config_and_shown_of_a_stored_run(genbench, tmp_path) -> None:
     plan = genbench(*RUN, "--seed", "5", "--dry-run", "--format", "toml")
     (tmp_path / "plan.toml").write_text(plan.out)
