@@ -49,10 +49,15 @@ def autocast(
     Without ``cache``, a weight is cast at each use, as a CUDA graph needs.
     """
     if precision not in PRECISIONS:
-        raise SettingError(f"unknown precision '{precision}'; use {' or '.join(PRECISIONS)}.")
+        raise unknown_precision(precision)
     if precision == "fp32":
         return nullcontext()
     return torch.autocast(device.type, dtype=torch.bfloat16, cache_enabled=cache)
+
+
+def unknown_precision(name: str) -> SettingError:
+    """The error of a precision that there isn't."""
+    return SettingError(f"unknown precision '{name}'; use {' or '.join(PRECISIONS)}.")
 
 
 def synchronize(device: torch.device) -> None:

@@ -10,11 +10,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, partial
+from typing import Literal
 
 import torch
 
 from genbench.contracts import Batch, Model
-from genbench.engine.device import AUTO, synchronize
+from genbench.engine.device import AUTO, PRECISIONS, synchronize, unknown_precision
 from genbench.engine.randomness import forked_rng
 from genbench.engine.update import Update
 from genbench.formatting import number
@@ -34,20 +35,23 @@ Trial = Callable[[Batch], None]
 """Computes the gradients of a phase on a batch, and drops them."""
 
 
-@cache
-def resolve_precision(name: str, device: torch.device) -> str:
-    """``name``, or for ``auto`` bf16 where a matrix product in it is faster than in fp32.
+def resolve_precision(name: str, device: torch.device) -> Literal["fp32", "bf16"]:
+    """The precision for a name; for ``auto`` it is bf16 where a matrix product in it is faster."""
+    if name not in (*PRECISIONS, AUTO):
+        raise unknown_precision(name)
+    faster = name == "bf16" or (name == AUTO and _bf16_is_faster(device))
+    return "bf16" if faster else "fp32"
 
-    It is measured once in a process, within some tens of milliseconds.
-    """
-    if name != AUTO:
-        return name
-    # Constants: a training's random numbers stay what they are.
+
+@cache
+def _bf16_is_faster(device: torch.device) -> bool:
+    """Measured once in a process, within some tens of milliseconds."""
     size = SIZE_CPU if device.type == "cpu" else SIZE
+    # Constants: a training's random numbers stay what they are.
     plain = torch.full((size, size), 0.5, device=device)
     short = plain.bfloat16()
     found = _fastest([partial(torch.mm, plain, plain), partial(torch.mm, short, short)], device)
-    return "bf16" if found[0] / found[1] > FASTER else "fp32"
+    return found[0] / found[1] > FASTER
 
 
 def slow_options(

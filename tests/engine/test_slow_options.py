@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from genbench.engine import resolve_precision
+from genbench.engine.slow_options import _bf16_is_faster
 from genbench.events import Noticed, StageStarted
 
 
@@ -84,11 +85,11 @@ def test_auto_takes_bf16_only_where_a_product_shows_it_faster(monkeypatch, secon
 
     monkeypatch.setattr(torch, "mm", timed)
     monkeypatch.setattr("genbench.engine.slow_options.SIZE_CPU", 2)
-    resolve_precision.cache_clear()
+    _bf16_is_faster.cache_clear()
     state = torch.get_rng_state()
     assert resolve_precision("auto", torch.device("cpu")) == chosen
     assert torch.equal(torch.get_rng_state(), state)
-    resolve_precision.cache_clear()
+    _bf16_is_faster.cache_clear()
 
 
 @pytest.mark.parametrize("name", ["fp32", "bf16"])
