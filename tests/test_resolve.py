@@ -336,7 +336,7 @@ def test_settings_for_a_stored_runs_samplers_resolve_alike(registry, plan):
         ({"batch_size": 0}, SettingError, "batch_size"),
         ({"seed": -1}, SettingError, "seed"),
         ({"device": "gpu"}, SettingError, "auto, cpu, cuda, cuda:N"),
-        ({"precision": "fp16"}, SettingError, "'fp32' or 'bf16'"),
+        ({"precision": "fp16"}, SettingError, "'fp32', 'bf16' or 'auto'"),
         ({"ema": 1.0}, SettingError, "less than 1"),
         ({"accumulate": 3}, SettingError, "must divide the batch size, 50"),
         ({"batch_size": 1_001}, IncompatibleError, "--batch-size 1000 or less"),

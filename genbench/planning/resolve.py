@@ -253,8 +253,8 @@ def can_be_drawn_from(model: Registration) -> bool:
 
 
 def _default_metrics(model: Registration, data: DataSpec, registry: Registry) -> tuple[str, ...]:
-    """Metrics that need no download: distances for samples, the errors of reconstructions, the
-    classes of translations.
+    """Metrics that need no download: distances for samples, the errors of reconstructions, and the
+    classes of translations for a model that does nothing else.
 
     Samples are measured as they are rendered. Labelled points count as modes, one per class.
     """
@@ -264,7 +264,7 @@ def _default_metrics(model: Registration, data: DataSpec, registry: Registry) ->
         names = [*(labelled if data.classes else ()), "fd_pixel"]
     if "reconstructs" in model.capabilities:
         names.append("reconstruction")
-    if "translates" in model.capabilities and data.classes and data.shown.is_image:
+    if not names and "translates" in model.capabilities and data.classes and data.shown.is_image:
         names.append("translation")
     return _registered("metric", names, registry)
 

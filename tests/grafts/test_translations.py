@@ -26,6 +26,8 @@ SHORT = {
     "metrics": None,
     "samples": 50,
 }
+SCORED = {"metrics": ["translation"]}
+"""What a model that draws samples too is to be scored by: its defaults score the samples."""
 HAIR = ["Black_Hair", "Blond_Hair", "Brown_Hair", "Male", "Young"]
 FACES = DataSpec(name="faces", shape=(3, 8, 8), classes=8, attributes=("Blond_Hair", "Male", "Old"))
 DIGITS = DataSpec(name="digits", shape=(1, 8, 8), classes=10, class_names=tuple("0123456789"))
@@ -43,7 +45,7 @@ def graft(bench, parent):
 
 @pytest.fixture(scope="module")
 def cvae(bench):
-    return bench.train("cvae", "digits", "data.size=8", "hidden=[8]", **SHORT)
+    return bench.train("cvae", "digits", "data.size=8", "hidden=[8]", **{**SHORT, **SCORED})
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +57,7 @@ def on_labels(bench, cvae):
 @pytest.fixture(scope="module")
 def cvae_gan(bench):
     sets = ("data.size=8", "hidden=[8]", "judge_hidden=[8]")
-    return bench.train("cvae-gan", "digits", *sets, **SHORT)
+    return bench.train("cvae-gan", "digits", *sets, **{**SHORT, **SCORED})
 
 
 # --- runs
