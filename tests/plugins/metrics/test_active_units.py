@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from genbench import Data, DataSpec, Split
 from genbench.testing import check_metric
@@ -18,6 +18,9 @@ SPREADS = (1.0, 0.5, 0.11, 0.09, 0.0, 0.0)
 
 class PartlyCollapsed:
     """Encodes a point to itself, unit by unit, so the spread of a unit is the data's."""
+
+    def __init__(self) -> None:
+        self.nets = nn.ModuleDict()
 
     def encode(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return x, torch.zeros_like(x)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from genbench import Data, DataSpec, IncompatibleError, Split, UsageError, to_float
 from genbench.evaluation import check_fit
@@ -29,6 +29,7 @@ class FromTheData:
         labels = torch.from_numpy(np.array(data.test.y))
         self._of_class = [images[labels == c] for c in range(10)]
         self._answer = answer
+        self.nets = nn.ModuleDict()
 
     def prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         return torch.randn(n, 1, generator=generator)
@@ -41,7 +42,7 @@ class FromTheData:
                 (images := self._of_class[int(c)])[int(share * (len(images) - 1))]
                 for share, c in zip(shares, self._answer(y), strict=True)
             ]
-        )
+        ).to(z.device)
 
     def render(self, h: Tensor) -> Tensor:
         return h

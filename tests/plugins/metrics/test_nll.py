@@ -75,7 +75,7 @@ class Bits:
         return torch.randn(n, 1, generator=generator)
 
     def logits(self, z: Tensor, y: Tensor) -> Tensor:
-        slopes = torch.tensor([2.0, -1.0, 0.5, 3.0], dtype=z.dtype)
+        slopes = z.new_tensor([2.0, -1.0, 0.5, 3.0])
         return z * slopes + (2 * y[:, None] - 1)
 
     def generate(self, z: Tensor, y: Tensor | None = None) -> Tensor:

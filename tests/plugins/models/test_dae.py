@@ -31,7 +31,7 @@ def test_every_option_of_the_dae_keeps_the_contract(shape, settings):
     ("settings", "message"),
     [
         ({"corruption": "masking", "level": 1.5}, "share of the pixels.*set level < 1"),
-        ({"level": 0.0}, "greater than 0"),
+        ({"level": 0.0}, "level' = 0.0: it must be more than 0"),
     ],
 )
 def test_a_level_that_is_no_share_is_refused(settings, message):
