@@ -50,7 +50,7 @@ def curves(
 ) -> Any:
     """The recorded points of the runs, one row each: id, series, kind, step, value.
 
-    ``series`` limits them to one series, such as "test/elbo"; UnknownNameError if no run has it.
+    ``series`` limits them to one series, such as "test/loss"; UnknownNameError if no run has it.
     """
     return _rows("v_series", "id", filters, store, archived, frame, "id, series, step", series)
 

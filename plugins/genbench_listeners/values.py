@@ -33,7 +33,7 @@ class Values:
     step: int = 0
 
     def of(self, event: Event) -> list[Point]:
-        """The points of an event, under the names of the store: ``vae/loss``, ``test/elbo``.
+        """The points of an event, under the names of the store: ``vae/loss``, ``test/loss``.
 
         Seconds and speed are ``epoch/...``, scores ``score/METRIC/SAMPLER``.
         """

@@ -50,7 +50,7 @@ def epoch(number: int, folder: Path) -> list[genbench.Event]:
             step=step,
             images=100,
             train_s=2.0,
-            losses={"vae/loss": 1.0, "test/elbo": -90.0 - number},
+            losses={"vae/loss": 1.0, "test/loss": -90.0 - number},
         ),
         Evaluated(
             epoch=number,
@@ -101,11 +101,11 @@ def test_tensorboard_shows_losses_scores_pictures_and_settings(tmp_path):
     found.Reload()
     scalars = {
         tag: {(e.step, round(e.value, 3)) for e in found.Scalars(tag)}
-        for tag in ("vae/loss", "test/elbo", "score/fd_clf/plain", "epoch/images_per_s")
+        for tag in ("vae/loss", "test/loss", "score/fd_clf/plain", "epoch/images_per_s")
     }
     assert scalars == {
         "vae/loss": {(10, 0.1), (20, 0.05)},
-        "test/elbo": {(10, -91.0), (20, -92.0)},
+        "test/loss": {(10, -91.0), (20, -92.0)},
         "score/fd_clf/plain": {(10, 20.0), (20, 10.0)},
         "epoch/images_per_s": {(10, 50.0), (20, 50.0)},
     }

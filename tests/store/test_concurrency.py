@@ -31,7 +31,7 @@ with Store.open(path, mode="create") as store:
                 recorder(StepsDone(stage="train", epoch=epoch, step=step, series=series))
             recorder(EpochDone(stage="train", stage_epoch=epoch, epoch=epoch, step=20 * epoch,
                                images=20, train_s=1.0, eval_s=0.0, wall_s=1.0, peak_mem=0,
-                               losses={"generator/loss": 1.0, "test/elbo": 2.0}))
+                               losses={"generator/loss": 1.0, "test/loss": 2.0}))
             print(epoch, flush=True)
         score = Score(metric="fd_clf", value=float(seed), n=10, protocol={"n": 10})
         recorder(Evaluated(epoch=epochs, stage="train", sampler="plain", sampler_settings={},
@@ -110,6 +110,6 @@ def test_kill_9_at_any_moment_loses_no_epoch_that_was_told(tmp_path):
             stored = store.epochs(run_id)
             assert [e.epoch for e in stored][: len(epochs)] == epochs
             assert store.run(run_id).epochs_done == len(stored)
-            assert all(set(e.losses) == {"generator/loss", "test/elbo"} for e in stored)
+            assert all(set(e.losses) == {"generator/loss", "test/loss"} for e in stored)
             points = store.series(run_id, "generator/loss")
             assert len(points) >= 20 * len(stored)

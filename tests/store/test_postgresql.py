@@ -82,7 +82,7 @@ def test_a_rewind_works_on_postgresql(store, create, make):
     assert [e.epoch for e in store.epochs(run.id)] == [1]
     assert [(s.key, s.n) for s in store.summaries(run.id)] == [
         ("generator/loss", 2),
-        ("test/elbo", 1),
+        ("test/loss", 1),
     ]
 
 
@@ -124,7 +124,7 @@ def test_an_older_store_is_migrated_on_postgresql(store, create, make):
     assert {v: len(after[v]) for v in told} == {v: len(before[v]) for v in told}
     assert {s.key: s.n for s in store.summaries(run.id)} == {
         "generator/loss": 6,
-        "test/elbo": 3,
+        "test/loss": 3,
         "watch/classes": 3,
     }
     assert [s.seed for s in store.scores(run.id)] == [run.seed] * 3

@@ -46,8 +46,8 @@ def test_a_recorded_run_comes_back_as_it_was_told(store, create, make):
     assert epoch.losses == told.losses
     stages = store.stages(run.id)
     assert [(s.prepare_s, s.epochs_done, s.train_s) for s in stages] == [(0, 1, 1.0), (0.5, 2, 5.0)]
-    assert store.keys(run.id) == ["generator/loss", "test/elbo", "watch/classes"]
-    assert store.series(run.id, "test/elbo") == [(10, -99.0), (20, -98.0), (30, -97.0)]
+    assert store.keys(run.id) == ["generator/loss", "test/loss", "watch/classes"]
+    assert store.series(run.id, "test/loss") == [(10, -99.0), (20, -98.0), (30, -97.0)]
     assert len(store.series(run.id, "generator/loss")) == 6
     assert store.series(run.id, "nothing") == []
 
@@ -123,7 +123,7 @@ def test_a_rewound_and_repeated_run_is_equal_to_an_unbroken_one(tmp_path, make):
                     recorder(make.evaluation(epoch, 30.0 / epoch))
                 if broken:
                     recorder(make.steps(3, series={"generator/loss": [(25, -9.0), (30, math.nan)]}))
-                    recorder(make.epoch(3, train_s=99.0, losses={"test/elbo": 1e9}))
+                    recorder(make.epoch(3, train_s=99.0, losses={"test/loss": 1e9}))
                     recorder(make.evaluation(3, 0.001))
                     recorder(Resumed(step=20, epoch=2))
                 recorder(make.steps(3))
