@@ -18,7 +18,7 @@ from typing import Protocol
 import pluggy
 
 PROJECT = "genbench"
-CONTRACT_VERSION = 2
+CONTRACT_VERSION = 3
 """The version of the contract between genbench and its plugins: hooks, face and protocols.
 
 It increases when plugins can use something that an earlier genbench lacks. A plugin declares the
