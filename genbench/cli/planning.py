@@ -12,6 +12,7 @@ from genbench.formatting import counted, spans
 
 if TYPE_CHECKING:
     from genbench.contracts import DataSpec
+    from genbench.planning.resolve import ResolvedCell
     from genbench.spec import RunSpec
 
 _LATER = (
@@ -59,6 +60,46 @@ def print_plan(
     )
     for key, value in cost.items():
         print(f"  {key.replace('_', ' '):12} {_count(value)}")
+    print(f"  {_LATER}")
+
+
+def print_grid(
+    cells: Sequence[ResolvedCell],
+    *,
+    seeds: Sequence[int],
+    as_json: bool,
+    as_toml: bool = False,
+) -> None:
+    """The runs of a sweep on stdout, one line for each combination, and what all of them cost."""
+    from dataclasses import asdict
+
+    if as_toml:
+        raise UsageError("a settings file is of one run; give each setting one value for it")
+    specs = [cell.resolved.spec for cell in cells]
+    costs = [cost_of(cell.resolved.spec, cell.resolved.data_spec) for cell in cells]
+    images = [cost["images"] for cost in costs]
+    of_each = len(seeds) or 1
+    total = None if None in images else of_each * sum(filter(None, images))
+    if as_json:
+        own = [
+            {
+                "set": list(cell.sets),
+                "spec": asdict(spec),
+                "experiment": spec.experiment,
+                "cost": cost,
+            }
+            for cell, spec, cost in zip(cells, specs, costs, strict=True)
+        ]
+        every = list(seeds or dict.fromkeys(spec.seed for spec in specs))
+        runs = {"runs": of_each * len(cells), "images": total}
+        print_json({"grid": own, "seeds": every, "cost": runs})
+        return
+    print(f"{specs[0].model} on {specs[0].dataset}: {counted(of_each * len(cells), 'run')}")
+    for cell, cost in zip(cells, costs, strict=True):
+        print(f"  {', '.join(cell.sets)}: {cost['epochs']} epochs, {_count(cost['images'])} images")
+    if seeds:
+        print(f"  seeds = {spans(seeds)} for each of them")
+    print(f"cost of all: {_count(total)} training images in the last stages")
     print(f"  {_LATER}")
 
 

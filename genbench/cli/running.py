@@ -95,8 +95,8 @@ def run(
     """Train a model on a data set, score it and store the run."""
     import os
 
-    from genbench.cli.seeds import check_seeds, train_seeds
-    from genbench.planning.resolve import Request, resolve
+    from genbench.cli.seeds import check_seeds, train_grid
+    from genbench.planning.resolve import Request, resolve_grid
 
     if format is not None and not dry_run:
         raise UsageError("--format is the format of --dry-run; add --dry-run")
@@ -116,19 +116,27 @@ def run(
         config=config,
     )
     access = _access(data_dir, offline, SESSION.store_url(store))
-    resolved = resolve(request, SESSION.registry, access, os.environ, Path.cwd())
-    for note in resolved.notes:
+    cells = resolve_grid(request, SESSION.registry, access, os.environ, Path.cwd())
+    resolved = cells[0].resolved
+    if many and any(text.removeprefix("run.").startswith("seed=") for text in request.sets):
+        raise UsageError("--seeds and --set seed=... are both given; leave out one of them")
+    for note in dict.fromkeys(note for cell in cells for note in cell.resolved.notes):
         say(f"note: {note}")
     if dry_run:
-        from genbench.cli.planning import print_plan
+        from genbench.cli.planning import print_grid, print_plan
 
         as_toml = format is PlanFormat.TOML
+        if len(cells) > 1:
+            print_grid(cells, seeds=many, as_json=as_json, as_toml=as_toml)
+            return
         plan = resolved.spec, resolved.data_spec
         print_plan(*plan, seeds=many, as_json=as_json, as_toml=as_toml)
         return
-    if many:
-        train_seeds(
-            resolved.spec,
+    if many or len(cells) > 1:
+        from genbench.runner.train_grid import Cell
+
+        train_grid(
+            [Cell(spec=cell.resolved.spec, sets=cell.sets) for cell in cells],
             many,
             access,
             resolved.listeners,

@@ -1,4 +1,4 @@
-"""``genbench run --seeds``: several seeds of one experiment, together or one after the other."""
+"""``genbench run`` with several seeds or swept settings: a grid of runs."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ from genbench.formatting import counted, duration, measured
 if TYPE_CHECKING:
     from genbench.contracts import DataAccess
     from genbench.events import Listener
+    from genbench.runner.train_grid import Cell
     from genbench.runner.train_seeds import SeedsDone
-    from genbench.spec import Part, RunSpec
+    from genbench.spec import Part
     from genbench.store import Store
     from genbench.store.records import Run
 
@@ -35,8 +36,8 @@ def check_seeds(seeds: str | None, *, seed: int | None, together: bool, if_faste
         raise UsageError(f"{option} is for several seeds; add them, such as --seeds 0..7")
 
 
-def train_seeds(
-    spec: RunSpec,
+def train_grid(
+    cells: Sequence[Cell],
     seeds: Sequence[int],
     access: DataAccess,
     listeners: Sequence[Part],
@@ -48,11 +49,14 @@ def train_seeds(
     tags: Sequence[str],
     as_json: bool,
 ) -> None:
-    """Train the seeds, show them, and report how they ended. Raises GenbenchError if some failed.
+    """Train all runs of a grid, show them, and report how they ended.
+
+    Raises GenbenchError if some failed.
 
     Stops are handled as for a single run: all runs that train are interrupted.
     """
-    from genbench.runner.train_seeds import SeedsDone, Together, Watching, run_seeds
+    from genbench.runner.train_grid import run_grid
+    from genbench.runner.train_seeds import SeedsDone, Together, Watching
     from genbench.store import Store
 
     began, done = time.monotonic(), SeedsDone()
@@ -66,8 +70,8 @@ def train_seeds(
         try:
             with open_display(SESSION.verbosity) as display:
                 group = GroupDisplay(display)
-                run_seeds(
-                    spec,
+                run_grid(
+                    cells,
                     seeds,
                     together=wanted,
                     registry=SESSION.registry,
@@ -86,7 +90,7 @@ def train_seeds(
                     done=done,
                 )
         except (KeyboardInterrupt, InterruptedRunError) as stop:
-            raise _stopped(opened, done, seeds, stop) from None
+            raise _stopped(opened, done, len(cells) * max(len(seeds), 1), stop) from None
         finally:
             if done.runs and as_json:
                 _print_json(opened, done)
@@ -102,20 +106,20 @@ def _alone(display: Display, made: Run) -> Listener:
 
 
 def _print_json(store: Store, done: SeedsDone) -> None:
-    runs = [result(store, made.id) for made in done.runs]
+    grid = {made.id: {"set": list(sets)} for made in done.runs if (sets := done.sets[made.id])}
+    runs = [{**result(store, made.id), **grid.get(made.id, {})} for made in done.runs]
     print_json({"together": done.together, "store": str(store.url), "runs": runs})
 
 
 def _stopped(
-    store: Store, done: SeedsDone, seeds: Sequence[int], stop: BaseException
+    store: Store, done: SeedsDone, planned: int, stop: BaseException
 ) -> InterruptedRunError:
-    """The error of a stop, with the seeds that were not started."""
+    """The error of a stop, with the number of runs that were not started."""
     error = interrupted(store, done.runs[-1:], stop)
-    left = seeds[len(done.runs) :]
+    left = planned - len(done.runs)
     if done.runs and left:
         return InterruptedRunError(
-            f"{error}; not started: {counted(len(left), 'seed')} from {left[0]} on",
-            hint=error.hint,
+            f"{error}; not started: {counted(left, 'more run')}", hint=error.hint
         )
     return error
 
@@ -128,7 +132,7 @@ def _raise_failures(done: SeedsDone) -> None:
     if len(done.errors) == 1:
         raise error
     raise GenbenchError(
-        f"{len(done.errors)} of {counted(len(done.runs), 'run')} failed; run {first}: {error}"
+        f"{len(done.errors)} of {counted(len(done.runs), 'run')} failed; {first}: {error}"
     )
 
 
@@ -142,15 +146,15 @@ def _say_closing(store: Store, done: SeedsDone, *, seconds: float) -> None:
     training = sum(made.train_s for made in done.runs)
     say("")
     say(
-        f"{counted(len(done.runs), 'seed')} of {first.model} on {first.dataset}, trained {how}: "
+        f"{counted(len(done.runs), 'run')} of {first.model} on {first.dataset}, trained {how}: "
         f"{duration(seconds)}, training {duration(training)}"
     )
-    for row in _aligned([_row(store, made) for made in done.runs]):
+    for row in _aligned([_row(store, made, done.sets[made.id]) for made in done.runs]):
         say(f"  {row}")
     say(f"  next: genbench compare   genbench show {first.id}")
 
 
-def _row(store: Store, made: Run) -> list[str]:
+def _row(store: Store, made: Run, sets: Sequence[str]) -> list[str]:
     scores = store.scores(made.id)
     last = max((score.epoch for score in scores), default=0)
     values: list[Any] = [
@@ -158,7 +162,8 @@ def _row(store: Store, made: Run) -> list[str]:
         for score in scores
         if score.epoch == last
     ]
-    return [f"seed {made.seed}", f"run {made.id}", str(made.status), ", ".join(values)]
+    row = [f"seed {made.seed}", f"run {made.id}", str(made.status), ", ".join(values)]
+    return [", ".join(sets), *row] if sets else row
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -26,6 +26,7 @@ from genbench.planning.sources import (
     literal,
     named_settings,
 )
+from genbench.planning.sweeps import grid, varying
 from genbench.registration.capabilities import alternatives
 from genbench.registry import Kind, Registration, Registry
 from genbench.settings import DatasetSettings, ModelSettings, Preset, Settings, Training, validate
@@ -67,6 +68,51 @@ class Resolved:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, kw_only=True)
+class ResolvedCell:
+    """One run of a grid, and the ``--set`` texts in which it differs from the others."""
+
+    sets: tuple[str, ...]
+    resolved: Resolved
+
+
+def resolve_grid(
+    request: Request,
+    registry: Registry,
+    access: DataAccess,
+    environ: Mapping[str, str],
+    cwd: Path,
+) -> list[ResolvedCell]:
+    """Plan a run for each combination of the swept settings; a single one without a sweep.
+
+    Raises what `resolve` raises, and SettingError if two of them would train the same.
+    """
+    cells = grid(request.sets, _scope(request, registry))
+    apart = varying(cells)
+    found = [
+        ResolvedCell(
+            sets=own, resolved=resolve(replace(request, sets=sets), registry, access, environ, cwd)
+        )
+        for own, sets in zip(apart, cells, strict=True)
+    ]
+    digests: dict[str, ResolvedCell] = {}
+    for cell in found:
+        other = digests.setdefault(cell.resolved.spec.digest, cell)
+        if other is not cell:
+            raise SettingError(
+                f"--set: {', '.join(other.sets)} and {', '.join(cell.sets)} train the same thing; "
+                "leave out one of them"
+            )
+    return found
+
+
+def _scope(request: Request, registry: Registry) -> Scope:
+    """The model and the data set that the sources apply to. Raises UnknownNameError."""
+    model = registry.get("model", request.model)
+    dataset = registry.get("dataset", request.dataset.partition(":")[0])
+    return Scope(registry=registry, model=model.name, dataset=dataset.name)
+
+
 def resolve(
     request: Request,
     registry: Registry,
@@ -75,9 +121,8 @@ def resolve(
     cwd: Path,
 ) -> Resolved:
     """Plan a run. Raises a UsageError that names the source of what is wrong, or PluginError."""
-    model = registry.get("model", request.model)
-    dataset = registry.get("dataset", request.dataset.partition(":")[0])
-    scope = Scope(registry=registry, model=model.name, dataset=dataset.name)
+    scope = _scope(request, registry)
+    model, dataset = registry.get("model", scope.model), registry.get("dataset", scope.dataset)
     layers, preset, notes = _layers(request, scope, environ, cwd)
 
     run = _run_settings(layers)

@@ -37,7 +37,7 @@ def _names(value: Any) -> Any:
 
 
 def split_names(text: str) -> list[str]:
-    """Split names at commas, except within brackets and quotes.
+    """Split names at commas, except within brackets, braces and quotes.
 
     >>> split_names("plain, ddls[eps=0.1,steps=5]")
     ['plain', 'ddls[eps=0.1,steps=5]']
@@ -48,7 +48,7 @@ def split_names(text: str) -> list[str]:
             quote = "" if char == quote else quote
         elif char in "'\"":
             quote = char
-        depth += {"[": 1, "]": -1}.get(char, 0) if not quote else 0
+        depth += {"[": 1, "]": -1, "{": 1, "}": -1}.get(char, 0) if not quote else 0
         if char == "," and depth == 0 and not quote:
             parts.append("")
         else:
@@ -183,6 +183,13 @@ def _target(path: str, scope: Scope) -> tuple[tuple[Kind, str] | None, str]:
     return (kind, name), rest
 
 
+def setting_of(path: str, scope: Scope) -> FieldInfo | None:
+    """The field that a --set path means; None if there is none, which `from_sets` reports."""
+    part, key = _target(path, scope)
+    fields = RunSettings.model_fields if part is None else scope.settings(*part).model_fields
+    return fields.get(key)
+
+
 def from_environment(environ: Mapping[str, str]) -> Layer:
     """``GENBENCH_EPOCHS`` and so on: one variable for each field of a run, except the preset."""
     run = {}
@@ -210,12 +217,13 @@ def literal(text: str, info: FieldInfo | None = None) -> Any:
     value = parsed.pop("value")
     if parsed or not isinstance(value, (str, bool, int, float, list, dict)):
         return text
-    if not isinstance(value, str) and info is not None and _takes_only_text(info.annotation):
+    if not isinstance(value, str) and info is not None and takes_only_text(info.annotation):
         return text
     return value
 
 
-def _takes_only_text(annotation: Any) -> bool:
+def takes_only_text(annotation: Any) -> bool:
+    """Whether a setting takes any text, and nothing but text or None."""
     kinds = set(get_args(annotation) or (annotation,)) - {NoneType}
     return kinds <= {str, Path}
 

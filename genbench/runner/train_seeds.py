@@ -41,10 +41,14 @@ class Together(StrEnum):
 
 @dataclass
 class SeedsDone:
-    """The runs of all seeds that were started, and the errors of those that failed, by id."""
+    """The runs of all seeds that were started, and the errors of those that failed, by id.
+
+    In a grid, ``sets`` has the settings by id in which its runs differ.
+    """
 
     runs: list[Run] = field(default_factory=list)
     errors: dict[str, GenbenchError] = field(default_factory=dict)
+    sets: dict[str, tuple[str, ...]] = field(default_factory=dict)
     together: bool = False
 
 
@@ -185,7 +189,7 @@ class _Seeds:
         try:
             for job in jobs:
                 group.append(self._begin(job, done))
-            self.watching.begin(done.runs)
+            self.watching.begin([grouped.made for grouped in group])
             train_together(
                 [grouped.training for grouped in group],
                 jobs[0].data,
@@ -198,8 +202,8 @@ class _Seeds:
             for grouped in group:
                 grouped.end(error)
             if isinstance(error, InterruptedRunError | KeyboardInterrupt):
-                raise _interrupted(self.store, done.runs) from None
-            if not isinstance(error, Exception) or not done.runs:
+                raise _interrupted(self.store, [grouped.made for grouped in group]) from None
+            if not isinstance(error, Exception) or not group:
                 raise
         done.errors.update({g.made.id: g.error for g in group if g.error is not None})
 
