@@ -338,6 +338,54 @@ artifacts = _table(
 )
 
 
+tasks = _table(
+    "tasks",
+    Column("task", Integer, primary_key=True),
+    _text("batch", nullable=False),
+    _text("identity", nullable=False),
+    _text("title", nullable=False),
+    _text("state", nullable=False),
+    _text("command", nullable=False),
+    _text("device", nullable=False),
+    Column("threads", Integer, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("waiting", Integer, nullable=False),
+    _count("attempts"),
+    _text("answer"),
+    _text("error"),
+    _text("host"),
+    Column("pid", Integer),
+    _text("process_start"),
+    _text("heartbeat_at"),
+    _text("created_at", nullable=False),
+    _text("started_at"),
+    _text("finished_at"),
+    UniqueConstraint("batch", "identity"),
+    Index(None, "state"),
+    Index(
+        "ix_tasks_ready",
+        text("priority DESC"),
+        "task",
+        sqlite_where=text("state = 'queued' AND waiting = 0"),
+        postgresql_where=text("state = 'queued' AND waiting = 0"),
+    ),
+)
+
+
+def _task(name: str) -> Column[int]:
+    return Column(name, Integer, ForeignKey("tasks.task", ondelete="CASCADE"), primary_key=True)
+
+
+task_parents = _table(
+    "task_parents", _task("task"), _task("parent"), Index(None, "parent"), sqlite_with_rowid=False
+)
+
+# A run that is deleted leaves its id here, and its task makes another one.
+task_runs = _table(
+    "task_runs", _task("task"), _text("run_id", primary_key=True), sqlite_with_rowid=False
+)
+
+
 @event.listens_for(metadata, "after_create")
 def _create_views(target: MetaData, connection: Connection, **options: Any) -> None:
     create_views(connection)

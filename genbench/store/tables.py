@@ -126,6 +126,11 @@ _USED = {
     "protocols": "protocol_hash IN (SELECT protocol_hash FROM evals WHERE run IN ({numbers}))",
     "metric_keys": "key IN (SELECT key FROM metric_summary WHERE run IN ({numbers}) "
     "UNION SELECT key FROM evals WHERE run IN ({numbers}))",
+    **dict.fromkeys(
+        ("tasks", "task_parents", "task_runs"),
+        "task IN (SELECT t.task FROM task_runs t JOIN runs r ON r.id = t.run_id "
+        "WHERE r.run IN ({numbers}))",
+    ),
 }
 """Tables that runs share: the rows that some runs use."""
 
