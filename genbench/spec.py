@@ -79,6 +79,14 @@ class RunFields:
     capture: Annotated[
         bool, Choice("Capture training steps as CUDA graphs, where the model allows it.")
     ] = True
+    threads: Annotated[
+        int | None,
+        Choice(
+            "CPU threads of PyTorch (default: those that a short trial finds fastest).",
+            ge=1,
+            le=1024,
+        ),
+    ] = None
     accumulate: Annotated[int, Choice("Gradient-accumulation steps per batch.", ge=1, le=MOST)] = 1
     clip_norm: Annotated[float | None, Choice("Maximum norm of the gradients.", gt=0)] = None
     ema: Annotated[
@@ -122,8 +130,9 @@ class RunSpec(RunFields):
     microbatches. An epoch of any stage uses ``epoch_images`` images, different ones each time
     (None: the whole training split). ``samples`` None means the size of the test split, at most
     10,000. With ``watch``, cheap metrics of few samples are computed between epochs; they don't
-    affect the training. ``parents`` are the ids of the runs that the data is made of, and
-    ``parent_experiments`` are the hashes of their experiments.
+    affect the training. ``threads`` changes no number beyond the rounding of sums, as another
+    machine does, and is no part of the experiment. ``parents`` are the ids of the runs that the
+    data is made of, and ``parent_experiments`` are the hashes of their experiments.
     """
 
     epochs: int = field()
@@ -179,7 +188,7 @@ class RunSpec(RunFields):
         return self._hash(values)
 
     def _hash(self, values: dict[str, Any]) -> str:
-        for name in ("preset", "log_every", "watch", "parent_experiments"):
+        for name in ("preset", "log_every", "watch", "threads", "parent_experiments"):
             del values[name]
         for name, default in LATER.items():
             if values[name] == default:

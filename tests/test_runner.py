@@ -437,3 +437,54 @@ def test_the_data_folder_is_the_flag_then_the_environment_then_here(tmp_path, mo
     assert data_access(None, environ).offline
     assert data_access().root == tmp_path / "data"
     assert not data_access(None, {"GENBENCH_OFFLINE": "0"}).offline
+
+
+@pytest.fixture
+def two_threads(monkeypatch):
+    """Two threads that no variable asks for; a trial finds that one is faster."""
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    trials: list[int] = []
+
+    def trial(*_: object) -> int:
+        trials.append(torch.get_num_threads())
+        return 1
+
+    monkeypatch.setattr("genbench.runner.thread_count.fastest_threads", trial)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield trials
+    torch.set_num_threads(before)
+
+
+def threads_of(store: Store, run: Run) -> int | None:
+    stored = RunSpec.from_json(store.run(run.id).spec).threads
+    assert store.environment(run.id)["threads"] == stored
+    return stored
+
+
+def test_one_trial_of_threads_decides_for_all_runs_of_an_experiment(
+    registry, store, access, two_threads
+) -> None:
+    rest = {"registry": registry, "store": store, "access": access}
+    given = run(replace(SPEC, threads=2), **rest)
+    runs = [run(replace(SPEC, seed=seed), **rest) for seed in (0, 1)]
+    assert [threads_of(store, one) for one in (given, *runs)] == [2, 1, 1]
+    assert two_threads == [2], "the second seed has no trial, and a number that is given counts not"
+    assert given.digest == runs[0].digest, "threads are no part of an experiment"
+    assert torch.get_num_threads() == 2
+
+
+def test_a_resumed_run_takes_the_stored_number_of_threads(
+    registry, store, access, two_threads
+) -> None:
+    rest = {"registry": registry, "store": store, "access": access}
+    made: list[Run] = []
+    with pytest.raises(InterruptedRunError):
+        run(SPEC, started=made.append, should_stop=after_start(made, 5), **rest)
+    torch.set_num_threads(3)
+    seen: list[int] = []
+    resume(made[0].id, listeners=[lambda _: seen.append(torch.get_num_threads())], **rest)
+    assert set(seen) == {1}
+    assert threads_of(store, made[0]) == 1
+    assert len(store.environments(made[0].id)) == 1, "it is the same place"

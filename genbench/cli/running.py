@@ -197,7 +197,7 @@ def resume(
     supervise(work, lambda: Store.open(url), access, as_json=given.as_json)
 
 
-@options.run_options("seed", "epochs", "batch_size", "accumulate", "device")
+@options.run_options("seed", "epochs", "batch_size", "accumulate", "device", "threads")
 def rerun(
     reference: options.RunArgument,
     sets: options.SetsOption = None,

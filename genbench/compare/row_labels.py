@@ -18,6 +18,7 @@ _NO_DIFFERENCE = (
     "evaluate_every",
     "sample_every",
     "log_every",
+    "threads",
     "metrics",
     "seed",
     "preset",

@@ -25,3 +25,8 @@ from genbench.engine.restoring import (
 )
 from genbench.engine.slow_options import resolve_precision as resolve_precision
 from genbench.engine.stack_trial import try_together as try_together
+from genbench.engine.threads import (
+    fastest_threads as fastest_threads,
+    threads_are_chosen as threads_are_chosen,
+    using_threads as using_threads,
+)

@@ -31,8 +31,8 @@ SIZE, SIZE_CPU = 4096, 512
 FASTER = 1.2
 """The ratio from which ``auto`` takes bf16, since its casts cost time too."""
 
-Trial = Callable[[Batch], None]
-"""Computes the gradients of a phase on a batch, and drops them."""
+Trial = Callable[[Batch], object]
+"""Computes the gradients of a phase on a batch."""
 
 
 def resolve_precision(name: str, device: torch.device) -> Literal["fp32", "bf16"]:

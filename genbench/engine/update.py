@@ -101,8 +101,10 @@ class Update:
                 device=self._device,
             ) from error
 
-    def trial(self, batch: Batch, *, compiled: bool = True, precision: str | None = None) -> None:
-        """Compute the gradients of the loss, or of its first microbatch, and drop them.
+    def trial(
+        self, batch: Batch, *, compiled: bool = True, precision: str | None = None
+    ) -> list[Tensor]:
+        """The values and gradients of the loss, or of its first microbatch; no weight changes.
 
         With ``compiled`` false or a ``precision``, without what was asked for.
         """
@@ -110,9 +112,14 @@ class Update:
         batch = _microbatches(batch, self._accumulate)[0]
         with self._context(precision):
             terms = loss(batch)
-        self._differentiate(self._values(terms))
+        values = self._values(terms)
+        self._differentiate(values)
+        found = [value.detach() for value in values]
         for parameter in self._parameters:
+            if parameter.grad is not None:
+                found.append(parameter.grad)
             parameter.grad = None
+        return found
 
     @contextmanager
     def _capturable(self) -> Iterator[None]:

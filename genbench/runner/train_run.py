@@ -7,8 +7,9 @@ anything stops the run, the store keeps its status, the error, and every reporte
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from genbench.contracts import Data, DataAccess
 from genbench.engine import (
@@ -18,6 +19,7 @@ from genbench.engine import (
     resolve_device,
     resolve_precision,
     train,
+    using_threads,
 )
 from genbench.errors import UsageError
 from genbench.evaluation import check_fit
@@ -40,10 +42,11 @@ from genbench.runner.listening import Named, build_listeners
 from genbench.runner.loading import check_checkpoint, identity
 from genbench.runner.recording import recorded, to_all
 from genbench.runner.source_runs import with_runs
+from genbench.runner.thread_count import TRIED, was_tried, with_threads
 from genbench.runner.versions import check_versions, installed, names_in
 from genbench.spec import Part, RunSpec
 from genbench.store import Store
-from genbench.store.records import TOGETHER, Run, Status
+from genbench.store.records import Run, Status
 
 
 def run(
@@ -68,11 +71,13 @@ def run(
     DiskFullError, GenbenchError), the run is interrupted or failed, and can be resumed.
     """
     plugins = build_listeners(listen, registry)
-    job = assemble(spec, registry, store, access, should_stop)
-    made = create(job, registry, store, name=name, tags=tags)
-    if started is not None:
-        started(made)
-    return _execute(job, made, registry, store, listeners, plugins, should_stop, resume=False)
+    job, tried = with_threads(assemble(spec, registry, store, access, should_stop), store)
+    with using_threads(job.spec.threads):
+        facts = {TRIED: True} if tried else {}
+        made = create(job, registry, store, name=name, tags=tags, facts=facts)
+        if started is not None:
+            started(made)
+        return _execute(job, made, registry, store, listeners, plugins, should_stop, resume=False)
 
 
 def create(
@@ -82,16 +87,15 @@ def create(
     *,
     name: str | None,
     tags: Sequence[str],
-    seeds_together: Sequence[int] = (),
+    facts: Mapping[str, Any] | None = None,
 ) -> Run:
-    """The row of a new run, which is running; ``seeds_together`` are those of its group."""
-    together = {TOGETHER: list(seeds_together)} if seeds_together else {}
+    """The row of a new run, which is running; ``facts`` are added to its environment."""
     return store.create_run(
         job.spec,
         name=name,
         tags=tags,
         stages=job.stages,
-        environment={**environment(job.device), **together},
+        environment={**environment(job.device), **(facts or {})},
         parameters=job.parameters,
         plugins=installed(names_in(job.spec), registry),
         settings=unabridged(job.spec, registry),
@@ -113,7 +117,8 @@ def resume(
 ) -> Run:
     """Continue an unfinished run from its last checkpoint; on the CPU it ends bitwise equal.
 
-    ``device`` may differ from the one on which the run began. ``from_scratch`` removes its
+    ``device`` may differ from the one on which the run began; the number of threads is the stored
+    one. ``from_scratch`` removes its
     checkpoint and all that was recorded, and starts it again. Raises UsageError for a run that is
     finished or still running, CheckpointError if its checkpoint is missing, damaged or of another
     run; nothing changes then.
@@ -127,18 +132,19 @@ def resume(
     spec = RunSpec.from_json(found.spec)
     plugins = build_listeners(listen, registry)
     job = assemble(spec, registry, store, access, should_stop, resume_on=device or spec.device)
-    taken = store.take_over(
-        found.id,
-        environment=environment(job.device),
-        plugins=installed(names_in(spec), registry),
-    )
-    if from_scratch:
-        drop_checkpoints(store.folder(taken.id))
-    if started is not None:
-        started(taken)
-    if not from_scratch:
-        _warn_of_older_checkpoint(found, store, to_all(*listeners))
-    return _execute(job, taken, registry, store, listeners, plugins, should_stop, resume=True)
+    with using_threads(spec.threads):
+        taken = store.take_over(
+            found.id,
+            environment={**environment(job.device), **was_tried(store, found)},
+            plugins=installed(names_in(spec), registry),
+        )
+        if from_scratch:
+            drop_checkpoints(store.folder(taken.id))
+        if started is not None:
+            started(taken)
+        if not from_scratch:
+            _warn_of_older_checkpoint(found, store, to_all(*listeners))
+        return _execute(job, taken, registry, store, listeners, plugins, should_stop, resume=True)
 
 
 def _warn_of_older_checkpoint(found: Run, store: Store, tell: Listener) -> None:

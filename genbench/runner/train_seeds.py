@@ -13,7 +13,13 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from genbench.contracts import DataAccess
-from genbench.engine import GroupedRun, drop_training_state, train_together, try_together
+from genbench.engine import (
+    GroupedRun,
+    drop_training_state,
+    train_together,
+    try_together,
+    using_threads,
+)
 from genbench.errors import GenbenchError, InterruptedRunError
 from genbench.evaluation.job import Job
 from genbench.events import Listener, Noticed, ShouldStop, never
@@ -25,7 +31,7 @@ from genbench.runner.recording import Recording, recorded
 from genbench.runner.train_run import assemble, create, run
 from genbench.spec import Part, RunSpec
 from genbench.store import Store
-from genbench.store.records import Run
+from genbench.store.records import TOGETHER, Run
 
 FASTER = 0.9
 """The ratio of times below which training together is worth it."""
@@ -93,7 +99,8 @@ def run_seeds(
     jobs = many.jobs_to_train_together(together) if together is not Together.NEVER else []
     if jobs:
         done.together = True
-        many.train_together(jobs, done)
+        with using_threads(spec.threads):
+            many.train_together(jobs, done)
     else:
         many.train_one_by_one(done)
     done.runs = [store.run(made.id) for made in done.runs]
@@ -216,7 +223,7 @@ class _Seeds:
             self.store,
             name=self.name_of(seed),
             tags=self.tags,
-            seeds_together=self.seeds,
+            facts={TOGETHER: list(self.seeds)},
         )
         done.runs.append(made)
         life = ExitStack()
