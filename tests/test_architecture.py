@@ -43,6 +43,7 @@ LEVELS = {
     "scaffold": 4,
     "features": 4,
     "compare": 4,
+    "exporting": 5,
     "latent": 5,
     "health": 5,
     "report": 5,

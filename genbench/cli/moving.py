@@ -1,23 +1,25 @@
-"""``genbench export`` and ``import``: runs in one file, and the store as tables for other tools."""
+"""``genbench export`` and ``import``: runs in one file, the store as tables, a generator alone."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from genbench.cli import completing, options
 from genbench.cli.destination import file_for, folder_for
-from genbench.cli.opening import open_store, resolved
+from genbench.cli.opening import ModelOptions, open_store, resolved
 from genbench.cli.output import print_json
 from genbench.cli.session import SESSION, say
 from genbench.errors import UsageError
+from genbench.exporting.format import Format
 from genbench.formatting import counted, plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from genbench.exporting.export import Exported
     from genbench.store import Store
 
 
@@ -26,8 +28,8 @@ def export(
         list[str] | None,
         typer.Argument(
             metavar="[FILE.zip] [RUN]...",
-            help="Zip file to write, and its runs; with --csv, --parquet or --datasette only runs "
-            "(default: all).",
+            help="Zip file to write, and its runs; with --format one run; with --csv, --parquet or "
+            "--datasette only runs (default: all).",
             autocompletion=completing.runs,
         ),
     ] = None,
@@ -44,11 +46,35 @@ def export(
             help="Write metadata for datasette, which describe the store, to this JSON file."
         ),
     ] = None,
+    format: Annotated[
+        Format | None,
+        typer.Option(
+            "--format",
+            help="Write the run's generator as one file in this format, which runs without "
+            "genbench.",
+        ),
+    ] = None,
+    out: Annotated[
+        str | None,
+        typer.Option(
+            help="File of --format to write (default: generator-RUN in .pt2, .onnx or .pt)."
+        ),
+    ] = None,
     store: options.StoreOption = None,
+    data_dir: options.DataDirOption = None,
+    offline: options.OfflineOption = False,
     as_json: options.JsonOption = False,
 ) -> None:
-    """Export runs with all their rows and files to a zip file, or the store as tables."""
+    """Export runs to a zip file, the store as tables, or the generator of a run as one file."""
     given, url = list(arguments or ()), SESSION.store_url(store)
+    if format is not None:
+        if len(given) != 1 or csv or parquet or datasette:
+            raise UsageError(f"--format takes one run: genbench export RUN --format {format}")
+        loading = ModelOptions(store=store, data_dir=data_dir, offline=offline, device="cpu")
+        _generator(given[0], format, out, loading, as_json=as_json)
+        return
+    if out is not None:
+        raise UsageError("--out belongs to --format; a zip file is named before its runs")
     with open_store(store) as opened:
         if csv or parquet or datasette:
             ids = resolved(opened, given)
@@ -107,6 +133,45 @@ def _tables(
     except OSError as error:
         raise UsageError(f"{error.filename} can't be written: {error.strerror}") from error
     return written
+
+
+def _generator(
+    reference: str, format: Format, out: str | None, given: ModelOptions, *, as_json: bool
+) -> None:
+    """Write the generator of a run, and print its path, or all that is known of the file."""
+    with open_store(given.store) as opened:
+        run_id = opened.resolve(reference)
+        default = f"generator-{run_id}{format.ending}"
+        path = file_for(out or default, (format.ending,), store=SESSION.store_url(given.store))
+
+        def work(**hooks: Any) -> Exported:
+            from genbench.exporting.export import export_generator
+            from genbench.runner import load_run
+            from genbench.runner.source_runs import weights_digest
+
+            loaded = load_run(run_id, registry=SESSION.registry, store=opened, **hooks)
+            weights = weights_digest(loaded.model.nets)
+            try:
+                return export_generator(loaded, path, format, weights=weights)
+            except OSError as error:
+                reason = error.strerror or str(error)
+                raise UsageError(f"{path} can't be written: {reason}") from error
+
+        exported: Exported = given.watched(work)
+    say(exported.summary)
+    if as_json:
+        print_json(
+            {
+                **exported.description,
+                "format": str(format),
+                "path": str(path.resolve()),
+                "bytes": path.stat().st_size,
+                "max_difference": exported.difference,
+                "samples_checked": exported.samples,
+            }
+        )
+    else:
+        print(plain(str(path)))
 
 
 def import_(

@@ -119,6 +119,6 @@ class Autoencoder:
         x = self.decode(self._density(start))
         if self._walk is None:
             return x
-        for noise in rest[0].view(len(z), self._walk.steps, *self._shape).unbind(1):
+        for noise in rest[0].view(z.shape[0], self._walk.steps, *self._shape).unbind(1):
             x = self.reconstruct(self._walk.corrupt(x, noise))
         return x

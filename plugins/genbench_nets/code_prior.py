@@ -56,7 +56,7 @@ class CodePrior(nn.Module):
         ``uniform`` is (B, places) in [0, 1]; the codes are a function of it.
         """
         codes = torch.empty(uniform.shape, dtype=torch.int64, device=uniform.device)
-        maps = [layer.empty_map(len(uniform), self.grid) for layer in self._convolutions()]
+        maps = [layer.empty_map(uniform.shape[0], self.grid) for layer in self._convolutions()]
         for at in range(uniform.shape[1]):
             row, column = divmod(at, self.grid[1])
             x = F.relu(self.first.at(maps[0], row, column) + self.place[:, row, column])
@@ -113,5 +113,6 @@ def inverse_cdf(logits: Tensor, uniform: Tensor) -> Tensor:
     cumulated = logits.double().softmax(1).cumsum(1)
     # The last sum may round to less than 1.
     threshold = uniform.double() * cumulated[:, -1]
-    index = torch.searchsorted(cumulated, threshold[:, None], right=True).squeeze(1)
+    # What searchsorted(right=True) gives, in operations that ONNX has.
+    index = (cumulated <= threshold[:, None]).sum(1)
     return index.clamp_max(logits.shape[1] - 1)

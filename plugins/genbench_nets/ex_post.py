@@ -62,7 +62,7 @@ class ExPostDensity(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         """Codes, differentiable in all of z but its first dimension."""
         codes: Tensor = self.mixture(z)
-        return codes.view(len(z), *self.code)
+        return codes.view(z.shape[0], *self.code)
 
     def log_prob(self, code: Tensor) -> Tensor:
         """The log-density of codes (B, *code) in nats, (B,)."""

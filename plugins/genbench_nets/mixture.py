@@ -60,12 +60,14 @@ class GaussianMixture(nn.Module):
 
     def pick(self, u: Tensor) -> Tensor:
         """The component of each u ~ N(0, 1), int64 (B,): that with the share around Phi(u)."""
-        upper_ends = self.weights.cumsum(0)[:-1].contiguous()
-        return torch.searchsorted(upper_ends, torch.special.ndtr(u.float()), right=True)
+        upper_ends = self.weights.cumsum(0)[:-1]
+        # What searchsorted(right=True) gives, in operations that ONNX has.
+        chosen: Tensor = (upper_ends <= torch.special.ndtr(u.float())[:, None]).sum(1)
+        return chosen
 
     def forward(self, noise: Tensor) -> Tensor:
         """mean + L eps of the component that noise[:, 0] picks, eps = noise[:, 1:]; float32."""
-        chosen = self.pick(noise[:, 0].detach().contiguous())
+        chosen = self.pick(noise[:, 0].detach())
         mean, scale, eps = self.means[chosen], self.scales[chosen], noise[:, 1:].float()
         if self.covariance == "diag":
             return mean + scale * eps

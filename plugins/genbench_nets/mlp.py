@@ -41,7 +41,7 @@ class Unflatten(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Reshape; D must be the product of the shape."""
-        return x.view(len(x), *self.shape)
+        return x.view(x.shape[0], *self.shape)
 
 
 def flat_size(shape: Sequence[int]) -> int:
