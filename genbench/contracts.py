@@ -440,7 +440,11 @@ class HasDensity(Protocol):
     It is the joint density of all values of a sample ``x`` as the model gets it: pixels in [-1, 1],
     points in the unit of their data. Images with 256 grey levels have no density; they are
     evaluated after `genbench.dequantized`, and a model should be trained in the same way. A
-    conditional model returns p(x|y).
+    model of the levels themselves spreads the mass of a level evenly over its width, which is
+    exact: log p(x) = log P(levels) + D log 128. A conditional model returns p(x|y).
+
+    With an attribute ``likelihood = "bernoulli"``, as of `HasLikelihood`, it is the mass of black
+    and white pixels, -1 and 1, and scores evaluate it without noise.
     """
 
     def log_density(self, x: Tensor, y: Tensor | None = None) -> Tensor:

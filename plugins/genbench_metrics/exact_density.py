@@ -1,10 +1,12 @@
-"""bits_per_dim and the exact nll: log p(x) of test samples, for models with an exact density.
+"""bits_per_dim and the exact nll: log p(x) of test samples, for models that compute it.
 
 Uniform noise over the width of a grey level is added to images, with a fixed seed, since a density
 at a single level is not meaningful; the result bounds the log-likelihood of the levels (Theis et
 al. 2016, arXiv:1511.01844, section 3.1). Bits are those of the grey levels 0 .. 255: the change of
 scale from [-1, 1] to [0, 256] adds log2(128) for each of the D values of a sample. A uniform
 distribution on [-1, 1]^D thus has 8 bits.
+
+A model with ``likelihood = "bernoulli"`` has a mass of black and white pixels, which get no noise.
 """
 
 from __future__ import annotations
@@ -18,7 +20,13 @@ import torch
 from torch import Tensor
 
 from genbench import MetricContext, PluginError, Score, UsageError, dequantized, to_float
-from genbench_metrics.held_out import given_by, held_out_protocol, takes_labels
+from genbench_metrics.held_out import (
+    binarization,
+    given_by,
+    held_out_protocol,
+    likelihood_of,
+    takes_labels,
+)
 from genbench_metrics.likelihood_settings import HeldOutSettings
 from genbench_metrics.metric import ModelMetric
 
@@ -37,11 +45,16 @@ class BitsPerDim(ModelMetric[HeldOutSettings]):
     defaults = HeldOutSettings
 
     def begin(self, context: MetricContext) -> None:
-        """Keep the context; raises UsageError if samples aren't images with 256 levels."""
+        """Keep the context; raises UsageError without 256 levels in the data and in the model."""
         if context.data.test.x.dtype != np.uint8:
             raise UsageError(
                 f"bits_per_dim needs images with 256 levels, which '{context.data.spec.name}' "
                 "doesn't have; use nll"
+            )
+        if is_mass(context):
+            raise UsageError(
+                "bits_per_dim needs a density of 256 levels, and this model has black and white "
+                "pixels; use nll"
             )
         self._context = context
 
@@ -65,7 +78,7 @@ class BitsPerDim(ModelMetric[HeldOutSettings]):
 
 
 def exact_nll(context: MetricContext, n: int) -> Score:
-    """``nll`` in nats per sample: for dequantised images in [-1, 1], or for points."""
+    """``nll`` in nats per sample: of dequantised images in [-1, 1], of points, or of a mass."""
     found = log_densities(context, n)
     return Score(
         metric="nll",
@@ -85,11 +98,13 @@ def log_densities(context: MetricContext, n: int) -> Tensor:
     """
     test, generator = context.data.test, torch.Generator().manual_seed(SEED)
     labels = test.y if takes_labels(context) else None
+    levels = test.x.dtype == np.uint8 and not is_mass(context)
     found = []
     for start in range(0, min(n, len(test.x)), CHUNK):
         rows = slice(start, min(start + CHUNK, n, len(test.x)))
         x = torch.from_numpy(np.array(test.x[rows]))
-        x = dequantized(to_float(x), generator) if x.dtype == torch.uint8 else x.float()
+        x = to_float(x) if x.dtype == torch.uint8 else x.float()
+        x = dequantized(x, generator) if levels else x
         x = x.to(context.device)
         y = None if labels is None else torch.from_numpy(np.array(labels[rows])).to(x.device)
         with torch.no_grad():
@@ -105,13 +120,23 @@ def log_densities(context: MetricContext, n: int) -> Tensor:
 
 
 def density_protocol(context: MetricContext, n: int) -> Mapping[str, Any]:
-    """The protocol of an exact density."""
+    """The protocol of an exact density, or of an exact mass."""
     levels = context.data.test.x.dtype == np.uint8
-    return {
+    own = {
         "measure": "exact density",
         "volume": "x in [-1, 1]" if context.data.spec.bounded else "x as given",
         "dequantization": f"uniform over a level, seed {SEED}" if levels else None,
+    }
+    if is_mass(context):
+        own = {"measure": "exact mass", "binarization": binarization(context)}
+    return {
+        **own,
         "given": given_by(context),
         **held_out_protocol(context, n),
         "implementation": "genbench-density-1",
     }
+
+
+def is_mass(context: MetricContext) -> bool:
+    """Whether ``log_density`` is the log-mass of black and white pixels."""
+    return likelihood_of(context.model) == "bernoulli"

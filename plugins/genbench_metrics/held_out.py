@@ -65,6 +65,11 @@ def check_likelihood(metric: str, context: MetricContext) -> None:
     kind = prior_kind(context.model)
     if kind != "normal":
         raise UsageError(f"{metric} needs the prior N(0, I), but this model's prior is {kind}")
+    check_levels(context)
+
+
+def check_levels(context: MetricContext) -> None:
+    """Raise UsageError for a mass of black and white pixels if the data has other levels."""
     if likelihood_of(context.model) != "bernoulli":
         return
     x = context.data.test.x
@@ -90,15 +95,19 @@ def likelihood_protocol(context: MetricContext, n: int) -> Mapping[str, Any]:
     ranked with models trained with the other: the difference is about 2 nats.
     """
     likelihood = likelihood_of(context.model)
-    redrawn = context.data.augment is not None
     return {
         "likelihood": likelihood,
-        "binarization": ("dynamic" if redrawn else "fixed") if likelihood == "bernoulli" else None,
+        "binarization": binarization(context) if likelihood == "bernoulli" else None,
         "unit": "nats a sample" + ("" if likelihood == "bernoulli" else ", density of x"),
         "prior": "normal",
         "given": given_by(context),
         **held_out_protocol(context, n),
     }
+
+
+def binarization(context: MetricContext) -> str:
+    """How the black and white pixels of the data were drawn."""
+    return "fixed" if context.data.augment is None else "dynamic"
 
 
 def held_out_protocol(context: MetricContext, n: int) -> Mapping[str, Any]:
@@ -113,7 +122,7 @@ def held_out_protocol(context: MetricContext, n: int) -> Mapping[str, Any]:
 
 
 def likelihood_of(model: Any) -> str:
-    """The model's name of p(x|z)."""
+    """The model's name of p(x|z), or of p(x)."""
     return str(getattr(model, "likelihood", "unnamed"))
 
 

@@ -22,6 +22,7 @@ from genbench import HasDensity, MetricContext, Score, UsageError
 from genbench_metrics.exact_density import exact_nll
 from genbench_metrics.held_out import (
     Posterior,
+    check_levels,
     check_likelihood,
     check_spread,
     likelihood_protocol,
@@ -55,7 +56,9 @@ class Nll(ModelMetric[NllSettings]):
         """Keep the context; raises UsageError without a likelihood for the data, or if quick."""
         if context.quick:
             raise UsageError("nll decodes k latents per image: too expensive between two epochs")
-        if not isinstance(context.model, HasDensity):
+        if isinstance(context.model, HasDensity):
+            check_levels(context)
+        else:
             check_likelihood("nll", context)
         self._context = context
 

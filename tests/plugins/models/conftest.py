@@ -42,12 +42,22 @@ def make(plugins) -> Callable[..., Any]:
 
 
 @pytest.fixture(scope="session")
-def digits_data(plugins, tmp_path_factory) -> Data:
-    cache = tmp_path_factory.mktemp("digits")
-    access = DataAccess(root=cache, cache=cache, offline=True)
-    settings = plugins.settings("dataset", "digits")()
-    data: Data = plugins.target("dataset", "digits")(settings).load(access)
-    return data
+def digits_of(plugins, tmp_path_factory) -> Callable[..., Data]:
+    """``digits_of(size=8)`` -> the data set with these settings."""
+
+    def load(**settings: Any) -> Data:
+        cache = tmp_path_factory.mktemp("digits")
+        access = DataAccess(root=cache, cache=cache, offline=True)
+        chosen = plugins.settings("dataset", "digits")(**settings)
+        data: Data = plugins.target("dataset", "digits")(chosen).load(access)
+        return data
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def digits_data(digits_of) -> Data:
+    return digits_of()
 
 
 @pytest.fixture
@@ -60,23 +70,25 @@ def learns(make, digits_data, tmp_path) -> Callable[..., Any]:
     from genbench.engine import seed_everything, train
     from genbench.spec import RunSpec
 
-    def learn(name: str, *, epochs: int, batch_size: int = 50, **values: Any) -> Any:
+    def learn(
+        name: str, *, epochs: int, batch_size: int = 50, data: Data = digits_data, **values: Any
+    ) -> Any:
         seed_everything(0)
-        model = make(name, digits_data.spec, **values)
-        untrained, at_first = fd_clf(model, digits_data), validated(model)
+        model = make(name, data.spec, **values)
+        untrained, at_first = fd_clf(model, data), validated(model, data)
         model.nets.train()
         spec = RunSpec(model=name, dataset="digits", epochs=epochs, batch_size=batch_size)
-        train(model, digits_data, spec, device=CPU, folder=tmp_path, emit=lambda event: None)
-        trained, at_last = fd_clf(model, digits_data), validated(model)
+        train(model, data, spec, device=CPU, folder=tmp_path, emit=lambda event: None)
+        trained, at_last = fd_clf(model, data), validated(model, data)
         print(f"{name}: fd_clf {untrained:.0f} -> {trained:.0f}, test {at_first} -> {at_last}")
         assert at_first is None or at_last < 0.9 * at_first
         return untrained, trained, model
 
-    def validated(model: Any) -> float | None:
+    def validated(model: Any, data: Data) -> float | None:
         stage = next((stage for stage in model.stages() if stage.validate is not None), None)
         if stage is None:
             return None
-        test = digits_data.test
+        test = data.test
         batch = Batch(x=to_float(torch.tensor(test.x)), y=torch.tensor(test.y))
         model.nets.eval()
         torch.manual_seed(0)

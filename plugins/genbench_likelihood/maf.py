@@ -1,0 +1,127 @@
+"""The masked autoregressive flow (Papamakarios, Pavlakou & Murray 2017, arXiv:1705.07057).
+
+z_i = (x_i - mu_i) exp(-alpha_i), where mu_i and alpha_i depend on x_1 .. x_{i-1} (eq. 2 to 5). A
+masked network computes all of them in one pass (MADE, Germain et al. 2015, arXiv:1502.03509); the
+inverse goes from value to value. We differ from the paper in the lack of batch normalisation: the
+data is standardised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from genbench import DataSpec
+from genbench_likelihood.flow import Bijection, Flow
+from genbench_likelihood.flow_settings import MAFSettings
+from genbench_nets.mlp import flat_size
+
+STEEPEST = 5.0
+"""|alpha| is smaller than this."""
+
+
+def maf(settings: MAFSettings, data: DataSpec) -> Flow:
+    """The flow for this data; images and grids are flattened."""
+    settings.check(data)
+    s = settings.fitted(data)
+    assert s.hidden is not None
+    return Flow(AutoregressiveLayers(data.shape, s.hidden, s.layers), data, lr=s.lr)
+
+
+class AutoregressiveLayers(Bijection):
+    """Layers in a row, with the order of the values reversed in between."""
+
+    def __init__(self, shape: tuple[int, ...], hidden: tuple[int, ...], layers: int) -> None:
+        super().__init__()
+        self.shape = shape
+        made = [MADE(flat_size(shape), hidden) for _ in range(layers)]
+        self.layers = cast("Sequence[MADE]", nn.ModuleList(made))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """z (B, D), and the log-determinant (B,)."""
+        x, total = x.flatten(1), x.new_zeros(len(x))
+        for layer in self.layers:
+            mean, log_scale = layer(x)
+            x = ((x - mean) * (-log_scale).exp()).flip(1)
+            total = total - log_scale.sum(1)
+        return x, total
+
+    def inverse(self, z: Tensor) -> Tensor:
+        """x (B, *shape)."""
+        for layer in reversed(self.layers):
+            z = layer.inverse(z.flip(1))
+        return z.view(-1, *self.shape)
+
+
+class MADE(nn.Module):
+    """Mean and log-scale of each value given those before it, (B, D) -> two (B, D).
+
+    A hidden unit has a degree d from 1 to D - 1 and sees the first d values; units are ordered by
+    degree. So the inverse needs each unit once, after value d, as `inverse` shows: its arithmetic
+    is that of one pass, not of D passes.
+    """
+
+    def __init__(self, dims: int, hidden: tuple[int, ...]) -> None:
+        super().__init__()
+        most = max(1, dims - 1)
+        self.dims = dims
+        self.degrees = [
+            torch.arange(1, dims + 1),
+            *(1 + torch.arange(units) * most // units for units in hidden),
+        ]
+        sizes = (dims, *hidden)
+        linear = [nn.Linear(sizes[k], sizes[k + 1]) for k in range(len(hidden))]
+        self.hidden = cast("Sequence[nn.Linear]", nn.ModuleList(linear))
+        self.mean, self.log_scale = (nn.Linear(hidden[-1], dims) for _ in range(2))
+        for k in range(len(hidden)):
+            mask = self.degrees[k + 1][:, None] >= self.degrees[k]
+            self.register_buffer(f"mask{k}", mask.float(), persistent=False)
+        last = (self.degrees[0][:, None] > self.degrees[-1]).float()
+        self.register_buffer("last", last, persistent=False)
+        for head in (self.mean, self.log_scale):
+            nn.init.zeros_(head.weight)
+            nn.init.zeros_(head.bias)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log-scale of all values in one pass."""
+        for k, layer in enumerate(self.hidden):
+            x = F.relu(F.linear(x, layer.weight * self.get_buffer(f"mask{k}"), layer.bias))
+        last = self.get_buffer("last")
+        mean = F.linear(x, self.mean.weight * last, self.mean.bias)
+        raw = F.linear(x, self.log_scale.weight * last, self.log_scale.bias)
+        return mean, bounded(raw)
+
+    def inverse(self, z: Tensor) -> Tensor:
+        """x from z, value by value: x_d, then the units of degree d, which x_{d+1} depends on."""
+        ends = [self._ends(degree) for degree in self.degrees]
+        units: list[list[Tensor]] = [[] for _ in self.degrees]
+        for d in range(self.dims):
+            seen = torch.cat(units[-1], 1) if units[-1] else z.new_zeros(len(z), 0)
+            mean, raw = (
+                F.linear(seen, head.weight[d : d + 1, : seen.shape[1]], head.bias[d : d + 1])
+                for head in (self.mean, self.log_scale)
+            )
+            units[0].append(z[:, d : d + 1] * bounded(raw).exp() + mean)
+            for k, layer in enumerate(self.hidden):
+                new = slice(ends[k + 1][d], ends[k + 1][d + 1])
+                if new.start < new.stop:
+                    below = torch.cat(units[k], 1)
+                    weight = layer.weight[new, : below.shape[1]]
+                    units[k + 1].append(F.relu(F.linear(below, weight, layer.bias[new])))
+        return torch.cat(units[0], 1)
+
+    def _ends(self, degrees: Tensor) -> list[int]:
+        """How many units of a layer have degree 0, at most 1, ..., at most D."""
+        found: list[int] = torch.searchsorted(
+            degrees, torch.arange(self.dims + 1), right=True
+        ).tolist()
+        return found
+
+
+def bounded(raw: Tensor) -> Tensor:
+    """Values within (-STEEPEST, STEEPEST), about the same for small ones."""
+    return STEEPEST * torch.tanh(raw / STEEPEST)

@@ -1,0 +1,121 @@
+"""The laws of normalising flows: densities of total mass 1, exact inverses, exact determinants."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from itertools import product
+
+import pytest
+import torch
+
+from genbench import DataSpec, IncompatibleError, dequantized
+from genbench.testing import small_data
+
+POINTS = DataSpec(name="points", shape=(2,))
+SMALL = {
+    "realnvp": {"hidden": (16,), "couplings": 4},
+    "maf": {"hidden": (16, 16), "layers": 3},
+    "nsf": {"hidden": (16,), "layers": 3},
+}
+SMALL_ON_IMAGES = {
+    "realnvp": {"channels": 4, "blocks": 1},
+    "maf": {"hidden": (24, 12), "layers": 2},
+    "nsf": {"hidden": (8,), "layers": 2, "bins": 4},
+}
+
+
+@pytest.fixture
+def moved(make):
+    """A flow with weights that are no longer the initial ones, of which some are 0."""
+
+    def build(name, spec, **settings):
+        torch.manual_seed(1)
+        model = make(name, spec, **settings)
+        for parameter in model.nets.parameters():
+            parameter.data.add_(0.05 * torch.randn_like(parameter))
+        return model
+
+    return build
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_the_density_of_points_integrates_to_one_on_a_grid(moved, name):
+    model = moved(name, POINTS, **SMALL[name])
+    model.nets["scaling"].fit([torch.randn(500, 2) * torch.tensor([1.5, 0.5]) + 0.7])
+    line = torch.arange(-9, 9, 0.06)
+    grid = torch.cartesian_prod(line, line)
+    with torch.no_grad():
+        mass = model.log_density(grid).double().exp().sum() * 0.06**2
+    assert float(mass) == pytest.approx(1, abs=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [*product(SMALL, [(2,), (5,), (1, 8, 8)]), ("realnvp", (2, 16, 16)), ("maf", (2, 16, 16))],
+)
+def test_the_inverse_is_exact_and_the_determinant_is_that_of_the_jacobian(moved, name, shape):
+    small = SMALL_ON_IMAGES if len(shape) == 3 else SMALL
+    flow = moved(name, DataSpec(name="x", shape=shape), **small[name]).nets["flow"]
+    with torch.no_grad():
+        x = torch.randn(3, *shape)
+        z, log_det = flow(x)
+        assert float((flow.inverse(z) - x).abs().max()) < 1e-5
+    if z.shape[1] > 64:
+        return
+    jacobian = torch.autograd.functional.jacobian(lambda one: flow(one[None])[0][0], x[0])
+    expected = torch.linalg.slogdet(jacobian.reshape(z.shape[1], -1)).logabsdet
+    assert float(log_det[0]) == pytest.approx(float(expected), abs=1e-4)
+
+
+def test_an_autoregressive_value_is_a_map_of_earlier_ones_alone(moved):
+    made = moved("maf", DataSpec(name="x", shape=(6,)), hidden=(64, 64)).nets["flow"].layers[0]
+    x = torch.randn(6)
+    seen = torch.autograd.functional.jacobian(lambda x: sum(made(x[None]))[0], x) != 0
+    assert torch.equal(seen, torch.ones(6, 6).tril(-1).bool())
+
+
+def test_images_of_a_flow_are_scaled_by_their_logits_and_back(make):
+    data = small_data((1, 8, 8))
+    scaling = make("maf", data.spec).nets["scaling"]
+    levels = torch.from_numpy(data.train.x).float().div(127.5).sub(1)
+    x = dequantized(levels, torch.Generator().manual_seed(0))
+    scaling.fit([levels[:40], levels[40:]])
+    y, log_det = scaling(x)
+    assert float(y.mean(0).abs().max()) < 1e-5
+    assert float((y.std(0) - 1).abs().max()) < 0.02
+    assert float((scaling.inverse(y) - x).abs().max()) < 1e-5
+    one = x[0].double().flatten()
+    inside = 0.05 + 0.9 * (one + 1) / 2
+    slopes = 0.45 / (inside * (1 - inside)) / scaling.std.double().flatten()
+    assert float(log_det[0]) == pytest.approx(float(slopes.log().sum()), rel=1e-5)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_flow_that_is_trained_on_digits_beats_its_untrained_self(learns, digits_of, name):
+    data = digits_of(size=8)
+    untrained, trained, model = learns(
+        name, epochs=2, batch_size=100, data=data, lr=3e-3, **SMALL_ON_IMAGES[name]
+    )
+    assert trained < 0.9 * untrained
+    x = dequantized(torch.tensor(data.test.x[:50]).float().div(127.5).sub(1))
+    with torch.no_grad():
+        bits = (math.log(128) - float(model.log_density(x).mean()) / 64) / math.log(2)
+    assert bits < 7
+
+
+def test_nsf_without_zuko_tells_what_to_install(plugins, monkeypatch):
+    settings = plugins.settings("model", "nsf")()
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        "genbench_likelihood.flow_settings.find_spec",
+        lambda name: None if name == "zuko" else found(name),
+    )
+    with pytest.raises(IncompatibleError, match=r"needs the package 'zuko'.*genbench\[flows\]"):
+        settings.check(POINTS)
+
+
+@pytest.mark.parametrize("name", ["realnvp", "nsf"])
+def test_a_coupling_of_a_single_value_is_refused_in_one_sentence(plugins, name):
+    with pytest.raises(IncompatibleError, match="has one; use maf"):
+        plugins.settings("model", name)().check(DataSpec(name="x", shape=(1,)))
