@@ -29,7 +29,7 @@ For example, a VAE::
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
@@ -40,6 +40,13 @@ if TYPE_CHECKING:
 
 MONITOR = "monitor"
 """A key of a phase's loss besides the optimizers' names: values to record, not to differentiate."""
+
+
+TEST = "test"
+"""The split that scores are computed on unless another one is asked for."""
+
+HELD_OUT = 1 / 6
+"""The share of the training split that is held out for validation; 10,000 of MNIST's images."""
 
 
 # --- data -----------------------------------------------------------------------------------
@@ -67,6 +74,13 @@ class DataSpec:
     test: int = 0
     latent: bool = False
     source: DataSpec | None = None
+
+    def scored_on(self, split: str) -> DataSpec:
+        """This description with the expected sizes of the splits if some samples are held out."""
+        if split == TEST or self.latent or not self.train:
+            return self
+        held_out = round(HELD_OUT * self.train)
+        return replace(self, train=self.train - held_out, test=held_out)
 
     @property
     def shown(self) -> DataSpec:
@@ -109,6 +123,9 @@ class Data:
     (B, *shape) in [-1, 1], on its device; it may draw from the global generators (which a resume
     restores), as for dynamic binarisation or random flips, and must keep shape and type.
     Samples that `Stage.prepare` encodes once are not augmented.
+
+    ``scored_on`` is set by the runner: "test", or "validation" or "search" if ``test`` has samples
+    that are held out of the training split (see `genbench.spec.RunSpec`).
     """
 
     spec: DataSpec
@@ -118,6 +135,7 @@ class Data:
     encode: Callable[[Tensor, Tensor | None], Tensor] | None = None
     augment: Callable[[Tensor], Tensor] | None = None
     source: Data | None = None
+    scored_on: str = "test"
 
 
 @dataclass(frozen=True, kw_only=True)

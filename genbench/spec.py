@@ -24,7 +24,7 @@ MOST_REPEATS = 1_000
 MOST_LETTERS = 200
 """The maximum length of a name or a tag."""
 
-LATER = {"repeats": 1, "epoch_images": None, "capture": True}
+LATER = {"repeats": 1, "epoch_images": None, "capture": True, "scored_on": "test"}
 """Fields that were added after the first version, which an old spec has at their defaults.
 
 A default doesn't change the hash.
@@ -108,6 +108,13 @@ class RunFields:
     repeats: Annotated[
         int, Choice("Number of draws that a score is averaged over.", ge=1, le=MOST_REPEATS)
     ] = 1
+    scored_on: Annotated[
+        Literal["test", "validation", "search"],
+        Choice(
+            "Split of the scores: test, validation (held out of the training split), or search "
+            "(the same, for runs that a search chooses among)."
+        ),
+    ] = "test"
     log_every: Annotated[
         int, Choice("Number of steps that a recorded loss is averaged over.", ge=1, le=MOST)
     ] = 10
@@ -129,7 +136,9 @@ class RunSpec(RunFields):
     ``batch_size`` is the number of images per optimizer step, which is processed in ``accumulate``
     microbatches. An epoch of any stage uses ``epoch_images`` images, different ones each time
     (None: the whole training split). ``samples`` None means the size of the test split, at most
-    10,000. With ``watch``, cheap metrics of few samples are computed between epochs; they don't
+    10,000. With ``scored_on`` other than "test", the samples of the training split that
+    `genbench.engine.held_out` names are left out of the training and take the place of the test
+    split. With ``watch``, cheap metrics of few samples are computed between epochs; they don't
     affect the training. ``threads`` changes no number beyond the rounding of sums, as another
     machine does, and is no part of the experiment. ``parents`` are the ids of the runs that the
     data is made of, and ``parent_experiments`` are the hashes of their experiments.

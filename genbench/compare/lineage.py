@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from genbench.contracts import TEST
 from genbench.store import Store
 
 Spec = Mapping[str, Any]
@@ -19,7 +20,7 @@ Spec = Mapping[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """The data set, with its settings, that the first source run was trained on.
+    """The data set that the first source run was trained on, with its settings and the split.
 
     ``sources`` are the specs of the source runs in between, the nearest first.
     """
@@ -27,6 +28,18 @@ class Source:
     dataset: str
     settings: Mapping[str, Any]
     sources: tuple[Spec, ...]
+
+
+def compared_data(spec: Spec, settings: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
+    """What the samples of a run are compared with: the settings of its data, and the split.
+
+    ``settings`` are those of the encoded data for a run on latents. The split is left out if it is
+    the test split, so that runs on other splits have tables of their own.
+    """
+    own = spec.get("dataset_settings", {}) if settings is None else settings
+    split = spec.get("scored_on", TEST)
+    bare = {key: value for key, value in own.items() if key != "scored_on"}
+    return bare if split == TEST else {**bare, "scored_on": split}
 
 
 def sources(store: Store) -> dict[int, Source]:
@@ -49,7 +62,9 @@ def _source(specs: Mapping[str, Spec], run: str) -> Source | None:
             spec = specs[parent]
             return Source(
                 dataset=earlier.dataset if earlier else spec["dataset"],
-                settings=earlier.settings if earlier else spec.get("dataset_settings", {}),
+                settings=compared_data(
+                    specs[run], earlier.settings if earlier else spec.get("dataset_settings", {})
+                ),
                 sources=(spec, *(earlier.sources if earlier else ())),
             )
     return None

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from genbench.compare.lineage import Source, lineages, sources
+from genbench.compare.lineage import Source, compared_data, lineages, sources
 from genbench.compare.run_results import Effort, Parent, Place, RunResult, Scored, StageCost
 from genbench.compare.sampler_labels import sampler_label
 from genbench.formatting import counted
@@ -36,7 +36,7 @@ def read_results(store: Store, runs: Sequence[int]) -> Iterator[RunResult]:
         environment, device, spec = row[9:]
         if experiment not in specs:
             specs[experiment] = json.loads(spec)
-        settings = specs[experiment].get("dataset_settings", {})
+        settings = compared_data(specs[experiment])
         own = Source(dataset=dataset, settings=settings, sources=())
         source = made_of.get(run, own)
         share, load = efforts.get(run, (None, None))

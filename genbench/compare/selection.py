@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from genbench.compare.baseline import SHORTEST, named, only
-from genbench.compare.lineage import lineages, sources
+from genbench.compare.lineage import compared_data, lineages, sources
 from genbench.compare.pareto import contenders
 from genbench.compare.read_results import quoted, read_results
 from genbench.compare.run_results import RunResult
@@ -150,15 +150,14 @@ def _heads(store: Store, where: str, parameters: Mapping[str, Any]) -> list[Head
 
 
 def _settings(store: Store) -> dict[str, str]:
-    """Experiment -> the settings of its data set, if it has any."""
+    """Experiment -> the settings of its data set and its split, unless there is none of both."""
     rows = store.rows(
         "SELECT r.experiment, r.spec FROM runs r WHERE r.run IN "
         "(SELECT max(n.run) FROM runs n WHERE n.status = 'finished' GROUP BY n.experiment) "
-        "AND r.spec NOT LIKE '%\"dataset_settings\":{}%'"
+        "AND (r.spec NOT LIKE '%\"dataset_settings\":{}%' "
+        'OR (r.spec LIKE \'%"scored_on":"%\' AND r.spec NOT LIKE \'%"scored_on":"test"%\'))'
     )
-    return {
-        name: settings_text(json.loads(spec).get("dataset_settings", {})) for name, spec in rows
-    }
+    return {name: settings_text(compared_data(json.loads(spec))) for name, spec in rows}
 
 
 def settings_text(settings: Mapping[str, Any]) -> str:

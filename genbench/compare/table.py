@@ -100,7 +100,8 @@ class Table:
     def title(self) -> str:
         """'mnist', or 'celeba (size 64)': the data set and its settings that are not defaults."""
         own = {k: v for k, v in self.settings.items() if self.defaults.get(k, _UNKNOWN) != v}
-        text = ", ".join(f"{key} {value}" for key, value in own.items())
+        words = {key: "scored on" if key == "scored_on" else key for key in own}
+        text = ", ".join(f"{words[key]} {value}" for key, value in own.items())
         return f"{self.dataset} ({text})" if text else self.dataset
 
     @property

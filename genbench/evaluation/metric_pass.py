@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genbench.contracts import Metric, MetricContext, Picture, Sampler, Score, samples_data
+from genbench.contracts import TEST, Metric, MetricContext, Picture, Sampler, Score, samples_data
 from genbench.engine.device import synchronize
 from genbench.errors import SamplingError
 from genbench.evaluation.contexts import sample_context, scored_labels
@@ -88,7 +88,8 @@ class MetricPass:
         for label, metric in list(self._running.items()):
             try:
                 with self._timed(label), torch.no_grad():
-                    scores += checked_scores(metric.result(), self._names[label])
+                    found = checked_scores(metric.result(), self._names[label])
+                    scores += map(self._with_split, found)
             except CAUGHT as error:
                 self._skip(label, error)
             else:
@@ -106,6 +107,13 @@ class MetricPass:
             computed=tuple(self._running),
             pictures=pictures,
         )
+
+    def _with_split(self, score: Score) -> Score:
+        """The score with its split in the protocol, unless that is the test split."""
+        split = self._context.data.scored_on
+        if split == TEST:
+            return score
+        return replace(score, protocol={**score.protocol, "split": split})
 
     def _draw(self, part: Part, sampler: Sampler, name: str) -> None:
         drawn = self._drawn(sampler, name)

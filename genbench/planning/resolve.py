@@ -128,7 +128,7 @@ def resolve(
     run = _run_settings(layers)
     data_settings = cast(DatasetSettings, _part_settings("dataset", dataset.name, layers, scope))
     data_settings = data_settings.fitted(access)
-    data_spec = data_settings.describe(access)
+    data_spec = data_settings.describe(access).scored_on(run.scored_on)
     model_settings = _part_settings("model", model.name, layers, scope)
     training = Training()
     if isinstance(model_settings, ModelSettings):

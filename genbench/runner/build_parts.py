@@ -22,6 +22,7 @@ from genbench.contracts import (
 )
 from genbench.engine import seed_everything
 from genbench.engine.data_check import checked
+from genbench.engine.held_out import scored_on
 from genbench.errors import PluginError
 from genbench.evaluation import CAUGHT, Owner, fault, who
 from genbench.registry import Kind, Registry
@@ -85,13 +86,14 @@ def _with_parts(spec: RunSpec, whole: Callable[[Kind, Part], Part]) -> RunSpec:
 
 
 def load_data(spec: RunSpec, registry: Registry, access: DataAccess) -> Data:
-    """Load the data set of a spec, and check it (`genbench.engine.data_check`).
+    """Load the data set of a spec, check it (`genbench.engine.data_check`), and choose its splits.
 
     Raises DataError with the file and the fix, PluginError if the data doesn't match its spec.
     """
     part = Part(name=spec.dataset, settings=spec.dataset_settings)
     dataset = registry.target("dataset", spec.dataset)(settings_of("dataset", part, registry))
-    return checked(dataset.load(access), f"data set '{spec.dataset}'")
+    owner = f"data set '{spec.dataset}'"
+    return scored_on(checked(dataset.load(access), owner), spec.scored_on, owner)
 
 
 def build_model(spec: RunSpec, data: DataSpec, registry: Registry) -> Model:

@@ -64,7 +64,7 @@ class StoredRuns:
         spec = RunSpec.from_json(run.spec)
         self._check_capabilities(run)
         dataset = self._settings(spec, "dataset", spec.dataset, spec.dataset_settings)
-        data = cast(DatasetSettings, dataset).describe(self._access)
+        data = cast(DatasetSettings, dataset).describe(self._access).scored_on(spec.scored_on)
         settings = self._settings(spec, "model", spec.model, spec.model_settings)
         shape = settings.latent_shape(data) if isinstance(settings, ModelSettings) else None
         if shape is None:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from genbench.compare.lineage import compared_data
 from genbench.contracts import DataAccess, DataSpec, SourceRun, SourceRunHead
 from genbench.errors import IncompatibleError, SettingError, UsageError, suggest
 from genbench.planning.resolve import Request, can_be_drawn_from, resolve, resolve_parts
@@ -60,7 +61,9 @@ class Entry:
     @property
     def data_settings(self) -> Mapping[str, Any]:
         """The settings of the data that the samples of this row are compared with."""
-        return self.spec.dataset_settings if self.source is None else self.source.data_settings
+        return compared_data(
+            asdict(self.spec), None if self.source is None else self.source.data_settings
+        )
 
     @property
     def pace_key(self) -> str:
