@@ -28,7 +28,7 @@ _SCORES = ("metric", *_MEASURED, "sampler", "seed", "epoch", "seconds", "role")
 _NUMBERS = {"epochs", "epoch", "mean", "bytes", "seconds", "seed", *_MEASURED}
 _NUMBERS |= {"prepare s", "train s", "s/epoch", "updates", "captured"}
 """Columns that are aligned right."""
-_RESUMABLE = ("failed", "interrupted", "lost")
+_RESUMABLE = ("failed", "interrupted", "lost", "pruned")
 
 
 def show(

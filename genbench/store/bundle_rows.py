@@ -43,7 +43,12 @@ _PLACE = ("pid", "process_start", "heartbeat_at", "host")
 _PERSONAL = ("name", "note", "archived_at")
 """Columns that a person may change: they don't tell two runs apart."""
 _JSON = ("body", "spec", "sampler_settings", "diagnostics", "skipped", "execution")
-ENDED = (Status.FINISHED.value, Status.FAILED.value, Status.INTERRUPTED.value)
+ENDED = (
+    Status.FINISHED.value,
+    Status.FAILED.value,
+    Status.INTERRUPTED.value,
+    Status.PRUNED.value,
+)
 
 
 def read_rows(connection: Connection, number: int) -> dict[str, list[dict[str, Any]]]:

@@ -14,7 +14,10 @@ TOGETHER = "together"
 
 
 class Status(StrEnum):
-    """The status of a run. LOST: it is stored as running, but its process is gone; resume it."""
+    """The status of a run. LOST: it is stored as running, but its process is gone; resume it.
+
+    PRUNED: a tuning has stopped it before its end, since others were better by then.
+    """
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -22,6 +25,7 @@ class Status(StrEnum):
     FAILED = "failed"
     INTERRUPTED = "interrupted"
     LOST = "lost"
+    PRUNED = "pruned"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -385,6 +385,30 @@ task_runs = _table(
     "task_runs", _task("task"), _text("run_id", primary_key=True), sqlite_with_rowid=False
 )
 
+tunings = _table(
+    "tunings",
+    Column("tuning", Integer, primary_key=True),
+    _text("name", nullable=False, unique=True),
+    _text("digest", nullable=False, unique=True),
+    _text("body", nullable=False),
+    _text("paces", nullable=False, server_default=text("'{}'")),
+    _text("created_at", nullable=False),
+)
+
+proposals = _table(
+    "proposals",
+    Column("tuning", Integer, ForeignKey("tunings.tuning", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("confirms", Integer),
+    _text("settings", nullable=False),
+    _text("notes", nullable=False),
+    Column("seed", BigInteger, nullable=False),
+    _text("run_id"),
+    _text("created_at", nullable=False),
+    Index(None, "run_id"),
+    sqlite_with_rowid=False,
+)
+
 
 @event.listens_for(metadata, "after_create")
 def _create_views(target: MetaData, connection: Connection, **options: Any) -> None:

@@ -131,6 +131,11 @@ _USED = {
         "task IN (SELECT t.task FROM task_runs t JOIN runs r ON r.id = t.run_id "
         "WHERE r.run IN ({numbers}))",
     ),
+    **dict.fromkeys(
+        ("tunings", "proposals"),
+        "tuning IN (SELECT p.tuning FROM proposals p JOIN runs r ON r.id = p.run_id "
+        "WHERE r.run IN ({numbers}))",
+    ),
 }
 """Tables that runs share: the rows that some runs use."""
 

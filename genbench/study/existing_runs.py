@@ -22,6 +22,7 @@ _RANK = {
     Status.RUNNING: 1,
     Status.INTERRUPTED: 2,
     Status.LOST: 2,
+    Status.PRUNED: 2,
     Status.FAILED: 3,
     Status.QUEUED: 4,
 }
