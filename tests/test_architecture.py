@@ -52,9 +52,10 @@ LEVELS = {
     "runner": 7,
     "testing": 7,
     "study": 7,
-    "cli": 8,
-    "interactive": 8,
-    "__main__": 9,
+    "tuning": 8,
+    "cli": 9,
+    "interactive": 9,
+    "__main__": 10,
 }
 # Rooms that must not see one another though their levels would allow it.
 APART = {

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from genbench.cli.output import print_json
+from genbench.contracts import TEST
 from genbench.errors import UsageError
 from genbench.formatting import counted, spans
 
@@ -55,9 +56,10 @@ def print_plan(
             for line in _lines(key, value):
                 print(f"  {line}")
     print(f"cost of each of {counted(len(seeds), 'seed')}" if seeds else "cost")
-    print(
-        f"  data         {_shape(data)}, {_count(data.train)} to train, {_count(data.test)} to test"
-    )
+    use = "to test" if spec.scored_on == TEST else "to validate"
+    about = "" if spec.scored_on == TEST else "about "
+    sizes = f"{_count(data.train)} to train, {about}{_count(data.test)} {use}"
+    print(f"  data         {_shape(data)}, {sizes}")
     for key, value in cost.items():
         print(f"  {key.replace('_', ' '):12} {_count(value)}")
     print(f"  {_LATER}")

@@ -161,8 +161,9 @@ def _settings(store: Store) -> dict[str, str]:
 
 
 def settings_text(settings: Mapping[str, Any]) -> str:
-    """The settings of a data set as part of a `TableKey`."""
-    return repr(sorted(settings.items()))
+    """The settings of a data set as part of a `TableKey`; that of the test split sorts first."""
+    in_order = sorted(settings.items(), key=lambda item: (item[0] == "scored_on", item[0]))
+    return "; ".join(map(repr, in_order))
 
 
 def table_of(run: RunResult) -> TableKey:

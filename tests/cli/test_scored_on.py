@@ -66,8 +66,8 @@ def test_a_run_that_is_scored_on_the_test_split_keeps_the_hash_of_before() -> No
 
 
 def test_a_dry_run_counts_what_is_left_to_train_on(genbench) -> None:
-    said = genbench(*RUN, "--scored-on", "validation", "--dry-run")
-    assert "1,198 to train, 239 to test" in said.out
+    said = genbench(*RUN, "--scored-on", "validation", "--dry-run").out
+    assert "1,197 to train, about 240 to validate" in said
 
 
 def test_latents_of_a_run_are_used_with_the_split_of_that_run(genbench) -> None:

@@ -1,0 +1,252 @@
+"""What to try next, and what to give up: optuna, asked from the history of the trials alone.
+
+The history comes from the store. An in-memory study is built from it for every proposal, so the
+same question, history and number give the same proposal, whoever asks and however often the search
+was stopped. optuna is imported when it is first needed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Any
+
+from genbench.errors import UsageError
+from genbench.spec import content_hash
+from genbench.tuning.question import Question, State
+from genbench.tuning.space import Choices, Knob, Value
+
+STUDY = "genbench"
+"""The name of every in-memory study: Hyperband derives the bracket of a trial from it."""
+
+POPULATION = 10
+"""The size of a generation of NSGA-II; optuna's 50 is more than most searches have trials."""
+
+FIRST_CHECK = 10
+"""The percentage of a training after which a pruner may stop it."""
+
+REDUCTION = 3
+"""ASHA keeps the best third of the trials at 10, 30 and 90 % of their training."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One trial: ``values`` of the objectives once it is done, lower is better.
+
+    ``reported`` maps the percentage of its training to the first objective; ``notes`` is what the
+    sampler attached to its proposal.
+    """
+
+    number: int
+    settings: Mapping[str, Value]
+    state: State
+    values: tuple[float, ...] = ()
+    reported: Mapping[int, float] = field(default_factory=dict)
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_good(self) -> bool:
+        """Whether it may be the best."""
+        finite = bool(self.values) and all(map(math.isfinite, self.values))
+        return self.state is State.DONE and finite
+
+
+@dataclass(frozen=True, kw_only=True)
+class Next:
+    """A proposal: the settings, and what the sampler has to know of it later."""
+
+    settings: Mapping[str, Value]
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+
+def propose(question: Question, history: Sequence[Trial], number: int) -> Next | None:
+    """The settings of trial ``number``; None if a grid has no more."""
+    if question.sampler == "grid":
+        return _cell(question, number)
+    if number == 0 and question.first:
+        return Next(settings=question.first)
+    study = _study(question, history, number)
+    trial = study.ask()
+    for knob in question.space:
+        distribution = _distribution(knob)
+        trial._suggest(knob.name, distribution)
+    asked = study.get_trials(deepcopy=False)[-1]
+    return Next(settings=dict(asked.params), notes=dict(asked.system_attrs))
+
+
+def best(history: Iterable[Trial]) -> list[Trial]:
+    """The trials that are done, the best first; with two objectives, those of the Pareto front."""
+    done = [trial for trial in history if trial.is_good]
+    if any(len(trial.values) > 1 for trial in done):
+        done = [one for one in done if not any(_dominates(other, one) for other in done)]
+    return sorted(done, key=lambda trial: (trial.values, trial.number))
+
+
+class Pruning:
+    """The decision to stop a trial, from what all trials have reported by then."""
+
+    def __init__(self, question: Question, history: Sequence[Trial]) -> None:
+        optuna = _optuna()
+        self._question = question
+        self._study = optuna.create_study(study_name=STUDY, pruner=_pruner(question.pruner))
+        self._trials: dict[int, Any] = {}
+        for trial in sorted(history, key=lambda trial: trial.number):
+            self.should_prune(trial.number, trial.settings, trial.reported)
+            self.ended(trial)
+
+    def should_prune(
+        self, number: int, settings: Mapping[str, Value], reported: Mapping[int, float]
+    ) -> bool:
+        """Take the reports of a trial in; whether it is to be stopped after the last new one."""
+        trial = self._trials.get(number) or self._begin(number, settings)
+        known = self._study._storage.get_trial(trial._trial_id).intermediate_values
+        stop = False
+        for step in sorted(set(reported) - set(known)):
+            trial.report(reported[step], step)
+            stop = trial.should_prune()
+        return stop
+
+    def ended(self, trial: Trial) -> None:
+        """Take the end of a trial in; a later one is compared with it."""
+        optuna = _optuna()
+        states = optuna.trial.TrialState
+        own = self._trials.get(trial.number) or self._begin(trial.number, trial.settings)
+        if trial.is_good:
+            self._study.tell(own, trial.values[0])
+        elif trial.state is State.PRUNED:
+            self._study.tell(own, state=states.PRUNED)
+        elif trial.state in (State.FAILED, State.DONE):
+            self._study.tell(own, state=states.FAIL)
+
+    def _begin(self, number: int, settings: Mapping[str, Value]) -> Any:
+        """A trial with this number, which decides its bracket; missing ones before it failed."""
+        optuna = _optuna()
+        states = optuna.trial.TrialState
+        while len(self._study.get_trials(deepcopy=False)) < number:
+            self._study.add_trial(optuna.trial.create_trial(state=states.FAIL))
+        known = self._study.get_trials(deepcopy=False)
+        if len(known) > number and known[number].state is not states.RUNNING:
+            number = len(known)
+        distributions = {knob.name: _distribution(knob) for knob in self._question.space}
+        self._study.add_trial(
+            optuna.trial.create_trial(
+                state=states.RUNNING, params=dict(settings), distributions=distributions
+            )
+        )
+        made = self._study.get_trials(deepcopy=False)[-1]
+        self._trials[number] = optuna.trial.Trial(self._study, made._trial_id)
+        return self._trials[number]
+
+
+def frozen(question: Question, trial: Trial) -> Any:
+    """A trial as optuna knows it, an `optuna.trial.FrozenTrial`."""
+    optuna = _optuna()
+    states = optuna.trial.TrialState
+    state = {
+        State.DONE: states.COMPLETE if trial.is_good else states.FAIL,
+        State.PRUNED: states.PRUNED,
+        State.FAILED: states.FAIL,
+    }.get(trial.state, states.RUNNING)
+    reported = trial.reported if len(question.objectives) == 1 else {}
+    return optuna.trial.create_trial(
+        state=state,
+        values=list(trial.values) if state is states.COMPLETE else None,
+        params=dict(trial.settings),
+        distributions={knob.name: _distribution(knob) for knob in question.space},
+        system_attrs=dict(trial.notes),
+        intermediate_values=dict(reported),
+    )
+
+
+def _study(question: Question, history: Sequence[Trial], number: int) -> Any:
+    optuna = _optuna()
+    study = optuna.create_study(
+        study_name=STUDY,
+        directions=["minimize"] * len(question.objectives),
+        sampler=_sampler(question, number),
+    )
+    study.add_trials([frozen(question, trial) for trial in history])
+    return study
+
+
+def _sampler(question: Question, number: int) -> Any:
+    """A sampler whose random numbers depend on the question's seed and the trial alone."""
+    optuna = _optuna()
+    seed = int(content_hash([question.seed, number])[:8], 16)
+    if question.sampler == "gp":
+        return optuna.samplers.GPSampler(seed=seed)
+    if question.sampler == "nsga-ii":
+        return optuna.samplers.NSGAIISampler(seed=seed, population_size=POPULATION)
+    if question.sampler == "random":
+        return optuna.samplers.RandomSampler(seed=seed)
+    return optuna.samplers.TPESampler(seed=seed)
+
+
+def _pruner(name: str) -> Any:
+    optuna = _optuna()
+    if name == "median":
+        return optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=FIRST_CHECK)
+    if name == "hyperband":
+        return optuna.pruners.HyperbandPruner(
+            min_resource=FIRST_CHECK, max_resource=100, reduction_factor=REDUCTION
+        )
+    if name == "asha":
+        return optuna.pruners.SuccessiveHalvingPruner(
+            min_resource=FIRST_CHECK, reduction_factor=REDUCTION
+        )
+    return optuna.pruners.NopPruner()
+
+
+def _distribution(knob: Knob) -> Any:
+    distributions = _optuna().distributions
+    domain = knob.domain
+    if isinstance(domain, Choices):
+        return distributions.CategoricalDistribution(domain.values)
+    if domain.whole:
+        low, high = int(domain.low), int(domain.high)
+        return distributions.IntDistribution(low, high, log=domain.log)
+    return distributions.FloatDistribution(domain.low, domain.high, log=domain.log)
+
+
+def _cell(question: Question, number: int) -> Next | None:
+    """A cell of the grid; the last setting varies fastest."""
+    axes: list[Sequence[Value]] = []
+    for knob in question.space:
+        domain = knob.domain
+        if isinstance(domain, Choices):
+            axes.append(domain.values)
+        else:
+            axes.append(range(int(domain.low), int(domain.high) + 1))
+    cells = list(product(*axes))
+    if number >= len(cells):
+        return None
+    names = (knob.name for knob in question.space)
+    return Next(settings=dict(zip(names, cells[number], strict=True)))
+
+
+def _dominates(one: Trial, other: Trial) -> bool:
+    pairs = list(zip(one.values, other.values, strict=True))
+    return all(a <= b for a, b in pairs) and any(a < b for a, b in pairs)
+
+
+def check_optuna() -> None:
+    """Raise UsageError if optuna can't be imported, or is too old."""
+    _optuna()
+
+
+def _optuna() -> Any:
+    try:
+        import optuna
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            "genbench tune needs the package 'optuna'", hint="pip install 'genbench[tune]'"
+        ) from error
+    if int(optuna.__version__.partition(".")[0]) < 5:
+        raise UsageError(
+            f"genbench tune needs optuna 5 or newer, and optuna {optuna.__version__} is installed",
+            hint="pip install -U 'genbench[tune]'",
+        )
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    return optuna
