@@ -2,6 +2,8 @@ from genbench.contracts import (
     CAPABILITIES as CAPABILITIES,
     MONITOR as MONITOR,
     Batch as Batch,
+    Compression as Compression,
+    Compressor as Compressor,
     Conditional as Conditional,
     Data as Data,
     DataAccess as DataAccess,
@@ -19,6 +21,7 @@ from genbench.contracts import (
     MetricContext as MetricContext,
     Model as Model,
     Optimizer as Optimizer,
+    ParentRun as ParentRun,
     Phase as Phase,
     Picture as Picture,
     Reconstructs as Reconstructs,
@@ -40,6 +43,7 @@ from genbench.engine.batch_norm import statistics_held as statistics_held
 from genbench.engine.cpu import cpu_name as cpu_name
 from genbench.engine.device import synchronize as synchronize
 from genbench.engine.randomness import forked_rng as forked_rng
+from genbench.engine.shapes import take_shapes as take_shapes
 from genbench.errors import (
     DataError as DataError,
     GenbenchError as GenbenchError,
@@ -106,6 +110,7 @@ from genbench.pixels import (
 from genbench.runner.trained import TrainedModel as TrainedModel
 from genbench.settings import (
     OF_DRAWING as OF_DRAWING,
+    CompressorSettings as CompressorSettings,
     DatasetSettings as DatasetSettings,
     ModelSettings as ModelSettings,
     Preset as Preset,

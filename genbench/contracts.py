@@ -294,6 +294,11 @@ class Stage:
 
     ``epochs`` None means the run's ``--epochs``. All functions are optional:
 
+    - ``begin(batches)`` is called once, before everything else and never when a stage is resumed in
+      the middle, with random training minibatches as in an epoch, without gradients, in eval mode,
+      with generators seeded for this stage. It may replace modules, parameters and buffers of
+      ``nets`` by others with other shapes, as pruning does; the model then has `Reshapes`. A stage
+      without phases that begins has one epoch without steps.
     - ``prepare(x, generator)`` gets all training samples (in order, one minibatch at a time, in
       [-1, 1]) before the stage starts, and returns a tensor (B, ...) for each, which the stage uses
       as ``batch.x``: data that is encoded once. It must depend on the weights and the generator
@@ -315,6 +320,7 @@ class Stage:
     name: str
     phases: tuple[Phase, ...]
     epochs: int | None = None
+    begin: Callable[[Iterator[Batch]], None] | None = None
     prepare: Callable[[Tensor, torch.Generator], Tensor] | None = None
     fit: Callable[[Tensor], None] | None = None
     fit_buffers: Callable[[Iterator[Tensor]], None] | None = None
@@ -340,6 +346,17 @@ class Model(Protocol):
 
     def stages(self) -> Sequence[Stage]:
         """The stages in order."""
+
+
+@runtime_checkable
+class Reshapes(Protocol):
+    """A model with nets that change their shapes in training (see `Stage.begin`)."""
+
+    def reshape(self, tensors: Mapping[str, Tensor]) -> None:
+        """Give ``nets`` the names, shapes and types of the tensors of a checkpoint.
+
+        The values are loaded afterwards, strictly.
+        """
 
 
 # --- capabilities of models, required by samplers, metrics and pictures ------------------------
@@ -643,3 +660,55 @@ class Metric(Protocol):
 
     def result(self) -> Sequence[Score]:
         """The scores."""
+
+
+# --- compression ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParentRun:
+    """The run that a compressor starts from, which is loaded when it is needed.
+
+    ``trained()`` makes its model with its last weights, frozen, in eval mode, on the CPU, with
+    everything that the run itself has compressed; ``initial()`` makes that model with its weights
+    before any training, by the seed of the run. Both raise DataError if the run was removed.
+    """
+
+    run: str
+    data: DataSpec
+    trained: Callable[[], Model]
+    initial: Callable[[], Model]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compression:
+    """The training of a compressed model: what replaces the stages and optimizers of the original.
+
+    ``optimizers`` and ``averaged`` None keep those of the model. ``reshape`` is that of `Reshapes`;
+    None gives parameters and buffers the shapes in the checkpoint (`genbench.take_shapes`).
+    """
+
+    stages: tuple[Stage, ...]
+    optimizers: Mapping[str, Optimizer] | None = None
+    averaged: tuple[str, ...] | None = None
+    reshape: Callable[[Mapping[str, Tensor]], None] | None = None
+
+
+class Compressor(Protocol):
+    """A compressor plugin: ``Compressor(settings)``, a `genbench.CompressorSettings`.
+
+    ``requires`` names the capabilities that the model of the parent must have. An optional method
+    ``check(model, parent)`` is called before a new run is stored, and raises IncompatibleError or
+    UsageError.
+    """
+
+    requires: tuple[str, ...]
+
+    def compress(self, model: Model, parent: ParentRun) -> Compression:
+        """How ``model``, which has the last weights of the parent, is compressed and trained.
+
+        It is also called to resume and to load a compressed run, when the weights of ``model`` are
+        others and the parent may be gone. So whatever uses weights is left to `Stage.begin` and to
+        losses. It may add nets to ``model.nets``. Modules are replaced within the nets, since a
+        model may keep other references to the nets themselves.
+        """

@@ -99,6 +99,11 @@ def genbench_register_listeners(register: Register) -> None:
 
 
 @hookspec
+def genbench_register_compressors(register: Register) -> None:
+    """Register compressors: classes that follow `genbench.Compressor`."""
+
+
+@hookspec
 def genbench_register_capabilities(register: RegisterCapability) -> None:
     """Register the plugin's own capabilities: Protocols that its parts require of models."""
 

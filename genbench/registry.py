@@ -33,8 +33,8 @@ from genbench.registration.installed import (
 )
 from genbench.registration.targets import check_target, resolve
 
-Kind = Literal["model", "dataset", "sampler", "metric", "listener"]
-KINDS: tuple[Kind, ...] = ("model", "dataset", "sampler", "metric", "listener")
+Kind = Literal["model", "dataset", "sampler", "metric", "listener", "compressor"]
+KINDS: tuple[Kind, ...] = ("model", "dataset", "sampler", "metric", "listener", "compressor")
 CAPABILITY_HOOK = "genbench_register_capabilities"
 
 

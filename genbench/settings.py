@@ -149,6 +149,19 @@ class DatasetSettings(Settings):
         return None
 
 
+class CompressorSettings(Settings):
+    """The base of a compressor's settings.
+
+    With ``student``, the compressed model starts from its own initial weights, and its settings may
+    describe other networks than those of the parent (``--set model.KEY=VALUE``); otherwise it
+    starts as its parent. By default, it is trained for the ``share`` of the parent's epochs. A
+    setting ``ratio`` is part of the labels in comparisons.
+    """
+
+    student: ClassVar[bool] = False
+    share: ClassVar[float] = 0.25
+
+
 @dataclass(frozen=True, kw_only=True)
 class Preset:
     """Named settings of a model from a paper or another document.

@@ -24,7 +24,13 @@ MOST_REPEATS = 1_000
 MOST_LETTERS = 200
 """The maximum length of a name or a tag."""
 
-LATER = {"repeats": 1, "epoch_images": None, "capture": True, "scored_on": "test"}
+LATER = {
+    "repeats": 1,
+    "epoch_images": None,
+    "capture": True,
+    "scored_on": "test",
+    "compressors": (),
+}
 """Fields that were added after the first version, which an old spec has at their defaults.
 
 A default doesn't change the hash.
@@ -123,7 +129,7 @@ class RunFields:
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """A sampler or a metric with its resolved settings."""
+    """A sampler, a metric or a compressor with its resolved settings."""
 
     name: str
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -140,8 +146,10 @@ class RunSpec(RunFields):
     `genbench.engine.held_out` names are left out of the training and take the place of the test
     split. With ``watch``, cheap metrics of few samples are computed between epochs; they don't
     affect the training. ``threads`` changes no number beyond the rounding of sums, as another
-    machine does, and is no part of the experiment. ``parents`` are the ids of the runs that the
-    data is made of, and ``parent_experiments`` are the hashes of their experiments.
+    machine does, and is no part of the experiment. ``parents`` are the ids of the runs that it
+    builds upon, and ``parent_experiments`` are the hashes of their experiments. A run with
+    ``compressors`` compresses the first of its parents by the last of them; that run was compressed
+    by the others, in their order. The other parents are the runs that the data is made of.
     """
 
     epochs: int = field()
@@ -153,6 +161,7 @@ class RunSpec(RunFields):
     dataset_settings: Mapping[str, Any] = field(default_factory=dict)
     samplers: tuple[Part, ...] = (Part(name="plain"),)
     metrics: tuple[Part, ...] = ()
+    compressors: tuple[Part, ...] = ()
     parents: tuple[str, ...] = ()
     parent_experiments: tuple[str, ...] = ()
     preset: str | None = None
@@ -169,7 +178,7 @@ class RunSpec(RunFields):
         unknown = set(values) - {f.name for f in fields(cls)}
         if version > SPEC_VERSION or unknown:
             raise ValueError(f"this spec (version {version}) was written by a newer genbench")
-        for name in ("samplers", "metrics"):
+        for name in ("samplers", "metrics", "compressors"):
             values[name] = tuple(Part(**part) for part in values.get(name, ()))
         for name in ("parents", "parent_experiments"):
             values[name] = tuple(values.get(name, ()))
@@ -221,6 +230,19 @@ def labels(parts: Sequence[Part]) -> list[str]:
         ]
         found.append(part.name + (f"[{','.join(telling)}]" if telling else ""))
     return found
+
+
+def compression_in_words(compressors: Sequence[Mapping[str, Any]]) -> str:
+    """The compressors of a spec's JSON, each with its ratio if it has one.
+
+    >>> compression_in_words([{"name": "prune", "settings": {"ratio": 0.5}}, {"name": "quantize"}])
+    'prune 50 % + quantize'
+    """
+    words = []
+    for part in compressors:
+        ratio = part.get("settings", {}).get("ratio")
+        words.append(part["name"] if ratio is None else f"{part['name']} {100 * ratio:g} %")
+    return " + ".join(words)
 
 
 def canonical_json(value: Any) -> str:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 GROUPS = {
     "running": ("run", "resume", "rerun", "rm"),
+    "compressing": ("compress",),
     "sampling": ("evaluate", "sample"),
     "picturing": ("interpolate", "traverse", "latents", "reconstruct", "translate", "curves"),
     "keeping": ("edit", "archive", "restore"),
@@ -31,7 +32,16 @@ GROUPS = {
     "comparing": ("compare", "report"),
     "live": ("watch", "ui"),
     "studying": ("study",),
-    "listing": ("models", "datasets", "samplers", "metrics", "listeners", "presets", "info"),
+    "listing": (
+        "models",
+        "datasets",
+        "samplers",
+        "metrics",
+        "listeners",
+        "compressors",
+        "presets",
+        "info",
+    ),
     "plugins": ("plugins",),
     "doctor": ("doctor",),
 }

@@ -57,6 +57,7 @@ datasets = _of_kind("dataset")
 samplers = _of_kind("sampler")
 metrics = _of_kind("metric")
 listeners = _of_kind("listener")
+compressors = _of_kind("compressor")
 
 
 def _found_presets() -> Iterator[tuple[str, str]]:

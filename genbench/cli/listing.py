@@ -29,6 +29,11 @@ class KindOption(StrEnum):
     SAMPLER = "sampler"
     METRIC = "metric"
     LISTENER = "listener"
+    COMPRESSOR = "compressor"
+
+
+_NEED = ("sampler", "metric", "compressor")
+"""The kinds with capabilities that they need of a model, not their own."""
 
 
 def _lister(kind: Kind, in_words: str) -> Callable[..., None]:
@@ -37,8 +42,7 @@ def _lister(kind: Kind, in_words: str) -> Callable[..., None]:
         if json:
             print_json({f"{kind}s": found})
             return
-        # The capabilities of a sampler or metric are those that it needs of a model.
-        needs = "needs" if kind in ("sampler", "metric") else "capabilities"
+        needs = "needs" if kind in _NEED else "capabilities"
         keys = ["name", "family", "summary", "capabilities", "source", "owner"]
         if kind in ("dataset", "listener"):
             keys.remove("capabilities")
@@ -56,6 +60,7 @@ datasets = _lister("dataset", "data sets")
 samplers = _lister("sampler", "samplers")
 metrics = _lister("metric", "metrics")
 listeners = _lister("listener", "listeners")
+compressors = _lister("compressor", "compressors")
 
 
 def presets(
@@ -90,7 +95,10 @@ def presets(
 
 def info(
     name: Annotated[
-        str, typer.Argument(help="Name of a model, data set, sampler, metric, listener or preset.")
+        str,
+        typer.Argument(
+            help="Name of a model, data set, sampler, metric, listener, compressor or preset."
+        ),
     ],
     kind: Annotated[
         KindOption | None, typer.Option(help="Kind, if several things have this name.")
@@ -98,7 +106,7 @@ def info(
     format: FormatOption = Format.TABLE,
     json: JsonOption = False,
 ) -> None:
-    """Show a model, data set, sampler, metric or listener with its settings, or a preset."""
+    """Show a model, data set, sampler, metric, listener or compressor, or a preset."""
     from genbench.settings import describe_settings
 
     registry = SESSION.registry
@@ -172,7 +180,7 @@ def _find(name: str, kind: Kind | None) -> Registration:
     if not found:
         known = {registration.name for each in KINDS for registration in registry.of(each)}
         known |= {preset.name for _, preset in _presets()}
-        see = "genbench models, datasets, samplers, metrics, presets"
+        see = "genbench models, datasets, samplers, metrics, compressors, presets"
         raise UnknownNameError("name", name, known, see=see)
     if len(found) > 1:
         kinds = " and a ".join(registration.kind for registration in found)
@@ -211,9 +219,7 @@ def _print_head(registration: Registration) -> None:
     lines: Mapping[str, str] = {
         "family": registration.family,
         "source": registration.source,
-        "needs" if registration.kind in ("sampler", "metric") else "can": _capabilities(
-            registration
-        ),
+        "needs" if registration.kind in _NEED else "can": _capabilities(registration),
         "sampler": registration.default_sampler or "",
         "owner": registration.owner,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -70,6 +71,15 @@ def head(run: Run) -> dict[str, Any]:
         *("tags", "note", "archived_at", "parents", "error"),
     )
     return {"run": run.id, **record(run, *names)}
+
+
+def compressed_by(run: Run) -> str:
+    """The compressors of a run in words; "" for a run that compresses no other."""
+    from genbench.spec import compression_in_words
+
+    # Runs without parents are not parsed: there may be thousands.
+    spec = json.loads(run.spec) if run.parents else {}
+    return compression_in_words(spec.get("compressors", ()))
 
 
 def ratio_to_floor(score: ScoreRecord) -> float | None:

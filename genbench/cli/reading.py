@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from genbench.cli import options
-from genbench.cli.opening import age, head, open_store
+from genbench.cli.opening import age, compressed_by, head, open_store
 from genbench.cli.output import Format, numeric, print_json, print_json_rows, print_table
 from genbench.cli.showing import diff as diff, show as show
 from genbench.formatting import ARROWS, number
@@ -78,9 +78,11 @@ def _no_run(store: Store, where: Sequence[Filter], *, hidden: bool) -> NoSuchRun
 
 def _run_row(run: Run) -> list[Any]:
     epochs = f"{run.epochs_done}/{run.epochs_planned}"
-    dataset = ":".join((run.dataset, *run.parents))
+    compressed = compressed_by(run)
+    dataset = ":".join((run.dataset, *run.parents[1 if compressed else 0 :]))
+    model = run.model + (f", {compressed}" if compressed else "")
     status = run.status.value + (", archived" if run.archived_at else "")
-    row = [run.id, run.name, run.model, dataset, run.preset, run.seed, status]
+    row = [run.id, run.name, model, dataset, run.preset, run.seed, status]
     return [*row, epochs, age(run.created_at), number(run.train_s, 3)]
 
 

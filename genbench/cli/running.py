@@ -115,7 +115,7 @@ def run(
         sets=sets or (),
         config=config,
     )
-    access = _access(data_dir, offline, SESSION.store_url(store))
+    access = access_to(data_dir, offline, SESSION.store_url(store))
     cells = resolve_grid(request, SESSION.registry, access, os.environ, Path.cwd())
     resolved = cells[0].resolved
     if many and any(text.removeprefix("run.").startswith("seed=") for text in request.sets):
@@ -148,7 +148,7 @@ def run(
             as_json=as_json,
         )
         return
-    _train(
+    train(
         resolved.spec,
         access,
         resolved.listeners,
@@ -193,7 +193,7 @@ def resume(
         )
 
     url = SESSION.store_url(given.store)
-    access = _access(given.data_dir, given.offline, url)
+    access = access_to(given.data_dir, given.offline, url)
     supervise(work, lambda: Store.open(url), access, as_json=given.as_json)
 
 
@@ -221,7 +221,7 @@ def rerun(
         listeners = _listeners_of(opened, old.id, listen)
         together = opened.trained_together(old.id)
     before = RunSpec.from_json(old.spec)
-    access = _access(data_dir, offline, SESSION.store_url(store))
+    access = access_to(data_dir, offline, SESSION.store_url(store))
     spec = amend(before, SESSION.registry, access, sets=sets or (), **fields)
     changes = differences(before, spec)
     say(f"rerun of {old.id}: " + ("; ".join(changes) if changes else "the same spec again"))
@@ -230,7 +230,7 @@ def rerun(
             f"note: {old.id} was trained together with other seeds ({spans(together)}); alone it "
             "draws other noise, so its numbers will differ"
         )
-    _train(spec, access, listeners, store=store, name=name, tags=tag or (), as_json=as_json)
+    train(spec, access, listeners, store=store, name=name, tags=tag or (), as_json=as_json)
 
 
 def rm(
@@ -309,7 +309,7 @@ def _listeners_of(store: Store, run_id: str, named: Sequence[str] | None) -> tup
     return found
 
 
-def _access(data_dir: Path | None, offline: bool, url: str) -> DataAccess:
+def access_to(data_dir: Path | None, offline: bool, url: str) -> DataAccess:
     """The sources of data, including the finished runs of the store."""
     import os
 
@@ -318,7 +318,7 @@ def _access(data_dir: Path | None, offline: bool, url: str) -> DataAccess:
     return with_runs(data_access(data_dir, os.environ, offline=offline), SESSION.registry, url)
 
 
-def _train(
+def train(
     spec: RunSpec,
     access: DataAccess,
     listeners: Sequence[Part],
@@ -328,6 +328,7 @@ def _train(
     tags: Iterable[str],
     as_json: bool,
 ) -> None:
+    """Train a spec as a new run, with its progress shown."""
     from genbench.cli.supervising import supervise
     from genbench.store import Store
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from genbench.cli.opening import age, head, open_store, ratio_to_floor
+from genbench.cli.opening import age, compressed_by, head, open_store, ratio_to_floor
 from genbench.cli.options import FormatOption, JsonOption, RunArgument, StoreOption
 from genbench.cli.output import Format, print_json, print_table
 from genbench.cli.session import SESSION
@@ -110,6 +110,7 @@ def _print_head(store: Store, identity: str, format: Format) -> None:
         "name": run.name,
         "status": run.status.value,
         "model": run.model + (f" (preset {run.preset})" if run.preset else ""),
+        "compressed": compressed_by(run) or None,
         "data set": run.dataset,
         "seed": run.seed,
         "device": f"{run.device}, {run.precision}",

@@ -9,10 +9,13 @@ from typing import Any
 from genbench.compare.row import Row
 from genbench.compare.run_results import RunResult, Variant, samplers_of
 from genbench.errors import UnknownNameError, UsageError
-from genbench.spec import LATER
+from genbench.spec import LATER, compression_in_words
 
 SHOWN_SETTINGS = 4
 """The maximum number of settings in the label of a row."""
+
+COMPRESSION = "compressed by"
+"""The name of a row's compressors among its settings."""
 
 _NO_DIFFERENCE = (
     "evaluate_every",
@@ -117,14 +120,14 @@ def labels_of(runs: Sequence[RunResult]) -> dict[Variant, str]:
     alone = len({run.variant for run in runs}) == 1
     flat = {run.variant: flat_settings(run) for run in runs}
     keys = list(dict.fromkeys(key for settings in flat.values() for key in settings))
-    differ = [k for k in keys if len({repr(settings.get(k)) for settings in flat.values()}) > 1]
+    differ = [k for k in keys if len(_values(k, flat.values())) > 1]
     labels = {}
     for run in runs:
         parts = [run.preset] if run.preset else []
         if not alone:
             settings = flat[run.variant]
             shown = [key for key in differ if key in settings][:SHOWN_SETTINGS]
-            parts += [f"{key}={short(settings[key])}" for key in shown]
+            parts += [_told(key, settings[key]) for key in shown]
             if len(differ) > SHOWN_SETTINGS:
                 parts.append(f"+{len(differ) - SHOWN_SETTINGS} more")
         labels[run.variant] = ", ".join(parts)
@@ -133,12 +136,22 @@ def labels_of(runs: Sequence[RunResult]) -> dict[Variant, str]:
     return labels
 
 
+def _values(key: str, settings: Iterable[Mapping[str, Any]]) -> set[str]:
+    """The distinct values of a setting; of a compressor's, only among runs that it compressed."""
+    everywhere = not key.startswith("compressor.")
+    return {repr(each.get(key)) for each in settings if everywhere or key in each}
+
+
+def _told(key: str, value: Any) -> str:
+    return str(value) if key == COMPRESSION else f"{key}={short(value)}"
+
+
 def flat_settings(run: RunResult) -> dict[str, Any]:
     """All settings that the training of a run depends on; a source run's have its model as prefix.
 
     The versions of the plugins count as settings, under the names of their distributions.
     """
-    flat = {**LATER, **flatten(run.spec), **run.versions}
+    flat = {**flatten({**LATER, **run.spec}), **run.versions}
     if not run.sources:
         return flat
     parents = run.spec.get("parents", ())
@@ -154,11 +167,26 @@ def flatten(spec: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in spec.items():
         if key == "dataset_settings":
             flat |= {f"data.{name}": setting for name, setting in value.items()}
+        elif key == "compressors":
+            flat |= _compression(value)
         elif key == "samplers":
             flat[key] = "+".join(part["name"] for part in value)
         elif key not in ("model", "dataset", "model_settings", "version", *_NO_DIFFERENCE):
             flat[key] = value
     return flat
+
+
+def _compression(compressors: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What compressed a run, in words, and its settings: 'compressor.prune.criterion'."""
+    if not compressors:
+        return {}
+    settings = {
+        f"compressor.{part['name']}.{name}": value
+        for part in compressors
+        for name, value in part["settings"].items()
+        if name != "ratio"
+    }
+    return {COMPRESSION: compression_in_words(compressors), **settings}
 
 
 def short(value: Any) -> str:

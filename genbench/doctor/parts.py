@@ -23,6 +23,7 @@ METHODS: dict[Kind, tuple[str, ...]] = {
     "sampler": ("draw", "diagnostics"),
     "metric": ("begin", "update", "result"),
     "listener": ("begin", "hear", "end"),
+    "compressor": ("compress",),
 }
 """What a class of each kind must define."""
 

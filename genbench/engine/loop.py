@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from genbench.contracts import Batch, Data, Model, Stage
+from genbench.contracts import Batch, Data, Model, Reshapes, Stage
 from genbench.engine.checkpoint import RunIdentity, has_checkpoint
 from genbench.engine.device import load_average, peak_memory, synchronize
 from genbench.engine.ema import EMA
@@ -27,7 +27,7 @@ from genbench.engine.planned_stages import planned_stages, stage_epochs
 from genbench.engine.randomness import forked_rng, seed_everything
 from genbench.engine.recovery import Position, Recovery
 from genbench.engine.slow_options import slow_options
-from genbench.engine.stage import StageRun, end_epoch, ready, validation
+from genbench.engine.stage import StageRun, begin_stage, end_epoch, ready, validation
 from genbench.errors import DivergedError, InterruptedRunError
 from genbench.events import (
     BATCHES,
@@ -110,9 +110,7 @@ class Trainer:
         self.share = 1.0
         self.graphs = (graphs or default_graphs(device)) if spec.capture else None
         self.stages = planned_stages(model)
-        model.nets.to(device)
-        self.optimizers = build_optimizers(model, clip_norm=spec.clip_norm)
-        self.ema = EMA(model, spec.ema)
+        self._own_nets()
         self.train_samples = Samples.of(data.train, device, data.augment)
         self.test_samples = None
         if any(stage.validate is not None for stage in self.stages):
@@ -128,6 +126,12 @@ class Trainer:
             device=device,
             identity=identity,
         )
+
+    def _own_nets(self) -> None:
+        """Move the nets to the device; their parameters get new optimizers and averages."""
+        self.model.nets.to(self.device)
+        self.optimizers = build_optimizers(self.model, clip_norm=self.spec.clip_norm)
+        self.ema = EMA(self.model, self.spec.ema)
 
     def train(
         self,
@@ -159,6 +163,8 @@ class Trainer:
 
     def _start_stage(self, stage: Stage, sums: Mapping[str, Any]) -> StageRun:
         at = self.position
+        fresh = at.stage_epoch == 0 and at.iteration == 0
+        begin_s = self._begin(stage) if fresh and stage.begin is not None else 0.0
         # A stage that only fits uses the weights that will be sampled from.
         with nullcontext() if stage.phases else self.ema.swapped_in():
             run = ready(
@@ -174,9 +180,8 @@ class Trainer:
             )
         if sums:
             run.losses.restore(sums)
-        fresh = at.stage_epoch == 0 and at.iteration == 0
         self.ema.follow(run.learning, reset=fresh)
-        prepare_s = run.prepare_s + self._warn_of_slow_options(run)
+        prepare_s = begin_s + run.prepare_s + self._warn_of_slow_options(run)
         before = sum(stage_epochs(other, self.spec) for other in self.stages[: at.stage])
         self.emit(
             StageStarted(
@@ -189,6 +194,17 @@ class Trainer:
             )
         )
         return run
+
+    def _begin(self, stage: Stage) -> float:
+        """Let a stage change the nets; averages start again from them. Returns the seconds."""
+        began = time.perf_counter()
+        begin_stage(
+            self.position.stage, stage, self.model, self.train_samples, self.spec, self.device
+        )
+        self._own_nets()
+        self.recovery.follow(self.optimizers, self.ema)
+        synchronize(self.device)
+        return time.perf_counter() - began
 
     def _warn_of_slow_options(self, run: StageRun) -> float:
         """Say which options make the stage slower; returns the seconds of trying them."""
@@ -344,7 +360,11 @@ class Trainer:
         self.recovery.save(self.position, run, wall_s=wall_s)
 
     def _restore(self) -> Mapping[str, Any]:
-        self.position, sums = self.recovery.restore()
+        snapshot = self.recovery.read()
+        if isinstance(self.model, Reshapes):
+            self._own_nets()
+            self.recovery.follow(self.optimizers, self.ema)
+        self.position, sums = self.recovery.restore(snapshot)
         at = self.position
         if at.stage_epoch == stage_epochs(self.stages[at.stage], self.spec):
             at.stage, at.stage_epoch = at.stage + 1, 0

@@ -16,9 +16,9 @@ def planned_stages(model: Model) -> tuple[Stage, ...]:
         raise PluginError(f"{type(model).__name__} has no stage; stages() must return at least one")
     _check_distinct("stage", [stage.name for stage in stages])
     for stage in stages:
-        if not stage.phases and stage.fit is None:
+        if not stage.phases and stage.fit is None and stage.begin is None:
             raise PluginError(
-                f"stage '{stage.name}' has neither a phase nor `fit`; add one of them"
+                f"stage '{stage.name}' has neither a phase nor `fit` nor `begin`; add one of them"
             )
         if stage.fit is not None and stage.prepare is None:
             raise PluginError(

@@ -130,11 +130,19 @@ class Recovery:
             step, epoch = position.step, position.epoch
             self._emit(Checkpointed(path=path, step=step, epoch=epoch, epoch_done=done))
 
-    def restore(self) -> tuple[Position, Mapping[str, Any]]:
-        """Restore the last checkpoint; return the position and the open sums of the losses."""
+    def follow(self, optimizers: Mapping[str, NamedOptimizer], ema: EMA) -> None:
+        """Save and restore these from now on: those of nets that have changed their shapes."""
+        self._optimizers, self._ema = optimizers, ema
+
+    def read(self) -> Snapshot:
+        """Read the last checkpoint, and restore the weights from it."""
         snapshot = read_checkpoint(self._folder, self._identity)
+        restore_weights(self._model, snapshot.weights, snapshot.path or self._folder)
+        return snapshot
+
+    def restore(self, snapshot: Snapshot) -> tuple[Position, Mapping[str, Any]]:
+        """Restore all but the weights; return the position and the open sums of the losses."""
         path = snapshot.path or self._folder
-        restore_weights(self._model, snapshot.weights, path)
         try:
             self._ema.restore(snapshot.ema)
             for name, optimizer in self._optimizers.items():
@@ -150,7 +158,7 @@ class Recovery:
     @torch.no_grad()
     def _check_finite(self, position: Position, run: StageRun) -> None:
         parameters = list(self._model.nets.named_parameters())
-        finite = torch.stack([torch.isfinite(p).all() for _, p in parameters])
+        finite = torch.stack([torch.isfinite(p).all() for _, p in parameters] or [torch.tensor(1)])
         if bool(finite.all()):
             return
         name, parameter = parameters[finite.tolist().index(False)]

@@ -21,7 +21,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from torch import Tensor
 
-from genbench.contracts import Model
+from genbench.contracts import Model, Reshapes
 from genbench.engine.checkpoint import (
     AGAIN,
     EMA,
@@ -88,6 +88,8 @@ def load_weights(
 def restore_weights(model: Model, weights: Mapping[str, Tensor], path: Path) -> None:
     """Load a state dict strictly. Raises CheckpointError if names or shapes differ."""
     try:
+        if isinstance(model, Reshapes):
+            model.reshape(weights)
         model.nets.load_state_dict(weights, strict=True)
     except RuntimeError as error:
         reason = " ".join(str(error).split())

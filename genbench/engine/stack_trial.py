@@ -91,6 +91,8 @@ class _Trying:
         for model in models:
             model.nets.to(device)
         self.stages = planned_stages(models[0])
+        if any(stage.begin is not None for stage in self.stages):
+            raise _RefusedError("a stage that changes the networks (`begin`) can't be stacked")
         repeats = [phase.repeat for stage in self.stages for phase in stage.phases]
         few = _first(data.train, max(repeats, default=1) * self.spec.batch_size)
         self.samples = Samples.of(few, device, data.augment)

@@ -138,6 +138,20 @@ def ready(
     )
 
 
+def begin_stage(
+    index: int, stage: Stage, model: Model, train: Samples, spec: RunSpec, device: torch.device
+) -> None:
+    """Call ``begin`` of a stage, if it has one. Its noise depends on (seed, stage) only."""
+    if stage.begin is None:
+        return
+    feed = Feed(train, batch_size=spec.batch_size, width=1, seed=spec.seed, stage=index)
+    feed.start(0)
+    pairs = (feed.draw(iteration)[0] for iteration in range(feed.steps))
+    with evaluation(model, device), torch.no_grad():
+        seed_everything(derive_seed(spec.seed, "begin", index))
+        stage.begin(Batch(x=x, y=y) for x, y in pairs)
+
+
 def _averaging(ema: EMA, move: Move[None] | None) -> Callable[[], None]:
     return ema.update if move is None else partial(move, "average", ema.update)
 

@@ -28,7 +28,8 @@ def amend(
     Raises SettingError for what doesn't exist or is out of bounds, IncompatibleError for a batch
     that the data doesn't fill.
     """
-    scope = Scope(registry=registry, model=spec.model, dataset=spec.dataset)
+    own = spec.compressors[-1].name if spec.compressors else None
+    scope = Scope(registry=registry, model=spec.model, dataset=spec.dataset, compressor=own)
     layer = from_sets(sets, scope)
     changes = {**layer.run, **{name: value for name, value in run.items() if value is not None}}
     _only_plain_fields(changes)
@@ -57,6 +58,7 @@ def amend(
         dataset_settings=data.model_dump(mode="json"),
         samplers=parts("sampler", spec.samplers),
         metrics=parts("metric", spec.metrics),
+        compressors=(*spec.compressors[:-1], *parts("compressor", spec.compressors[-1:])),
         **{name: getattr(validated, name) for name in changes},
     )
     for kind, name in set(layer.settings) - used:

@@ -169,12 +169,18 @@ def resolve(
 
 
 def with_parents(spec: RunSpec, data: DatasetSettings, access: DataAccess) -> RunSpec:
-    """The spec with the runs that its data is made of; ``data`` is fitted."""
+    """The spec with the runs that its data is made of; ``data`` is fitted.
+
+    The run that it compresses, if it compresses one, is its first parent before and after.
+    """
+    first = 1 if spec.compressors else 0
     parents, runs = data.parents(), access.runs
-    if not parents:
-        return spec
     found = tuple(runs.head(parent).experiment for parent in parents) if runs else ()
-    return replace(spec, parents=parents, parent_experiments=found)
+    return replace(
+        spec,
+        parents=(*spec.parents[:first], *parents),
+        parent_experiments=(*spec.parent_experiments[:first], *found),
+    )
 
 
 def resolve_parts(

@@ -19,7 +19,13 @@ from pydantic.fields import FieldInfo
 
 from genbench.errors import PluginError, SettingError, UnknownNameError, suggest
 from genbench.registry import Kind, Registry
-from genbench.settings import DatasetSettings, ModelSettings, Preset, Settings
+from genbench.settings import (
+    CompressorSettings,
+    DatasetSettings,
+    ModelSettings,
+    Preset,
+    Settings,
+)
 from genbench.spec import RunFields
 
 SECTIONS: Mapping[str, Kind] = {
@@ -28,6 +34,7 @@ SECTIONS: Mapping[str, Kind] = {
     "sampler": "sampler",
     "metric": "metric",
     "listener": "listener",
+    "compressor": "compressor",
 }
 """The tables of a file and the prefixes of ``--set``."""
 
@@ -106,13 +113,29 @@ class Layer:
     settings: Mapping[tuple[Kind, str], Mapping[str, Any]] = field(default_factory=dict)
 
 
+_BASES: Mapping[Kind, type[Settings]] = {
+    "dataset": DatasetSettings,
+    "compressor": CompressorSettings,
+}
+"""What the settings of a kind must be, where it is more than `Settings`."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Scope:
-    """The run that the sources apply to: its model and data set, and the registry."""
+    """The run that the sources apply to: its parts, and the registry.
+
+    A setting without a prefix is one of the compressor, for a run that compresses another one.
+    """
 
     registry: Registry
     model: str
     dataset: str
+    compressor: str | None = None
+
+    @property
+    def main(self) -> tuple[Kind, str]:
+        """The part that a setting without a prefix belongs to."""
+        return ("compressor", self.compressor) if self.compressor else ("model", self.model)
 
     def settings(self, kind: Kind, name: str) -> type[Settings]:
         """The settings class of a part; an empty one where it has none of its own."""
@@ -124,8 +147,8 @@ class Scope:
                     f"data set '{name}' of {owner} has no settings class; register it with "
                     "settings='module:Class', a genbench.DatasetSettings that describes it"
                 )
-            return ModelSettings if kind == "model" else Settings
-        wanted = DatasetSettings if kind == "dataset" else Settings
+            return ModelSettings if kind == "model" else _BASES.get(kind, Settings)
+        wanted = _BASES.get(kind, Settings)
         if not (isinstance(found, type) and issubclass(found, wanted)):
             raise PluginError(
                 f"the settings of {kind} '{name}' ({owner}) are not a genbench.{wanted.__name__}"
@@ -134,7 +157,8 @@ class Scope:
 
     def current(self, kind: Kind) -> str | None:
         """The part that a table or prefix without a name means."""
-        return {"model": self.model, "dataset": self.dataset}.get(kind)
+        names = {"model": self.model, "dataset": self.dataset, "compressor": self.compressor}
+        return names.get(kind)
 
 
 # --- --set and the environment ----------------------------------------------------------------
@@ -161,13 +185,14 @@ def _target(path: str, scope: Scope) -> tuple[tuple[Kind, str] | None, str]:
     """What a --set path means: (kind, name) or None for the run, and the key."""
     prefix, _, rest = path.partition(".")
     if not rest:
-        known = scope.settings("model", scope.model).model_fields
+        known = scope.settings(*scope.main).model_fields
         if path in RunSettings.model_fields and path not in known:
             return None, path
         if path not in known:
             hint = suggest(path, {*known, *RunSettings.model_fields})
-            raise SettingError(f"--set: model '{scope.model}' has no setting '{path}'{hint}")
-        return ("model", scope.model), path
+            owner = "{} '{}'".format(*scope.main)
+            raise SettingError(f"--set: {owner} has no setting '{path}'{hint}")
+        return scope.main, path
     if prefix == "run":
         return None, rest
     if prefix not in SECTIONS:

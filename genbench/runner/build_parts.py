@@ -26,13 +26,14 @@ from genbench.engine.held_out import scored_on
 from genbench.errors import PluginError
 from genbench.evaluation import CAUGHT, Owner, fault, who
 from genbench.registry import Kind, Registry
-from genbench.settings import ModelSettings, Settings, validate
+from genbench.settings import CompressorSettings, ModelSettings, Settings, validate
 from genbench.spec import Part, RunSpec
 
 
 def settings_of(kind: Kind, part: Part, registry: Registry) -> Any:
-    """The validated settings of a part; an empty `Settings` if it has no settings class."""
-    cls = registry.settings(kind, part.name) or Settings
+    """The validated settings of a part; empty ones if it has no settings class."""
+    default = CompressorSettings if kind == "compressor" else Settings
+    cls = registry.settings(kind, part.name) or default
     return validate(cls, part.settings, owner=f"{kind} '{part.name}'")
 
 
@@ -82,6 +83,7 @@ def _with_parts(spec: RunSpec, whole: Callable[[Kind, Part], Part]) -> RunSpec:
         dataset_settings=whole("dataset", dataset).settings,
         samplers=tuple(whole("sampler", part) for part in spec.samplers),
         metrics=tuple(whole("metric", part) for part in spec.metrics),
+        compressors=tuple(whole("compressor", part) for part in spec.compressors),
     )
 
 

@@ -24,9 +24,9 @@ from genbench.runner.build_parts import (
     model_settings,
     monitor_parts,
 )
+from genbench.runner.checkpoints import identity
 from genbench.runner.ending import ending
 from genbench.runner.listening import Named, attached
-from genbench.runner.loading import identity
 from genbench.runner.run_pictures import RunPictures
 from genbench.spec import Part, RunSpec, canonical_json
 from genbench.store import Recorder, Store

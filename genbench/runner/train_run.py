@@ -30,16 +30,16 @@ from genbench.registry import Registry
 from genbench.runner.adding import skipped_parts
 from genbench.runner.build_parts import (
     build_metrics,
-    build_model,
     build_samplers,
     completed,
     load_data,
     owner_in,
     unabridged,
 )
+from genbench.runner.checkpoints import check_checkpoint, identity
+from genbench.runner.compressing import model_of
 from genbench.runner.environment import environment
 from genbench.runner.listening import Named, build_listeners
-from genbench.runner.loading import check_checkpoint, identity
 from genbench.runner.recording import recorded, to_all
 from genbench.runner.source_runs import with_runs
 from genbench.runner.thread_count import TRIED, was_tried, with_threads
@@ -191,7 +191,7 @@ def assemble(
         spec = replace(
             completed(spec, data.spec, registry), device=device.type, precision=precision
         )
-    model = build_model(spec, data.spec, registry)
+    model = model_of(spec, data.spec, registry, store, start=is_new)
     samplers = build_samplers(spec.samplers, registry, strict=is_new)
     metrics = build_metrics(spec.metrics, registry, strict=is_new)
     check_fit(model, samplers, metrics, registry.capabilities, name=spec.model)

@@ -25,8 +25,8 @@ from genbench.evaluation.job import Job
 from genbench.events import Listener, Noticed, ShouldStop, never
 from genbench.formatting import counted, number
 from genbench.registry import Registry
+from genbench.runner.checkpoints import identity
 from genbench.runner.listening import build_listeners
-from genbench.runner.loading import identity
 from genbench.runner.recording import Recording, recorded
 from genbench.runner.train_run import assemble, create, run
 from genbench.spec import Part, RunSpec

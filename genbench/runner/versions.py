@@ -19,15 +19,21 @@ from genbench.spec import RunSpec
 from genbench.store import PartVersion, Store
 
 Name = tuple[str, str]
-"""The kind of a part ("model", "dataset", "sampler", "metric") and its name."""
+"""The kind of a part ("model", "dataset", "sampler", "metric", "compressor") and its name."""
 
 
 def names_in(spec: RunSpec) -> tuple[Name, ...]:
-    """The distinct parts of a spec: model, data set, samplers and metrics."""
-    found: list[Name] = [("model", spec.model), ("dataset", spec.dataset)]
+    """The distinct parts of a spec: model, data set, compressors, samplers and metrics."""
+    found: list[Name] = [*names_to_load(spec)]
     found += [("sampler", part.name) for part in spec.samplers]
     found += [("metric", part.name) for part in spec.metrics]
     return tuple(dict.fromkeys(found))
+
+
+def names_to_load(spec: RunSpec) -> tuple[Name, ...]:
+    """The distinct parts of a spec that its model is loaded with."""
+    compressors = (("compressor", part.name) for part in spec.compressors)
+    return tuple(dict.fromkeys((("model", spec.model), ("dataset", spec.dataset), *compressors)))
 
 
 def installed(names: Iterable[Name], registry: Registry) -> tuple[PartVersion, ...]:
@@ -88,6 +94,7 @@ _KINDS: dict[str, str] = {
     "dataset": "data set",
     "sampler": "sampler",
     "metric": "metric",
+    "compressor": "compressor",
 }
 
 

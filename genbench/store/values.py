@@ -40,7 +40,9 @@ def flat_params(spec: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in spec.items():
         if name in ("version", "parents", "parent_experiments"):
             continue
-        if name in ("samplers", "metrics"):
+        if name == "compressors" and not value:
+            continue
+        if name in ("samplers", "metrics", "compressors"):
             params.update(_flat_parts(name, value))
         elif isinstance(value, Mapping):
             params.update(_flat(name.removesuffix("_settings"), value))

@@ -33,15 +33,16 @@ def mlp(sizes: Sequence[int], *, act: Activation = "relu", dropout: float = 0.0)
 
 
 class Unflatten(nn.Module):
-    """(B, D) -> (B, *shape)."""
+    """(B, D) -> (B, *shape). The channels of a feature map follow from D, which may change."""
 
     def __init__(self, shape: Sequence[int]) -> None:
         super().__init__()
         self.shape = tuple(shape)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Reshape; D must be the product of the shape."""
-        return x.view(x.shape[0], *self.shape)
+        """Reshape; D must be a multiple of the size of a channel."""
+        channels = x.shape[1] // prod(self.shape[1:])
+        return x.view(x.shape[0], channels, *self.shape[1:])
 
 
 def flat_size(shape: Sequence[int]) -> int:
