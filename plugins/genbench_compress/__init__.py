@@ -23,3 +23,39 @@ def genbench_register_compressors(register: genbench.Register) -> None:
         source="Han et al. 2015, arXiv:1506.02626; Li et al. 2017, arXiv:1608.08710",
         capabilities=MAKES_SAMPLES,
     )
+    register(
+        "lottery",
+        "genbench_compress.lottery:Lottery",
+        settings="genbench_compress.prune_settings:LotterySettings",
+        summary="remove the smallest weights, go back to the initial ones, and train again",
+        family="pruning",
+        source="Frankle & Carbin 2019, arXiv:1803.03635; Chen et al. 2021, arXiv:2106.00134",
+        capabilities=MAKES_SAMPLES,
+    )
+    register(
+        "self-supervised",
+        "genbench_compress.self_supervised:SelfSupervised",
+        settings="genbench_compress.prune_settings:SelfSupervisedSettings",
+        summary="prune the generator; the frozen discriminator of its parent trains it",
+        family="pruning",
+        source="Yu & Pool 2020, arXiv:2007.01491",
+        capabilities=(*MAKES_SAMPLES, "discriminates"),
+    )
+    register(
+        "evolve",
+        "genbench_compress.evolution:Evolve",
+        settings="genbench_compress.prune_settings:EvolveSettings",
+        summary="choose the filters that are kept by evolution, and fine-tune",
+        family="pruning",
+        source="Shu et al. 2019, arXiv:1907.10804",
+        capabilities=MAKES_SAMPLES,
+    )
+    register(
+        "grow",
+        "genbench_compress.growing:Grow",
+        settings="genbench_compress.prune_settings:GrowSettings",
+        summary="train from a light network, widen it, then drop similar channels",
+        family="pruning",
+        source="Song et al. 2021, SP-GAN, IEEE TNNLS",
+        capabilities=MAKES_SAMPLES,
+    )

@@ -74,6 +74,20 @@ class Channels:
             if module.bias is not None:
                 module.bias[indices] = 0.0
 
+    def makers(self) -> list[Any]:
+        """The layers whose outputs are these channels."""
+        return [layer for layer, _ in self._members(range(self.count)) if isinstance(layer, LAYERS)]
+
+    def users(self) -> list[Any]:
+        """The layers whose inputs are these channels."""
+        group = self.graph.get_pruning_group(self.layer, self._rows, self._values([0]))
+        return [
+            dep.target.module
+            for dep, _ in group
+            if isinstance(dep.target.module, LAYERS)
+            and not self.graph.is_out_channel_pruning_fn(dep.handler)
+        ]
+
     def _values(self, channels: Iterable[int]) -> list[int]:
         step = self.stride
         return [k for c in sorted(channels) for k in range(c * step, (c + 1) * step)]
@@ -116,6 +130,19 @@ def channels_of(model: Model, nets: Sequence[str]) -> list[Channels]:
         )
     order = {name: i for i, (name, _) in enumerate(model.nets.named_modules())}
     return sorted(found.values(), key=lambda channels: order[channels.name])
+
+
+def keep_first(model: Model, nets: Sequence[str], ratio: float) -> None:
+    """Remove a share of the channels of each layer, the last ones: the student's width."""
+    layers = channels_of(model, nets)
+    first = {one.name: torch.arange(one.count) < kept_of(one.count, ratio) for one in layers}
+    narrow(layers, first)
+    check_whole(model)
+
+
+def kept_of(count: int, share: float) -> int:
+    """How many of ``count`` are kept if a share is removed; half of an odd number stays larger."""
+    return count - int(share * count + 1e-9)
 
 
 def narrow(layers: Sequence[Channels], kept: Mapping[str, Tensor]) -> None:

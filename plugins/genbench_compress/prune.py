@@ -14,10 +14,10 @@ from torch import Tensor
 
 from genbench import Batch, Compression, Model, ParentRun, UsageError
 from genbench_compress import masks
-from genbench_compress.channels import Channels, channels_of, check_whole, narrow
+from genbench_compress.channels import Channels, channels_of, check_whole, kept_of, narrow
 from genbench_compress.criteria import channel_values, lowest, weight_values, with_gradients
 from genbench_compress.nets import pruned_players
-from genbench_compress.prune_settings import PruneSettings, RemovalSettings
+from genbench_compress.prune_settings import Criterion, PruneSettings, RemovalSettings
 from genbench_compress.tuning import Begin, in_rounds
 
 
@@ -62,10 +62,7 @@ def remove(model: Model, s: RemovalSettings, share: float, batches: Iterator[Bat
         with_gradients(model, batches, s.taylor_batches, nets)
     if s.granularity == "weight":
         for weight in masks.named_weights(model, nets).values():
-            gone = weight == 0
-            values = weight_values(weight, s.criterion).masked_fill(gone, -1.0)
-            left = weight.numel() - int(gone.sum())
-            masks.remove(weight, lowest(values, weight.numel() - kept_of(left, share)))
+            masks.remove(weight, unimportant(weight, s.criterion, share))
     else:
         layers = channels_of(model, nets)
         kept = {
@@ -80,14 +77,17 @@ def remove(model: Model, s: RemovalSettings, share: float, batches: Iterator[Bat
         parameter.grad = None
 
 
+def unimportant(weight: Tensor, criterion: Criterion, share: float) -> Tensor:
+    """A mask of a share of the weights that are left, and of those that are 0 already."""
+    gone = weight == 0
+    values = weight_values(weight, criterion).masked_fill(gone, -1.0)
+    left = weight.numel() - int(gone.sum())
+    return lowest(values, weight.numel() - kept_of(left, share))
+
+
 def _kept(channels: Channels, s: RemovalSettings, share: float) -> Tensor:
     removed = channels.count - kept_of(channels.count, share)
     return ~lowest(channel_values(channels, s.criterion), removed)
-
-
-def kept_of(count: int, share: float) -> int:
-    """How many of ``count`` are kept if a share is removed; half of an odd number stays larger."""
-    return count - int(share * count + 1e-9)
 
 
 def check_removal(model: Model, s: RemovalSettings) -> None:
@@ -100,12 +100,12 @@ def check_removal(model: Model, s: RemovalSettings) -> None:
     )
     for name, count in counts.items():
         if not kept_of(count, s.ratio):
-            raise empty_layer(name, count, s)
+            raise empty_layer(name, count, f"{s.granularity}s", s.ratio)
 
 
-def empty_layer(name: str, count: int, s: RemovalSettings) -> UsageError:
+def empty_layer(name: str, count: int, of: str, ratio: float) -> UsageError:
     """The error of a ratio that leaves a layer empty."""
     return UsageError(
-        f"ratio={s.ratio:g} leaves nothing of layer '{name}', which has {count} {s.granularity}s; "
+        f"to remove {100 * ratio:g} % leaves nothing of layer '{name}', which has {count} {of}; "
         f"use --set ratio={int(100 * (1 - 1 / count)) / 100:g} or less"
     )
