@@ -10,7 +10,7 @@ functions are called, which do the same.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from inspect import unwrap
 from typing import Any
 
@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.optim import Adam, Optimizer
 
+_ENGINE: Any = getattr(torch.autograd.Variable, "_execution_engine", None)
 WRAPPED = ("add_param_group", "load_state_dict", "state_dict", "zero_grad")
 
 
@@ -34,6 +35,23 @@ def eager_step(optimizer: Optimizer) -> Callable[[], object]:
     """The step of ``optimizer`` without graph breaks, profiler ranges and hooks."""
     plain = functools.partial(torch.no_grad()(unwrap(type(optimizer).step)), optimizer)
     return FusedAdam(optimizer, plain) if _is_fused_adam(optimizer) else plain
+
+
+def eager_backward(
+    total: Tensor, *, inputs: Sequence[Tensor] | None = None, retain_graph: bool = False
+) -> None:
+    """`torch.autograd.backward` of a scalar on the CPU without its checks of arguments.
+
+    It also copies the context of the thread, which only the threads of other devices need.
+    """
+    if _ENGINE is None:
+        torch.autograd.backward(total, inputs=inputs, retain_graph=retain_graph)
+        return
+    leaves = () if inputs is None else tuple(inputs)
+    one = torch.ones_like(total)
+    _ENGINE.run_backward(
+        (total,), (one,), retain_graph, False, leaves, allow_unreachable=True, accumulate_grad=True
+    )
 
 
 def _is_fused_adam(optimizer: Optimizer) -> bool:

@@ -95,8 +95,9 @@ class LossAccumulator:
             for row_step, row in taken:
                 if bad is not None and row_step >= bad[0]:
                     break
+                end = -(-row_step // self._log_every) * self._log_every
                 for key, value in page.keyed(row):
-                    self._add(key, row_step, value, series)
+                    self._add(key, end, value, series)
         for key in list(self._window):
             if epoch_ends or self._window_end[key] <= step:
                 self._close(key, min(step, self._window_end[key]), series)
@@ -148,13 +149,16 @@ class LossAccumulator:
         self._norms[phase.name] = page
         return page
 
-    def _add(self, key: str, step: int, value: float, series: Series) -> None:
-        end = -(-step // self._log_every) * self._log_every
-        if key in self._window and self._window_end[key] != end:
-            self._close(key, self._window_end[key], series)
-        self._window_end[key] = end
-        self._window.setdefault(key, Mean()).add(value)
-        self._epoch.setdefault(key, Mean()).add(value)
+    def _add(self, key: str, end: int, value: float, series: Series) -> None:
+        """Add a value to the epoch and to the window that ends at step ``end``."""
+        if self._window_end.get(key) != end:
+            if key in self._window_end:
+                self._close(key, self._window_end[key], series)
+            self._window_end[key] = end
+            self._window[key] = Mean()
+            self._epoch.setdefault(key, Mean())
+        self._window[key].add(value)
+        self._epoch[key].add(value)
 
     def _close(self, key: str, step: int, series: Series) -> None:
         series.setdefault(key, []).append((step, self._window.pop(key).value))

@@ -9,7 +9,7 @@ to its own parameters only. All totals are differentiated before any optimizer s
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 
 import torch
@@ -19,6 +19,7 @@ from genbench.contracts import MONITOR, Batch, Model, Phase, Terms
 from genbench.engine.capture import Move, watched
 from genbench.engine.compiling import compiled
 from genbench.engine.device import autocast
+from genbench.engine.eager import eager_backward
 from genbench.engine.memory import step_out_of_memory
 from genbench.engine.optim import NamedOptimizer
 from genbench.errors import PluginError, is_out_of_memory, suggest
@@ -69,6 +70,11 @@ class Update:
         self._measure_every, self.move = measure_every, move
         self.compiled = compile and phase.compile
         self._loss = compiled(phase) if self.compiled else phase.loss
+        self._backward = (
+            eager_backward
+            if device.type == "cpu" and not self.compiled
+            else torch.autograd.backward
+        )
 
     def start(self) -> None:
         """Begin an epoch."""
@@ -110,7 +116,7 @@ class Update:
         """
         loss = self._loss if compiled else self.phase.loss
         batch = _microbatches(batch, self._accumulate)[0]
-        with self._context(precision):
+        with _WithoutGradients(self._others), self._casts(precision):
             terms = loss(batch)
         values = self._values(terms)
         self._differentiate(values)
@@ -168,23 +174,19 @@ class Update:
             batch = watched(batch, self.move)
             # Compiled code can't be followed operation by operation.
             loss = self.phase.loss if self.move.rehearsing else loss
-        with self._context():
+        with _WithoutGradients(self._others), self._casts():
             return loss(batch)
 
-    @contextmanager
-    def _context(self, precision: str | None = None) -> Iterator[None]:
-        """The context of a loss; a graph has no cache of weights that autocast has cast."""
-        casts = autocast(self._device, precision or self.precision, self.move is None)
-        with _without_gradients(self._others), casts:
-            yield
+    def _casts(self, precision: str | None = None) -> AbstractContextManager[object]:
+        """The precision of a loss; a graph has no cache of weights that autocast has cast."""
+        return autocast(self._device, precision or self.precision, self.move is None)
 
     def _values(self, terms: Terms) -> list[Tensor]:
         """All terms in fp32; under autocast, a sum in bf16 would keep 8 bits of a loss."""
         if self.layout is None:
             self.layout = check_terms(self.phase, terms, self._device)
-        values = [
-            terms[owner][name].float() for owner, names in self.layout.items() for name in names
-        ]
+        values = [terms[owner][name] for owner, names in self.layout.items() for name in names]
+        values = [value if value.dtype is torch.float32 else value.float() for value in values]
         if sum(map(len, terms.values())) != len(values):
             raise PluginError(
                 f"phase '{self.phase.name}' returned other terms than at its first step: "
@@ -208,7 +210,7 @@ class Update:
             # A single optimizer needs no `inputs`, since no other weights require gradients here;
             # passing them costs about 10 us per update.
             inputs = optimizer.parameters if len(self._optimizers) > 1 else None
-            torch.autograd.backward(total, inputs=inputs, retain_graph=optimizer is not last)
+            self._backward(total, inputs=inputs, retain_graph=optimizer is not last)
             if optimizer.parameters[0].grad is None:
                 self._check_reached(optimizer)
             start = stop
@@ -260,15 +262,19 @@ def check_terms(phase: Phase, terms: Terms, device: torch.device) -> Layout:
     return {owner: tuple(terms[owner]) for owner in owners}
 
 
-@contextmanager
-def _without_gradients(parameters: list[nn.Parameter]) -> Iterator[None]:
-    for parameter in parameters:
-        parameter.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for parameter in parameters:
-            parameter.requires_grad_(True)
+class _WithoutGradients:
+    """Inside, these parameters require no gradient; a generator would take twice as long."""
+
+    def __init__(self, parameters: list[nn.Parameter]) -> None:
+        self._parameters = parameters
+
+    def __enter__(self) -> None:
+        for parameter in self._parameters:
+            parameter.requires_grad = False
+
+    def __exit__(self, *error: object) -> None:
+        for parameter in self._parameters:
+            parameter.requires_grad = True
 
 
 def _named_optimizer(

@@ -15,13 +15,13 @@ from genbench_nets.mlp import Unflatten, activation, flat_size, mlp
 
 def latent_generator(z_dim: int, hidden: Sequence[int], code: tuple[int, ...]) -> nn.Sequential:
     """(B, z_dim) -> (B, *code), LeakyReLU between; the output is linear."""
-    layers = mlp((z_dim, *hidden, flat_size(code)), act="leaky_relu")
+    layers = mlp((z_dim, *hidden, flat_size(code)), act="leaky_relu", in_place=True)
     return layers if len(code) == 1 else nn.Sequential(*layers, Unflatten(code))
 
 
 def latent_discriminator(code: tuple[int, ...], hidden: Sequence[int]) -> nn.Sequential:
     """(B, *code) -> (B, 1)."""
-    layers = mlp((flat_size(code), *hidden, 1), act="leaky_relu")
+    layers = mlp((flat_size(code), *hidden, 1), act="leaky_relu", in_place=True)
     return layers if len(code) == 1 else nn.Sequential(nn.Flatten(), *layers)
 
 

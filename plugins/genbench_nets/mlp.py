@@ -12,20 +12,29 @@ from torch import Tensor, nn
 Activation = Literal["relu", "leaky_relu", "elu", "tanh"]
 
 
-def activation(name: Activation) -> nn.Module:
-    """A fresh activation layer; the leaky one has slope 0.2, as in the GAN papers."""
+def activation(name: Activation, *, in_place: bool = False) -> nn.Module:
+    """A fresh activation layer; the leaky one has slope 0.2, as in the GAN papers.
+
+    Only a leaky one can be ``in_place``: nothing else may use its input then.
+    """
     if name == "leaky_relu":
-        return nn.LeakyReLU(0.2)
+        return nn.LeakyReLU(0.2, inplace=in_place)
     if name == "tanh":
         return nn.Tanh()
     return nn.ELU() if name == "elu" else nn.ReLU()
 
 
-def mlp(sizes: Sequence[int], *, act: Activation = "relu", dropout: float = 0.0) -> nn.Sequential:
+def mlp(
+    sizes: Sequence[int],
+    *,
+    act: Activation = "relu",
+    dropout: float = 0.0,
+    in_place: bool = False,
+) -> nn.Sequential:
     """Linear layers through ``sizes``; each but the last with an activation and dropout."""
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(sizes[:-1]):
-        layers += [nn.Linear(inputs, outputs), activation(act)]
+        layers += [nn.Linear(inputs, outputs), activation(act, in_place=in_place)]
         if dropout:
             layers.append(nn.Dropout(dropout))
     layers.append(nn.Linear(sizes[-2], sizes[-1]))

@@ -26,4 +26,4 @@ def draw_prior(
         noise = torch.rand(shape, generator=generator, device=where).mul_(2).sub_(1)
     else:
         noise = torch.randn(shape, generator=generator, device=where)
-    return noise.to(device)
+    return noise if where is device else noise.to(device)
