@@ -104,13 +104,31 @@ class CommandLine:
         env: Mapping[str, str] | None = None,
     ) -> Answer:
         """Run one command line in ``folder``; Ctrl-C comes after ``limit`` seconds."""
+        answer = self._ask(arguments, folder, env, fault=fault, limit=limit, grace=grace)
+        TALLY[f"exit {answer['code']}"] += 1
+        return Answer(arguments=tuple(arguments), **answer)
+
+    def start(
+        self, *arguments: str, folder: Path, log: Path, env: Mapping[str, str] | None = None
+    ) -> int:
+        """Start a command line whose own commands are forks, too; gives its process id.
+
+        ``log`` gets what it prints.
+        """
+        return int(self._ask(arguments, folder, env, log=str(log))["pid"])
+
+    def _ask(
+        self,
+        arguments: tuple[str, ...],
+        folder: Path,
+        env: Mapping[str, str] | None,
+        **more: Any,
+    ) -> dict[str, Any]:
         request = {
             "arguments": [os.fsencode(a).decode("utf-8", "surrogateescape") for a in arguments],
             "folder": str(folder),
             "env": {**os.environ, "GENBENCH_OFFLINE": "1", "TERM": "dumb", **(env or {})},
-            "fault": fault,
-            "limit": limit,
-            "grace": grace,
+            **more,
         }
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -118,8 +136,7 @@ class CommandLine:
         line = self._process.stdout.readline()
         assert line, f"the process that forks has ended: {self.said()}"
         answer: dict[str, Any] = json.loads(line)
-        TALLY[f"exit {answer['code']}"] += 1
-        return Answer(arguments=tuple(arguments), **answer)
+        return answer
 
     def close(self) -> None:
         assert self._process.stdin is not None

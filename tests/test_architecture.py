@@ -49,6 +49,7 @@ LEVELS = {
     "report": 5,
     "doctor": 6,
     "live": 6,
+    "work": 6,
     "runner": 7,
     "testing": 7,
     "study": 7,
@@ -65,6 +66,7 @@ APART = {
     "planning": {"engine", "store", "torch", "numpy"},
     "evaluation": {"store", "registry"},
     "study": {"engine", "torch", "numpy"},
+    "work": {"engine", "torch", "numpy"},
 }
 
 

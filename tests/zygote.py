@@ -17,6 +17,7 @@ import json
 import os
 import signal
 import sqlite3
+import subprocess
 import sys
 import tempfile
 import time
@@ -181,6 +182,62 @@ def serve(request: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+class ForkedProcess:
+    """What `genbench.work.children.Child` uses of a Popen, for a fork that runs a command line."""
+
+    def __init__(self, command: list[str], stdout: Any, stderr: Any, env: dict[str, str], **_: Any):
+        self.returncode: int | None = None
+        self.pid = os.fork()
+        if self.pid == 0:
+            run_fork(command[3:], env, stdout.fileno(), stderr.fileno())
+
+    def poll(self) -> int | None:
+        if self.returncode is None:
+            done, status = os.waitpid(self.pid, os.WNOHANG)
+            self.returncode = os.waitstatus_to_exitcode(status) if done else None
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        os.kill(self.pid, signal.SIGKILL)
+
+    def wait(self, timeout: float = 60.0) -> int:
+        deadline = time.monotonic() + timeout
+        while self.poll() is None:
+            if time.monotonic() > deadline:
+                raise subprocess.TimeoutExpired("fork", timeout)
+            time.sleep(0.01)
+        return self.returncode or 0
+
+
+def run_fork(arguments: list[str], env: dict[str, str], out: int, err: int) -> None:
+    """Run a command line in this fork, in a session of its own, and end the process."""
+    code = 70
+    try:
+        os.setsid()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        log = os.open(os.devnull, os.O_WRONLY)
+        request = {"folder": str(Path.cwd()), "env": env, "arguments": arguments, "fault": None}
+        code = child(request, out, err, log)
+    finally:
+        os._exit(code)
+
+
+def detach(request: dict[str, Any]) -> dict[str, Any]:
+    """Fork and answer at once; the fork's own commands are forks, too. ``log`` gets its words."""
+    process = os.fork()
+    if process == 0:
+        from genbench.work import children
+
+        children.subprocess.Popen = ForkedProcess
+        os.chdir(request["folder"])
+        log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        run_fork(request["arguments"], request["env"], log, log)
+    return {"pid": process}
+
+
 def main() -> None:
     """Answer requests until stdin ends."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
@@ -188,7 +245,9 @@ def main() -> None:
     preload()
     print("ready", file=answers, flush=True)
     for line in sys.stdin:
-        print(json.dumps(serve(json.loads(line))), file=answers, flush=True)
+        request = json.loads(line)
+        answer = detach(request) if request.get("log") else serve(request)
+        print(json.dumps(answer), file=answers, flush=True)
 
 
 if __name__ == "__main__":

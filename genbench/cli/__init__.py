@@ -31,7 +31,8 @@ GROUPS = {
     "reading": ("runs", "show", "diff", "query"),
     "comparing": ("compare", "report"),
     "live": ("watch", "ui"),
-    "studying": ("study",),
+    "studying": ("study", "pace"),
+    "working": ("work", "queue"),
     "listing": (
         "models",
         "datasets",

@@ -19,6 +19,7 @@ from genbench.spec import MOST, MOST_REPEATS, MOST_SEED
 
 if TYPE_CHECKING:
     from genbench.events import Evaluated
+    from genbench.planning.choices import Choices
     from genbench.spec import Part, RunSpec
     from genbench.store import ScoreRecord, Store
 
@@ -45,6 +46,9 @@ def evaluate(
     final: Annotated[
         bool, typer.Option("--final", help="Make these the final scores of the run.")
     ] = False,
+    missing: Annotated[
+        bool, typer.Option("--missing", help="Only those metrics that the run has no score of.")
+    ] = False,
     **common: Any,
 ) -> None:
     """Score a stored run: what it skipped, otherwise everything again, or what is named.
@@ -66,6 +70,12 @@ def evaluate(
             metrics=metric or (),
             sets=sets or (),
         )
+        if missing:
+            choices = _lacking(opened, run_id, spec, choices)
+            if not choices.metrics:
+                say(f"run {run_id} has all of these scores")
+                _tell(opened, run_id, [], set(), as_json=given.as_json)
+                return
 
         def work(**hooks: Any) -> list[Evaluated]:
             from genbench.runner import evaluate_run
@@ -168,6 +178,17 @@ def sample(
     if scored is not None:
         say(f"as scored: {scored}")
     print_path({"run": run_id, "sampler": part.name, "n": count}, written, as_json=given.as_json)
+
+
+def _lacking(store: Store, run_id: str, spec: RunSpec, choices: Choices) -> Choices:
+    """The choices with only those metrics that the run lacks for the sampler."""
+    from genbench.spec import Part
+    from genbench.study import lacking
+
+    metrics = choices.metrics or spec.metrics
+    sampler = next(iter(choices.samplers or spec.samplers), Part(name=""))
+    left = lacking(store, store.run(run_id), sampler, [part.name for part in metrics])
+    return replace(choices, metrics=tuple(part for part in metrics if part.name in left))
 
 
 def _find(store: Store, reference: str) -> tuple[str, RunSpec]:

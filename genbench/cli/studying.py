@@ -24,7 +24,12 @@ def study(
     file: Annotated[
         Path, typer.Argument(metavar="FILE.toml", help="Study file; see: docs/studies.md.")
     ],
-    jobs: Annotated[int, typer.Option(min=1, max=1_024, help="Number of runs at a time.")] = 1,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=1_024, help="Number of runs at a time (default: 1, or one on each GPU)."
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Markdown page to write.")] = None,
     seeds: Annotated[
         str | None, typer.Option(help="Seeds that replace the file's, such as 0,1 or 0..7.")
@@ -40,6 +45,15 @@ def study(
         ),
     ] = None,
     retry: Annotated[bool, typer.Option("--retry", help="Run again what failed before.")] = False,
+    enqueue: Annotated[
+        bool,
+        typer.Option(
+            "--enqueue", help="Write what is missing into the queue for workers; run nothing here."
+        ),
+    ] = False,
+    priority: Annotated[
+        int, typer.Option(min=-1_000, max=1_000, help="Priority of enqueued tasks; higher first.")
+    ] = 0,
     table_only: Annotated[
         bool,
         typer.Option("--table-only", help="Print the tables of the existing runs; run nothing."),
@@ -63,7 +77,10 @@ def study(
         if plan.study.figures:
             folder_for(folder_of(out), store=places.store)
     if dry_run:
-        _print_forecast(plan, forecast(plan, places), jobs, as_json=json)
+        _print_forecast(plan, forecast(plan, places), jobs or 1, as_json=json)
+        return
+    if enqueue:
+        _enqueue(plan, places, retry, priority, as_json=json)
         return
     outcome = Outcome() if table_only else _execute(plan, places, jobs, retry, out)
     _print_results(plan, places, outcome, out, format, as_json=json)
@@ -112,7 +129,45 @@ def _plan(
     return plan, places
 
 
-def _execute(plan: Plan, places: Places, jobs: int, retry: bool, out: Path | None) -> Outcome:
+def pace(
+    seconds: Annotated[float, typer.Argument(help="Seconds of training.")],
+    words: Annotated[
+        list[str],
+        typer.Argument(metavar="-- MODEL DATASET ...", help="Arguments and options of a run."),
+    ],
+) -> None:
+    """Measure how many epochs of a run fit into some seconds, by a pilot that isn't stored.
+
+    Prints the epochs and the pace as JSON: genbench pace 45 -- gan mnist --batch-size 64
+    """
+    from dataclasses import asdict
+
+    from genbench.cli.stopping import StopSignals
+    from genbench.errors import UsageError
+    from genbench.study import measure
+
+    if not 0 < seconds < float("inf"):
+        raise UsageError(f"pace {seconds}: the seconds must be more than 0")
+    with StopSignals(quiet=True) as signals:
+        found = measure(words, seconds, signals)
+    print_json({"epochs": found.epochs(seconds), "seconds": seconds, "pace": asdict(found)})
+
+
+def _enqueue(plan: Plan, places: Places, retry: bool, priority: int, *, as_json: bool) -> None:
+    from genbench.study import enqueue_study
+
+    count = enqueue_study(plan, places, retry=retry, priority=priority)
+    if as_json:
+        print_json({"study": plan.name, "batch": plan.tag, "enqueued": count})
+    say(
+        f"{counted(count, 'task')} of {plan.tag} enqueued; to carry them out: genbench work; "
+        "to see them: genbench queue"
+    )
+
+
+def _execute(
+    plan: Plan, places: Places, jobs: int | None, retry: bool, out: Path | None
+) -> Outcome:
     """Execute what is missing; if a page is written, draw its figures too."""
     from genbench.cli.stopping import StopSignals
     from genbench.errors import InterruptedRunError
@@ -122,7 +177,7 @@ def _execute(plan: Plan, places: Places, jobs: int, retry: bool, out: Path | Non
         with StopSignals(quiet=SESSION.verbosity < 0) as signals:
             outcome = execute(plan, places, jobs=jobs, retry=retry, should_stop=signals, say=say)
             if out is not None:
-                draw(plan, places, out, outcome, jobs=jobs, should_stop=signals, say=say)
+                draw(plan, places, out, outcome, jobs=jobs or 1, should_stop=signals, say=say)
             return outcome
     except KeyboardInterrupt:
         raise InterruptedRunError(
@@ -142,11 +197,11 @@ def _print_results(
 ) -> None:
     from genbench.files.writing import write_text
     from genbench.store import Store
-    from genbench.study import as_dict, book_of, figures, markdown, results
+    from genbench.study import as_dict, book_of, figures, markdown, read_paces, results
 
     book = book_of(plan, places)
     with Store.open(places.store, mode="read") as opened:
-        found = results(opened, plan, book.read())
+        found = results(opened, plan, read_paces(plan, places, opened))
     remarks = list(dict.fromkeys((*found.remarks, *outcome.remarks)))
     if out is not None:
         page = markdown(

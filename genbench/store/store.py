@@ -7,6 +7,7 @@ changes nothing, not even the status of a lost run.
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -150,6 +151,7 @@ class Store(ReadableStore):
         Raises UsageError for a name that is taken.
         """
         from genbench.store import lifecycle
+        from genbench.store.claims import CLAIM, link_run
 
         with self.transaction() as connection:
             run_id = lifecycle.create(
@@ -163,6 +165,7 @@ class Store(ReadableStore):
                 plugins=plugins,
                 settings=settings,
             )
+            link_run(connection, run_id, os.environ.get(CLAIM))
         # The folder comes after the row, so that a folder without a row is always a leftover.
         try:
             with store_errors(self._address):

@@ -7,14 +7,18 @@ imported here, and a study that is started again reads from the store what is le
 
 from __future__ import annotations
 
+from genbench.study.existing_runs import lacking
 from genbench.study.file import read_study
+from genbench.study.forecasts import Forecast, forecast
+from genbench.study.grid import book_of, read_paces
 from genbench.study.markdown import as_dict, markdown, rows_of, title_of
 from genbench.study.outcome import Outcome, Places
 from genbench.study.pictures import draw, figures, folder_of
+from genbench.study.pilots import measure
 from genbench.study.plan import Plan, make_plan
 from genbench.study.seed_groups import groups_of
 from genbench.study.study_table import Results, results
-from genbench.study.work import Forecast, book_of, execute, forecast
+from genbench.study.work import enqueue_study, execute
 
 __all__ = [
     "Forecast",
@@ -25,13 +29,17 @@ __all__ = [
     "as_dict",
     "book_of",
     "draw",
+    "enqueue_study",
     "execute",
     "figures",
     "folder_of",
     "forecast",
     "groups_of",
+    "lacking",
     "make_plan",
     "markdown",
+    "measure",
+    "read_paces",
     "read_study",
     "results",
     "rows_of",

@@ -8,11 +8,11 @@ which other scores it has.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from genbench.spec import RunSpec, canonical_json
+from genbench.spec import Part, RunSpec, canonical_json
 from genbench.store import Store
 from genbench.store.records import Run, Status
 from genbench.study.plan import Entry, Plan, PlannedRun, Sampling, training_key
@@ -86,29 +86,35 @@ class Missing:
 
 def missing(store: Store, run: Run, entry: Entry, *, retry: bool = False) -> list[Missing]:
     """What is left to evaluate. Without ``retry``, a metric that was skipped counts as done."""
-    scores = [score for score in store.scores(run.id) if score.final]
+    metrics = [part.name for part in entry.spec.metrics]
+    wanted = []
+    for sampling in entry.samplings:
+        found = () if sampling.refused else lacking(store, run, sampling.part, metrics, retry=retry)
+        if found:
+            wanted.append(Missing(sampling=sampling, metrics=found))
+    return wanted
+
+
+def lacking(
+    store: Store, run: Run, sampler: Part, metrics: Sequence[str], *, retry: bool = False
+) -> tuple[str, ...]:
+    """The metrics that a run has no final score of, for a sampler and its settings."""
     draws = store.draws(run.id)
     last = max((draw.epoch for draw in draws), default=0)
     scored: defaultdict[str, set[str]] = defaultdict(set)
-    for score in scores:
+    for score in (score for score in store.scores(run.id) if score.final):
         scored[_key(score.sampler, score.sampler_settings)].add(score.metric)
-    drawn = {_key(draw.sampler, draw.sampler_settings) for draw in draws if draw.epoch == last}
-    for draw in draws if not retry else ():
-        if draw.epoch == last:
-            scored[_key(draw.sampler, draw.sampler_settings)] |= set(draw.skipped)
-    named = {score.metric for score in scores}
     # A metric may have scores under other names than its own; only the spec of the run then shows
     # that it was computed.
-    unnamed = {part.name for part in RunSpec.from_json(run.spec).metrics} - named
-    of_model = scored[_key("", {})]
-    wanted = []
-    for sampling in entry.samplings:
-        key = _key(sampling.part.name, sampling.part.settings)
-        done = scored[key] | of_model | (unnamed if key in drawn and not retry else set())
-        lacking = tuple(p.name for p in entry.spec.metrics if p.name not in done)
-        if lacking and not sampling.refused:
-            wanted.append(Missing(sampling=sampling, metrics=lacking))
-    return wanted
+    unnamed = {part.name for part in RunSpec.from_json(run.spec).metrics}
+    unnamed -= set().union(*scored.values())
+    keys = (_key(sampler.name, sampler.settings), _key("", {}))
+    done = scored[keys[0]] | scored[keys[1]]
+    for draw in draws if not retry else ():
+        drawn = _key(draw.sampler, draw.sampler_settings)
+        if draw.epoch == last and drawn in keys:
+            done |= {*draw.skipped, *(unnamed if drawn == keys[0] else ())}
+    return tuple(name for name in metrics if name not in done)
 
 
 def _key(sampler: str, settings: Mapping[str, Any]) -> str:

@@ -27,6 +27,12 @@ class Places:
         return words({"data-dir": self.data_dir, "offline": self.offline, "device": self.device})
 
     @property
+    def environ(self) -> dict[str, str]:
+        """The variables that tell the commands of a worker where data are."""
+        found = {"GENBENCH_OFFLINE": "1"} if self.offline else {}
+        return found | ({"GENBENCH_DATA": str(self.data_dir)} if self.data_dir else {})
+
+    @property
     def flags(self) -> tuple[str, ...]:
         """All options, including --store."""
         return ("--store", self.store, *self.data_flags)

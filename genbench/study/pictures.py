@@ -13,13 +13,12 @@ from pathlib import Path
 from genbench.errors import InterruptedRunError
 from genbench.store import Store
 from genbench.store.records import Run, Status
-from genbench.study.children import Ended, Task, carry_out
 from genbench.study.existing_runs import ExistingRuns
 from genbench.study.file import FigureEntry
+from genbench.study.grid import planned_runs, read_paces
 from genbench.study.outcome import Outcome, Places
 from genbench.study.plan import Entry, Plan
-from genbench.study.tasks import task_of
-from genbench.study.work import book_of, planned_runs
+from genbench.work import Command, Ended, carry_out, log_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,24 +71,20 @@ def draw(
     """
     folder = folder_of(page)
     drawings = list(_drawings(plan, places))
-    tasks = [_task(drawing, places, folder) for drawing in drawings]
-    if not tasks:
+    commands = [_command(drawing, plan, places, folder) for drawing in drawings]
+    if not commands:
         return
     folder.mkdir(parents=True, exist_ok=True)
     for name in {drawing.name for drawing in drawings}:
         (folder / name).unlink(missing_ok=True)  # no old picture if drawing fails
-    say(f"{len(tasks)} pictures")
+    say(f"{len(commands)} pictures")
 
-    def ended(end: Ended) -> list[Task]:
+    def ended(end: Ended) -> None:
         if end.code and not should_stop():
-            outcome.remark(f"{end.task.title}: {end.reason}")
-            say(f"{end.task.title}: {end.reason}")
-        return []
+            outcome.remark(f"{end.command.title}: {end.reason}")
+            say(f"{end.command.title}: {end.reason}")
 
-    whole = carry_out(
-        tasks, at_once=jobs, threads=plan.study.threads, should_stop=should_stop, ended=ended
-    )
-    if not whole:
+    if not carry_out(commands, at_once=jobs, should_stop=should_stop, ended=ended):
         raise InterruptedRunError("interrupted while pictures were drawn; all runs are stored")
 
 
@@ -139,17 +134,22 @@ def _groups(
 def _runs(plan: Plan, places: Places, store: Store) -> dict[str, Run]:
     """The finished runs of the first seed, by the title of their entry."""
     existing, found = ExistingRuns(store, plan), {}
-    for planned in planned_runs(plan, book_of(plan, places).read()):
+    for planned in planned_runs(plan, read_paces(plan, places, store)):
         run = existing.run(planned) if planned.seed == plan.seeds[0] else None
         if run is not None and run.status is Status.FINISHED:
             found[planned.entry.title] = run
     return found
 
 
-def _task(drawing: _Drawing, places: Places, folder: Path) -> Task:
+def _command(drawing: _Drawing, plan: Plan, places: Places, folder: Path) -> Command:
     title = f"figure {drawing.number}, {drawing.caption}"
     entry, runs = drawing.entry, [run.id for run in drawing.runs]
     # Curves need the store alone; the others load the model.
     flags = ("--store", places.store) if entry.command == "curves" else places.flags
     out = ("--out", str(folder / drawing.name))
-    return task_of(title, places, entry.command, *runs, *entry.flags, *out, *flags)
+    return Command(
+        title=title,
+        arguments=(entry.command, *runs, *entry.flags, *out, *flags),
+        log=log_of(places.folder.parent, plan.tag, title),
+        threads=plan.study.threads,
+    )

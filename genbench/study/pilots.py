@@ -1,4 +1,4 @@
-"""Pilots: runs in temporary stores, which measure the pace of each row.
+"""Pilots: runs in temporary stores, which measure how long an epoch takes.
 
 A pilot is stopped as soon as enough epochs of its own stage have run. If there are later stages, a
 second pilot with one epoch runs to the end, to measure those.
@@ -6,59 +6,65 @@ second pilot with one epoch runs to the end, to measure those.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from genbench.study.children import Ended, Task
-from genbench.study.outcome import Places
-from genbench.study.pace import Reading, read_pilot
-from genbench.study.plan import Entry, Plan
-from genbench.study.tasks import pilot_task
+from genbench.errors import GenbenchError, InterruptedRunError
+from genbench.store.claims import CLAIM
+from genbench.study.pace import PILOT_EPOCHS, Pace, Reading, check_budget, read_pilot
+from genbench.work import Command, Ended, carry_out
 
-STORE = "runs.db"
+SCORELESS = ("--set", "run.metrics=[]", "--set", "run.samplers=[]")
 
 
-@dataclass
-class Pilots:
-    """The pilots of a study; ``measured(entry, reading, ended)`` is called with each result."""
+def measure(words: Sequence[str], seconds: float, should_stop: Callable[[], bool]) -> Pace:
+    """The pace of ``genbench run WORDS``, for runs of so many seconds.
 
-    plan: Plan
-    places: Places
-    scratch: Path
-    measured: Callable[[Entry, Reading | None, Ended], None]
-    first: dict[Task, Entry] = field(default_factory=dict)
-    second: dict[Task, tuple[Entry, Reading]] = field(default_factory=dict)
+    Raises UsageError if the other stages alone take the seconds, InterruptedRunError on a stop, and
+    GenbenchError with the reason if the pilot fails.
+    """
+    title = " ".join(words[:2])
+    with tempfile.TemporaryDirectory(prefix="genbench-pilot-") as scratch:
+        first = _pilot(words, PILOT_EPOCHS, Path(scratch) / "first", should_stop, seconds)
+        reading = read_pilot(first[0])
+        if reading is not None and reading.epochs and reading.unseen:
+            last = _pilot(words, 1, Path(scratch) / "last", should_stop)
+            reading = _joined(reading, read_pilot(last[0], reading.stage))
+        if reading is not None:
+            check_budget(title, reading.earlier_s + reading.later_s, seconds)
+        pace = reading.pace() if reading else None
+        if pace is None:
+            raise GenbenchError(f"the pace of {title} could not be measured: {first[1].reason}")
+        return pace
 
-    def tasks(self, entries: Iterable[Entry]) -> list[Task]:
-        """The first pilot of each row."""
-        for entry in entries:
-            self.first[self._pilot(entry, to_the_end=False)] = entry
-        return list(self.first)
 
-    def ended(self, end: Ended) -> list[Task]:
-        """Read a pilot that has ended; return the second pilot of its row, if it needs one."""
-        if end.task in self.second:
-            entry, before = self.second[end.task]
-            rest = read_pilot(self._store(entry, True), before.stage)
-            self.measured(entry, _joined(before, rest), end)
-            return []
-        entry = self.first[end.task]
-        reading = read_pilot(self._store(entry, False))
-        if reading is None or not reading.epochs or not reading.unseen:
-            self.measured(entry, reading, end)
-            return []
-        task = self._pilot(entry, to_the_end=True)
-        self.second[task] = (entry, reading)
-        return [task]
+def _pilot(
+    words: Sequence[str],
+    epochs: int,
+    folder: Path,
+    should_stop: Callable[[], bool],
+    seconds: float | None = None,
+) -> tuple[Path, Ended]:
+    """The store of a pilot and how it ended; with ``seconds``, it is stopped when it is enough."""
+    store, ends = folder / "runs.db", list[Ended]()
+    folder.mkdir()
 
-    def _pilot(self, entry: Entry, *, to_the_end: bool) -> Task:
-        folder = self._store(entry, to_the_end).parent
-        folder.mkdir()
-        return pilot_task(self.plan, entry, folder, self.places, to_the_end=to_the_end)
+    def enough() -> bool:
+        reading = read_pilot(store)
+        return reading is not None and seconds is not None and reading.is_enough(seconds)
 
-    def _store(self, entry: Entry, to_the_end: bool) -> Path:
-        return self.scratch / f"{entry.pace_key}{'-end' if to_the_end else ''}" / STORE
+    command = Command(
+        title="pilot",
+        arguments=("run", *words, "--epochs", str(epochs), *SCORELESS, "--store", str(store)),
+        log=folder / "log",
+        environ={CLAIM: ""},  # its run is no run of the task
+        enough=enough if seconds is not None else None,
+    )
+    if not carry_out([command], at_once=1, should_stop=should_stop, ended=ends.append):
+        raise InterruptedRunError("interrupted before the pace was known")
+    return store, ends[0]
 
 
 def _joined(pilot: Reading, to_the_end: Reading | None) -> Reading | None:

@@ -59,6 +59,11 @@ class Entry:
         return f"{self.row.title} on {self.dataset}"
 
     @property
+    def later(self) -> list[Sampling]:
+        """The samplings that are evaluated after the run."""
+        return [sampling for sampling in self.samplings[1:] if not sampling.refused]
+
+    @property
     def data_settings(self) -> Mapping[str, Any]:
         """The settings of the data that the samples of this row are compared with."""
         return compared_data(

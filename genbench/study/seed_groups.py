@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from genbench.study.children import Ended, Task
 from genbench.study.plan import Entry, Plan, PlannedRun
 from genbench.study.table_columns import OF_TRAINING
+from genbench.work import Ended
 
 Group = tuple[PlannedRun, ...]
 
@@ -53,7 +53,7 @@ def parts(end: Ended, group: Group) -> list[tuple[PlannedRun, Ended]]:
         finished = answer.get("status") == "finished"
         own = replace(
             end,
-            task=Task(title=planned.title, arguments=end.task.arguments, log=end.task.log),
+            command=replace(end.command, title=planned.title),
             code=0 if finished else end.code or 1,
             answer=answer,
             error=answer.get("error") or end.error,

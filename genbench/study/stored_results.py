@@ -17,9 +17,9 @@ from genbench.spec import canonical_json
 from genbench.store import Store
 from genbench.store.records import Draw, Run, Status
 from genbench.study.existing_runs import ExistingRuns
+from genbench.study.grid import planned_runs
 from genbench.study.pace import Pace
 from genbench.study.plan import Entry, Plan, PlannedRun
-from genbench.study.work import planned_runs
 
 _SHOWN = ("genbench", "torch", "cpu", "cpus", "threads", "gpu")
 """The parts of an environment that the page shows."""

@@ -105,7 +105,7 @@ def test_an_older_store_is_migrated_on_postgresql(store, create, make):
     with store.transaction() as connection:
         for view in VIEWS:
             connection.exec_driver_sql(f"DROP VIEW {view}")
-        for table in metadata.tables.values():
+        for table in reversed(metadata.sorted_tables):
             if table.name not in old:
                 connection.exec_driver_sql(f"DROP TABLE {table.name}")
                 continue

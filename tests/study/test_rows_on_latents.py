@@ -12,10 +12,11 @@ import pytest
 from genbench.contracts import DataAccess
 from genbench.registry import Registry
 from genbench.store import Store
+from genbench.store.claims import CLAIM
 from genbench.study import Places, execute, forecast, make_plan, read_study, results
-from genbench.study.children import Ended
 from genbench.study.existing_runs import ExistingRuns
-from genbench.study.work import planned_runs
+from genbench.study.grid import planned_runs
+from genbench.work import Command, Ended
 
 STUDY = """
 title = "T"
@@ -63,23 +64,29 @@ def carried_out(monkeypatch, plan, places):
     """The commands that a study starts, in their order; each succeeds at once."""
     commands = []
 
-    def carry_out(tasks, *, ended, **_):
-        queue = list(tasks)
-        while queue:
-            task = queue.pop(0)
-            if task.arguments[0] == "evaluate":
-                queue += ended(Ended(task=task, code=0, answer={}, error="", seconds=1.0))
-                continue
-            commands.append(task.arguments[:3])
+    class Finished:
+        """A child that has trained its run already."""
+
+        def __init__(self, command: Command) -> None:
+            self.command = command
+            self.answer = {"scores": []}
+            if command.arguments[0] == "evaluate":
+                return
+            commands.append(command.arguments[:3])
+            monkeypatch.setenv(CLAIM, command.environ[CLAIM])
             with Store.open(places.store) as store:
                 existing = ExistingRuns(store, plan)
                 known = [p for p in map(existing.ready, planned_runs(plan, {})) if p]
-                (planned,) = [p for p in known if p.title == task.title]
-                answer = {"run": trained(store, planned.spec), "train_s": 2.0, "scores": []}
-            queue += ended(Ended(task=task, code=0, answer=answer, error="", seconds=1.0))
-        return True
+                (planned,) = [p for p in known if p.title == command.title]
+                self.answer |= {"run": trained(store, planned.spec), "train_s": 2.0}
 
-    monkeypatch.setattr("genbench.study.work.carry_out", carry_out)
+        def has_ended(self) -> bool:
+            return True
+
+        def result(self) -> Ended:
+            return Ended(command=self.command, code=0, answer=self.answer, error="", seconds=1.0)
+
+    monkeypatch.setattr("genbench.work.worker.Child", Finished)
     return commands
 
 
@@ -92,8 +99,8 @@ def test_each_starts_when_the_run_of_its_seed_is_there_and_is_trained_on_that(
     with Store.open(places.store, mode="read") as store:
         vaes = {run.seed: run.id for run in store.runs(model="vae")}
     vae = ("run", "vae", "digits")
-    assert carried_out[:2] == [vae, vae]
-    assert carried_out[2:] == [("run", "gan", f"latents:{vaes[seed]}") for seed in (0, 1)]
+    grafts = [("run", "gan", f"latents:{vaes[seed]}") for seed in (0, 1)]
+    assert carried_out == [vae, grafts[0], vae, grafts[1]]
 
 
 def test_a_study_that_is_done_is_reused_as_a_whole(plan, places, carried_out):

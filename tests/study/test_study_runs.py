@@ -25,8 +25,8 @@ from genbench.spec import RunSpec
 from genbench.store import Store
 from genbench.store.records import Run
 from genbench.study import Places, Plan, book_of, execute, make_plan, read_study
-from genbench.study.children import Ended, Task, carry_out
-from genbench.study.work import planned_runs
+from genbench.study.grid import planned_runs
+from genbench.work import Command, Ended, carry_out
 
 STUDY = """
 title = "A study of two"
@@ -292,15 +292,12 @@ def test_a_failed_run_is_a_remark_and_is_left_alone_until_it_is_asked_for(story,
 
 def test_a_command_that_fails_is_told_in_its_own_words_and_the_others_go_on(story):
     ends: list[Ended] = []
-    tasks = [
-        Task(title=name, arguments=("info", name), log=story.folder / f"{name}.log")
+    commands = [
+        Command(title=name, arguments=("info", name), log=story.folder / f"{name}.log")
         for name in ("vea", "vae")
     ]
-    carried = carry_out(
-        tasks, at_once=2, threads=1, should_stop=lambda: False, ended=lambda e: ends.append(e) or ()
-    )
-    assert carried
-    codes = {end.task.title: (end.code, end.error) for end in ends}
+    assert carry_out(commands, at_once=2, should_stop=lambda: False, ended=ends.append)
+    codes = {end.command.title: (end.code, end.error) for end in ends}
     assert codes["vae"] == (0, "")
     assert codes["vea"][0] == 2
     assert "did you mean 'vae'" in codes["vea"][1]

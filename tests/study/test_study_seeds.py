@@ -12,10 +12,10 @@ from genbench.contracts import DataAccess
 from genbench.registry import Registry
 from genbench.store import Store
 from genbench.study import Places, Plan, execute, groups_of, make_plan, read_study
-from genbench.study.children import Ended
+from genbench.study.grid import planned_runs
 from genbench.study.seed_groups import parts, why_alone
 from genbench.study.tasks import seeds_task
-from genbench.study.work import planned_runs
+from genbench.work import Command, Ended
 
 STUDY = """
 title = "Seeds"
@@ -75,16 +75,17 @@ def test_a_single_missing_seed_is_trained_as_ever(tmp_path: Path) -> None:
 def test_each_seed_of_a_group_ends_by_its_own_status(tmp_path: Path) -> None:
     plan = plan_of(tmp_path)
     group = tuple(planned_runs(plan, {}))
-    task = seeds_task(plan, group, Places(store="runs.db", folder=tmp_path))
+    task = seeds_task(plan, group)
     assert task.title == "VAE on digits, seeds 0, 1, 4"
-    words = " ".join(task.arguments)
+    words = " ".join(task.command)
     assert "--seeds 0,1,4 --together-if-faster" in words
     assert "--seed " not in words
     runs = [
         {"seed": 0, "run": "a", "status": "finished", "error": None},
         {"seed": 1, "run": "b", "status": "failed", "error": "training diverged"},
     ]
-    end = Ended(task=task, code=1, answer={"runs": runs}, error="1 of 2 failed", seconds=9.0)
+    command = Command(title=task.title, arguments=task.command, log=tmp_path / "log")
+    end = Ended(command=command, code=1, answer={"runs": runs}, error="1 of 2 failed", seconds=9.0)
     found = {planned.seed: own for planned, own in parts(end, group)}
     assert [own.code for own in found.values()] == [0, 1, 1]
     assert [own.reason for own in found.values()][1:] == ["training diverged", "1 of 2 failed"]

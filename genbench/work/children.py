@@ -1,6 +1,6 @@
 """Run genbench commands as child processes, a limited number at a time.
 
-Each child has its own session: Ctrl-C at the terminal reaches only the study, which then asks its
+Each child has its own session: Ctrl-C at the terminal reaches only the parent, which then asks its
 children once to stop, so that they finish a step and write a checkpoint.
 """
 
@@ -16,7 +16,7 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -24,7 +24,7 @@ POLL_S = 0.05
 """Seconds between two checks of the children."""
 
 PROBE_S = 0.25
-"""Seconds between two calls of `Task.enough`."""
+"""Seconds between two calls of `Command.enough`."""
 
 PATIENCE_S = 5.0
 """Seconds that a child gets to end before it is killed."""
@@ -33,20 +33,28 @@ _ERROR = "genbench: error: "
 
 
 @dataclass(frozen=True, kw_only=True)
-class Task:
-    """A genbench command with its log file. It is stopped as soon as ``enough`` returns true."""
+class Command:
+    """A genbench command with its log file, its threads and what it adds to the environment.
+
+    It is stopped as soon as ``enough`` returns true.
+    """
 
     title: str
     arguments: tuple[str, ...]
     log: Path
+    threads: int | None = None
+    environ: Mapping[str, str] = field(default_factory=dict, hash=False)
     enough: Callable[[], bool] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ended:
-    """How a task ended: exit code, printed JSON object, last error message and seconds."""
+    """How a command ended: exit code, printed JSON object, last error message and seconds.
 
-    task: Task
+    The code is negative if a signal has killed it.
+    """
+
+    command: Command
     code: int
     answer: Mapping[str, Any]
     error: str
@@ -55,30 +63,23 @@ class Ended:
     @property
     def reason(self) -> str:
         """Why it failed: its error message, or else where its log is."""
-        return (
-            self.error or f"it exited with code {self.code} without a message; see {self.task.log}"
-        )
-
-
-Follow = Callable[[Ended], Iterable[Task]]
-"""Called with each task that ended; the tasks that it returns run next."""
+        how = f"was killed by signal {-self.code}" if self.code < 0 else f"exited with {self.code}"
+        return self.error or f"it {how} without a message; see {self.command.log}"
 
 
 def carry_out(
-    tasks: Iterable[Task],
+    commands: Iterable[Command],
     *,
     at_once: int,
-    threads: int,
     should_stop: Callable[[], bool],
-    ended: Follow,
-    started: Callable[[Task], None] = lambda task: None,
+    ended: Callable[[Ended], None],
 ) -> bool:
-    """Run all tasks and those that follow from them; return False if it was stopped before the end.
+    """Run all commands, some at a time; return False if they were stopped before the end.
 
-    Children are asked once to stop and may finish what they do; the tasks that follow from them
-    don't run. Any exception, such as a second Ctrl-C, ends the children at once.
+    Children are asked once to stop and may finish what they do. Any exception, such as a second
+    Ctrl-C, ends them at once.
     """
-    waiting, working = deque(tasks), list[_Child]()
+    waiting, working = deque(commands), list[Child]()
     stopped = False
     try:
         while working or (waiting and not stopped):
@@ -87,11 +88,10 @@ def carry_out(
                 for child in working:
                     child.ask_to_stop()
             while waiting and len(working) < at_once and not stopped:
-                working.append(_Child(waiting.popleft(), threads))
-                started(working[-1].task)
+                working.append(Child(waiting.popleft()))
             for child in [child for child in working if child.has_ended()]:
                 working.remove(child)
-                waiting.extendleft(reversed(list(ended(child.result()))))
+                ended(child.result())
             if working:
                 time.sleep(POLL_S)
     finally:
@@ -100,41 +100,36 @@ def carry_out(
     return not stopped
 
 
-class _Child:
+class Child:
     """One running process."""
 
-    def __init__(self, task: Task, threads: int) -> None:
-        self.task = task
+    def __init__(self, command: Command) -> None:
+        self.command = command
         self._began = self._probed = time.monotonic()
         self._asked = False
-        command = [sys.executable, "-m", "genbench", *task.arguments]
-        task.log.parent.mkdir(parents=True, exist_ok=True)
+        command.log.parent.mkdir(parents=True, exist_ok=True)
         self._out: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed when it has ended)
-        with task.log.open("a", encoding="utf-8") as log:
-            log.write(f"$ genbench {shlex.join(task.arguments)}\n")
+        with command.log.open("a", encoding="utf-8") as log:
+            log.write(f"$ genbench {shlex.join(command.arguments)}\n")
             log.flush()
             self._from = log.tell()
             self._process = subprocess.Popen(
-                command,
+                [sys.executable, "-m", "genbench", *command.arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=self._out,
                 stderr=log,
-                env={
-                    **os.environ,
-                    "OMP_NUM_THREADS": str(threads),
-                    "MKL_NUM_THREADS": str(threads),
-                },
+                env={**os.environ, **_of_threads(command.threads), **command.environ},
                 start_new_session=True,
             )
 
     def has_ended(self) -> bool:
-        """Whether the process has ended; asks it to stop once `Task.enough` is true."""
+        """Whether the process has ended; asks it to stop once `Command.enough` is true."""
         if self._process.poll() is not None:
             return True
         now = time.monotonic()
-        if self.task.enough and not self._asked and now - self._probed >= PROBE_S:
+        if self.command.enough and not self._asked and now - self._probed >= PROBE_S:
             self._probed = now
-            if self.task.enough():
+            if self.command.enough():
                 self.ask_to_stop()
         return False
 
@@ -159,11 +154,11 @@ class _Child:
         with self._out as out:
             out.seek(0)
             text = out.read().decode(errors="replace")
-        with self.task.log.open(encoding="utf-8", errors="replace") as log:
+        with self.command.log.open(encoding="utf-8", errors="replace") as log:
             log.seek(self._from)
             errors = [line for line in log if line.startswith(_ERROR)]
         return Ended(
-            task=self.task,
+            command=self.command,
             code=self._process.returncode,
             answer=_as_object(text),
             error=errors[-1].removeprefix(_ERROR).strip() if errors else "",
@@ -173,6 +168,12 @@ class _Child:
     def _signal(self, number: int) -> None:
         if self._process.poll() is None:
             self._process.send_signal(number)
+
+
+def _of_threads(threads: int | None) -> dict[str, str]:
+    """The variables that limit torch's threads; none if they are inherited."""
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
+    return {} if threads is None else dict.fromkeys(names, str(threads))
 
 
 def _as_object(text: str) -> Mapping[str, Any]:

@@ -1,0 +1,193 @@
+"""``genbench work`` and ``queue``: carry out tasks of the store's queue, and look after them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from genbench.cli import options
+from genbench.cli.opening import age, open_store
+from genbench.cli.output import Format, print_json, print_table
+from genbench.cli.session import SESSION, say
+from genbench.errors import InterruptedRunError, UsageError
+from genbench.formatting import counted
+from genbench.spec import MOST
+
+if TYPE_CHECKING:
+    from genbench.store import Store
+    from genbench.store.tasks import Task
+    from genbench.work import Ended
+
+
+def work(
+    device: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--device",
+            help="Device to work on, such as cuda:1; repeatable (default: each GPU, or the CPU).",
+        ),
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, max=1_024, help="Number of tasks at a time on a device.")
+    ] = None,
+    batch: Annotated[
+        str | None, typer.Option(metavar="BATCH", help="Only tasks of a batch, such as study:NAME.")
+    ] = None,
+    until_empty: Annotated[
+        bool, typer.Option("--until-empty", help="End when nothing is queued or running.")
+    ] = False,
+    store: options.StoreOption = None,
+    data_dir: options.DataDirOption = None,
+    offline: options.OfflineOption = False,
+) -> None:
+    """Carry out tasks of the queue, one at a time, until Ctrl-C; any number of workers may run."""
+    import os
+
+    from genbench.cli.stopping import StopSignals
+    from genbench.work import Worker, slots_for
+
+    environ = {"GENBENCH_OFFLINE": "1"} if offline else {}
+    environ |= {"GENBENCH_DATA": str(data_dir)} if data_dir else {}
+    slots = slots_for(device or (), jobs, os.environ)
+    places = ", ".join(sorted({slot.device or "the device of each task" for slot in slots}))
+    say(f"working on {places}, {counted(len(slots), 'task')} at a time; Ctrl-C stops")
+    try:
+        with StopSignals(quiet=SESSION.verbosity < 0) as signals:
+            Worker(
+                url=SESSION.store_url(store),
+                slots=slots,
+                should_stop=signals,
+                batch=batch,
+                until_empty=until_empty,
+                environ=environ,
+                started=lambda task, words: say(f"task {task.number}, {task.title}: {words[0]}"),
+                ended=_tell_end,
+                say=say,
+            ).work()
+    except KeyboardInterrupt:
+        raise InterruptedRunError(
+            "the worker was stopped at once; its tasks are back in the queue, and their runs "
+            "continue from their checkpoints"
+        ) from None
+
+
+def _tell_end(task: Task, end: Ended) -> None:
+    how = "done" if end.code == 0 else f"failed: {end.reason}"
+    say(f"task {task.number}, {task.title}: {how}")
+
+
+# --- the queue
+
+
+class Action(StrEnum):
+    """What is done with tasks."""
+
+    SHOW = "show"
+    PAUSE = "pause"
+    RESUME = "resume"
+    RAISE = "raise"
+    CANCEL = "cancel"
+    RETRY = "retry"
+    RM = "rm"
+
+
+def queue(
+    action: Annotated[
+        Action, typer.Argument(help="What to do with the tasks.", show_default=True)
+    ] = Action.SHOW,
+    tasks: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[TASK]...", help="Numbers of tasks, or batches such as study:X."),
+    ] = None,
+    state: Annotated[
+        str | None, typer.Option(help="Only tasks in this state, such as failed.")
+    ] = None,
+    to: Annotated[
+        int, typer.Option(min=-1_000, max=1_000, help="The priority that raise gives.")
+    ] = 1,
+    limit: Annotated[int, typer.Option(min=1, max=MOST, help="Maximum number of tasks.")] = 40,
+    store: options.StoreOption = None,
+    format: options.FormatOption = Format.TABLE,
+    json: options.JsonOption = False,
+) -> None:
+    """Show the tasks of the queue; pause, resume, raise, cancel, retry or remove (rm) some.
+
+    A running task that is paused or cancelled stops with a checkpoint within seconds.
+    """
+    if action is not Action.SHOW:
+        _change(action, tasks, state, to, store)
+        return
+    from genbench.store.tasks import counts
+
+    with open_store(store) as opened:
+        found = _chosen(opened, tasks or (), state)
+        totals = counts(opened)
+    if json:
+        print_json({"counts": totals, "tasks": [_as_dict(task) for task in found[:limit]]})
+        return
+    columns = ["task", "batch", "title", "state", "device", "priority", "attempts", "worker"]
+    rows = [_row(task) for task in found[:limit]]
+    print_table([*columns, "age", "note"], rows, format=format, right=("task", "priority", "age"))
+    for name, count in totals.items():
+        say(f"{counted(count, 'task')} {name}")
+    if len(found) > limit:
+        say(f"{len(found) - limit} more tasks are not shown; see --limit and --state")
+
+
+def _chosen(store: Store, words: Sequence[str], state: str | None) -> list[Task]:
+    from genbench.store.tasks import TaskState, chosen, select_tasks
+
+    if state is not None and state not in tuple(TaskState):
+        raise UsageError(f"--state {state}: expected one of {', '.join(TaskState)}")
+    found = chosen(store, words) if words else select_tasks(store)
+    return [task for task in found if state in (None, task.state)]
+
+
+def _row(task: Task) -> list[Any]:
+    note = task.error or (f"waits for {counted(task.waiting, 'task')}" if task.waiting else "")
+    where = f"{task.host}:{task.pid}" if task.pid and task.state == "running" else ""
+    since = age(task.finished_at or task.started_at or task.created_at)
+    return [
+        *(task.number, task.batch, task.title, task.state, task.device, task.priority),
+        *(task.attempts, where, since, note or ", ".join(task.runs)),
+    ]
+
+
+def _as_dict(task: Task) -> dict[str, Any]:
+    values = {**vars(task), "task": task.number, "command": list(task.command)}
+    del values["number"]
+    return {**values, "runs": list(task.runs), "answer": dict(task.answer)}
+
+
+def _change(
+    action: Action, words: list[str] | None, state: str | None, priority: int, store: str | None
+) -> None:
+    from genbench.store import Store
+    from genbench.store.enqueuing import remove, set_priority, set_state
+    from genbench.store.tasks import OPEN, TaskState
+
+    if not words and state is None:
+        raise UsageError(f"queue {action}: name tasks or batches, or give --state")
+    states = {
+        Action.PAUSE: TaskState.PAUSED,
+        Action.CANCEL: TaskState.CANCELLED,
+        Action.RESUME: TaskState.QUEUED,
+        Action.RETRY: TaskState.QUEUED,
+    }
+    with Store.open(SESSION.store_url(store)) as opened:
+        found = _chosen(opened, words or (), state)
+        if action is Action.RESUME:
+            found = [task for task in found if task.state is TaskState.PAUSED]
+        elif action is Action.RETRY:
+            found = [task for task in found if task.state not in (*OPEN, TaskState.DONE)]
+        numbers = [task.number for task in found]
+        if action is Action.RAISE:
+            set_priority(opened, numbers, priority)
+        elif action is Action.RM:
+            numbers = remove(opened, numbers)
+        else:
+            numbers = set_state(opened, numbers, states[action])
+    say(f"{counted(len(numbers), 'task')} changed by {action}")

@@ -1,0 +1,21 @@
+"""Work: genbench commands as child processes, and workers that take them from the store's queue.
+
+This is the interface of the folder. Nothing is trained in this process, so torch is never imported.
+"""
+
+from __future__ import annotations
+
+from genbench.work.children import Child, Command, Ended, carry_out
+from genbench.work.slots import Slot, slots_for
+from genbench.work.worker import Worker, log_of
+
+__all__ = [
+    "Child",
+    "Command",
+    "Ended",
+    "Slot",
+    "Worker",
+    "carry_out",
+    "log_of",
+    "slots_for",
+]

@@ -1,0 +1,59 @@
+"""The places of a worker: how many commands it runs at a time, and on which device each of them.
+
+The GPUs are counted without torch, whose import takes a second.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slot:
+    """A place for one command at a time. ``device`` None: the one that the task asks for."""
+
+    device: str | None
+    kinds: tuple[str, ...]
+    """The kinds of devices whose tasks it takes."""
+
+    def flags(self, needed: str) -> tuple[str, ...]:
+        """``--device`` for a command of a task that needs this kind of device."""
+        device = self.device or (None if needed == "auto" else needed)
+        return () if device is None else ("--device", device)
+
+
+def slots_for(devices: Sequence[str], jobs: int | None, environ: Mapping[str, str]) -> list[Slot]:
+    """A slot for each given device, or for each GPU where there are several, or ``jobs`` slots.
+
+    Without a given device, a machine without a GPU leaves the tasks that need one to others.
+    """
+    if not devices:
+        gpus = count_gpus(environ)
+        if gpus > 1 and jobs is None:
+            devices = [f"cuda:{number}" for number in range(gpus)]
+        else:
+            kinds = ("auto", "cpu", "mps", *(("cuda",) if gpus else ()))
+            return [Slot(device=None, kinds=kinds)] * (jobs or 1)
+    named = [Slot(device=name, kinds=_kinds(name)) for name in devices]
+    return [slot for slot in named for _ in range(jobs or 1)]
+
+
+def _kinds(device: str) -> tuple[str, ...]:
+    kind = device.partition(":")[0]
+    return ("auto", "cpu", "cuda", "mps") if kind == "auto" else ("auto", kind)
+
+
+def count_gpus(environ: Mapping[str, str]) -> int:
+    """The number of CUDA devices that a child would see."""
+    visible = environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        named = [name.strip() for name in visible.split(",")]
+        return len([name for name in named if name and name != "-1"])
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return 0
+    listed = subprocess.run([program, "-L"], capture_output=True, text=True, timeout=60)
+    return sum(line.startswith("GPU ") for line in listed.stdout.splitlines())
