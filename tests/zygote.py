@@ -23,6 +23,7 @@ import tempfile
 import time
 import traceback
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 CHANGES = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.link")
@@ -231,7 +232,11 @@ def detach(request: dict[str, Any]) -> dict[str, Any]:
     if process == 0:
         from genbench.work import children
 
-        children.subprocess.Popen = ForkedProcess
+        children.subprocess = SimpleNamespace(
+            Popen=ForkedProcess,
+            DEVNULL=subprocess.DEVNULL,
+            TimeoutExpired=subprocess.TimeoutExpired,
+        )
         os.chdir(request["folder"])
         log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         run_fork(request["arguments"], request["env"], log, log)
