@@ -10,7 +10,6 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from genbench.errors import TakenOverError
 from genbench.store.process import SILENCE_S, Owner, is_lost, this_process
 from genbench.store.reader import RowSource
 from genbench.store.tasks import COLUMNS, ORDER, Task, TaskState, task_of
@@ -23,9 +22,6 @@ if TYPE_CHECKING:
 
 MOST_ATTEMPTS = 10
 """A task fails when so many workers have claimed it and were gone, or lost its process."""
-
-CLAIM = "GENBENCH_TASK"
-"""The environment variable with the claim that a command belongs to: ``number@time``."""
 
 UNOWNED: Mapping[str, Any] = dict.fromkeys(
     ("host", "pid", "process_start", "heartbeat_at", "started_at", "finished_at")
@@ -241,29 +237,3 @@ WHERE state IN ('queued', 'paused') AND task IN (
     UNION SELECT p.task FROM task_parents p JOIN later l ON p.parent = l.task)
   SELECT task FROM later)
 """
-
-
-def link_run(connection: Connection, run_id: str, claimed: str | None) -> None:
-    """Store that a command of a claimed task made this run, in the transaction that makes it.
-
-    Raises TakenOverError if the task belongs to another worker by now: two would train one thing.
-    """
-    from sqlalchemy import select
-
-    from genbench.store.schema import task_runs, tasks
-    from genbench.store.upsert import insert_missing
-
-    if not claimed:
-        return
-    number, _, moment = claimed.partition("@")
-    mine = select(tasks.c.task).where(
-        tasks.c.task == int(number),
-        tasks.c.started_at == moment,
-        tasks.c.state == TaskState.RUNNING.value,
-    )
-    if connection.execute(mine.with_for_update()).first() is None:
-        raise TakenOverError(
-            f"task {number} was cancelled or given to another worker before this process had "
-            "begun its run, so it stops"
-        )
-    insert_missing(connection, task_runs, [{"task": int(number), "run_id": run_id}])

@@ -151,7 +151,7 @@ class Store(ReadableStore):
         Raises UsageError for a name that is taken.
         """
         from genbench.store import lifecycle
-        from genbench.store.claims import CLAIM, link_run
+        from genbench.store.claimed_task import CLAIM, link_run
 
         with self.transaction() as connection:
             run_id = lifecycle.create(

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from genbench.errors import GenbenchError, InterruptedRunError
-from genbench.store.claims import CLAIM
+from genbench.store.claimed_task import CLAIM
 from genbench.study.pace import PILOT_EPOCHS, Pace, Reading, check_budget, read_pilot
 from genbench.work import Command, Ended, carry_out
 

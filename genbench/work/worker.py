@@ -23,6 +23,7 @@ from genbench.errors import (
     UsageError,
 )
 from genbench.store import Run, Status, Store, claims
+from genbench.store.claimed_task import CLAIM
 from genbench.store.process import HEARTBEAT_S
 from genbench.store.tasks import Task, runs_made_by, work_left
 from genbench.work.children import POLL_S, Child, Command, Ended
@@ -198,7 +199,7 @@ class Worker:
             ) from error
 
     def _command(self, task: Task, words: Sequence[str]) -> Command:
-        environ = {**self.environ, "GENBENCH_STORE": self.url, claims.CLAIM: task.claim}
+        environ = {**self.environ, "GENBENCH_STORE": self.url, CLAIM: task.claim}
         return Command(
             title=task.title,
             arguments=tuple(words),

@@ -11,6 +11,7 @@ from stores import STORES, opened_store
 
 from genbench.errors import NoSuchRunError, TakenOverError, UsageError
 from genbench.store import Store, claims
+from genbench.store.claimed_task import CLAIM
 from genbench.store.enqueuing import enqueue, remove, set_priority, set_state
 from genbench.store.tasks import NewTask, Task, TaskState, chosen, counts, select_tasks, work_left
 from genbench.work.next_command import next_command
@@ -107,7 +108,7 @@ def test_a_lease_ends_without_heartbeats_from_another_machine(store):
 def test_a_living_run_holds_the_lease_of_its_task(store, create, monkeypatch):
     enqueue(store, [task("a")])
     first = claimed(store)
-    monkeypatch.setenv(claims.CLAIM, first.claim)
+    monkeypatch.setenv(CLAIM, first.claim)
     run = create()
     with store.transaction() as connection:
         connection.exec_driver_sql("UPDATE tasks SET process_start = 'x'")
@@ -125,7 +126,7 @@ def test_a_command_whose_task_was_given_to_another_worker_makes_no_run(store, cr
     first = claimed(store)
     claims.release(store, first)
     claimed(store)
-    monkeypatch.setenv(claims.CLAIM, first.claim)
+    monkeypatch.setenv(CLAIM, first.claim)
     with pytest.raises(TakenOverError, match="given to another worker"):
         create()
     assert store.runs() == []

@@ -12,7 +12,7 @@ import pytest
 from genbench.contracts import DataAccess
 from genbench.registry import Registry
 from genbench.store import Store
-from genbench.store.claims import CLAIM
+from genbench.store.claimed_task import CLAIM
 from genbench.study import Places, execute, forecast, make_plan, read_study, results
 from genbench.study.existing_runs import ExistingRuns
 from genbench.study.grid import planned_runs
