@@ -58,6 +58,14 @@ def genbench_register_models(register: genbench.Register) -> None:
         source="Radford et al. 2015, arXiv:1511.06434",
     )
     gan(
+        "r3gan",
+        "genbench_gan.r3gan:r3gan",
+        settings="genbench_gan.r3gan_settings:R3GANSettings",
+        presets="genbench_gan.r3gan_settings:PRESETS",
+        summary="relativistic pairs with R1 and R2 penalties on residual networks without norms",
+        source="Huang et al. 2024, arXiv:2501.05441",
+    )
+    gan(
         "ebgan",
         "genbench_gan.ebgan:ebgan",
         settings="genbench_gan.ebgan:EBGANSettings",

@@ -117,6 +117,42 @@ def genbench_register_metrics(register: genbench.Register) -> None:
         summary="share of test images with a sample nearby (variety)",
         source="Naeem 2020 (arXiv:2002.09797)",
     )
+    on_features(
+        "vendi",
+        "genbench_metrics.vendi:Vendi",
+        settings="genbench_metrics.feature_settings:VendiSettings",
+        summary="effective number of different samples; best: that of real images",
+        source="Friedman & Dieng 2023 (arXiv:2210.02410)",
+    )
+    on_features(
+        "nn_accuracy",
+        "genbench_metrics.nn_accuracy:NnAccuracy",
+        settings="genbench_metrics.feature_settings:NnAccuracySettings",
+        summary="accuracy of a nearest neighbour that tells samples from test images; best: 0.5",
+        source="Lopez-Paz & Oquab 2017 (arXiv:1610.06545); Xu 2018 (arXiv:1806.07755)",
+    )
+    on_features(
+        "fd_inf",
+        "genbench_metrics.fd_inf:FdInf",
+        settings="genbench_metrics.feature_settings:FdInfSettings",
+        summary="Fréchet distance at infinitely many samples, extrapolated, on any extractor",
+        source="Chong & Forsyth 2020 (arXiv:1911.07023)",
+    )
+    copying = partial(register, family="memorisation")
+    copying(
+        "ct",
+        "genbench_metrics.copying:Copying",
+        settings="genbench_metrics.feature_settings:CopyingSettings",
+        summary="C_T, a z-score of copying: below -3, samples are copies of training images",
+        source="Meehan 2020 (arXiv:2004.05675)",
+    )
+    copying(
+        "authenticity",
+        "genbench_metrics.copying:Authenticity",
+        settings="genbench_metrics.feature_settings:AuthenticitySettings",
+        summary="share of samples that are no copies of training images; best: that of test images",
+        source="Alaa 2022 (arXiv:2102.08921)",
+    )
     register(
         "nearest",
         "genbench_metrics.nearest:Nearest",

@@ -130,7 +130,7 @@ class Collected:
         value: float,
         protocol: Mapping[str, Any],
         *,
-        direction: Literal["min", "max"],
+        direction: Literal["min", "max", "floor"],
         std: float | None = None,
         floor: float | None = None,
         notes: tuple[str, ...] = (),

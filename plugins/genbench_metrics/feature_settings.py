@@ -83,3 +83,53 @@ class SamplesPerSecondSettings(Settings):
     runs: int = Field(
         default=7, ge=1, description="number of timed runs; the score is their median"
     )
+
+
+class CopyingSettings(FeatureSettings):
+    """Settings of ct."""
+
+    n: int | None = Field(
+        default=2000,
+        ge=2,
+        description="number of samples and of test images to use, the first ones",
+    )
+    cells: int = Field(
+        default=5,
+        ge=1,
+        description="maximum number of cells of the space; each has 50 test images on average",
+    )
+    fewest: int = Field(
+        default=20, ge=1, description="minimum number of samples in a cell that is counted"
+    )
+
+
+class AuthenticitySettings(FeatureSettings):
+    """Settings of authenticity."""
+
+    n: int | None = Field(
+        default=2000,
+        ge=2,
+        description="number of samples and of test images to use, the first ones",
+    )
+
+
+class VendiSettings(FeatureSettings):
+    """Settings of vendi."""
+
+
+class NnAccuracySettings(FeatureSettings):
+    """Settings of nn_accuracy."""
+
+    n: int | None = Field(
+        default=2000,
+        ge=2,
+        description="number of samples and of test images to use, the first ones",
+    )
+
+
+class FdInfSettings(FeatureSettings):
+    """Settings of fd_inf."""
+
+    points: int = Field(
+        default=15, ge=3, le=1000, description="number of subsets that the line is fitted to"
+    )

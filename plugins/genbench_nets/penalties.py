@@ -26,7 +26,7 @@ def gradient_penalty(score: Score, real: Tensor, fake: Tensor) -> Tensor:
     """
     share = torch.rand((len(real), *[1] * (real.dim() - 1)), device=real.device)
     between = torch.lerp(fake.detach().float(), real.detach().float(), share)
-    slopes: Tensor = _gradient(score, between).norm(dim=1)
+    slopes: Tensor = _slopes(score, between)[1].norm(dim=1)
     return (slopes - 1.0).square().mean()
 
 
@@ -35,15 +35,25 @@ def r1_penalty(score: Score, real: Tensor) -> Tensor:
 
     Eq. 9 of Mescheder et al. 2018, arXiv:1801.04406.
     """
-    return 0.5 * _gradient(score, real.detach().float()).square().sum(1).mean()
+    return scores_and_slopes(score, real)[1]
 
 
-def _gradient(score: Score, x: Tensor) -> Tensor:
-    """The gradient of each sample's score at that sample, flat (B, D), float32, differentiable."""
+def scores_and_slopes(score: Score, x: Tensor) -> tuple[Tensor, Tensor]:
+    """The scores (B,) of samples, and E ||grad s(x)||^2 / 2, of one pass.
+
+    The penalty is R1 at real samples, and R2 at generated ones (arXiv:1801.04406, eq. 9 and 10).
+    """
+    scores, slopes = _slopes(score, x.detach().float())
+    return scores, 0.5 * slopes.square().sum(1).mean()
+
+
+def _slopes(score: Score, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Scores and the gradient of each at its sample, flat (B, D), float32, differentiable."""
     x = x.requires_grad_(True)
     with torch.autocast(x.device.type, enabled=False):
-        (gradient,) = torch.autograd.grad(score(x).sum(), x, create_graph=True)
-    return gradient.flatten(1)
+        scores = score(x)
+        (gradient,) = torch.autograd.grad(scores.sum(), x, create_graph=True)
+    return scores, gradient.flatten(1)
 
 
 def clip_weights(network: nn.Module, bound: float) -> None:

@@ -35,6 +35,7 @@ LIGHT: dict[str, dict[str, Any]] = {
     "maf": {"hidden": (16,), "layers": 2},
     "nsf": {"hidden": (8,), "layers": 2, "bins": 3},
     "pixelcnn": {"layers": 2, "channels": 4, "hidden": 8, "kernel": 3},
+    "r3gan": {"channels": 8},
     "realnvp": {"channels": 4, "blocks": 0},
 }
 """Models whose default networks would make these laws slow, with smaller ones."""
