@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from genbench.errors import InterruptedRunError, UsageError
@@ -158,7 +158,7 @@ class _Work:
             self.done += 1
             self.spent.append(own.seconds)
             title = task.title if planned is None else planned.title
-            self._tell(f"{title}: {_in_words(own) if own.code == 0 else f'failed: {own.reason}'}")
+            self._tell(f"{title}: {in_words(own) if own.code == 0 else f'failed: {own.reason}'}")
 
     def _pace_ended(self, entry: Entry, task: Task, end: Ended) -> None:
         self.done += 1
@@ -224,12 +224,15 @@ class _Work:
         self.outcome.remark(f"{title}: the run whose latents it needs isn't finished")
 
 
-def _in_words(end: Ended) -> str:
+def in_words(end: Ended) -> str:
     """'fd_clf 33.1, 44.8 s of training', from the JSON that a run printed."""
     if "train_s" not in end.answer:
         # Evaluations of one run may overlap, and each prints all scores stored until then.
         return "evaluated" if "scores" in end.answer else "done"
-    words: Iterator[str] = (
-        f"{score['metric']} {number(score['value'])}" for score in end.answer["scores"]
-    )
-    return f"{next(words, 'no score')}, {duration(end.answer['train_s'])} of training"
+    scores = end.answer["scores"]
+    if not scores:
+        return f"no score, {duration(end.answer['train_s'])} of training"
+    # A run may be scored every few epochs; `max` returns the first score of its last epoch.
+    last = max(scores, key=lambda score: score["epoch"])
+    value = f"{last['metric']} {number(last['value'])}"
+    return f"{value}, {duration(end.answer['train_s'])} of training"

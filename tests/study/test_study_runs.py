@@ -26,6 +26,7 @@ from genbench.store import Store
 from genbench.store.records import Run
 from genbench.study import Places, Plan, book_of, execute, make_plan, read_study
 from genbench.study.grid import planned_runs
+from genbench.study.work import in_words
 from genbench.work import Command, Ended, carry_out
 
 STUDY = """
@@ -302,3 +303,11 @@ def test_a_command_that_fails_is_told_in_its_own_words_and_the_others_go_on(stor
     assert codes["vea"][0] == 2
     assert "did you mean 'vae'" in codes["vea"][1]
     assert "$ genbench info vea" in (story.folder / "vea.log").read_text()
+
+
+def test_the_line_of_a_run_that_was_scored_every_epoch_tells_its_last_score():
+    scores = [{"metric": "fd_pixel", "epoch": epoch, "value": 9.0 / epoch} for epoch in (1, 2, 3)]
+    command = Command(title="a run", arguments=("run",), log=Path("run.log"))
+    answer = {"scores": scores, "train_s": 1.5}
+    end = Ended(command=command, code=0, answer=answer, error="", seconds=2)
+    assert in_words(end).startswith("fd_pixel 3,")
