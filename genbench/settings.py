@@ -17,7 +17,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from genbench.contracts import DataAccess, DataSpec
-from genbench.errors import SettingError, suggest
+from genbench.errors import IncompatibleError, SettingError, suggest
 from genbench.formatting import counted
 
 
@@ -92,6 +92,24 @@ class ModelSettings(Settings):
     """The base of a model's settings."""
 
     training: ClassVar[Training] = Training()
+    widths: ClassVar[tuple[str, ...]] = ()
+    """The settings that are widths or channels of the networks that make samples."""
+
+    def narrowed(self, width: float) -> Self:
+        """These settings with ``widths`` scaled by ``width``, rounded, at least 1; None is kept.
+
+        Raises IncompatibleError if the model has no such settings.
+        """
+        if width == 1:
+            return self
+        if not self.widths:
+            raise IncompatibleError(
+                f"{type(self).__name__} declares no widths, so a student of another width can't be "
+                "made of it by itself; set width=1 and the student's sizes by --set model.KEY=VALUE"
+            )
+        given = {name: getattr(self, name) for name in self.widths}
+        scaled = {name: _scaled(value, width) for name, value in given.items() if value}
+        return self.model_copy(update=scaled)
 
     def fitted(self, data: DataSpec) -> Self:
         """These settings with all values filled in that depend on the data, as stored and built."""
@@ -121,6 +139,12 @@ class ModelSettings(Settings):
 
     def check(self, data: DataSpec) -> None:
         """Raise IncompatibleError if this model can't be trained on such data."""
+
+
+def _scaled(value: int | tuple[int, ...], width: float) -> int | tuple[int, ...]:
+    if isinstance(value, int):
+        return max(1, round(value * width))
+    return tuple(max(1, round(each * width)) for each in value)
 
 
 class DatasetSettings(Settings):
@@ -160,6 +184,10 @@ class CompressorSettings(Settings):
 
     student: ClassVar[bool] = False
     share: ClassVar[float] = 0.25
+
+    def student_of(self, teacher: ModelSettings) -> ModelSettings:
+        """The settings of a student, from those of the parent; ``--set model`` changes them."""
+        return teacher
 
 
 @dataclass(frozen=True, kw_only=True)

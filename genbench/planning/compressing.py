@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import cast
+from typing import Any, cast
 
 from genbench.contracts import DataAccess, DataSpec
 from genbench.errors import UsageError
@@ -12,7 +12,7 @@ from genbench.planning.amend import amend
 from genbench.planning.resolve import check_capabilities, chosen_parts
 from genbench.planning.sources import Scope, from_sets
 from genbench.registry import Registry
-from genbench.settings import CompressorSettings, DatasetSettings, validate
+from genbench.settings import CompressorSettings, DatasetSettings, ModelSettings, validate
 from genbench.spec import Part, RunSpec
 
 
@@ -47,6 +47,11 @@ def compression_of(
         preset=None,
     )
     layers = (from_sets(sets, scope),)
+    if cls.student:
+        given = layers[0].settings.get(("compressor", method), {})
+        own = validate(cls, given, owner=f"compressor '{method}'")
+        student = _student(cast(CompressorSettings, own), spec, scope)
+        compressing = replace(compressing, model_settings=student)
     if samplers:
         chosen = chosen_parts("sampler", samplers, layers, scope)
         compressing = replace(compressing, samplers=chosen)
@@ -54,6 +59,15 @@ def compression_of(
         chosen = chosen_parts("metric", metrics, layers, scope)
         compressing = replace(compressing, metrics=chosen)
     return amend(compressing, registry, access, sets=sets, **run)
+
+
+def _student(own: CompressorSettings, spec: RunSpec, scope: Scope) -> dict[str, Any]:
+    """The settings of a student of the model of a spec."""
+    kind = scope.settings("model", spec.model)
+    teacher = validate(kind, spec.model_settings, owner=f"model '{spec.model}'")
+    if not isinstance(teacher, ModelSettings):
+        return dict(spec.model_settings)
+    return own.student_of(teacher).model_dump(mode="json")
 
 
 def check_parent(run_id: str, model: str, status: str) -> None:

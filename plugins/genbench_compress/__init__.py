@@ -59,3 +59,30 @@ def genbench_register_compressors(register: genbench.Register) -> None:
         source="Song et al. 2021, SP-GAN, IEEE TNNLS",
         capabilities=MAKES_SAMPLES,
     )
+    register(
+        "distil",
+        "genbench_compress.distil:Distil",
+        settings="genbench_compress.distil_settings:DistilSettings",
+        summary="a student of another width learns the samples of the run, beside its own loss",
+        family="distillation",
+        source="Aguinaldo et al. 2019, arXiv:1902.00159",
+        capabilities=MAKES_SAMPLES,
+    )
+    register(
+        "distil-simultaneous",
+        "genbench_compress.simultaneous:Simultaneous",
+        settings="genbench_compress.distil_settings:SimultaneousSettings",
+        summary="a student and its discriminator learn from the run, with a triplet loss",
+        family="distillation",
+        source="Chen et al. 2020, arXiv:2003.03519",
+        capabilities=("generates", "discriminates"),
+    )
+    register(
+        "content-aware",
+        "genbench_compress.content_aware:ContentAware",
+        settings="genbench_compress.distil_settings:ContentAwareSettings",
+        summary="remove the channels with the least effect inside a mask, and learn inside it",
+        family="distillation",
+        source="Liu et al. 2021, arXiv:2104.02244",
+        capabilities=MAKES_SAMPLES,
+    )

@@ -38,6 +38,8 @@ SIDES = {"guo2023": (28,), "ijzer": (160,), "paper": (28, 32, 40, 48, 56, 64)}
 class DCGANSettings(ModelSettings):
     """Two convolutional networks; square images of 28 to 64 px, or 160 px (ijzer)."""
 
+    widths: ClassVar[tuple[str, ...]] = ("g_channels",)
+
     training: ClassVar[Training] = Training(images=480_000, batch_size=128)
 
     network: Literal["paper", "guo2023", "ijzer"] = Field(

@@ -13,6 +13,14 @@ from genbench_nets.coder_settings import CoderSettings, InputRange, at
 class VAEGANSettings(ModelSettings):
     """Stage 1 trains a VAE; stage 2 freezes it and trains a GAN on its latents."""
 
+    widths: ClassVar[tuple[str, ...]] = (
+        "vae_hidden",
+        "channels",
+        "conv_hidden",
+        "g_hidden",
+        "latent_channels",
+    )
+
     training: ClassVar[Training] = Training(images=2_400_000, batch_size=100)
     vae_training: ClassVar[Training] = Training(images=900_000, max_epochs=100)
 

@@ -56,6 +56,8 @@ def has_side(data: DataSpec, sides: Collection[int]) -> bool:
 class AdversarialSettings(ModelSettings):
     """A generator and a discriminator or critic; `fitted` sets what is None by the data."""
 
+    widths: ClassVar[tuple[str, ...]] = ("g_hidden", "g_channels")
+
     point_training: ClassVar[Training] = Training(images=5_000_000, batch_size=256)
     latent_training: ClassVar[Training] = Training(images=2_400_000, batch_size=100)
     sizes: ClassVar[Sizes] = SIZES

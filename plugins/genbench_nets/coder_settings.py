@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -31,6 +31,8 @@ InputRange = Annotated[
 
 class CoderSettings(ModelSettings):
     """Sizes of an encoder and of the decoder that mirrors it (see `genbench_nets.coders`)."""
+
+    widths: ClassVar[tuple[str, ...]] = ("hidden", "channels", "conv_hidden")
 
     network: Literal["mlp", "conv", "ijzer"] = Field(
         "mlp", description="kind of encoder and decoder; ijzer is for 160 px"

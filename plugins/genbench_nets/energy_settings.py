@@ -29,6 +29,8 @@ def _kind(data: DataSpec) -> Literal["image", "points", "latents"]:
 class EnergySettings(ModelSettings):
     """A generator and an autoencoder. The data decides the settings that are None."""
 
+    widths: ClassVar[tuple[str, ...]] = ("g_hidden", "channels")
+
     point_training: ClassVar[Training] = Training(images=5_000_000, batch_size=256)
     sizes: ClassVar[Sizes] = SIZES
 
