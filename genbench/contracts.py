@@ -572,6 +572,13 @@ class Sampler(Protocol):
         """
 
 
+COST_UNITS = ("B", "ms", "s", "1/s", "MAC", "weights")
+"""Units of what samples cost: bytes, times, rates, operations, numbers of weights.
+
+Scores with these units rank runs only where a person asks for it.
+"""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Score:
     """One value of a metric, and how it was computed.
@@ -581,7 +588,7 @@ class Score:
     are compared. ``floor`` is the score of real data against real data with the same n; a
     ``direction`` of "floor" means that values close to it are best. With several repeats
     (``draws``), value and std are their mean and standard deviation (n - 1), and ``n`` is the
-    number of samples in each.
+    number of samples in each. A ``unit`` of COST_UNITS says that it is a cost, not a quality.
     """
 
     metric: str

@@ -16,6 +16,7 @@ from genbench.cli.opening import open_store
 from genbench.cli.output import Format, print_json, print_table
 from genbench.cli.session import SESSION, say, warn
 from genbench.cli.text_table import Best
+from genbench.errors import UsageError
 from genbench.formatting import counted, plain
 from genbench.spec import MOST
 
@@ -78,7 +79,8 @@ def compare(
         list[str] | None,
         typer.Option(
             metavar="SETTING",
-            help="Make one row for each model and value of this setting; repeatable.",
+            help="Make one row for each model and value of this setting; repeatable. size: rows by "
+            "their size, beside the runs that they compress.",
         ),
     ] = None,
     pareto: Annotated[
@@ -87,6 +89,13 @@ def compare(
             "--pareto", help="Show only rows that no other row beats in score and total seconds."
         ),
     ] = False,
+    cost: Annotated[
+        str | None,
+        typer.Option(
+            metavar="METRIC",
+            help="Cost of --pareto instead of the seconds, such as bytes or samples_per_second.",
+        ),
+    ] = None,
     limit: LimitOption = 20,
     all_metrics: AllMetricsOption = False,
     archived: options.ArchivedOption = False,
@@ -96,8 +105,15 @@ def compare(
 ) -> None:
     """Compare finished runs: scores with spread over seeds, seconds, speed-ups."""
     from genbench.compare import Question, Selection, baseline_of, reached, select, tabulate
+    from genbench.compare.parents import PARAMETERS, SIZE, parents_of
     from genbench.report.cells import as_dict
 
+    if cost and not pareto:
+        raise UsageError("--cost is the cost of a Pareto front; add --pareto")
+    keys = [key for keys in by or () for key in keys.split(",")]
+    by_size = SIZE in keys
+    by = [key for key in keys if key != SIZE]
+    sort = sort or (f"-{PARAMETERS}" if by_size else None)
     with open_store(store) as opened:
         meant = baseline_of(opened, baseline) if baseline else None
         selected = select(
@@ -113,18 +129,22 @@ def compare(
                 ),
                 samplers=tuple(sampler or ()),
                 archived=archived,
-                limit=None if target is not None or by or pareto else limit,
-                pareto=pareto and not by,
+                limit=None if target is not None or by or pareto or by_size else limit,
+                pareto=pareto and not by and not cost,
             ),
         )
+        if by_size:
+            _check_sizes(selected)
         question = Question(
             baseline=meant,
             metrics=tuple(metric or ()),
             samplers=tuple(sampler or ()),
             target=target,
             sort=sort,
-            by=tuple(key for keys in by or () for key in keys.split(",")),
+            by=tuple(by),
             pareto=pareto,
+            cost=cost,
+            parents=parents_of(opened, selected.runs) if by_size else None,
             all_metrics=all_metrics,
             defaults=_defaults,
         )
@@ -141,6 +161,16 @@ def compare(
             print("\n" * (i > 0), end="")
             _print(table, limit, format)
     _tell(selected, tables)
+
+
+def _check_sizes(selected: Selected) -> None:
+    from genbench.compare.parents import PARAMETERS
+
+    if not any(score.metric == PARAMETERS for run in selected.runs for score in run.scores):
+        raise UsageError(
+            "--by size: none of these runs has the metric size",
+            hint="To measure it: genbench evaluate RUN --metric size",
+        )
 
 
 def _print(table: Table, limit: int, format: Format) -> None:

@@ -16,12 +16,15 @@ from genbench.compare.row import Row
 from genbench.compare.run_results import RunResult, Scored, scores_of
 from genbench.compare.standings import Standing
 from genbench.compare.table import Column, Question
+from genbench.contracts import COST_UNITS
 
 
 def columns_of(
     rows: Sequence[Row], question: Question, standing: Mapping[str, Standing]
 ) -> tuple[Column, ...]:
     """The metrics, each under the protocol that most rows have; metrics of most rows come first.
+
+    What samples cost comes after all qualities.
 
     A protocol with a model trained on the data itself takes precedence over one with models of
     latents only: nats of codes must not be shown as nats of pixels. ``standing`` includes rows that
@@ -38,7 +41,10 @@ def columns_of(
         rows_with.update({metric for metric, _ in seen})
         for (metric, protocol), found in seen.items():
             by_metric.setdefault(metric, {}).setdefault(protocol, []).append(found)
-    order = list(question.metrics) or sorted(by_metric, key=lambda m: (-rows_with[m], m))
+    costs = {metric for metric, found in by_metric.items() if _is_cost(found)}
+    order = list(question.metrics) or sorted(
+        by_metric, key=lambda m: (m in costs, -rows_with[m], m)
+    )
     columns: list[Column] = []
     for metric in order:
         if metric not in by_metric:
@@ -62,6 +68,10 @@ def columns_of(
             )
         )
     return tuple(columns)
+
+
+def _is_cost(protocols: Mapping[str, Sequence[_Found]]) -> bool:
+    return any(each.score.unit in COST_UNITS for found in protocols.values() for each in found)
 
 
 class _Found(NamedTuple):

@@ -1,4 +1,7 @@
-"""The Pareto front: the rows that no other row beats in both score and training seconds."""
+"""The Pareto front: the rows that no other row beats in both score and cost.
+
+The cost is the training seconds, or another score: the bytes of a model, its samples per second.
+"""
 
 from __future__ import annotations
 
@@ -17,22 +20,24 @@ MARGIN = 1e-9
 """The share by which a mean may differ if its terms are summed in another order."""
 
 
-def undominated(rows: Sequence[Row], column: Column) -> list[int]:
-    """The indices of the rows on the front, by ascending seconds.
+def undominated(rows: Sequence[Row], column: Column, cost: Column | None = None) -> list[int]:
+    """The indices of the rows on the front, the lowest cost first; None: the training seconds.
 
-    A row is off the front if another one is at least as fast and at least as good, and better in
-    one of both. Means are compared. Seconds of two machines can't be compared, so each place has
-    a front of its own. Rows without a finite score or finite seconds are on none.
+    A row is off the front if another one costs at most as much and is at least as good, and better
+    in one of both. Means are compared. Seconds of two machines can't be compared, so each place has
+    a front of its own; a score as ``cost`` has the machine in its protocol. Rows without a finite
+    score or cost are on none.
     """
     keys = {}
     for i, row in enumerate(rows):
-        key = (row.total_s.mean, column.better(row.ranked(column.metric)))
+        spent = cost.better(row.ranked(cost.metric)) if cost else row.total_s.mean
+        key = (spent, column.better(row.ranked(column.metric)))
         if all(map(math.isfinite, key)):
             keys[i] = key
     found: list[int] = []
-    last: dict[Place, tuple[float, float]] = {}
+    last: dict[Place | None, tuple[float, float]] = {}
     for i in sorted(keys, key=keys.__getitem__):
-        place, key = rows[i].timed[0].place, keys[i]
+        place, key = None if cost else rows[i].timed[0].place, keys[i]
         if place not in last or key[1] < last[place][1] or key == last[place]:
             found.append(i)
             last[place] = key

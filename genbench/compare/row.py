@@ -31,6 +31,9 @@ class Row:
     be compared, and their ``_sd`` is None if either row has a single run. ``busy`` says why the
     seconds of this row can't be trusted.
 
+    ``against_parent`` has each score of a compressed run, divided by that of the run which it
+    compresses.
+
     ``to_target`` has the seconds until the first evaluation at the target or better, for the
     ``reached`` runs that got there; ``target_gap_s`` is the mean time since the evaluation before.
     """
@@ -51,6 +54,7 @@ class Row:
     total_speedup: float | None = None
     total_speedup_sd: float | None = None
     busy: str | None = None
+    against_parent: Mapping[str, Measure] = field(default_factory=dict)
     to_target: Measure | None = None
     target_gap_s: float | None = None
     reached: int = 0

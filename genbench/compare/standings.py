@@ -8,11 +8,12 @@ it was chosen from, so that a limit changes no mark and no claim.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from genbench.compare.certainty import MIN_SEEDS
+from genbench.contracts import COST_UNITS
 from genbench.store import Store
 
 TableKey = tuple[str, str]
@@ -90,7 +91,12 @@ def standings(
 ) -> dict[TableKey, Standings]:
     """The standings of every table, ranked by ``ranking`` or the metric most experiments have."""
     tables = _scores(store, heads, samplers)
-    return {table: _standings(scores, ranking) for table, scores in tables.items()}
+    costs = {
+        str(name)
+        for name, unit in store.rows("SELECT name, unit FROM metric_keys WHERE kind = 'score'")
+        if unit in COST_UNITS
+    }
+    return {table: _standings(scores, ranking, costs) for table, scores in tables.items()}
 
 
 def _scores(
@@ -165,7 +171,7 @@ def _merit(value: float | None, floor: float | None, direction: str | None) -> f
     return -value if direction == "max" else value
 
 
-def _standings(scores: _ByMetric, ranking: str | None) -> Standings:
+def _standings(scores: _ByMetric, ranking: str | None, costs: Collection[str]) -> Standings:
     metrics, merits = {}, {}
     for metric, protocols in scores.items():
         protocol, chosen = max(protocols.items(), key=lambda item: item[1].weight())
@@ -181,7 +187,7 @@ def _standings(scores: _ByMetric, ranking: str | None) -> Standings:
             metric: len({row[0] for each in protocols.values() for row in each.rows})
             for metric, protocols in scores.items()
         }
-        ranking = min(having, key=lambda metric: (-having[metric], metric))
+        ranking = min(having, key=lambda metric: (metric in costs, -having[metric], metric))
     place: dict[str, float] = {}
     for (experiment, _), (mean, _) in merits[ranking].items():
         place[experiment] = min(place.get(experiment, math.inf), mean)

@@ -9,6 +9,7 @@ from typing import Any
 
 from genbench.compare.measure import Measure
 from genbench.compare.row import Row
+from genbench.compare.run_results import RunResult
 
 SORTS = ("model", "seeds", "epoch", "total", "speedup", "target")
 """What rows can be sorted by, besides the name of a metric or of a setting."""
@@ -29,8 +30,10 @@ class Question:
     all of them. Unless ``all_metrics`` is set, a table shows the metrics that most rows have.
     ``defaults`` maps a data set to its default settings, which titles leave out. ``by`` names
     settings: each combination of their values is a row, and the others are pooled. ``pareto``
-    leaves out rows that another row beats in both score and seconds. "-" before ``sort`` turns the
-    order round.
+    leaves out rows that another row beats in both score and seconds; or in score and ``cost``,
+    another metric. With ``parents`` (`genbench.compare.parents.parents_of`), scores of compressed
+    runs are also shown as shares of those of the runs that they compress. "-" before ``sort``
+    turns the order round.
     """
 
     baseline: str | None = None
@@ -40,6 +43,8 @@ class Question:
     sort: str | None = None
     by: tuple[str, ...] = ()
     pareto: bool = False
+    cost: str | None = None
+    parents: Mapping[str, RunResult] | None = None
     all_metrics: bool = False
     defaults: Callable[[str], Mapping[str, Any]] = _no_defaults
 

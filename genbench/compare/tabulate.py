@@ -17,6 +17,7 @@ from genbench.compare.baseline import rows_named
 from genbench.compare.columns import columns_of, with_scores
 from genbench.compare.marks import best_of, with_certainty
 from genbench.compare.measure import Measure
+from genbench.compare.parents import beside_parents
 from genbench.compare.pareto import undominated
 from genbench.compare.read_results import Reached
 from genbench.compare.remarks import notes, protocol_warnings, speed_warnings
@@ -74,16 +75,19 @@ def _table(
     standing = selected.standings.get(key)
     columns = columns_of(rows, question, standing.metrics if standing else {})
     scored = [with_scores(row, columns) for row in rows]
+    if question.parents:
+        scored = [beside_parents(row, columns, question.parents) for row in scored]
     bests = _bests(columns, scored, standing)
     shown = selected.shown.get(key)
     made = with_certainty([_with_speedup(row, baselines) for row in scored], columns, bests)
     made = [row for row in made if shown is None or row.first.experiment in shown]
     if question.target is not None and columns:
         made = [_with_target(row, columns[0], reached) for row in made]
-    made = _in_order(made, question.sort or ("total" if question.pareto else None), columns)
+    by_cost = (question.cost or "total") if question.pareto else None
+    made = _in_order(made, question.sort or by_cost, columns)
     remarks: list[str] = []
     if question.pareto and columns:
-        made, remarks = _on_front(made, columns, standing)
+        made, remarks = _on_front(made, columns, standing, question.cost)
     hides = "--pareto" if question.pareto else "--limit"
     remarks += notes(made, columns, bests, selected.partial, hides)
     return Table(
@@ -207,7 +211,10 @@ def _sorted_by(row: Row, name: str, column: Column | None) -> tuple[float, str]:
 
 
 def _on_front(
-    rows: Sequence[Row], columns: Sequence[Column], standing: Standings | None
+    rows: Sequence[Row],
+    columns: Sequence[Column],
+    standing: Standings | None,
+    of_cost: str | None,
 ) -> tuple[list[Row], list[str]]:
     """The rows of the Pareto front, and a remark about them.
 
@@ -215,14 +222,17 @@ def _on_front(
     """
     ranking = standing.ranking if standing else columns[0].metric
     column = next((column for column in columns if column.metric == ranking), columns[0])
-    kept = [rows[i] for i in sorted(undominated(rows, column))]
+    cost = next((each for each in columns if each.metric == of_cost), None)
+    if of_cost and cost is None:
+        return list(rows), [f"no row has the metric {of_cost}, so there is no Pareto front of it"]
+    kept = [rows[i] for i in sorted(undominated(rows, column, cost))]
     floors = {row.floors[column.metric] for row in kept if column.metric in row.floors}
     floor = f"; the floor of {column.metric} is {number(min(floors))}" if floors else ""
     among = max(len(rows), len(standing.merits) if standing else 0)
     remark = (
-        f"only the Pareto front of {column.metric} and total s is shown, {len(kept)} of "
-        f"{counted(among, 'row')}: every other row is beaten or equalled in both by one of "
-        f"these{floor}"
+        f"only the Pareto front of {column.metric} and {of_cost or 'total s'} is shown, "
+        f"{len(kept)} of {counted(among, 'row')}: every other row is beaten or equalled in both "
+        f"by one of these{floor}"
     )
     return kept, [remark]
 
@@ -230,7 +240,7 @@ def _on_front(
 def _check_names(runs: Sequence[RunResult], question: Question) -> None:
     """Raise UnknownNameError for a metric, a sort key or a sampler that no run has."""
     metrics = {score.metric for run in runs for score in run.scores}
-    for metric in question.metrics:
+    for metric in (*question.metrics, *((question.cost,) if question.cost else ())):
         if metric not in metrics:
             raise UnknownNameError("metric", metric, metrics)
     sort = (question.sort or "").removeprefix("-")

@@ -102,6 +102,13 @@ def _metric(column: Column, rows: tuple[Row, ...]) -> Iterator[tuple[Heading, li
     text = f"{column.metric} {ARROWS.get(column.direction, '')}"
     cells = [Cell(text=_score(row, column), best=column.metric in row.best) for row in rows]
     yield Heading(text=text, about=about, metric=column.metric), cells
+    if any(column.metric in row.against_parent for row in rows):
+        about = (
+            f"{column.metric} divided by that of the run which was compressed, mean ± sd over seeds"
+        )
+        shares = [row.against_parent.get(column.metric) for row in rows]
+        heading = Heading(text="× parent", about=about, beneath=True)
+        yield heading, [Cell(text=plus_minus(m.mean, m.sd) if m else "–") for m in shares]
     ratios = [row.ratio(column.metric) for row in rows]
     if any(ratio is not None for ratio in ratios):
         about = f"{column.metric} divided by its floor (the score of as many real samples)"
@@ -240,6 +247,11 @@ def _row_as_dict(row: Row, table: Table) -> dict[str, Any]:
                 "floor": row.floors.get(column.metric),
                 "ratio": row.ratio(column.metric),
                 "best": column.metric in row.best,
+                **(
+                    {"against_parent": _measure(row.against_parent[column.metric])}
+                    if column.metric in row.against_parent
+                    else {}
+                ),
             }
             for column in table.columns
             if column.metric in row.scores
@@ -318,6 +330,9 @@ def flat(table: Table) -> Iterator[dict[str, Any]]:
                 values[f"{column.metric}_sd"] = measure.sd
                 values[f"{column.metric}_n"] = measure.n
                 values[f"{column.metric}_over_floor"] = row.ratio(column.metric)
+                if (share := row.against_parent.get(column.metric)) is not None:
+                    values[f"{column.metric}_over_parent"] = share.mean
+                    values[f"{column.metric}_over_parent_sd"] = share.sd
                 difference = row.differences.get(column.metric)
                 low, high = (difference and difference.interval) or (None, None)
                 values[f"{column.metric}_to_best_low"] = low

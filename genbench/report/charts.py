@@ -122,14 +122,18 @@ def dot_chart(
     floor: float | None,
     front: Sequence[Dot] = (),
     log: bool = True,
+    rising: bool = False,
 ) -> str:
-    """Rows as points; "" if there are none. ``front``: the points that a line of steps joins."""
+    """Rows as points; "" if there are none. ``front``: the points that a line of steps joins.
+
+    With ``rising``, larger values of x are better, and the line goes on to the left.
+    """
     if not dots:
         return ""
     xs = [x for dot in dots for x in _extent(dot.x, dot.x_sd)]
     ys = [y for dot in dots for y in _extent(dot.y, dot.y_sd)]
     x, y = _x_scale(xs, log=True), _y_scale(ys, floor, log=log)
-    parts = [*_floor(floor, x, y), *_steps(front, x, y), *(_dot(dot, x, y) for dot in dots)]
+    parts = [*_floor(floor, x, y), *_steps(front, x, y, rising), *(_dot(dot, x, y) for dot in dots)]
     return _svg(labels, x, y, parts, kind="dots")
 
 
@@ -321,13 +325,13 @@ def _dot(dot: Dot, x: Scale, y: Scale) -> str:
     return f"<g {_of_rows(dot, numbers)}>{bars}{_mark(dot.colour, at, height, 5.0)}</g>"
 
 
-def _steps(front: Sequence[Dot], x: Scale, y: Scale) -> list[str]:
-    """A line from each point, by ascending seconds, over to the next and then to its score."""
+def _steps(front: Sequence[Dot], x: Scale, y: Scale, rising: bool) -> list[str]:
+    """A line from each point, from the lowest cost on, over to the next and then to its score."""
     if not front:
         return []
     path = f"M{x.at(front[0].x):.1f} {y.at(front[0].y):.1f}"
     path += "".join(f"H{x.at(dot.x):.1f}V{y.at(dot.y):.1f}" for dot in front[1:])
-    return [f'<path class="front" d="{path}H{x.places[1]:g}"/>']
+    return [f'<path class="front" d="{path}H{x.places[0 if rising else 1]:g}"/>']
 
 
 def _mark(colour: int, x: float, y: float, r: float = 3.2) -> str:

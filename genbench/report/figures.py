@@ -49,9 +49,9 @@ def pareto(section: Section, index: int) -> str:
         return ""
     shown = "".join(drawn[:SHOWN_FRONTS])
     others = section.fronts[SHOWN_FRONTS:]
-    names = ", ".join(front.column.metric for front in others)
+    names = ", ".join(map(_titled, others))
     return (
-        "<h3>Score against training time</h3>\n"
+        "<h3>Score against cost</h3>\n"
         '<p class="under">A point is a row of the table: the mean over its seeds, with bars of one '
         "standard deviation. The line joins the rows that no other row beats in both; the dashed "
         "line is the floor, the score of real data.</p>\n"
@@ -68,14 +68,20 @@ def pareto(section: Section, index: int) -> str:
 def _front(front: Front, identity: str) -> str:
     column = front.column
     better = {"min": ", lower is better", "max": ", higher is better"}.get(column.direction, "")
-    listed = "; ".join(f"{dot.label} {dot.y:.4g} after {dot.x:.4g} s" for dot in front.dots)
+    cost, unit = "training seconds", "s"
+    if front.cost is not None:
+        cost, unit = front.cost.metric, front.cost.unit
+    joined = "after" if front.cost is None else "at"
+    listed = "; ".join(
+        f"{dot.label} {dot.y:.4g} {joined} {dot.x:.4g} {unit}".rstrip() for dot in front.dots
+    )
     labels = Labels(
         identity=identity,
-        title=f"{column.metric} against training seconds",
+        title=f"{column.metric} against {cost}",
         desc=f"{listed}. Not beaten in both: {', '.join(dot.label for dot in front.best)}.",
-        x="total training seconds",
+        x="total training seconds" if front.cost is None else cost + (f", {unit}" if unit else ""),
         y=column.metric + (f", {column.unit}" if column.unit else ""),
-        unit="s",
+        unit=unit,
     )
     svg = dot_chart(
         front.dots,
@@ -83,14 +89,21 @@ def _front(front: Front, identity: str) -> str:
         floor=front.floor,
         front=front.best,
         log=column.direction != "max",
+        rising=front.cost is not None and front.cost.direction == "max",
     )
     away = (
         f" <small>without {escape(', '.join(front.elsewhere))}, trained on another machine</small>"
         if front.elsewhere
         else ""
     )
-    caption = f"<figcaption>{escape(column.metric)}<small>{better}</small>{away}</figcaption>"
+    caption = f"<figcaption>{escape(_titled(front))}<small>{better}</small>{away}</figcaption>"
     return f"<figure>{caption}{svg}</figure>\n"
+
+
+def _titled(front: Front) -> str:
+    """'fd_clf', or 'fd_clf against bytes'."""
+    against = "" if front.cost is None else f" against {front.cost.metric}"
+    return front.column.metric + against
 
 
 # --- curves

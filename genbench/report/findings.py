@@ -53,7 +53,7 @@ def _tie(tied: Sequence[str], best: Row, column: Column, table: Table) -> str:
 
 def _fronts(fronts: Sequence[Front]) -> Iterator[str]:
     """Which rows trade score for time, in the metric that ranks them."""
-    for front in fronts[:1]:
+    for front in [front for front in fronts if front.cost is None][:1]:
         names = [dot.label for dot in front.best]
         if len(front.dots) > 1 and len(names) == 1:
             yield (

@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from genbench.contracts import COST_UNITS
 from genbench.store.reader import RowSource
 from genbench.store.records import Run
 
@@ -15,6 +16,7 @@ class Final(NamedTuple):
 
     value: float | None
     direction: str
+    is_cost: bool = False
 
 
 Scores = Mapping[str, Mapping[str, Final]]
@@ -26,12 +28,13 @@ def final_scores(store: RowSource, runs: Sequence[Run]) -> Scores:
     names = {f"r{i}": run.id for i, run in enumerate(runs)}
     wanted = ", ".join(f":{name}" for name in names)
     found: dict[str, dict[str, Final]] = defaultdict(dict)
-    for run, metric, direction, value in store.rows(
-        f"SELECT id, metric, direction, value FROM v_scores WHERE id IN ({wanted}) "
+    for run, metric, direction, unit, value in store.rows(
+        f"SELECT id, metric, direction, unit, value FROM v_scores WHERE id IN ({wanted}) "
         "ORDER BY origin DESC, created_at",
         names,
     ):
-        found[run].setdefault(metric, Final(value, direction or "min"))
+        final = Final(value, direction or "min", unit in COST_UNITS)
+        found[run].setdefault(metric, final)
     return found
 
 
@@ -49,4 +52,5 @@ def shown_metrics(runs: Sequence[Run], scores: Scores) -> dict[str, str]:
 def _metric_of(runs: Sequence[Run], scores: Scores) -> str | None:
     """The metric that most of these runs have, as in `compare`; None without any."""
     counted = Counter(metric for run in runs for metric in scores.get(run.id, ()))
-    return min(counted, key=lambda metric: (-counted[metric], metric), default=None)
+    costs = {m for run in runs for m, score in scores.get(run.id, {}).items() if score.is_cost}
+    return min(counted, key=lambda m: (m in costs, -counted[m], m), default=None)

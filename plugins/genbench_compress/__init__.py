@@ -86,3 +86,24 @@ def genbench_register_compressors(register: genbench.Register) -> None:
         source="Liu et al. 2021, arXiv:2104.02244",
         capabilities=MAKES_SAMPLES,
     )
+
+
+@genbench.hookimpl
+def genbench_register_metrics(register: genbench.Register) -> None:
+    """What a generator costs."""
+    register(
+        "size",
+        "genbench_compress.size:Size",
+        settings="genbench_compress.cost_settings:SizeSettings",
+        summary="parameters, bytes and multiply-accumulate operations of what makes samples",
+        family="cost",
+        capabilities=MAKES_SAMPLES,
+    )
+    register(
+        "latency",
+        "genbench_compress.latency:Latency",
+        settings="genbench_compress.cost_settings:LatencySettings",
+        summary="milliseconds, samples per second and memory at batches of 1 and 100",
+        family="cost",
+        capabilities=MAKES_SAMPLES,
+    )
