@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 GROUPS = {
     "running": ("run", "resume", "rerun", "rm"),
+    "benching": ("bench", "benches"),
     "compressing": ("compress",),
     "sampling": ("evaluate", "sample"),
     "picturing": ("interpolate", "traverse", "latents", "reconstruct", "translate", "curves"),

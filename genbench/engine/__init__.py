@@ -4,6 +4,12 @@
 several seeds of one experiment at once.
 """
 
+from genbench.engine.bench import (
+    StageBench as StageBench,
+    Way as Way,
+    bench_stages as bench_stages,
+    matrix_rate as matrix_rate,
+)
 from genbench.engine.checkpoint import (
     RunIdentity as RunIdentity,
     drop_checkpoints as drop_checkpoints,

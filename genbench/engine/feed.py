@@ -184,6 +184,12 @@ class Feed:
                 y.copy_(new_y)
 
 
+def first_samples(split: Split, n: int) -> Split:
+    """The first samples of a split, for trials."""
+    y = None if split.y is None else split.y[:n]
+    return Split(x=split.x[:n], y=y, digest=f"{split.digest}[:{n}]")
+
+
 def _fits(x: np.ndarray[Any, Any], device: torch.device) -> bool:
     """Whether a split fits the device; half of the free CUDA memory is left for training."""
     if device.type == "cuda":

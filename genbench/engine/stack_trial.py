@@ -15,11 +15,11 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from genbench.contracts import MONITOR, Batch, Data, Model, Split
+from genbench.contracts import MONITOR, Batch, Data, Model
 from genbench.engine.capture import WARM_UP
 from genbench.engine.device import synchronize
 from genbench.engine.ema import EMA
-from genbench.engine.feed import Pair, Samples
+from genbench.engine.feed import Pair, Samples, first_samples
 from genbench.engine.graphs import default_graphs
 from genbench.engine.optim import NamedOptimizer, build_optimizers
 from genbench.engine.planned_stages import planned_stages, stage_epochs
@@ -94,7 +94,7 @@ class _Trying:
         if any(stage.begin is not None for stage in self.stages):
             raise _RefusedError("a stage that changes the networks (`begin`) can't be stacked")
         repeats = [phase.repeat for stage in self.stages for phase in stage.phases]
-        few = _first(data.train, max(repeats, default=1) * self.spec.batch_size)
+        few = first_samples(data.train, max(repeats, default=1) * self.spec.batch_size)
         self.samples = Samples.of(few, device, data.augment)
         self.optimizers = [build_optimizers(m, clip_norm=self.spec.clip_norm) for m in models]
         self.stack = Stack(models)
@@ -206,13 +206,6 @@ class _Trying:
             synchronize(self.device)
             best = min(best, time.perf_counter() - began)
         return best
-
-
-def _first(split: Split, n: int) -> Split:
-    """The first samples of a split."""
-    return Split(
-        x=split.x[:n], y=None if split.y is None else split.y[:n], digest=f"{split.digest}[:{n}]"
-    )
 
 
 def _one(pair: Pair, i: int) -> Batch:

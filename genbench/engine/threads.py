@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from genbench.contracts import Batch, Data, Model, Split, Stage
+from genbench.contracts import Batch, Data, Model, Stage
 from genbench.engine.ema import EMA
-from genbench.engine.feed import Samples
+from genbench.engine.feed import Samples, first_samples
 from genbench.engine.optim import build_optimizers
 from genbench.engine.planned_stages import planned_stages, stage_epochs
 from genbench.engine.randomness import forked_rng, seed_everything
@@ -101,7 +101,7 @@ def _trials(model: Model, data: Data, spec: RunSpec) -> list[_Trial]:
     for index, stage in enumerate(planned_stages(model)):
         if not stage.phases:
             continue
-        few = _first(data.train, _width(stage) * spec.batch_size)
+        few = first_samples(data.train, _width(stage) * spec.batch_size)
         samples = Samples.of(few, device, data.augment)
         ema = EMA(model, None)
         run = ready(index, stage, model, optimizers, samples, spec, device, ema, None)
@@ -123,10 +123,6 @@ def _iterations(stage: Stage, data: Data, spec: RunSpec) -> int:
 
 def _width(stage: Stage) -> int:
     return max(phase.repeat for phase in stage.phases)
-
-
-def _first(split: Split, n: int) -> Split:
-    return Split(x=split.x[:n], y=None if split.y is None else split.y[:n], digest=split.digest)
 
 
 def _seconds(trials: Sequence[_Trial], counts: Sequence[int]) -> dict[int, float]:

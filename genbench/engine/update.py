@@ -8,7 +8,7 @@ to its own parameters only. All totals are differentiated before any optimizer s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 
@@ -126,6 +126,25 @@ class Update:
                 found.append(parameter.grad)
             parameter.grad = None
         return found
+
+    def in_parts(self, batch: Batch, ended: Callable[[str], None]) -> None:
+        """An ordinary update that says when its forward pass, backward pass and optimizers end."""
+        for optimizer in self._optimizers:
+            optimizer.set_rate(batch.step, batch.steps)
+        for parameter in self._parameters:
+            parameter.grad = None
+        for microbatch in _microbatches(batch, self._accumulate):
+            values = self._values(self._compute(microbatch))
+            ended("forward")
+            self._differentiate(values)
+            ended("backward")
+        for optimizer in self._optimizers:
+            optimizer.clip()
+            optimizer.step()
+        if self.phase.after is not None:
+            with torch.no_grad():
+                self.phase.after(self._terms([value.detach() for value in values]))
+        ended("optimizer")
 
     @contextmanager
     def _capturable(self) -> Iterator[None]:

@@ -42,6 +42,7 @@ TABLES: Mapping[str, str] = {
     "task_runs": "The runs that a task made.",
     "tunings": "Searches for settings: the question, as JSON in body.",
     "proposals": "The settings that a tuning proposed, each with the run that tried them.",
+    "benches": "What genbench bench has measured, as JSON in body.",
     "schema_version": "The number of the store's schema.",
     "store_info": "The genbench that wrote the store.",
 }

@@ -410,6 +410,19 @@ proposals = _table(
 )
 
 
+benches = _table(
+    "benches",
+    Column("bench", Integer, primary_key=True),
+    _text("created_at", nullable=False),
+    _text("model", nullable=False),
+    _text("dataset", nullable=False),
+    _text("experiment", nullable=False),
+    _text("device", nullable=False),
+    _text("body", nullable=False),
+    Column("environment", Integer, ForeignKey("environments.environment"), nullable=False),
+)
+
+
 @event.listens_for(metadata, "after_create")
 def _create_views(target: MetaData, connection: Connection, **options: Any) -> None:
     create_views(connection)

@@ -120,6 +120,7 @@ def _select(name: str, ids: Sequence[str]) -> str:
 
 
 _USED = {
+    "benches": "experiment IN (SELECT experiment FROM runs WHERE run IN ({numbers}))",
     "experiments": "experiment IN (SELECT experiment FROM runs WHERE run IN ({numbers}))",
     "environments": "environment IN (SELECT environment FROM run_environments "
     "WHERE run IN ({numbers}))",
