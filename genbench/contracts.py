@@ -369,7 +369,8 @@ class Generates(Protocol):
     The prior is N(0, I), unless the model sets ``prior_kind = "uniform"`` for U(-1, 1) in each
     dimension (see `prior_kind`). If ``generate`` is not continuous in z (z selects a component of a
     mixture, or discrete codes), the model sets ``piecewise = True``; samples are then interpolated
-    through their codes.
+    through their codes. If ``generate`` evaluates its network several times, one after the other,
+    the model sets ``evaluations`` to that number (see `evaluations`).
     """
 
     def prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
@@ -486,6 +487,63 @@ class HasDensity(Protocol):
         """log p(x) in nats, (B,), for samples (B, *shape); -inf if the density is 0."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class NoisePath:
+    """The path from noise to samples, of a model that is sampled by integrating over time.
+
+    At the time t, a sample x with the noise n ~ N(0, I) is x_t = signal(t) x + noise(t) n. A draw
+    goes from ``start``, where ``signal`` is 0 or negligible beside ``noise``, to ``end``, where
+    x_t = x: signal(end) = 1 and noise(end) = 0. Time may rise (flow matching: 0 to 1) or fall (EDM:
+    t is the noise level, 80 to 0).
+
+    ``times(steps)`` are the model's own steps + 1 times of a draw, from ``start`` to ``end``;
+    ``steps`` and ``solver`` are its defaults for the deterministic draw. ``least`` is the distance
+    of the last time but one from ``end`` in the schedule of EDM. If ``bounded`` is true, samples
+    are in [-1, 1], and samplers clamp them.
+    """
+
+    start: float
+    end: float
+    signal: Callable[[float], float]
+    noise: Callable[[float], float]
+    times: Callable[[int], Sequence[float]]
+    least: float
+    steps: int
+    solver: Literal["euler", "midpoint", "heun"] = "heun"
+    bounded: bool = False
+
+
+@runtime_checkable
+class HasVelocity(Protocol):
+    """The model is drawn by integrating dx/dt = velocity(x, t) along its ``path``.
+
+    The noise at ``path.start`` is noise(start) times the draw of a normal ``prior``. If a velocity
+    takes several passes through the network, as with guidance, the model sets ``passes`` to their
+    number.
+    """
+
+    path: NoisePath
+
+    def velocity(self, x: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
+        """dx/dt, (B, *shape), at x (B, *shape) and the times t (B,), float.
+
+        Samplers don't ask for it at ``path.end``, where some models have none.
+        """
+
+
+@runtime_checkable
+class Denoises(Protocol):
+    """The model estimates the sample beneath the noise of its ``path``.
+
+    Like the velocity, the estimate may take several ``passes``.
+    """
+
+    path: NoisePath
+
+    def denoise(self, x: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
+        """E[sample | x at the time t], (B, *shape), for x (B, *shape) and times t (B,), float."""
+
+
 @runtime_checkable
 class Translates(Protocol):
     """x -> x as it would be in another domain: with the class ``y``, int64 (B,)."""
@@ -507,6 +565,8 @@ CAPABILITIES: Mapping[str, type] = {
     "conditional": Conditional,
     "has-likelihood": HasLikelihood,
     "has-density": HasDensity,
+    "has-velocity": HasVelocity,
+    "denoises": Denoises,
     "translates": Translates,
 }
 """The capabilities by the names that registrations, samplers and messages use."""
@@ -526,6 +586,11 @@ def prior_kind(model: Any) -> Literal["normal", "uniform"]:
     """The law of a model's prior: N(0, I), or U(-1, 1) in each dimension."""
     kind: Literal["normal", "uniform"] = getattr(model, "prior_kind", "normal")
     return kind
+
+
+def evaluations(model: Any) -> int:
+    """How often ``generate`` evaluates the network for a sample: once, unless the model says so."""
+    return int(getattr(model, "evaluations", 1))
 
 
 # --- sampling and scoring -------------------------------------------------------------------
@@ -566,9 +631,10 @@ class Sampler(Protocol):
         """Yield minibatches of samples in [-1, 1], n in all, (b, *shape) as rendered."""
 
     def diagnostics(self) -> Mapping[str, float]:
-        """Diagnostics of the last draw, such as acceptance; empty for plain sampling.
+        """Diagnostics of the last draw, such as acceptance.
 
-        They must be available even if ``draw`` was not exhausted or raised an error.
+        They must be available even if ``draw`` was not exhausted or raised an error. ``nfe`` is the
+        number of function evaluations of a sample: passes through the network, one after the other.
         """
 
 

@@ -7,6 +7,7 @@ validation, ``genbench info`` and ``--dry-run`` stay fast. It is the source of `
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import NoneType, UnionType
@@ -50,13 +51,26 @@ class Training:
     """The default number of epochs and batch size of a model.
 
     It is trained on ``images`` images in total, so that a small data set gets more epochs than a
-    large one, but on at least ``epochs`` and at most ``max_epochs`` epochs.
+    large one, but on at least ``epochs`` and at most ``max_epochs`` epochs. ``ema_share`` is the
+    half-life of the moving average of its weights, as a share of the steps of the last stage (None:
+    weights are not averaged).
     """
 
     images: int = 600_000
     epochs: int = 1
     max_epochs: int = 300
     batch_size: int = 100
+    ema_share: float | None = None
+
+    def ema_for(self, steps: int) -> float | None:
+        """The decay of the moving average over so many steps.
+
+        >>> Training(ema_share=0.05).ema_for(10_000)
+        0.998615
+        """
+        if self.ema_share is None:
+            return None
+        return round(math.exp2(-1 / max(1.0, self.ema_share * steps)), 6)
 
     def epochs_for(self, size: int) -> int:
         """Epochs over a training split of ``size`` images (0: unknown)."""

@@ -96,7 +96,8 @@ class RunFields:
     accumulate: Annotated[int, Choice("Gradient-accumulation steps per batch.", ge=1, le=MOST)] = 1
     clip_norm: Annotated[float | None, Choice("Maximum norm of the gradients.", gt=0)] = None
     ema: Annotated[
-        float | None, Choice("Decay of the moving average of the weights.", gt=0, lt=1)
+        float | None,
+        Choice("Decay of the moving average of the weights (0: none).", ge=0, lt=1),
     ] = None
     evaluate_every: Annotated[
         int, Choice("Epochs between scores (0: only at the end).", ge=0, le=MOST)

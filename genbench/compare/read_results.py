@@ -7,12 +7,28 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+<<<<<<< HEAD
 from genbench.compare.lineage import Source, compared_data, lineages, sources
 from genbench.compare.run_results import Effort, Parent, Place, RunResult, Scored, StageCost
+=======
+from genbench.compare.lineage import Source, lineages, sources
+from genbench.compare.run_results import (
+    DrawCost,
+    Effort,
+    Parent,
+    Place,
+    RunResult,
+    Scored,
+    StageCost,
+)
+>>>>>>> 5ac10b7 (Flow matching, DDPM and EDM, drawn by samplers over time and compared by their evaluations)
 from genbench.compare.sampler_labels import sampler_label
 from genbench.formatting import counted
 from genbench.store import Store
 from genbench.store.records import TOGETHER
+
+NFE, PER_SAMPLE = "nfe", "measured_seconds_per_sample"
+"""The diagnostics of a draw that a comparison shows; the evaluation measures the second one."""
 
 MEDIANS_AT_ONCE = 1_000
 """Runs of which all epochs are held in memory at once."""
@@ -27,6 +43,7 @@ def read_results(store: Store, runs: Sequence[int]) -> Iterator[RunResult]:
     machines, parents, efforts = Machines(store), _parents(store, keys), _efforts(store, keys)
     made_of, ancestry = sources(store), lineages(store)
     versions, moved = _versions(store, keys), _environments(store, keys)
+    costs = _draw_costs(store, keys)
     specs: dict[str, Mapping[str, Any]] = {}
     for row in store.rows(
         "SELECT run, id, name, seed, created_at, experiment, model, dataset, preset, environment, "
@@ -62,6 +79,7 @@ def read_results(store: Store, runs: Sequence[int]) -> Iterator[RunResult]:
             lineage=ancestry.get(run, ()),
             versions=versions.get(run, {}),
             together=machines.together(moved.get(run, [environment])),
+            draws=costs.get(run, {}),
             effort=Effort(cpu_share=share, load=load, cpus=machines.cpus(environment)),
         )
 
@@ -195,6 +213,21 @@ def _scores(store: Store, keys: str) -> dict[int, list[Scored]]:
                 epoch=epoch,
                 n=n,
             )
+        )
+    return found
+
+
+def _draw_costs(store: Store, keys: str) -> dict[int, dict[str, DrawCost]]:
+    """Run -> sampler -> the cost of a sample in its last draw with final scores."""
+    found: dict[int, dict[str, DrawCost]] = defaultdict(dict)
+    for run, sampler, settings, diagnostics in store.rows(
+        "SELECT d.run, d.sampler, d.sampler_settings, d.diagnostics FROM draws d "
+        f"WHERE d.run IN ({keys}) AND d.sampler <> '' AND d.diagnostics <> '{{}}' "
+        "AND EXISTS (SELECT 1 FROM evals e WHERE e.draw = d.draw AND e.final = 1) ORDER BY d.draw"
+    ):
+        figures = json.loads(diagnostics)
+        found[run][sampler_label(sampler, settings)] = DrawCost(
+            nfe=figures.get(NFE), seconds=figures.get(PER_SAMPLE)
         )
     return found
 

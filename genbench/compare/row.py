@@ -145,6 +145,21 @@ class Row:
             return Measure(values=(math.nan,))
         return self.stage(self.first.main_stage, "epoch_s")
 
+    # --- the cost of a sample
+
+    @cached_property
+    def nfe(self) -> float | None:
+        """Function evaluations for a sample, the most of any run; None if no draw counted them."""
+        counted = [cost.nfe for run in self.runs if (cost := run.draws.get(self.sampler))]
+        return max((nfe for nfe in counted if nfe is not None), default=None)
+
+    @cached_property
+    def sample_s(self) -> Measure | None:
+        """Seconds of the sampler for a sample, over the timed runs."""
+        costs = [cost for run in self.timed if (cost := run.draws.get(self.sampler))]
+        known = tuple(cost.seconds for cost in costs if cost.seconds is not None)
+        return Measure(values=known) if known else None
+
     # --- scores, with one value per seed
 
     def ranked(self, metric: str) -> Measure | None:

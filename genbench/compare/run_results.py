@@ -45,6 +45,17 @@ class Scored:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DrawCost:
+    """The cost of a sample in the draw that was scored; None if it isn't known.
+
+    ``nfe`` counts function evaluations: passes through the network, one after the other.
+    """
+
+    nfe: float | None = None
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class StageCost:
     """The cost of one stage: ``epoch_s`` is the median over its epochs without the first one.
 
@@ -98,6 +109,7 @@ class RunResult(RunHead):
 
     ``versions`` maps the distributions of plugins to the versions that its numbers depend on.
     ``together`` are the seeds that it was trained together with, and its own, if there are any.
+    ``draws`` has the cost of a sample for each sampler.
     ``lineage`` names the seeds of the runs that made its data: runs with equal ``seed`` and
     ``lineage`` are repeats of one observation (as by ``rerun``), not two seeds.
     """
@@ -111,6 +123,7 @@ class RunResult(RunHead):
     parents: tuple[Parent, ...] = ()
     lineage: tuple[Any, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
+    draws: Mapping[str, DrawCost] = field(default_factory=dict)
     effort: Effort = field(default_factory=Effort)
     together: tuple[int, ...] = ()
 

@@ -10,9 +10,12 @@ from functools import lru_cache
 
 @lru_cache
 def sampler_label(name: str, settings: str) -> str:
-    """'plain', or 'drs (gamma=80)'; '' for a score of the model itself. ``settings`` is JSON."""
+    """'plain', or 'drs (gamma=80)'; '' for a score of the model itself. ``settings`` is JSON.
+
+    Settings without a value are left out.
+    """
     given = json.loads(settings) if settings else {}
-    text = ", ".join(f"{key}={value}" for key, value in given.items())
+    text = ", ".join(f"{key}={value}" for key, value in given.items() if value is not None)
     return f"{name} ({text})" if text else name
 
 

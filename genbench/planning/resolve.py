@@ -145,17 +145,21 @@ def resolve(
     chosen = [name for name in run.listeners or () if name != NONE]
     listeners = chosen_parts("listener", chosen, layers, scope)
 
+    epoch = run.epoch_images or data_spec.train
+    epochs = run.epochs or training.epochs_for(epoch)
+    batch_size = run.batch_size or training.batch_size
     spec = RunSpec(
         model=model.name,
         dataset=dataset.name,
         model_settings=model_settings.model_dump(mode="json"),
         dataset_settings=data_settings.model_dump(mode="json"),
-        epochs=run.epochs or training.epochs_for(run.epoch_images or data_spec.train),
-        batch_size=run.batch_size or training.batch_size,
+        epochs=epochs,
+        batch_size=batch_size,
+        ema=training.ema_for(epochs * epoch // batch_size) if run.ema is None else run.ema,
         samplers=chosen_parts("sampler", samplers, layers, scope),
         metrics=chosen_parts("metric", metrics, layers, scope),
         preset=preset.name if preset else None,
-        **run.model_dump(exclude={"epochs", "batch_size", *NOT_IN_A_SPEC}),
+        **run.model_dump(exclude={"epochs", "batch_size", "ema", *NOT_IN_A_SPEC}),
     )
     check_used(
         layers[-2],

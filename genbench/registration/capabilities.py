@@ -25,6 +25,8 @@ _IN_WORDS = {
     "conditional": "that takes labels",
     "has-likelihood": "that has a likelihood",
     "has-density": "that has an exact density",
+    "has-velocity": "that has a velocity",
+    "denoises": "that denoises",
     "translates": "that translates",
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,6 +77,8 @@ def _columns(table: Table) -> Iterator[tuple[Heading, list[Cell]]]:
     yield Heading(text="seeds", about=about), [Cell(text=_seeds(row)) for row in rows]
     for column in table.shown:
         yield from _metric(column, rows)
+    if several_evaluations(rows):
+        yield from _sampling(rows)
     yield from _seconds(table)
     if table.target is not None and table.ranking:
         score = f"{table.ranking.metric} {number(table.target)}"
@@ -122,6 +124,20 @@ def _score(row: Row, column: Column) -> str:
         return "–"
     text = plus_minus(measure.mean, measure.sd)
     return text if measure.n == len(row.seeds) else f"{text} (n {measure.n})"
+
+
+def several_evaluations(rows: Sequence[Row]) -> bool:
+    """Whether a sample of some row takes more than one pass through its network."""
+    return any((row.nfe or 0) > 1 for row in rows)
+
+
+def _sampling(rows: Sequence[Row]) -> Iterator[tuple[Heading, list[Cell]]]:
+    about = "function evaluations of a sample: passes through the network, one after the other"
+    cells = [Cell(text="–" if row.nfe is None else number(row.nfe, 4)) for row in rows]
+    yield Heading(text="NFE", about=about), cells
+    about = "seconds of the sampler for each scored sample, mean ± sd over runs"
+    cells = [Cell(text=seconds(row.sample_s) if row.sample_s else "–") for row in rows]
+    yield Heading(text="s / sample", about=about), cells
 
 
 def _seconds(table: Table) -> Iterator[tuple[Heading, list[Cell]]]:
@@ -266,6 +282,8 @@ def _row_as_dict(row: Row, table: Table) -> dict[str, Any]:
             }
             for i, stage in enumerate(row.first.stages)
         ],
+        "nfe": row.nfe,
+        "sample_s": _measure(row.sample_s) if row.sample_s else None,
         "seconds_on": str(row.timed[0].place),
         "seconds_of": [run.id for run in row.timed],
         "busy": row.busy,
@@ -337,6 +355,9 @@ def flat(table: Table) -> Iterator[dict[str, Any]]:
                 low, high = (difference and difference.interval) or (None, None)
                 values[f"{column.metric}_to_best_low"] = low
                 values[f"{column.metric}_to_best_high"] = high
+        if several_evaluations(table.rows):
+            values["nfe"] = row.nfe
+            values["sample_s"] = row.sample_s.mean if row.sample_s else None
         for i, stage in enumerate(row.first.stages):
             values[f"stage{i + 1}"] = stage.name
             values[f"stage{i + 1}_epochs"] = stage.epochs

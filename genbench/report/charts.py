@@ -100,18 +100,23 @@ class Labels:
 
 
 def line_chart(
-    curves: Sequence[Curve], labels: Labels, *, floor: float | None = None, log: bool = True
+    curves: Sequence[Curve],
+    labels: Labels,
+    *,
+    floor: float | None = None,
+    log: bool = True,
+    log_x: bool = False,
 ) -> str:
     """Curves as one ``<svg>``; "" if there is nothing to draw. ``floor`` is a dashed line.
 
-    ``log`` allows a logarithmic y axis, for values that range widely.
+    ``log`` and ``log_x`` allow a logarithmic axis, for values that range widely.
     """
     curves = [c for c in curves if any(_is_finite(y) for _, y in c.points)]
     if not curves:
         return ""
     xs = [x for curve in curves for x, _ in curve.points]
     ys = [y for c in curves for point, sd in _pairs(c) for y in _extent(point[1], sd)]
-    x, y = _x_scale(xs), _y_scale(ys, floor, log=log)
+    x, y = _x_scale(xs, log=log_x), _y_scale(ys, floor, log=log)
     return _svg(labels, x, y, [*_floor(floor, x, y), *(_curve(c, x, y) for c in curves)])
 
 

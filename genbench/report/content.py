@@ -21,6 +21,7 @@ from genbench.report.curves import (
     points_each,
     score_panels,
 )
+from genbench.report.evaluations import Evaluations, evaluations
 from genbench.report.health_curves import health_panels, probe_panels
 from genbench.report.pareto import Front, fronts
 from genbench.store import Store
@@ -61,6 +62,7 @@ class Section:
 
     table: Table
     fronts: tuple[Front, ...]
+    evaluations: tuple[Evaluations, ...]
     scores: tuple[Panel, ...]
     probes: tuple[Panel, ...]
     experiments: tuple[Experiment, ...]
@@ -123,6 +125,7 @@ def _section(store: Store, table: Table, runs: _Runs) -> Section:
     return Section(
         table=table,
         fronts=tuple(fronts(table, colours)),
+        evaluations=tuple(evaluations(table, colours)),
         scores=tuple(score_panels(store, table, colours)),
         probes=tuple(
             probe_panels([(table.rows[r[0]], r, recorded[v]) for v, r in groups.items()], colours)

@@ -10,6 +10,7 @@ from genbench.report.album import Shot
 from genbench.report.charts import Curve, Labels, dot_chart, key, line_chart
 from genbench.report.content import Experiment, Section
 from genbench.report.curves import AXES, Panel, row_names
+from genbench.report.evaluations import Evaluations
 from genbench.report.pareto import Front
 
 UNITS = {"seconds": "s", "epochs": "epochs"}
@@ -104,6 +105,41 @@ def _titled(front: Front) -> str:
     """'fd_clf', or 'fd_clf against bytes'."""
     against = "" if front.cost is None else f" against {front.cost.metric}"
     return front.column.metric + against
+
+
+# --- score against evaluations
+
+
+def evaluations(section: Section, index: int) -> str:
+    """Score against function evaluations; "" unless some samples take several."""
+    drawn = [_evaluations(found, f"n{index}-{i}") for i, found in enumerate(section.evaluations)]
+    if not drawn:
+        return ""
+    return (
+        "<h3>Score against function evaluations</h3>\n"
+        '<p class="under">A point is a draw: the mean over seeds, over the number of passes '
+        "through the network that a sample takes, one after the other. A line joins draws of one "
+        "model that differ in their number of steps.</p>\n"
+        f'<div class="figures">{"".join(drawn)}</div>'
+    )
+
+
+def _evaluations(found: Evaluations, identity: str) -> str:
+    column = found.column
+    better = {"min": ", lower is better", "max": ", higher is better"}.get(column.direction, "")
+    labels = Labels(
+        identity=identity,
+        title=f"{column.metric} against function evaluations",
+        desc=_described(found.curves, column.metric, "function evaluations"),
+        x="function evaluations of a sample",
+        y=column.metric + (f", {column.unit}" if column.unit else ""),
+        unit="NFE",
+    )
+    log = column.direction != "max"
+    svg = line_chart(found.curves, labels, floor=found.floor, log=log, log_x=True)
+    names = "".join(f"<li>{key(c.colour)}{escape(c.label)}</li>" for c in found.curves)
+    caption = f"<figcaption>{escape(column.metric)}<small>{better}</small></figcaption>"
+    return f'<figure>{caption}{svg}<ul class="names">{names}</ul></figure>\n'
 
 
 # --- curves

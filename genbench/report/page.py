@@ -3,7 +3,8 @@
 What stands where, from the question that a reader has first to the one that he has last:
 
 1. Which model is better, how sure is that, what did it cost? The *answer* in sentences opens each
-   data set, beneath a headline; then *score against seconds* with the front, spread and the floor.
+   data set, beneath a headline; then *score against seconds* with the front, spread and the floor,
+   and *score against function evaluations* for models that are drawn in several steps.
 2. What are the numbers? The *table*, with all columns: sorted and filtered by a script, scrolled
    beneath its first column on a phone, as one record for each row in print if it is too wide.
 3. When did it get there? *Curves* of scores, with a band over the seeds.
@@ -33,7 +34,7 @@ from genbench.compare import Table, method
 from genbench.formatting import counted, markup as escape
 from genbench.report.cards import Abilities, cards, facts_list
 from genbench.report.content import Report, Section
-from genbench.report.figures import figures, grids, legend, pareto, probes
+from genbench.report.figures import evaluations, figures, grids, legend, pareto, probes
 from genbench.report.findings import findings
 from genbench.report.table_part import protocol_number, table_part
 
@@ -139,6 +140,7 @@ def _section(section: Section, index: int, can: Abilities) -> str:
         f'<ul class="findings">{sentences}</ul>' if sentences else "",
         legend(section, index),
         pareto(section, index),
+        evaluations(section, index),
         '<h3>All numbers</h3>\n<p class="under">Mean ± standard deviation over seeds; ● marks the '
         "best of a column. A footnote leads to how a metric was computed.</p>",
         table_part(table, index, section.colours),

@@ -26,6 +26,7 @@ from genbench.testing.outputs import (
     maps,
     nets_of_samples,
 )
+from genbench.testing.paths import check_path
 from genbench.testing.structure import check_seeds, check_structure
 from genbench.testing.subject import Subject, subject
 from genbench.testing.trial import (
@@ -102,6 +103,8 @@ def check_capabilities(part: Subject, data: Data) -> None:
                 has_shape(model.discriminate(h, labels), (6,), "discriminate(h)")
                 real = model.embed(x) if "embeds" in there else x
                 has_shape(real, tuple(h.shape), "the h of real samples (embed(x), else x itself)")
+        if {"has-velocity", "denoises"} & there:
+            check_path(model, labels)
         if "encodes" in there:
             mean, logvar = model.encode(x, labels)
             assert mean.ndim >= 2, f"encode(x) must give (B, *code), not {tuple(mean.shape)}"

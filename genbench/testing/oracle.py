@@ -11,14 +11,33 @@ import math
 import torch
 from torch import Tensor
 
+from genbench.contracts import NoisePath
+
 LEVELS = (-0.75, -0.25, 0.25, 0.75)
 """The mean pixels of the classes of `LabelledOracle`."""
 
 
+SPREAD = 0.2
+"""The standard deviation of the normal samples that the velocity of `Oracle` leads to."""
+
+
 class Oracle:
-    """A model with known values for each capability: z ~ N(0, I), x = tanh(z), an exact logit."""
+    """A model with known values for each capability: z ~ N(0, I), x = tanh(z), an exact logit.
+
+    Its velocity is that of straight lines from N(0, I) to a normal of standard deviation `SPREAD`.
+    """
 
     classes = 4
+    path = NoisePath(
+        start=0.0,
+        end=1.0,
+        signal=lambda t: t,
+        noise=lambda t: 1.0 - t,
+        times=lambda steps: [i / steps for i in range(steps + 1)],
+        least=0.01,
+        steps=4,
+        bounded=True,
+    )
 
     def __init__(self, shape: tuple[int, ...] = (1, 8, 8)) -> None:
         self.shape = shape
@@ -59,6 +78,22 @@ class Oracle:
         z = torch.atanh(x.clamp(-0.99, 0.99)).flatten(1)
         log_normal = -0.5 * (z.square() + math.log(2 * math.pi)).sum(1)
         return log_normal - torch.log1p(-torch.tanh(z).square()).sum(1)
+
+    def denoise(self, x: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
+        """E[sample | x at the time t]: between the mean of the samples and x, by their weights."""
+        mean = self._level(y)
+        t = t.view(-1, *[1] * len(self.shape))
+        weight = t * SPREAD**2 / ((t * SPREAD).square() + (1 - t).square())
+        return mean + weight * (x - t * mean)
+
+    def velocity(self, x: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
+        """The mean direction of the lines through x."""
+        left = (1 - t).view(-1, *[1] * len(self.shape))
+        return (self.denoise(x, t, y) - x) / left
+
+    def _level(self, y: Tensor | None) -> Tensor:
+        """The mean pixel of the samples."""
+        return _values(self.nets).new_zeros(())
 
     def translate(self, x: Tensor, y: Tensor) -> Tensor:
         """x, whatever the domain."""
@@ -103,12 +138,16 @@ class LabelledOracle(Oracle):
 
     def generate(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """h around the level of its class, within 0.2 of it."""
+        return self._level(y) + 0.2 * torch.tanh(z)
+
+    def _level(self, y: Tensor | None) -> Tensor:
+        """The mean pixel of each sample's class."""
         assert y is not None, (
             "generate(z, y) of a conditional model got no labels; pass those of context.labels"
         )
         levels = _values(self.nets)
         level = y @ levels if y.dim() == 2 else levels.index_select(0, y)
-        return level.view(-1, *[1] * len(self.shape)) + 0.2 * torch.tanh(z)
+        return level.view(-1, *[1] * len(self.shape))
 
     def class_of(self, x: Tensor) -> Tensor:
         """The classes that samples show, (B,)."""

@@ -11,16 +11,19 @@ from torch import Tensor
 from genbench.contracts import (
     Data,
     Decodes,
+    Denoises,
     Encodes,
     Generates,
     HasDensity,
     HasLikelihood,
+    HasVelocity,
     Reconstructs,
     Translates,
     prior_kind,
     rendered,
 )
 from genbench.errors import UsageError
+from genbench.testing.paths import noised
 from genbench.testing.subject import Subject
 from genbench.testing.trial import (
     CPU,
@@ -135,6 +138,10 @@ def maps(
     if isinstance(model, HasLikelihood) and isinstance(model, Generates):
         z = model.prior(ROWS, torch.Generator().manual_seed(1))
         yield "log_likelihood(x, z)", model.log_likelihood, (x, z, *labels)
+    if isinstance(model, HasVelocity):
+        yield "velocity(x, t)", model.velocity, (*noised(model, ROWS, device), *labels)
+    if isinstance(model, Denoises):
+        yield "denoise(x, t)", model.denoise, (*noised(model, ROWS, device), *labels)
     if isinstance(model, HasDensity):
         yield "log_density(x)", model.log_density, (x, *labels)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from genbench import SampleContext, rendered
+from genbench import SampleContext, evaluations, rendered
 from genbench_samplers.proposals import asked_labels, propose
 
 if TYPE_CHECKING:
@@ -23,9 +23,11 @@ class Plain:
 
     def __init__(self, settings: PlainSettings | None = None) -> None:
         del settings  # it has no settings
+        self._nfe = 1
 
     def draw(self, model: Any, n: int, context: SampleContext) -> Iterator[Tensor]:
         """Yield minibatches of samples in [-1, 1], ``n`` in total, (b, *shape)."""
+        self._nfe = evaluations(model)
         for start in range(0, n, context.batch_size):
             size = min(context.batch_size, n - start)
             with torch.no_grad():
@@ -34,5 +36,5 @@ class Plain:
             yield x
 
     def diagnostics(self) -> Mapping[str, float]:
-        """Plain sampling has no diagnostics."""
-        return {}
+        """The number of function evaluations of a sample."""
+        return {"nfe": float(self._nfe)}

@@ -1,0 +1,158 @@
+"""DDPM, denoising diffusion probabilistic models (Ho et al. 2020, arXiv:2006.11239).
+
+The data are noised in T levels, x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps with eps ~ N(0, I),
+where abar_t is the product of 1 - beta_s over s <= t, and beta rises linearly (section 4). The
+network learns the noise (eq. 14, L_simple):
+
+    L = E | eps - eps(x_t, t) |^2,    t ~ U{1, ..., T}.
+
+To draw with the samplers of all such models, x_t is divided by sqrt(abar_t). What remains is the
+sample plus noise of the level s = sqrt((1 - abar_t) / abar_t), and s is the time of the `path`: it
+falls from 157 to 0. Along this path the velocity dx/ds is the noise eps itself, so that one step of
+Euler is one of DDIM (Song et al. 2021, arXiv:2010.02502, eq. 14), and sampler `sde` with eta = 1
+and T steps is algorithm 2. Levels between those of the training are interpolated.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from genbench import Batch, DataSpec, NoisePath, Optimizer, Phase, Schedule, Stage, Terms
+from genbench_flow.flow_settings import DDPMSettings
+from genbench_flow.networks import as_weights, guided, network, some_dropped
+from genbench_flow.solvers import evaluations_of, flow_map
+from genbench_nets.labels import required
+from genbench_nets.prior_noise import draw_prior
+
+STEPS = 20
+"""Steps of DDIM for a draw without randomness; its paper shows 10, 20, 50 and 100."""
+
+
+class DDPM:
+    """The noise (x, level) -> eps; the time of a draw is the ratio of noise to signal."""
+
+    averaged = ("noise",)
+
+    def __init__(self, settings: DDPMSettings, data: DataSpec) -> None:
+        settings.check(data)
+        self.settings = s = settings.fitted(data)
+        if s.conditional:
+            assert data.classes, "the settings refuse data without labels"
+            self.classes = data.classes
+        self._shape = data.shape
+        self._levels = Levels(s.levels, s.beta_first, s.beta_last)
+        self.path = self._levels.path(bounded=data.bounded)
+        self.passes = s.passes
+        self.evaluations = s.passes * evaluations_of(self.path.solver, self.path.steps)
+        self.nets = nn.ModuleDict({"noise": network(s, data), "levels": self._levels})
+
+    def optimizers(self) -> Mapping[str, Optimizer]:
+        """One Adam."""
+        s = self.settings
+        rate = Schedule(kind=s.decay, warmup=s.warmup)
+        return {"ddpm": Optimizer(nets=("noise",), lr=s.lr, schedule=rate)}
+
+    def stages(self) -> tuple[Stage, ...]:
+        """One stage of one phase."""
+        phase = Phase(name="noise", loss=self.loss, updates=("ddpm",))
+        return (Stage(name="train", phases=(phase,), validate=self.validate),)
+
+    # --- training
+
+    def loss(self, batch: Batch) -> Terms:
+        """The mean squared error of the noise, per value."""
+        return {"ddpm": {"noise": self._error(batch)}}
+
+    def validate(self, batch: Batch) -> Mapping[str, Tensor]:
+        """The loss on the test split, at random levels."""
+        return {"loss": self._error(batch)}
+
+    def _error(self, batch: Batch) -> Tensor:
+        x, s = batch.x, self.settings
+        level = torch.randint(s.levels, (len(x),), device=x.device)  # 0 is the first level
+        kept = self._levels.kept[level].view(-1, *[1] * (x.dim() - 1))
+        eps = torch.randn_like(x)
+        noisy = kept.sqrt() * x + (1 - kept).sqrt() * eps
+        labels = None
+        if s.conditional:
+            labels = some_dropped(as_weights(required(batch.y), self.classes), s.label_dropout)
+        found = self.nets["noise"](noisy, (level + 1) / s.levels, labels)
+        error: Tensor = (found.float() - eps).square().mean()
+        return error
+
+    # --- what it can do
+
+    def velocity(self, x: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
+        """The noise eps in x = sample + t eps, for x (B, *shape) and t (B,) > 0."""
+        labels = None
+        if self.settings.conditional and y is not None:
+            labels = as_weights(y, self.classes)
+        signal = (1 + t.square()).rsqrt().view(-1, *[1] * (x.dim() - 1))
+        level = self._levels.at(t) / self.settings.levels
+        return guided(self.nets["noise"], signal * x, level, labels, self.settings.guidance)
+
+    def denoise(self, x: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
+        """x - t eps: the sample without the noise that the network sees."""
+        return x - t.view(-1, *[1] * (x.dim() - 1)) * self.velocity(x, t, y)
+
+    def prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """x_T ~ N(0, I), (n, *shape)."""
+        return draw_prior(self.nets, (n, *self._shape), generator)
+
+    def generate(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        """The sample that DDIM without randomness carries z to."""
+        return flow_map(self.path, lambda x, t: self.velocity(x, t, y), z)
+
+
+class Levels(nn.Module):
+    """The levels 1 to T: ``kept`` is abar (T,), ``log_ratio`` log sqrt((1 - abar) / abar)."""
+
+    kept: Tensor
+    log_ratio: Tensor
+
+    def __init__(self, count: int, first: float, last: float) -> None:
+        super().__init__()
+        betas = [first + (last - first) * i / (count - 1) for i in range(count)]
+        logs = [0.0]
+        for beta in betas:
+            logs.append(logs[-1] + math.log1p(-beta))
+        # expm1: at the first levels 1 - abar would lose digits.
+        self._ratios = [math.sqrt(math.expm1(-log)) for log in logs]
+        kept = torch.tensor(logs[1:], dtype=torch.float64).exp()
+        self.register_buffer("kept", kept.float(), persistent=False)
+        ratios = torch.tensor(self._ratios[1:], dtype=torch.float64)
+        self.register_buffer("log_ratio", ratios.log().float(), persistent=False)
+
+    def at(self, ratio: Tensor) -> Tensor:
+        """The level (B,), 1 to T and between, of a ratio (B,) of noise to signal."""
+        log = ratio.log()
+        above = torch.searchsorted(self.log_ratio, log).clamp(1, len(self.log_ratio) - 1)
+        low, high = self.log_ratio[above - 1], self.log_ratio[above]
+        return above + ((log - low) / (high - low)).clamp(0, 1)
+
+    def ratio(self, level: float) -> float:
+        """The ratio at a level from 0 (no noise) to T; between two, its logarithm is linear."""
+        below = min(int(level), len(self._ratios) - 2)
+        low, high, part = self._ratios[below], self._ratios[below + 1], level - below
+        if below == 0:
+            return high * part  # the logarithm of level 0 is infinite
+        return float(low ** (1 - part) * high**part)
+
+    def path(self, *, bounded: bool) -> NoisePath:
+        """A sample plus noise, which falls; a draw's own times are evenly spaced levels."""
+        count = len(self._ratios) - 1
+        return NoisePath(
+            start=self._ratios[-1],
+            end=0.0,
+            signal=lambda t: 1.0,
+            noise=lambda t: t,
+            times=lambda n: [self.ratio(count * (n - i) / n) for i in range(n + 1)],
+            least=self._ratios[1],
+            steps=STEPS,
+            solver="euler",
+            bounded=bounded,
+        )

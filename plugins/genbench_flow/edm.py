@@ -1,0 +1,143 @@
+"""EDM (Karras et al. 2022, "Elucidating the design space", arXiv:2206.00364).
+
+Noise of the level sigma is added to a sample, x = y + sigma n. The denoiser D is trained at all
+levels, log sigma ~ N(-1.2, 1.2^2), by
+
+    L = E lambda(sigma) | D(y + sigma n; sigma) - y |^2,
+    D(x; sigma) = c_skip x + c_out F(c_in x; c_noise),
+
+where the network F sees inputs and targets of unit variance at each level (table 1), with the
+standard deviation s of the data:
+
+    c_skip = s^2 / (sigma^2 + s^2),    c_out = sigma s / sqrt(sigma^2 + s^2),
+    c_in = 1 / sqrt(sigma^2 + s^2),    c_noise = log(sigma) / 4,    lambda = 1 / c_out^2.
+
+As sigma goes to 0, D returns x; as it grows, D is what F makes of pure noise. The noise level is
+the time of a draw, which falls from 80: dx/dsigma = (x - D) / sigma, by 18 steps of Heun at times
+with rho = 7 (algorithm 1; the stochastic algorithm 2 is left out). Networks are ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from genbench import Batch, DataSpec, NoisePath, Optimizer, Phase, Schedule, Stage, Terms
+from genbench_flow.flow_settings import EDMSettings
+from genbench_flow.networks import as_weights, guided, network, some_dropped
+from genbench_flow.solvers import edm_times, evaluations_of, flow_map
+from genbench_nets.labels import required
+from genbench_nets.prior_noise import draw_prior
+
+STEPS = 18
+"""Steps of a draw: 35 evaluations, as for CIFAR-10 in the paper."""
+
+
+class EDM:
+    """The denoiser (x, sigma) -> sample; the time of a draw is sigma."""
+
+    averaged = ("denoiser",)
+
+    def __init__(self, settings: EDMSettings, data: DataSpec) -> None:
+        settings.check(data)
+        self.settings = s = settings.fitted(data)
+        if s.conditional:
+            assert data.classes, "the settings refuse data without labels"
+            self.classes = data.classes
+        self._shape = data.shape
+        self.path = NoisePath(
+            start=s.sigma_max,
+            end=0.0,
+            signal=lambda t: 1.0,
+            noise=lambda t: t,
+            times=lambda steps: edm_times(s.sigma_max, 0.0, s.sigma_min, steps),
+            least=s.sigma_min,
+            steps=STEPS,
+            solver="heun",
+            bounded=data.bounded,
+        )
+        self.passes = s.passes
+        self.evaluations = s.passes * evaluations_of(self.path.solver, self.path.steps)
+        self.nets = nn.ModuleDict({"denoiser": network(s, data)})
+
+    def optimizers(self) -> Mapping[str, Optimizer]:
+        """One Adam."""
+        s = self.settings
+        rate = Schedule(kind=s.decay, warmup=s.warmup)
+        return {"edm": Optimizer(nets=("denoiser",), lr=s.lr, schedule=rate)}
+
+    def stages(self) -> tuple[Stage, ...]:
+        """One stage of one phase."""
+        phase = Phase(name="denoise", loss=self.loss, updates=("edm",))
+        return (Stage(name="train", phases=(phase,), validate=self.validate),)
+
+    # --- training
+
+    def loss(self, batch: Batch) -> Terms:
+        """The weighted squared error of the denoised samples, per value."""
+        return {"edm": {"denoised": self._error(batch)}}
+
+    def validate(self, batch: Batch) -> Mapping[str, Tensor]:
+        """The loss on the test split, at random levels."""
+        return {"loss": self._error(batch)}
+
+    def _error(self, batch: Batch) -> Tensor:
+        x, s = batch.x, self.settings
+        normal = torch.randn(len(x), device=x.device)
+        sigma = (s.log_sigma_mean + s.log_sigma_std * normal).exp()
+        noisy = x + _beside(sigma, x) * torch.randn_like(x)
+        labels = None
+        if s.conditional:
+            labels = some_dropped(as_weights(required(batch.y), self.classes), s.label_dropout)
+        found = self._denoised(noisy, sigma, labels, guidance=1.0)
+        c = preconditioning(_beside(sigma, x), s.sigma_data or 1.0)
+        return ((found - x) / c.out).square().mean()
+
+    def _denoised(self, x: Tensor, sigma: Tensor, labels: Tensor | None, guidance: float) -> Tensor:
+        c = preconditioning(_beside(sigma, x), self.settings.sigma_data or 1.0)
+        level = sigma.log() / 4  # c_noise
+        found = guided(self.nets["denoiser"], c.into * x, level, labels, guidance)
+        return c.skip * x + c.out * found
+
+    # --- what it can do
+
+    def denoise(self, x: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
+        """D(x; t), the expected sample beneath noise of the level t (B,) > 0."""
+        labels = None
+        if self.settings.conditional and y is not None:
+            labels = as_weights(y, self.classes)
+        return self._denoised(x, t, labels, self.settings.guidance)
+
+    def velocity(self, x: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
+        """(x - D(x; t)) / t (eq. 3 with sigma(t) = t)."""
+        return (x - self.denoise(x, t, y)) / _beside(t, x)
+
+    def prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """n ~ N(0, I), (n, *shape); a draw begins at sigma_max times it."""
+        return draw_prior(self.nets, (n, *self._shape), generator)
+
+    def generate(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        """The sample that the deterministic draw carries z to."""
+        return flow_map(self.path, lambda x, t: self.velocity(x, t, y), z)
+
+
+class Preconditioning(NamedTuple):
+    """The factors of table 1, each of the shape of the levels."""
+
+    skip: Tensor
+    out: Tensor
+    into: Tensor
+
+
+def preconditioning(sigma: Tensor, data: float) -> Preconditioning:
+    """c_skip, c_out and c_in at noise levels, for data of the standard deviation ``data``."""
+    total = (sigma.square() + data**2).sqrt()
+    return Preconditioning(skip=(data / total).square(), out=sigma * data / total, into=1 / total)
+
+
+def _beside(levels: Tensor, x: Tensor) -> Tensor:
+    """Levels (B,) in a shape that multiplies x (B, *shape)."""
+    return levels.view(-1, *[1] * (x.dim() - 1))

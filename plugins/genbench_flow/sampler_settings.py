@@ -1,0 +1,52 @@
+"""The settings of the samplers over time (no torch here)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from genbench import Settings
+
+
+class TimeSettings(Settings):
+    """At which times a draw evaluates the model."""
+
+    schedule: Literal["own", "uniform", "edm"] = Field(
+        "own",
+        description="times of the steps: the model's own, evenly spaced, or closer and closer to "
+        "the sample (edm: eq. 5 of Karras et al. 2022)",
+    )
+    rho: float = Field(
+        7.0, ge=1, le=100, description="how much closer the times are towards the sample (edm)"
+    )
+
+
+class ODESettings(TimeSettings):
+    """The deterministic draw."""
+
+    solver: Literal["euler", "midpoint", "heun"] | None = Field(
+        None,
+        description="euler (1 evaluation per step), midpoint (2) or heun (2, and 1 in the last "
+        "step); default: the model's own",
+    )
+    steps: int | None = Field(
+        None, ge=1, le=100_000, description="number of steps; default: the model's own"
+    )
+
+
+class SDESettings(TimeSettings):
+    """The stochastic draw."""
+
+    steps: int = Field(
+        100,
+        ge=1,
+        le=100_000,
+        description="number of steps, each with one evaluation; ddpm's paper takes 1000",
+    )
+    eta: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        description="amount of new noise: 1 is the law of ddpm, 0 is deterministic (DDIM)",
+    )
