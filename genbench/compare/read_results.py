@@ -7,11 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-<<<<<<< HEAD
 from genbench.compare.lineage import Source, compared_data, lineages, sources
-from genbench.compare.run_results import Effort, Parent, Place, RunResult, Scored, StageCost
-=======
-from genbench.compare.lineage import Source, lineages, sources
 from genbench.compare.run_results import (
     DrawCost,
     Effort,
@@ -21,7 +17,6 @@ from genbench.compare.run_results import (
     Scored,
     StageCost,
 )
->>>>>>> 5ac10b7 (Flow matching, DDPM and EDM, drawn by samplers over time and compared by their evaluations)
 from genbench.compare.sampler_labels import sampler_label
 from genbench.formatting import counted
 from genbench.store import Store

@@ -71,7 +71,7 @@ class FlowMatching:
         return {"flow": Optimizer(nets=("velocity",), lr=s.lr, schedule=rate)}
 
     def stages(self) -> tuple[Stage, ...]:
-        """The flow; with reflow, also a copy of it, and a flow on the pairs that the copy makes."""
+        """The flow; with reflow, then its training on the pairs that a copy of it makes."""
         phase = Phase(name="velocity", loss=self.loss, updates=("flow",))
         first = Stage(name="flow", phases=(phase,), validate=self.validate)
         if not self.settings.reflow:
@@ -79,8 +79,7 @@ class FlowMatching:
         again = Phase(name="velocity", loss=self.reflow_loss, updates=("flow",))
         return (
             first,
-            Stage(name="teacher", phases=(), begin=self.keep_teacher),
-            Stage(name="reflow", phases=(again,), prepare=self.pairs),
+            Stage(name="reflow", phases=(again,), begin=self.keep_teacher, prepare=self.pairs),
         )
 
     # --- training
@@ -114,7 +113,7 @@ class FlowMatching:
     # --- reflow
 
     def keep_teacher(self, batches: Iterator[Batch]) -> None:
-        """Copy the weights of the first stage (their average, if there is one); no data is used."""
+        """Copy the weights that the first stage ended with; no data is used."""
         del batches
         cast(FrozenCopy, self.nets["teacher"]).keep()
 

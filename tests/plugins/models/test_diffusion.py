@@ -30,7 +30,7 @@ TINY = {"width": 16, "depth": 1}
 @pytest.mark.parametrize("name", ["flow-matching", "ddpm", "edm"])
 def test_on_digits_each_beats_its_untrained_self(name, learns):
     untrained, trained, _ = learns(name, epochs=3, lr=4e-3, patch=7, channels=[32])
-    assert trained < 0.8 * untrained
+    assert trained < 0.9 * untrained
 
 
 def test_a_fitted_velocity_between_two_gaussians_is_the_closed_form():
@@ -135,7 +135,7 @@ def test_a_run_with_reflow_is_resumed_bitwise_and_works_on_a_gpu(plugins):
 
 def test_reflow_trains_on_what_the_frozen_first_stage_makes():
     model = FlowMatching(FlowMatchingSettings(reflow=True, **TINY), POINTS)
-    assert [stage.name for stage in model.stages()] == ["flow", "teacher", "reflow"]
+    assert [stage.name for stage in model.stages()] == ["flow", "reflow"]
     with torch.no_grad():
         model.nets["velocity"].out.bias.fill_(1.0)
         model.keep_teacher(iter(()))
