@@ -86,6 +86,15 @@ def genbench_register_compressors(register: genbench.Register) -> None:
         source="Liu et al. 2021, arXiv:2104.02244",
         capabilities=MAKES_SAMPLES,
     )
+    register(
+        "quantize",
+        "genbench_compress.quantize:Quantize",
+        settings="genbench_compress.quantize_settings:QuantizeSettings",
+        summary="int8 weights and activations, with or without quantization-aware training",
+        family="quantization",
+        source="Jacob et al. 2018, arXiv:1712.05877",
+        capabilities=MAKES_SAMPLES,
+    )
 
 
 @genbench.hookimpl

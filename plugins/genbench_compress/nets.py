@@ -107,7 +107,7 @@ def evaluated(nets: nn.Module) -> Iterator[None]:
 @contextmanager
 def differentiable(nets: nn.Module) -> Iterator[None]:
     """All parameters require gradients inside, also where gradients are disabled."""
-    kept = [(p, p.requires_grad) for p in nets.parameters()]
+    kept = [(p, p.requires_grad) for p in nets.parameters() if p.is_floating_point()]
     for parameter, _ in kept:
         parameter.requires_grad_(True)
     try:
