@@ -25,6 +25,8 @@ from genbench.features.tensor_cache import cached_tensors, digest_of
 
 WEIGHTS = Path(__file__).parent / "weights"
 SHIPPED = ("digits", "mnist", "fashion-mnist")
+STACKED = "stacked-"
+"""Data sets named after it and one of `SHIPPED` have an image of that set in each channel."""
 TRAINED_HERE = Recipe(images=160_000)
 """A third of the images of the shipped ones; it takes half a minute on one core."""
 
@@ -66,7 +68,7 @@ class ClassifierLogits:
 
     name = f"{ARCHITECTURE}-logits"
 
-    def __init__(self, classifier: ClassifierFeatures) -> None:
+    def __init__(self, classifier: ClassifierFeatures | StackedFeatures) -> None:
         self._classifier = classifier
         self.dim = classifier.classes
         self.protocol: Mapping[str, Any] = {
@@ -80,14 +82,48 @@ class ClassifierLogits:
         return self._classifier.logits(samples)
 
 
+class StackedFeatures:
+    """The features of each channel by the classifier of a single one, one after another.
+
+    For images with a digit in each channel, the class is the number of these digits.
+    """
+
+    def __init__(self, single: ClassifierFeatures, channels: int) -> None:
+        self._single, self._channels = single, channels
+        self.name = f"{single.name} of each channel"
+        self.dim = channels * single.dim
+        self.classes = single.classes**channels
+        self.protocol: Mapping[str, Any] = {**single.protocol, "extractor": self.name}
+
+    def features(self, samples: Tensor) -> Tensor:
+        """Float32 (b, 84 channels)."""
+        return self._single.features(samples.flatten(0, 1)[:, None]).view(len(samples), -1)
+
+    def logits(self, samples: Tensor) -> Tensor:
+        """Float32 (b, classes), the sums of the channels' log-probabilities."""
+        each = self._single.logits(samples.flatten(0, 1)[:, None]).log_softmax(1)
+        each = each.view(len(samples), self._channels, -1)
+        joint = each[:, 0]
+        for channel in range(1, self._channels):
+            joint = (joint[:, :, None] + each[:, channel, None]).flatten(1)
+        return joint
+
+
 def classifier_for(
     context: MetricContext, shape: tuple[int, ...], recipe: Recipe | None = None
-) -> tuple[ClassifierFeatures, str]:
+) -> tuple[ClassifierFeatures | StackedFeatures, str]:
     """The extractor for a labelled image data set, and a note about it for the score.
 
     ``shape`` (C, H, W) is the shape of the scored images.
     """
     data, device = context.data, context.device
+    single = data.spec.name.removeprefix(STACKED)
+    if data.spec.name.startswith(STACKED) and single in SHIPPED and data.render is None:
+        origin = f"{single}, shipped"
+        one = ClassifierFeatures(
+            shipped(single), trained_on=origin, shape=(1, *shape[1:]), device=device
+        )
+        return StackedFeatures(one, shape[0]), ""
     if data.spec.name in SHIPPED and shape[0] == 1 and data.render is None:
         net, origin = shipped(data.spec.name), f"{data.spec.name}, shipped"
         return ClassifierFeatures(net, trained_on=origin, shape=shape, device=device), ""

@@ -33,6 +33,13 @@ def genbench_register_datasets(register: genbench.Register) -> None:
         source="Xiao, Rasul and Vollgraf 2017 (arXiv:1708.07747)",
     )
     images(
+        "stacked-mnist",
+        "genbench_data.stacked:StackedMnist",
+        settings="genbench_data.image_settings:StackedMnistSettings",
+        summary="three digits as the channels of an image, 1,000 modes; from mnist, else digits",
+        source="Metz 2017 (arXiv:1611.02163); Srivastava 2017 (arXiv:1705.07761)",
+    )
+    images(
         "imagenette",
         "genbench_data.imagenette:Imagenette",
         settings="genbench_data.imagenette_settings:ImagenetteSettings",

@@ -5,7 +5,7 @@ Neither numpy nor torch is imported here, so that validation and listings stay f
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field
 
@@ -94,6 +94,50 @@ class FashionMnistSettings(MnistSettings):
     registered: ClassVar[str] = "fashion-mnist"
     folder: ClassVar[str] = "FashionMNIST"
     class_names: ClassVar[tuple[str, ...]] = CLOTHES
+
+
+class StackedMnistSettings(DatasetSettings):
+    """Settings of ``stacked-mnist``."""
+
+    source: Literal["auto", "mnist", "digits"] = Field(
+        "auto", description="the digits that are stacked; auto: mnist if it is there, else digits"
+    )
+    size: int = Field(28, ge=8, le=1024, description="side of an image in pixels")
+    train: int = Field(25_600, ge=1, le=10_000_000, description="number of training images")
+    each: int = Field(
+        10, ge=1, le=10_000, description="number of test images of each of the 1,000 modes"
+    )
+    seed: int = Field(
+        0, ge=0, lt=2**32, description="seed of the triples, independent of the run's seed"
+    )
+
+    @property
+    def name(self) -> str:
+        """``stacked-mnist`` or ``stacked-digits``, by what it is made of."""
+        return f"stacked-{self.source}"
+
+    def fitted(self, access: DataAccess) -> Self:
+        """The digits that are there."""
+        if self.source != "auto":
+            return self
+        absent = absent_files(access.root / MnistSettings.folder / "raw")
+        return self.model_copy(update={"source": "digits" if absent else "mnist"})
+
+    def describe(self, access: DataAccess) -> DataSpec:
+        """The description from the settings; no image is read."""
+        return DataSpec(
+            name=self.fitted(access).name,
+            shape=(3, self.size, self.size),
+            classes=1000,
+            class_names=tuple(f"{mode:03}" for mode in range(1000)),
+            train=self.train,
+            test=1000 * self.each,
+        )
+
+    def missing(self, access: DataAccess) -> str | None:
+        """The files that would have to be downloaded."""
+        mnist = self.fitted(access).source == "mnist"
+        return MnistSettings(size=self.size, limit=0).missing(access) if mnist else None
 
 
 class ImageFolderSettings(DatasetSettings):

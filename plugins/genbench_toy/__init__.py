@@ -1,4 +1,4 @@
-"""Points in the plane with a known distribution, and metrics of their modes (docs/toy.md)."""
+"""Data with a known distribution, and metrics that use it (docs/toy.md)."""
 
 from __future__ import annotations
 
@@ -32,11 +32,26 @@ def genbench_register_datasets(register: genbench.Register) -> None:
         summary="a noisy spiral without labels, 2-D points; generated, not downloaded",
         source="Marsland 2009, in the plane as in Gulrajani et al. 2017 (arXiv:1704.00028)",
     )
+    toy(
+        "triangles",
+        "genbench_toy.triangles:Triangles",
+        settings="genbench_toy.toy_settings:TrianglesSettings",
+        summary="28x28 images of triangles, a manifold with a known distance; generated",
+        source="after Lucic et al. 2018 (arXiv:1711.10337), section 5",
+    )
 
 
 @genbench.hookimpl
 def genbench_register_metrics(register: genbench.Register) -> None:
-    """Register the metrics of modes; they work on any labelled points."""
+    """Register the metrics of modes, which work on any labelled points, and of triangles."""
+    register(
+        "manifold",
+        "genbench_toy.manifold_metrics:Manifold",
+        settings="genbench_toy.toy_settings:ManifoldSettings",
+        summary="true precision, recall and distance of images of triangles",
+        family="modes",
+        source="Lucic et al. 2018 (arXiv:1711.10337), section 5",
+    )
     metric = partial(register, family="modes")
     metric(
         "modes",

@@ -66,6 +66,34 @@ class SwissRollSettings(PointSettings):
     )
 
 
+class TrianglesSettings(DatasetSettings):
+    """Settings of ``triangles``."""
+
+    size: int = Field(28, ge=16, le=256, description="side of an image in pixels")
+    train: int = Field(20_000, ge=1, le=1_000_000, description="number of training images")
+    test: int = Field(5_000, ge=1, le=1_000_000, description="number of test images")
+    seed: int = Field(
+        0, ge=0, lt=2**32, description="seed of the triangles, independent of the run's seed"
+    )
+
+    def describe(self, access: DataAccess) -> DataSpec:
+        """The description, from the settings alone."""
+        shape = (1, self.size, self.size)
+        return DataSpec(name="triangles", shape=shape, train=self.train, test=self.test)
+
+
+class ManifoldSettings(Settings):
+    """Settings of manifold."""
+
+    n: int = Field(default=2000, ge=2, description="number of samples to use, the first ones")
+    within: float = Field(
+        default=0.05,
+        gt=0,
+        description="maximum distance of a precise sample from its nearest triangle, the root of "
+        "the mean square over pixels in [0, 1]",
+    )
+
+
 class ModeSettings(Settings):
     """Settings of all metrics of modes."""
 

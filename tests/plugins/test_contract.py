@@ -24,6 +24,7 @@ ELSEWHERE = {
     "elbo": TESTS / "metrics" / "test_nll.py",
     "fid": TESTS / "metrics" / "test_fid.py",
     "label_accuracy": TESTS / "metrics" / "test_label_accuracy.py",
+    "manifold": TESTS / "toy" / "test_triangles.py",
     "mode_std": TESTS / "toy" / "test_mode_metrics.py",
     "nll": TESTS / "metrics" / "test_nll.py",
     "translation": TESTS / "metrics" / "test_translation.py",
@@ -86,8 +87,12 @@ def test_every_data_set_keeps_the_contract(
     known = name in ("mnist", "fashion-mnist")
     root = request.getfixturevalue("real_data") if known else tmp_path
     access = DataAccess(root=root, cache=tmp_path / "cache", offline=True)
-    path = {"path": str(tmp_path / "pictures"), "size": 16} if name == "image-folder" else {}
-    check_dataset(name, REGISTRY.settings("dataset", name)(**path), access=access)
+    few: dict[str, Any] = {
+        "image-folder": {"path": str(tmp_path / "pictures"), "size": 16},
+        "stacked-mnist": {"train": 100, "each": 1},
+        "triangles": {"train": 100, "test": 50},
+    }.get(name, {})
+    check_dataset(name, REGISTRY.settings("dataset", name)(**few), access=access)
 
 
 @pytest.mark.parametrize(("name", "file"), ELSEWHERE.items(), ids=ELSEWHERE)
