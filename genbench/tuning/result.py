@@ -1,0 +1,88 @@
+"""The answer of a tuning: its best trials, and what fresh seeds say about them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+from typing import Any
+
+from genbench.compare.student import critical
+from genbench.tuning.question import State
+from genbench.tuning.search import Trial, best
+
+LEVEL = 0.95
+"""The level of the interval of a confirmed mean."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Winner:
+    """One of the best trials: what it reported, and the values of runs with fresh seeds.
+
+    ``confirmed`` has the values of the first objective; a value that isn't finite is among them.
+    """
+
+    trial: Trial
+    run: str | None
+    confirmed: tuple[float, ...] = ()
+
+    @property
+    def mean(self) -> float | None:
+        """The mean of the confirmed values."""
+        return fmean(self.confirmed) if self.confirmed else None
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """The interval of the confirmed mean; None below two runs."""
+        return interval(self.confirmed) if len(self.confirmed) > 1 else None
+
+
+def interval(values: Sequence[float]) -> tuple[float, float]:
+    """Student's interval of a mean at `LEVEL`, from two values or more."""
+    if not all(map(math.isfinite, values)):
+        return math.nan, math.nan
+    half = critical(1 - LEVEL, len(values) - 1) * stdev(values) / math.sqrt(len(values))
+    return fmean(values) - half, fmean(values) + half
+
+
+def winners(
+    history: Sequence[Trial],
+    top: int,
+    runs: Mapping[int, str | None],
+    confirmed: Mapping[int, Sequence[float]],
+) -> list[Winner]:
+    """The ``top`` best trials, in the order of their confirmed means if all of them have one.
+
+    ``runs`` and ``confirmed`` are by the number of the trial.
+    """
+    found = [
+        Winner(
+            trial=trial,
+            run=runs.get(trial.number),
+            confirmed=tuple(confirmed.get(trial.number, ())),
+        )
+        for trial in best(history)[:top]
+    ]
+    if found and all(one.confirmed for one in found):
+        found.sort(key=lambda one: (not math.isfinite(one.mean or 0.0), one.mean))
+    return found
+
+
+def counts(history: Sequence[Trial]) -> dict[str, int]:
+    """The number of trials in each state, without those that are empty."""
+    found = {state.value: sum(trial.state is state for trial in history) for state in State}
+    return {name: count for name, count in found.items() if count}
+
+
+def as_json(winner: Winner) -> dict[str, Any]:
+    """A winner for JSON; values that aren't finite are null there."""
+    return {
+        "trial": winner.trial.number,
+        "run": winner.run,
+        "settings": dict(winner.trial.settings),
+        "reported": list(winner.trial.values),
+        "confirmed": list(winner.confirmed),
+        "confirmed_mean": winner.mean,
+        "confirmed_interval": list(winner.interval) if winner.interval else None,
+    }
