@@ -34,6 +34,7 @@ GROUPS = {
     "live": ("watch", "ui"),
     "studying": ("study", "pace"),
     "working": ("work", "queue"),
+    "tuning": ("tune",),
     "listing": (
         "models",
         "datasets",

@@ -32,14 +32,16 @@ class State(StrEnum):
 class Question:
     """What decides the proposals of a tuning: the same question goes on where it was stopped.
 
-    ``command`` has the words of ``genbench run`` that all trials share; ``first`` is what the first
-    trial takes, the defaults of the model, if they are in the space. Trial ``n`` has the random
-    seed ``seed + n``. ``limit`` is ("epochs" or "seconds", number), or None for the model's length.
+    ``options`` are those of ``genbench run`` that all trials share, by the names of its parameters,
+    and ``fixed`` its ``--set`` texts; ``first`` is what the first trial takes, the defaults of the
+    model, if they are in the space. Trial ``n`` has the random seed ``seed + n``. ``limit`` is
+    ("epochs" or "seconds", number), or None for the model's own length.
     """
 
     model: str
     dataset: str
-    command: tuple[str, ...]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    fixed: tuple[str, ...] = ()
     space: Space
     sampler: str = "tpe"
     pruner: str = "none"
@@ -62,7 +64,7 @@ class Question:
         """Read the result of `to_json`, also after a round trip through JSON."""
         space = tuple(_knob(knob) for knob in values["space"])
         limit = values["limit"] and tuple(values["limit"])
-        lists = {name: tuple(values[name]) for name in ("command", "objectives")}
+        lists = {name: tuple(values[name]) for name in ("fixed", "objectives")}
         return cls(**{**values, **lists, "space": space, "limit": limit})
 
 
@@ -83,11 +85,11 @@ def check(question: Question) -> None:
     if question.objectives == (SECONDS,):
         raise UsageError("--objective seconds alone would find the worst model; add a metric")
     if question.sampler == "gp" and len(question.objectives) > 1:
-        raise UsageError("--sampler gp needs one objective; use tpe, nsga-ii or random for two")
+        raise UsageError("--search gp needs one objective; use tpe, nsga-ii or random for two")
     endless = [k.name for k in question.space if _is_endless(k)] if _is_grid(question) else []
     if endless:
         raise UsageError(
-            f"--sampler grid needs choices, and {', '.join(endless)} has a range; give values with "
+            f"--search grid needs choices, and {', '.join(endless)} has a range; give values with "
             "commas, or take another sampler"
         )
 

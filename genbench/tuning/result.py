@@ -9,6 +9,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from genbench.compare.student import critical
+from genbench.tuning.history import shown
 from genbench.tuning.question import State
 from genbench.tuning.search import Trial, best
 
@@ -75,14 +76,16 @@ def counts(history: Sequence[Trial]) -> dict[str, int]:
     return {name: count for name, count in found.items() if count}
 
 
-def as_json(winner: Winner) -> dict[str, Any]:
-    """A winner for JSON; values that aren't finite are null there."""
+def as_dict(winner: Winner, direction: str) -> dict[str, Any]:
+    """A winner as JSON values, as its metric has them; "max": higher is better there."""
+    reported = [shown(winner.trial.values[0], direction), *winner.trial.values[1:]]
+    ends = sorted(shown(end, direction) for end in winner.interval or ())
     return {
         "trial": winner.trial.number,
         "run": winner.run,
         "settings": dict(winner.trial.settings),
-        "reported": list(winner.trial.values),
-        "confirmed": list(winner.confirmed),
-        "confirmed_mean": winner.mean,
-        "confirmed_interval": list(winner.interval) if winner.interval else None,
+        "reported": reported,
+        "confirmed": [shown(value, direction) for value in winner.confirmed],
+        "confirmed_mean": None if winner.mean is None else shown(winner.mean, direction),
+        "confirmed_interval": ends or None,
     }

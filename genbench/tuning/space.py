@@ -47,6 +47,11 @@ class Range:
         kind = ", whole numbers" if self.whole else ""
         return f"{self.low:g} to {self.high:g}{', logarithmic' if self.log else ''}{kind}"
 
+    @property
+    def ends(self) -> tuple[Value, Value]:
+        """The first and the last value."""
+        return (int(self.low), int(self.high)) if self.whole else (self.low, self.high)
+
     def holds(self, value: Any) -> bool:
         """Whether a value is in the range."""
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
@@ -150,19 +155,20 @@ def _takes_whole_numbers(info: FieldInfo) -> bool:
 
 
 def default_space(scope: Scope) -> Space:
-    """The numbers among a model's settings, within their bounds; raises UsageError without any.
+    """The real numbers among a model's settings, in their bounds; raises UsageError without any.
 
-    Learning rates have their usual range. A number with two bounds has these as its range, a weight
+    Learning rates have their usual range. A number with two bounds has these as its range, one
     without an upper bound a range around its default. What makes the model what it is stays: its
-    choices, layers and lengths, and every number that is switched off by default.
+    choices, sizes and lengths, and every number that is switched off (0) by default.
     """
     settings = scope.settings("model", scope.model)
     drawn = drawing_settings(settings)
     found = []
     for name, info in settings.model_fields.items():
         domain = None if name in drawn else _default_domain(name, info)
-        if domain is not None:
-            found.append(Knob(name=name, paths=(name,), domain=domain))
+        knob = domain and _possible(Knob(name=name, paths=(name,), domain=domain), scope)
+        if knob:
+            found.append(knob)
     if not found:
         raise UsageError(
             f"model '{scope.model}' has no numbers to tune by default; give a range, such as "
@@ -173,24 +179,16 @@ def default_space(scope: Scope) -> Space:
 
 def _default_domain(name: str, info: FieldInfo) -> Range | None:
     default = info.get_default(call_default_factory=True)
-    if isinstance(default, bool) or not isinstance(default, (int, float)) or not default:
+    if not isinstance(default, float) or not default:
         return None
     if _is_rate(name):
         return Range(low=LEARNING_RATES[0], high=LEARNING_RATES[1], log=True)
-    if name == "seed" or name.endswith("epochs"):
-        return None
     low, high = _bounds(info)
-    whole = isinstance(default, int)
-    if whole or high is None:
-        factor = 2 if whole else AROUND
-        low = max(default / factor, low or 0)
-        high = min(default * factor, math.inf if high is None else high)
-        if whole:
-            low, high = math.ceil(low), math.floor(high)
+    if high is None:
+        low, high = max(default / AROUND, low or 0), default * AROUND
     if low is None or not low < high:
         return None
-    log = not whole and low > 0 and high / low >= LOG_FROM
-    return Range(low=low, high=high, log=log, whole=whole)
+    return Range(low=low, high=high, log=low > 0 and high / low >= LOG_FROM)
 
 
 def _is_rate(name: str) -> bool:
@@ -255,17 +253,22 @@ def named_space(name: str, scope: Scope) -> Space:
 
 
 def _possible(knob: Knob, scope: Scope) -> Knob | None:
-    """A knob without the choices that the model refuses, such as batch norm beside a penalty."""
-    if isinstance(knob.domain, Range):
-        return knob
+    """A knob without the choices that the model refuses, such as batch norm beside a penalty.
+
+    None if fewer than two are left, or if the model refuses an end of a range.
+    """
     settings = scope.settings("model", scope.model)
-    kept = []
-    for value in knob.domain.values:
+
+    def is_possible(value: Value) -> bool:
+        given = literal(value) if isinstance(value, str) else value
         try:
-            settings.model_validate(dict.fromkeys(knob.paths, literal(value)))
+            settings.model_validate(dict.fromkeys(knob.paths, given))
         except ValueError:
-            continue
-        kept.append(value)
-    if len(kept) < 2:
-        return None
-    return replace(knob, domain=Choices(values=tuple(kept)))
+            return False
+        return True
+
+    domain = knob.domain
+    if isinstance(domain, Range):
+        return knob if all(map(is_possible, domain.ends)) else None
+    kept = tuple(filter(is_possible, domain.values))
+    return replace(knob, domain=Choices(values=kept)) if len(kept) > 1 else None

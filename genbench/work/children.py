@@ -72,10 +72,11 @@ def carry_out(
     *,
     at_once: int,
     should_stop: Callable[[], bool],
-    ended: Callable[[Ended], None],
+    ended: Callable[[Ended], Iterable[Command] | None],
 ) -> bool:
     """Run all commands, some at a time; return False if they were stopped before the end.
 
+    ``ended`` is called with each command that ended, and may return commands that run next.
     Children are asked once to stop and may finish what they do. Any exception, such as a second
     Ctrl-C, ends them at once.
     """
@@ -91,7 +92,7 @@ def carry_out(
                 working.append(Child(waiting.popleft()))
             for child in [child for child in working if child.has_ended()]:
                 working.remove(child)
-                ended(child.result())
+                waiting.extendleft(reversed(list(ended(child.result()) or ())))
             if working:
                 time.sleep(POLL_S)
     finally:

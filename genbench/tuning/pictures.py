@@ -1,0 +1,94 @@
+"""The pictures of a tuning: scores over trials, what mattered, settings side by side, the front."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from genbench.tuning.history import History, shown
+from genbench.tuning.question import Question, State
+from genbench.tuning.search import Trial, best, importance
+from genbench.tuning.space import Choices, Knob
+
+if TYPE_CHECKING:
+    from genbench.pictures.searches import Axis
+
+LEAST = 4
+"""Trials with a score below which nothing is said about importance."""
+
+
+def draw(folder: Path, question: Question, history: History) -> list[Path]:
+    """Draw what the trials allow as SVG files in a folder; return their paths."""
+    from genbench.pictures.figure import drawing
+
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name, picture in _pictures(question, history):
+        path = folder / f"{name}.svg"
+        with drawing(path) as figure:
+            picture(figure)
+        written.append(path)
+    return written
+
+
+def _pictures(question: Question, history: History) -> list[tuple[str, Callable[[Any], object]]]:
+    import numpy as np
+
+    from genbench.pictures import searches
+
+    done = [trial for trial in history.trials if trial.is_good]
+    if not done:
+        return []
+    name, way = question.objectives[0], history.direction
+    first = np.array([trial.values[0] for trial in done])
+    axes = [_axis(knob, done) for knob in question.space]
+    known = [(t, _last(t)) for t in history.trials if math.isfinite(_last(t))]
+    trials = np.array([trial.number for trial, _ in known])
+    values = np.array([shown(value, way) for _, value in known])
+    pruned = np.array([trial.state is State.PRUNED for trial, _ in known])
+    found: list[tuple[str, Callable[[Any], object]]] = [
+        (
+            "trials",
+            lambda f: searches.draw_history(f, trials, values, pruned, name, higher=way == "max"),
+        ),
+        ("settings", lambda f: searches.draw_parallel(f, axes, first, name)),
+    ]
+    if len(done) >= LEAST and len(question.space) > 1:
+        shares = importance(question, history.trials)
+        about = f"what {name} depends on among {len(done)} trials (PED-ANOVA)"
+        found.append(("importance", lambda f: searches.draw_importance(f, shares, about)))
+    if len(question.objectives) > 1:
+        front = {trial.number for trial in best(history.trials)}
+        on_it = np.array([trial.number in front for trial in done])
+        second = np.array([trial.values[1] for trial in done])
+        scores, names = np.array([shown(v, way) for v in first]), (name, question.objectives[1])
+        found.append(("front", lambda f: searches.draw_front(f, scores, second, on_it, names)))
+    return found
+
+
+def _last(trial: Trial) -> float:
+    """The value of a trial, or what it reported last before it was pruned."""
+    if trial.is_good:
+        return trial.values[0]
+    if trial.state is State.PRUNED and trial.reported:
+        return trial.reported[max(trial.reported)]
+    return math.nan
+
+
+def _axis(knob: Knob, trials: Sequence[Trial]) -> Axis:
+    import numpy as np
+
+    from genbench.pictures.searches import Axis, along
+
+    own = [trial.settings[knob.name] for trial in trials]
+    domain = knob.domain
+    if isinstance(domain, Choices):
+        step = 1 / max(1, len(domain.values) - 1)
+        places = np.array([step * domain.values.index(str(value)) for value in own])
+        marks = {step * i: text for i, text in enumerate(domain.values)}
+        return Axis(name=knob.name, places=places, marks=marks)
+    numbers = np.array([float(value) for value in own])
+    places, marks = along(domain.low, domain.high, numbers, log=domain.log)
+    return Axis(name=knob.name, places=places, marks=marks)
