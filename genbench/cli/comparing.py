@@ -105,7 +105,7 @@ def compare(
 ) -> None:
     """Compare finished runs: scores with spread over seeds, seconds, speed-ups."""
     from genbench.compare import Question, Selection, baseline_of, reached, select, tabulate
-    from genbench.compare.parents import PARAMETERS, SIZE, parents_of
+    from genbench.compare.parents import SIZE, WEIGHTS, parents_of
     from genbench.report.cells import as_dict
 
     if cost and not pareto:
@@ -113,7 +113,7 @@ def compare(
     keys = [key for keys in by or () for key in keys.split(",")]
     by_size = SIZE in keys
     by = [key for key in keys if key != SIZE]
-    sort = sort or (f"-{PARAMETERS}" if by_size else None)
+    sort = sort or (f"-{WEIGHTS}" if by_size else None)
     with open_store(store) as opened:
         meant = baseline_of(opened, baseline) if baseline else None
         selected = select(
@@ -164,9 +164,9 @@ def compare(
 
 
 def _check_sizes(selected: Selected) -> None:
-    from genbench.compare.parents import PARAMETERS
+    from genbench.compare.parents import WEIGHTS
 
-    if not any(score.metric == PARAMETERS for run in selected.runs for score in run.scores):
+    if not any(score.metric == WEIGHTS for run in selected.runs for score in run.scores):
         raise UsageError(
             "--by size: none of these runs has the metric size",
             hint="To measure it: genbench evaluate RUN --metric size",

@@ -14,7 +14,7 @@ from genbench.store import Store
 
 SIZE = "size"
 """What ``compare --by`` takes, besides settings, for rows in the order of their size."""
-PARAMETERS = "parameters"
+WEIGHTS = "weights"
 """The score that is the size of a model."""
 COSTS = ("bytes", "samples_per_second", "samples_per_second_at_100")
 """Scores that a quality is weighed against, in this order."""

@@ -31,6 +31,10 @@ def rerun_command(row: Row) -> str:
     trained together are repeated together, since alone they draw other noise.
     """
     first = row.first
+    if first.spec.get("compressors"):
+        # Each seed compresses a run of its own, which the stored run names.
+        ids = [repeats[0].id for repeats in row.seeds]
+        return "\n".join(f"genbench rerun {identity}" for identity in ids)
     words = ["genbench", "run", first.model, first.spec["dataset"], *_words(first.spec)]
     lines = _wrapped([shlex.quote(word) for word in words])
     if first.together and all(run.together == first.together for run in row.runs):

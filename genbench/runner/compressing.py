@@ -6,17 +6,15 @@ only to train it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from typing import Any, cast
+from typing import cast
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from genbench.contracts import Compression, Compressor, DataSpec, Model, ParentRun
+from genbench.contracts import Compressor, DataSpec, Model, ParentRun
 from genbench.engine import load_weights
+from genbench.engine.compression import reshape_of, train_as
 from genbench.engine.randomness import forked_rng
-from genbench.engine.shapes import take_shapes
 from genbench.errors import DataError, IncompatibleError, NoSuchRunError, UsageError, hints_for
 from genbench.registry import Registry
 from genbench.runner.build_parts import build_model, settings_of
@@ -25,7 +23,6 @@ from genbench.spec import Part, RunSpec
 from genbench.store import Store
 from genbench.store.records import Run
 
-Reshape = Callable[[Mapping[str, Tensor]], None]
 CPU = torch.device("cpu")
 
 
@@ -42,16 +39,17 @@ def model_of(
         return model
     *earlier, own = spec.compressors
     parent = _parent_run(spec.parents[0], data, registry, store)
-    reshapes = [_reshape(_built(part, registry).compress(model, parent), model) for part in earlier]
+    before = [_built(part, registry).compress(model, parent) for part in earlier]
+    reshapes = [reshape_of(compression, model) for compression in before]
     compressor = _built(own, registry)
     _check_capabilities(compressor, own, model, spec, registry)
     if start and not settings_of("compressor", own, registry).student:
-        _train_as(model, reshapes)
+        train_as(model, reshapes)
         _take_weights(model, spec.parents[0], store)
     if start and hasattr(compressor, "check"):
         compressor.check(model, parent)
     compression = compressor.compress(model, parent)
-    _train_as(model, [*reshapes, _reshape(compression, model)], compression)
+    train_as(model, [*reshapes, reshape_of(compression, model)], compression)
     return model
 
 
@@ -73,29 +71,6 @@ def _check_capabilities(
             raise IncompatibleError(
                 f"compressor '{part.name}' needs a model {words}; '{spec.model}' does not"
             )
-
-
-def _reshape(compression: Compression, model: Model) -> Reshape:
-    return compression.reshape or partial(take_shapes, model.nets)
-
-
-def _train_as(
-    model: Any, reshapes: Sequence[Reshape], compression: Compression | None = None
-) -> None:
-    """Give a model other stages and optimizers; whatever else it can do stays as it is."""
-
-    def reshape(tensors: Mapping[str, Tensor]) -> None:
-        for each in reshapes:
-            each(tensors)
-
-    model.reshape = reshape
-    if compression is None:
-        return
-    model.stages = lambda: compression.stages
-    if compression.optimizers is not None:
-        model.optimizers = lambda: compression.optimizers
-    if compression.averaged is not None:
-        model.averaged = compression.averaged
 
 
 # --- the run that is compressed

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 
-from genbench.contracts import Sampler
+from genbench.contracts import Reshapes, Sampler
 from genbench.engine import evaluation, load_weights
 from genbench.evaluation.job import Job
 from genbench.evaluation.run_scores import RunScores
@@ -71,6 +71,8 @@ class Recording:
         """Draw and score the weights of the last checkpoint, and mark the run as finished."""
         job = self._job
         load_weights(job.model, self.folder, job.device, identity(self._made))
+        if isinstance(job.model, Reshapes):
+            self._store.set_parameters(self._made.id, job.parameters)
         with evaluation(job.model, job.device):
             self._pictures.at_the_end()
             self._scores.at_the_end(scored=_scored(self._store, self._made, job.last_epoch))

@@ -169,6 +169,13 @@ def end(
         connection.execute(update(runs).where(runs.c.run == row.run).values(values))
 
 
+def set_parameters(connection: Connection, run_id: str, parameters: int) -> None:
+    """Set the number of parameters of a running run, which has changed its networks."""
+    check_owner(connection, run_id)
+    values = {"parameters": parameters}
+    connection.execute(update(runs).where(runs.c.id == run_id).values(values))
+
+
 def remove(connection: Connection, run_id: str) -> None:
     """Delete a run with all its rows. Raises UsageError if it is running or other runs need it."""
     row = locked(connection, run_id)

@@ -199,6 +199,13 @@ class Store(ReadableStore):
             self._make_folder(run_id)
         return self.run(run_id)
 
+    def set_parameters(self, run_id: str, parameters: int) -> None:
+        """Store how many parameters a running run of this process has in the end."""
+        from genbench.store import lifecycle
+
+        with self.transaction() as connection:
+            lifecycle.set_parameters(connection, run_id, parameters)
+
     def finish(self, run_id: str) -> None:
         """Mark the run as finished; from then on it never changes."""
         self._end(run_id, Status.FINISHED)

@@ -55,6 +55,13 @@ class RowEntry(Settings):
         default=None,
         description="title of the row on whose latents this row is trained, with the same seed",
     )
+    compress: str | None = Field(
+        default=None,
+        description="title of the row whose runs this row compresses, with the same seed",
+    )
+    method: str | None = Field(
+        default=None, description="how it compresses them; see: genbench compressors"
+    )
     seconds: Seconds | None = Field(
         default=None, description="seconds of training; default: the study's"
     )
@@ -70,9 +77,56 @@ class RowEntry(Settings):
     note: str = Field(default="", description="remark below the tables")
 
     @property
+    def source(self) -> str | None:
+        """The title of the row whose runs this row needs, if any."""
+        return self.on or self.compress
+
+    @property
     def title(self) -> str:
         """The title of the row in the tables."""
         return self.name or self.model
+
+
+class MethodEntry(Settings):
+    """One method of compression with its settings."""
+
+    name: str = Field(description="name of the compressor; see: genbench compressors")
+    label: str | None = Field(default=None, description="label in the titles of its rows")
+    settings: dict[str, Any] = Field(default_factory=dict, description="its settings")
+
+
+class CompressEntry(Settings):
+    """Rows that compress other rows: by each method, to each ratio."""
+
+    rows: Names = Field(description="titles of the rows whose runs are compressed")
+    methods: tuple[Annotated[MethodEntry, BeforeValidator(_entry)], ...] = Field(min_length=1)
+    ratios: tuple[float, ...] | None = Field(
+        default=None, min_length=1, description="shares to remove; default: the method's"
+    )
+    epochs: Count | None = Field(default=None, description="epochs; default: the method's")
+
+    def expanded(self, rows: Mapping[str, RowEntry]) -> list[RowEntry]:
+        """The rows for the tables: 'dcgan, prune 50 %'."""
+        return [
+            RowEntry.model_validate(
+                {
+                    "model": rows[title].model,
+                    "name": f"{title}, {method.label or method.name}{_percent(ratio)}",
+                    "datasets": rows[title].datasets,
+                    "compress": title,
+                    "method": method.name,
+                    "epochs": self.epochs,
+                    "set": {**method.settings, **({} if ratio is None else {"ratio": ratio})},
+                }
+            )
+            for title in self.rows
+            for method in self.methods
+            for ratio in self.ratios or (None,)
+        ]
+
+
+def _percent(ratio: float | None) -> str:
+    return "" if ratio is None else f" {100 * ratio:g} %"
 
 
 class TableEntry(Settings):
@@ -165,6 +219,7 @@ class StudyFile(Settings):
         description="settings of all runs, as for --set",
     )
     runs: tuple[RowEntry, ...] = Field(min_length=1)
+    compress: tuple[CompressEntry, ...] = ()
     table: TableEntry = TableEntry()
     figures: tuple[FigureEntry, ...] = ()
 
@@ -192,8 +247,23 @@ def read_study(path: Path) -> StudyFile:
     except ValidationError as error:
         sentences = [_sentence(problem, values) for problem in causes(error)]
         raise SettingError(f"{path}: {'; '.join(dict.fromkeys(sentences))}") from None
+    study = _with_compressed(study, path)
     _check(study, path)
     return study
+
+
+def _with_compressed(study: StudyFile, path: Path) -> StudyFile:
+    """The study with a row for each method and ratio of its [[compress]] tables."""
+    rows = {row.title: row for row in study.runs}
+    for index, entry in enumerate(study.compress):
+        for title in entry.rows:
+            if title not in rows:
+                raise SettingError(
+                    f"{path}: [[compress]] {index + 1}: no row is called '{title}'"
+                    f"{suggest(title, rows)}"
+                )
+    made = [row for entry in study.compress for row in entry.expanded(rows)]
+    return study.model_copy(update={"runs": (*study.runs, *made)})
 
 
 def _check(study: StudyFile, path: Path) -> None:
@@ -233,17 +303,23 @@ def _check(study: StudyFile, path: Path) -> None:
 
 
 def _check_source(index: int, row: RowEntry, study: StudyFile, path: Path) -> None:
-    """Check the row on whose latents this row is trained: it comes first, and has epochs."""
-    if row.on is None:
+    """Check the row whose runs this row needs: it comes first, and has epochs."""
+    if (row.compress is None) != (row.method is None) or (row.on and row.compress):
+        raise SettingError(
+            f"{path}: {_row_words(index, row)}a row that compresses another one has both compress "
+            '= "row" and method, and no on; add what is missing'
+        )
+    if row.source is None:
         return
-    where = f"{path}: {_row_words(index, row)}on = '{row.on}': "
+    key = "on" if row.on else "compress"
+    where = f"{path}: {_row_words(index, row)}{key} = '{row.source}': "
     earlier = {other.title: other for other in study.runs[:index]}
-    if row.on not in earlier:
-        raise SettingError(f"{where}no row above is called so{suggest(row.on, earlier)}")
-    for one in (row, earlier[row.on]):
+    if row.source not in earlier:
+        raise SettingError(f"{where}no row above is called so{suggest(row.source, earlier)}")
+    for one in (row, earlier[row.source]):
         if (study.length(one) or ("epochs", 1))[0] == "seconds":
             raise SettingError(
-                f"{where}a pilot has no latents to train on; give both rows epochs instead of "
+                f"{where}a pilot has no such run to build on; give both rows epochs instead of "
                 "seconds"
             )
 
@@ -288,6 +364,8 @@ def _table_of(place: Place, values: Mapping[str, Any]) -> tuple[str, type[Settin
     match place:
         case ["runs", int(index), *rest]:
             return _row_words(index, values["runs"][index]), RowEntry, rest
+        case ["compress", int(index), *rest]:
+            return f"[[compress]] {index + 1}: ", CompressEntry, rest
         case ["samplers", int(index), *rest]:
             return f"samplers, entry {index + 1}: ", SamplerEntry, rest
         case ["figures", int(index), *rest]:

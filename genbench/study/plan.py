@@ -15,6 +15,7 @@ from typing import Any
 from genbench.compare.lineage import compared_data
 from genbench.contracts import DataAccess, DataSpec, SourceRun, SourceRunHead
 from genbench.errors import IncompatibleError, SettingError, UsageError, suggest
+from genbench.planning.compressing import compression_of
 from genbench.planning.resolve import Request, can_be_drawn_from, resolve, resolve_parts
 from genbench.registry import Registry
 from genbench.settings import ModelSettings, validate
@@ -67,7 +68,7 @@ class Entry:
     def data_settings(self) -> Mapping[str, Any]:
         """The settings of the data that the samples of this row are compared with."""
         return compared_data(
-            asdict(self.spec), None if self.source is None else self.source.data_settings
+            asdict(self.spec), None if self.row.on is None else _settings_of(self.source)
         )
 
     @property
@@ -102,7 +103,8 @@ class PlannedRun:
     @property
     def dataset(self) -> str:
         """The data set as the command line takes it; the source run must be known."""
-        return self.entry.dataset if self.source_run is None else f"latents:{self.source_run}"
+        latents = self.source_run is not None and self.entry.row.on is not None
+        return f"latents:{self.source_run}" if latents else self.entry.dataset
 
     @property
     def spec(self) -> RunSpec:
@@ -111,6 +113,8 @@ class PlannedRun:
         spec = replace(self.entry.spec, epochs=self.epochs, seed=self.seed)
         if self.source_run is None:
             return spec
+        if self.entry.row.compress is not None:
+            return replace(spec, parents=(self.source_run, *spec.parents[1:]))
         settings = {**spec.dataset_settings, "run": self.source_run}
         return replace(spec, dataset_settings=settings, parents=(self.source_run,))
 
@@ -167,7 +171,7 @@ def make_plan(
         if title not in titles:
             raise UsageError(f"--only {title}: {path} has no such row{suggest(title, titles)}")
     check_columns(path, study, registry)
-    wanted = {*only, *(row.on for row in study.runs if row.title in only)}
+    wanted = {*only, *(row.source for row in study.runs if row.title in only)}
     rows = [row for row in study.runs if not only or row.title in wanted]
     entries: list[Entry] = []
     for row in rows:
@@ -214,13 +218,14 @@ class PlannedRuns:
 
 
 def _source(row: RowEntry, dataset: str, entries: Sequence[Entry]) -> Entry | None:
-    """The entry whose latents a row is trained on. Raises SettingError if there is none."""
-    if row.on is None:
+    """The entry whose runs a row needs. Raises SettingError if there is none."""
+    if row.source is None:
         return None
-    found = [entry for entry in entries if (entry.row.title, entry.dataset) == (row.on, dataset)]
+    found = [e for e in entries if (e.row.title, e.dataset) == (row.source, dataset)]
     if not found:
         raise SettingError(
-            f"on = '{row.on}': that row has no run on {dataset}; add it to its datasets"
+            f"{'on' if row.on else 'compress'} = '{row.source}': that row has no run on {dataset}; "
+            "add it to its datasets"
         )
     return found[0]
 
@@ -258,6 +263,8 @@ def _entry(
     cwd: Path,
     device: str | None,
 ) -> Entry:
+    if row.compress is not None and source is not None:
+        return _compressed(study, row, source, registry, access)
     length = study.length(row)
     seconds = length[1] if length and length[0] == "seconds" else None
     epochs = int(length[1]) if length and length[0] == "epochs" else None
@@ -303,6 +310,39 @@ def _entry(
         source=source,
         notes=resolved.notes,
     )
+
+
+def _compressed(
+    study: StudyFile, row: RowEntry, source: Entry, registry: Registry, access: DataAccess
+) -> Entry:
+    """The entry of a row that compresses another one; all but the method is that of the other."""
+    shared = {k: v for k, v in study.sets.items() if k.partition(".")[0] in ("metric", "sampler")}
+    sets = assignments(shared, row.sets)
+    spec = compression_of(
+        source.spec,
+        source.spec.experiment,
+        str(row.method),
+        registry,
+        access,
+        sets=sets,
+        metrics=study.metrics or (),
+        epochs=row.epochs,
+        batch_size=row.batch_size,
+    )
+    return Entry(
+        row=row,
+        dataset=source.dataset,
+        spec=replace(spec, seed=0),
+        seconds=None,
+        sets=sets,
+        samplings=source.samplings,
+        data=source.data,
+        source=source,
+    )
+
+
+def _settings_of(source: Entry | None) -> Mapping[str, Any] | None:
+    return None if source is None else source.data_settings
 
 
 def _sampling(sampler: SamplerEntry, registry: Registry, spec: RunSpec) -> Sampling:

@@ -30,7 +30,9 @@ def why_alone(plan: Plan, entry: Entry, jobs: int) -> str:
     if entry.seconds is not None:
         return "its length is in seconds"
     if entry.source is not None:
-        return "each seed is trained on latents of its own"
+        return "each seed builds on a run of its own"
+    if any(other.row.compress == entry.row.title for other in plan.entries):
+        return "other rows compress its runs"
     asked = [name for name in (*(table.columns or ()), table.sort_by) if name in OF_TRAINING]
     return f"the tables show {asked[0]}" if asked else ""
 

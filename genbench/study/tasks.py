@@ -51,6 +51,7 @@ def _run_task(
         "json": True,
     }
     waits = planned.source is not None and planned.source_run is None
+    source = THE_RUN if waits else planned.source_run
     dataset = f"latents:{THE_RUN}" if waits else planned.dataset
     epochs = THE_EPOCHS if planned.epochs is None else planned.epochs
     parents = [identity_of(plan, planned.source)] if waits and planned.source else []
@@ -59,7 +60,7 @@ def _run_task(
         plan,
         identity=identity_of(plan, planned, seeds),
         title=title,
-        command=(*_training(plan, entry, dataset, epochs, seeds), *words(options)),
+        command=(*_training(plan, entry, dataset, epochs, seeds, source), *words(options)),
         parents=tuple(parents),
         run=run,
     )
@@ -155,9 +156,17 @@ def _device(plan: Plan) -> str:
 
 
 def _training(
-    plan: Plan, entry: Entry, dataset: str, epochs: int | str | None, seeds: Mapping[str, Any]
+    plan: Plan,
+    entry: Entry,
+    dataset: str,
+    epochs: int | str | None,
+    seeds: Mapping[str, Any],
+    source: str | None = None,
 ) -> tuple[str, ...]:
     row, study = entry.row, plan.study
+    if row.compress is not None and source is not None:
+        options = {"method": row.method, "epochs": epochs, **seeds, "batch-size": row.batch_size}
+        return ("compress", source, *words(options))
     options = {
         "epochs": epochs,
         **seeds,

@@ -14,6 +14,7 @@ small and made here, so that a check of a small model takes seconds on one core.
 
 from __future__ import annotations
 
+from genbench.testing.compressors import check_compressor
 from genbench.testing.data import small_data
 from genbench.testing.listeners import check_listener
 from genbench.testing.models import check_model
@@ -22,6 +23,7 @@ from genbench.testing.plugin import check_plugin
 from genbench.testing.samplers import check_sampler
 
 __all__ = [
+    "check_compressor",
     "check_dataset",
     "check_listener",
     "check_metric",

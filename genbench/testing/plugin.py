@@ -9,6 +9,7 @@ from genbench.contracts import DataAccess
 from genbench.doctor.parts import faults
 from genbench.registry import KINDS, Kind, Registry
 from genbench.settings import Settings
+from genbench.testing.compressors import check_compressor
 from genbench.testing.listeners import check_listener
 from genbench.testing.models import check_model
 from genbench.testing.parts import check_dataset, check_metric
@@ -46,6 +47,8 @@ def check_plugin(plugin: object, *, access: DataAccess | None = None) -> None:
         check_metric(registration.name, registry=registry)
     for name in _without_required_settings("listener", registry):
         check_listener(name, registry=registry)
+    for name in _without_required_settings("compressor", registry):
+        check_compressor(name, registry=registry)
     check_together(registry)
 
 

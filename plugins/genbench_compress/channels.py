@@ -54,11 +54,11 @@ class Channels:
     @torch.no_grad()
     def remove(self, channels: Iterable[int]) -> None:
         """Remove channels from the layer and from all layers that depend on them."""
-        values = self._values(channels)
-        if values:
-            group = self.graph.get_pruning_group(self.layer, self._rows, values)
-            assert self.graph.check_pruning_group(group), f"{self.name} would have no channel left"
-            group.prune()
+        channels = {*channels}
+        assert len(channels) < self.count, f"{self.name} would have no channel left"
+        if channels:
+            values = self._values(channels)
+            self.graph.get_pruning_group(self.layer, self._rows, values).prune()
 
     @torch.no_grad()
     def silence(self, channels: Iterable[int]) -> None:
@@ -141,8 +141,8 @@ def keep_first(model: Model, nets: Sequence[str], ratio: float) -> None:
 
 
 def kept_of(count: int, share: float) -> int:
-    """How many of ``count`` are kept if a share is removed; half of an odd number stays larger."""
-    return count - int(share * count + 1e-9)
+    """How many of ``count`` are kept if a share is removed, to the nearest number."""
+    return count - int(share * count + 0.5)
 
 
 def narrow(layers: Sequence[Channels], kept: Mapping[str, Tensor]) -> None:

@@ -20,7 +20,7 @@ from genbench_compress.nets import generating
 
 
 class Size:
-    """``parameters``, ``nonzero_parameters``, ``bytes`` of a file, and ``macs`` of one sample."""
+    """``weights``, ``nonzero_weights``, ``bytes`` of a file, and ``macs`` of one sample."""
 
     uses = "model"
     requires = ("generates",)
@@ -42,8 +42,8 @@ class Size:
         floats = [t for name, t in tensors.items() if name in _parameters(model)]
         copies = {name: t.cpu().contiguous().clone() for name, t in tensors.items()}
         found = {
-            "parameters": (sum(t.numel() for t in floats), "weights"),
-            "nonzero_parameters": (sum(int(torch.count_nonzero(t)) for t in floats), "weights"),
+            "weights": (sum(t.numel() for t in floats), "weights"),
+            "nonzero_weights": (sum(int(torch.count_nonzero(t)) for t in floats), "weights"),
             "bytes": (len(save(copies)), "B"),
             "macs": (macs(model, self._context.device), "MAC"),
         }
