@@ -21,7 +21,7 @@ from genbench_toy.toy_settings import TrianglesSettings
 
 THIRD = 2 * math.pi / 3
 """A triangle that is turned by this angle is the same."""
-STEPS = 8
+STEPS = 12
 """Steps of the search for the nearest triangle."""
 FAR = 0.02
 """Images farther away than this are searched again from the opposite angle."""
