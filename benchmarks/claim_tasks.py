@@ -1,6 +1,6 @@
 """The queue at the scale of a cluster: fake workers claim tasks until none is left.
 
-    python benchmarks/claim_tasks.py                                  # SQLite, in a temporary folder
+    python benchmarks/claim_tasks.py                                  # SQLite, temporary
     python benchmarks/claim_tasks.py --store postgresql://me@host/db  # an empty database
 
 ``--claimers`` processes play ``--workers`` workers, each with a claim of its own at a time, and one

@@ -123,3 +123,4 @@ from genbench.settings import (
 )
 
 __version__: str
+from genbench.work.launching import Launcher as Launcher, WorkOrder as WorkOrder

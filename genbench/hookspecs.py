@@ -104,6 +104,11 @@ def genbench_register_compressors(register: Register) -> None:
 
 
 @hookspec
+def genbench_register_launchers(register: Register) -> None:
+    """Register launchers: classes that follow `genbench.Launcher`."""
+
+
+@hookspec
 def genbench_register_capabilities(register: RegisterCapability) -> None:
     """Register the plugin's own capabilities: Protocols that its parts require of models."""
 

@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import pluggy
 
@@ -33,8 +33,8 @@ from genbench.registration.installed import (
 )
 from genbench.registration.targets import check_target, resolve
 
-Kind = Literal["model", "dataset", "sampler", "metric", "listener", "compressor"]
-KINDS: tuple[Kind, ...] = ("model", "dataset", "sampler", "metric", "listener", "compressor")
+Kind = Literal["model", "dataset", "sampler", "metric", "listener", "compressor", "launcher"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 CAPABILITY_HOOK = "genbench_register_capabilities"
 
 

@@ -33,7 +33,7 @@ GROUPS = {
     "comparing": ("compare", "report"),
     "live": ("watch", "ui"),
     "studying": ("study", "pace"),
-    "working": ("work", "queue"),
+    "working": ("work", "queue", "launch"),
     "tuning": ("tune",),
     "listing": (
         "models",
@@ -42,6 +42,7 @@ GROUPS = {
         "metrics",
         "listeners",
         "compressors",
+        "launchers",
         "presets",
         "info",
     ),

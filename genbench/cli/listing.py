@@ -30,6 +30,7 @@ class KindOption(StrEnum):
     METRIC = "metric"
     LISTENER = "listener"
     COMPRESSOR = "compressor"
+    LAUNCHER = "launcher"
 
 
 _NEED = ("sampler", "metric", "compressor")
@@ -44,7 +45,7 @@ def _lister(kind: Kind, in_words: str) -> Callable[..., None]:
             return
         needs = "needs" if kind in _NEED else "capabilities"
         keys = ["name", "family", "summary", "capabilities", "source", "owner"]
-        if kind in ("dataset", "listener"):
+        if kind in ("dataset", "listener", "launcher"):
             keys.remove("capabilities")
         for head, registration in zip(found, SESSION.registry.of(kind), strict=True):
             head["capabilities"] = _capabilities(registration)
@@ -61,6 +62,7 @@ samplers = _lister("sampler", "samplers")
 metrics = _lister("metric", "metrics")
 listeners = _lister("listener", "listeners")
 compressors = _lister("compressor", "compressors")
+launchers = _lister("launcher", "launchers")
 
 
 def presets(

@@ -17,7 +17,7 @@ from genbench.formatting import counted
 from genbench.spec import MOST
 
 if TYPE_CHECKING:
-    from genbench.study import Forecast, Outcome, Places, Plan, Results
+    from genbench.study import Forecast, Launched, Outcome, Places, Plan, Results
 
 
 def study(
@@ -54,6 +54,14 @@ def study(
     priority: Annotated[
         int, typer.Option(min=-1_000, max=1_000, help="Priority of enqueued tasks; higher first.")
     ] = 0,
+    launcher: Annotated[
+        str | None,
+        typer.Option(help="Launcher that starts the --jobs workers, such as slurm or ray."),
+    ] = None,
+    launcher_set: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="Setting of the launcher; repeatable."),
+    ] = None,
     table_only: Annotated[
         bool,
         typer.Option("--table-only", help="Print the tables of the existing runs; run nothing."),
@@ -78,11 +86,16 @@ def study(
             folder_for(folder_of(out), store=places.store)
     if dry_run:
         _print_forecast(plan, forecast(plan, places), jobs or 1, as_json=json)
+        if launcher is not None:
+            say(_launched(plan, places, jobs or 1, launcher, launcher_set).script())
         return
     if enqueue:
         _enqueue(plan, places, retry, priority, as_json=json)
         return
-    outcome = Outcome() if table_only else _execute(plan, places, jobs, retry, out)
+    launched = None
+    if launcher is not None:
+        launched = _launched(plan, places, jobs or 1, launcher, launcher_set)
+    outcome = Outcome() if table_only else _execute(plan, places, jobs, retry, out, launched)
     _print_results(plan, places, outcome, out, format, as_json=json)
     if outcome.failed:
         failed = counted(outcome.failed, "run")
@@ -165,8 +178,27 @@ def _enqueue(plan: Plan, places: Places, retry: bool, priority: int, *, as_json:
     )
 
 
+def _launched(
+    plan: Plan, places: Places, count: int, name: str, values: Sequence[str] | None
+) -> Launched:
+    """The workers of a study that a launcher is to start."""
+    from genbench.study import Launched
+    from genbench.work import WorkerOptions, make_launcher
+
+    launcher = make_launcher(SESSION.registry, name, values or ())
+    devices = () if places.device is None else (places.device,)
+    store = places.store if "://" in places.store else str(Path(places.store).resolve())
+    wanted = WorkerOptions(store=store, batch=plan.tag, devices=devices, environ=places.environ)
+    return Launched(launcher=launcher, order=wanted.order(count, places.folder / "workers"))
+
+
 def _execute(
-    plan: Plan, places: Places, jobs: int | None, retry: bool, out: Path | None
+    plan: Plan,
+    places: Places,
+    jobs: int | None,
+    retry: bool,
+    out: Path | None,
+    launched: Launched | None,
 ) -> Outcome:
     """Execute what is missing; if a page is written, draw its figures too."""
     from genbench.cli.stopping import StopSignals
@@ -175,7 +207,15 @@ def _execute(
 
     try:
         with StopSignals(quiet=SESSION.verbosity < 0) as signals:
-            outcome = execute(plan, places, jobs=jobs, retry=retry, should_stop=signals, say=say)
+            outcome = execute(
+                plan,
+                places,
+                jobs=jobs,
+                retry=retry,
+                launched=launched,
+                should_stop=signals,
+                say=say,
+            )
             if out is not None:
                 draw(plan, places, out, outcome, jobs=jobs or 1, should_stop=signals, say=say)
             return outcome

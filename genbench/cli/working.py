@@ -191,3 +191,44 @@ def _change(
         else:
             numbers = set_state(opened, numbers, states[action])
     say(f"{counted(len(numbers), 'task')} changed by {action}")
+
+
+# --- launchers
+
+
+def launch(
+    launcher: Annotated[
+        str, typer.Argument(metavar="LAUNCHER", help="local, slurm, ray or another launcher.")
+    ],
+    workers: Annotated[int, typer.Option(min=1, max=10_000, help="Number of workers.")] = 1,
+    sets: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Setting of the launcher, name=value; repeatable."),
+    ] = None,
+    device: Annotated[
+        list[str] | None, typer.Option("--device", help="Device of each worker; repeatable.")
+    ] = None,
+    batch: Annotated[
+        str | None, typer.Option(metavar="BATCH", help="Only tasks of a batch, such as study:NAME.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what would be started; start nothing.")
+    ] = False,
+    store: options.StoreOption = None,
+) -> None:
+    """Start workers that end when the queue is empty; see: genbench launchers."""
+    from genbench.store import Store
+    from genbench.work import WorkerOptions, make_launcher
+
+    url = SESSION.store_url(store)
+    starter = make_launcher(SESSION.registry, launcher, sets or ())
+    wanted = WorkerOptions(store=url, batch=batch, devices=tuple(device or ()))
+    if dry_run:
+        from genbench.store.address import Address
+
+        folder = Address.parse(url).runs_folder / "workers"
+        print(starter.script(wanted.order(workers, folder)))
+        return
+    with Store.open(url) as opened:
+        say(starter.start(wanted.order(workers, opened.runs_folder / "workers")))
+    starter.stop()

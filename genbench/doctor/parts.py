@@ -24,6 +24,7 @@ METHODS: dict[Kind, tuple[str, ...]] = {
     "metric": ("begin", "update", "result"),
     "listener": ("begin", "hear", "end"),
     "compressor": ("compress",),
+    "launcher": ("script", "start", "stop"),
 }
 """What a class of each kind must define."""
 

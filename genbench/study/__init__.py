@@ -11,6 +11,7 @@ from genbench.study.existing_runs import lacking
 from genbench.study.file import read_study
 from genbench.study.forecasts import Forecast, forecast
 from genbench.study.grid import book_of, read_paces
+from genbench.study.launched import Launched
 from genbench.study.markdown import as_dict, markdown, rows_of, title_of
 from genbench.study.outcome import Outcome, Places
 from genbench.study.pictures import draw, figures, folder_of
@@ -22,6 +23,7 @@ from genbench.study.work import enqueue_study, execute
 
 __all__ = [
     "Forecast",
+    "Launched",
     "Outcome",
     "Places",
     "Plan",

@@ -18,6 +18,7 @@ from genbench.store.enqueuing import enqueue, set_state
 from genbench.store.records import Run, Status
 from genbench.store.tasks import OPEN, Task, TaskState, runs_made_by, select_tasks
 from genbench.study.grid import book_of, read_paces
+from genbench.study.launched import Launched
 from genbench.study.outcome import Outcome, Places
 from genbench.study.pace import Pace
 from genbench.study.plan import Entry, Plan
@@ -48,20 +49,22 @@ def execute(
     *,
     jobs: int | None = None,
     retry: bool = False,
+    launched: Launched | None = None,
     should_stop: Callable[[], bool],
     say: Callable[[str], None],
 ) -> Outcome:
     """Execute what is missing of a plan, ``jobs`` commands at a time; ``say`` gets progress lines.
 
     Without ``jobs``, one command runs at a time, or one on each GPU if there are several. With
+    ``launched``, other workers do it and this process watches them. With
     ``retry``, failed runs and evaluations are started again. Raises InterruptedRunError if
     ``should_stop`` returned true, and UsageError if a budget is too small or another process
     executes one of the runs.
     """
     devices = [] if plan.device == "auto" else [plan.device]
-    slots = slots_for(devices, jobs, os.environ)
+    slots = slots_for(devices, launched.order.count if launched else jobs, os.environ)
     with Store.open(places.store, mode="create") as store:
-        work = _Work(plan, places, slots, retry, should_stop, say, store)
+        work = _Work(plan, places, slots, retry, launched, should_stop, say, store)
         while work.enqueue():
             work.work()
         return work.outcome
@@ -75,6 +78,7 @@ class _Work:
     places: Places
     slots: Sequence[Slot]
     retry: bool
+    launched: Launched | None
     should_stop: Callable[[], bool]
     say: Callable[[str], None]
     store: Store
@@ -116,19 +120,8 @@ class _Work:
 
     def work(self) -> None:
         """Work until the batch of this study is empty, then count what came of it."""
-        worker = Worker(
-            url=self.places.store,
-            slots=self.slots,
-            should_stop=self.should_stop,
-            batch=self.plan.tag,
-            until_empty=True,
-            environ=self.places.environ,
-            started=lambda task, words: self.say(f"{task.title}: {words[0]} started"),
-            ended=self._ended,
-            say=self.say,
-        )
         try:
-            worker.work()
+            self._work()
         except BaseException as error:
             self._withdraw()
             if isinstance(error, InterruptedRunError):
@@ -138,6 +131,28 @@ class _Work:
                 ) from None
             raise
         self._count()
+
+    def _work(self) -> None:
+        if self.launched is not None:
+            self.launched.work(
+                self.store,
+                self.plan.tag,
+                should_stop=self.should_stop,
+                ended=self._ended_elsewhere,
+                say=self.say,
+            )
+            return
+        Worker(
+            url=self.places.store,
+            slots=self.slots,
+            should_stop=self.should_stop,
+            batch=self.plan.tag,
+            until_empty=True,
+            environ=self.places.environ,
+            started=lambda task, words: self.say(f"{task.title}: {words[0]} started"),
+            ended=self._ended,
+            say=self.say,
+        ).work()
 
     def _withdraw(self) -> None:
         """Leave nothing in the queue that only this call has asked for."""
@@ -159,6 +174,11 @@ class _Work:
             self.spent.append(own.seconds)
             title = task.title if planned is None else planned.title
             self._tell(f"{title}: {in_words(own) if own.code == 0 else f'failed: {own.reason}'}")
+
+    def _ended_elsewhere(self, task: Task) -> None:
+        self.done += 1
+        self.spent.append((time.monotonic() - self.began) * len(self.slots) / self.done)
+        self._tell(f"{task.title}: {task.state}{f': {task.error}' if task.error else ''}")
 
     def _pace_ended(self, entry: Entry, task: Task, end: Ended) -> None:
         self.done += 1

@@ -6,6 +6,7 @@ This is the interface of the folder. Nothing is trained in this process, so torc
 from __future__ import annotations
 
 from genbench.work.children import Child, Command, Ended, carry_out
+from genbench.work.launching import Launcher, WorkerOptions, WorkOrder, make_launcher
 from genbench.work.slots import Slot, slots_for
 from genbench.work.worker import Worker, log_of
 
@@ -13,9 +14,13 @@ __all__ = [
     "Child",
     "Command",
     "Ended",
+    "Launcher",
     "Slot",
+    "WorkOrder",
     "Worker",
+    "WorkerOptions",
     "carry_out",
     "log_of",
+    "make_launcher",
     "slots_for",
 ]
