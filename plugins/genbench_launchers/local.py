@@ -13,7 +13,7 @@ class Local:
     """Starts processes that go on when the terminal is closed."""
 
     def __init__(self, settings: Settings) -> None:
-        pass
+        self.processes: list[subprocess.Popen[bytes]] = []
 
     def script(self, order: WorkOrder) -> str:
         """The command line, once for each worker."""
@@ -22,7 +22,6 @@ class Local:
     def start(self, order: WorkOrder) -> str:
         """Start the processes; each has a log in the folder."""
         order.folder.mkdir(parents=True, exist_ok=True)
-        pids = []
         for number in range(order.count):
             with (order.folder / f"worker-{number}.log").open("ab") as log:
                 process = subprocess.Popen(
@@ -33,8 +32,9 @@ class Local:
                     env={**os.environ, **order.environ},
                     start_new_session=True,
                 )
-            pids.append(str(process.pid))
-        return f"started processes {', '.join(pids)}; their logs are in {order.folder}"
+            self.processes.append(process)
+        pids = ", ".join(str(process.pid) for process in self.processes)
+        return f"started processes {pids}; their logs are in {order.folder}"
 
     def stop(self) -> None:
         """Nothing to do: the processes end when the queue is empty."""

@@ -15,6 +15,9 @@ from pydantic import Field
 
 from genbench import Settings, UsageError, WorkOrder
 
+START_S = 120
+"""Seconds that a local Ray gets to start, where it has 30 by default [11 s on an idle machine]."""
+
 
 class RaySettings(Settings):
     """Where the actors run, and what each of them asks for."""
@@ -48,8 +51,9 @@ class Ray:
         ray = _ray()
         given = self.settings
         try:
+            os.environ.setdefault("RAY_raylet_start_wait_time_s", str(START_S))
             ray.init(address=given.address, log_to_driver=False, include_dashboard=False)
-        except (ConnectionError, ValueError, RuntimeError, OSError) as error:
+        except Exception as error:  # Ray raises plain exceptions, too
             raise UsageError(f"Ray can't be used: {' '.join(str(error).split())}") from error
         actor = ray.remote(
             num_gpus=given.gpus,
