@@ -10,9 +10,11 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from genbench.errors import IncompatibleError, UsageError
+from genbench.errors import IncompatibleError, InterruptedRunError, UsageError
+from genbench.events import EpochDone
 from genbench.exporting.export import export_generator
 from genbench.exporting.format import Format
+from genbench.runner import resume
 from genbench_compress import int8_kernels, int8_layers
 from genbench_compress.quantize import count_int8
 
@@ -87,6 +89,28 @@ def test_a_quantized_run_is_exported_and_not_quantized_again(bench, vae, tmp_pat
     assert export_generator(loaded, path, Format.TORCHSCRIPT, weights="").difference == 0.0
     with pytest.raises(IncompatibleError, match="is quantized already"):
         bench.compress(made, "quantize")
+
+
+def interrupted(bench, spec, epochs):
+    """The run of a spec, stopped after some epochs and resumed."""
+    done: list[EpochDone] = []
+    with pytest.raises(InterruptedRunError):
+        bench.run(
+            spec,
+            listeners=[lambda event: done.append(event) if isinstance(event, EpochDone) else None],
+            should_stop=lambda: len(done) >= epochs,
+        )
+    [stopped] = [run for run in bench.store.runs() if run.status == "interrupted"]
+    return resume(stopped.id, registry=bench.registry, store=bench.store, access=bench.access)
+
+
+@pytest.mark.parametrize(("method", "last"), [("quantize", 1), ("distil", 1)])
+def test_a_run_that_learns_is_resumed_bitwise(bench, vae, method, last):
+    setting = "mode=aware" if method == "quantize" else "width=0.5"
+    spec = bench.planned(vae, method, setting, epochs=2)
+    whole, ended = tensors(bench, bench.run(spec)), tensors(bench, interrupted(bench, spec, last))
+    assert whole.keys() == ended.keys()
+    assert all(torch.equal(whole[name], ended[name]) for name in whole)
 
 
 def test_without_torchao_quantization_is_refused_in_one_sentence(bench, vae, monkeypatch):
