@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from genbench_metrics.feature_settings import DensityCoverageSettings
-from genbench_metrics.neighbours import careful_distances
+from genbench_metrics.neighbours import careful_distances, radii
 from genbench_metrics.precision_recall import BallMetric
 
 IMPLEMENTATION = "genbench-density-coverage-1"
@@ -21,8 +21,10 @@ class _TestBalls(BallMetric[DensityCoverageSettings]):
     """Balls around the test images, by distances that are computed as in `prdc`."""
 
     implementation = IMPLEMENTATION
-    distances = staticmethod(careful_distances)
     defaults = DensityCoverageSettings
+
+    def _balls(self, points: Tensor) -> Tensor:
+        return radii(careful_distances(points, points), self._settings.nearest_k)
 
 
 class Density(_TestBalls):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -13,17 +14,24 @@ CHUNK = 1000
 """Rows of a distance matrix in memory at once: 40 MB for 10,000 points."""
 
 
-def distances(points: Tensor, others: Tensor) -> Iterator[Tensor]:
-    """Rows of the Euclidean distances (len(points), len(others)), `CHUNK` at a time, float32.
+def squared_distances(points: Tensor, others: Tensor) -> Iterator[Tensor]:
+    """Rows of the squared Euclidean distances (len(points), len(others)), `CHUNK` at a time.
 
-    They are computed by `torch.cdist` in float32, as in torch-fidelity.
+    They are those of `torch.cdist` before its root, to the last bit: one matrix product in float32,
+    in which 0 may be a small negative number. Every chunk is in the same memory, so use it before
+    the next one is made [new memory for each takes as long as the product].
     """
+    norms = others.square().sum(1, keepdim=True)
+    others = torch.cat((others, torch.ones_like(norms), norms), 1)
+    space = others.new_empty(min(CHUNK, len(points)), len(others))
     for part in torch.split(points, CHUNK):
-        yield torch.cdist(part, others)
+        norms = part.square().sum(1, keepdim=True)
+        part = torch.cat((part * -2, norms, torch.ones_like(norms)), 1)
+        yield torch.mm(part, others.T, out=space[: len(part)])
 
 
 def careful_distances(points: Tensor, others: Tensor) -> Iterator[Tensor]:
-    """The same distances by scikit-learn, which multiplies in float64, as in `prdc`."""
+    """Euclidean distances by scikit-learn, which multiplies in float64, as in `prdc`."""
     other = others.numpy()
     for part in torch.split(points, CHUNK):
         yield torch.from_numpy(euclidean_distances(part.numpy(), other))
@@ -32,9 +40,27 @@ def careful_distances(points: Tensor, others: Tensor) -> Iterator[Tensor]:
 def radii(rows: Iterable[Tensor], k: int) -> Tensor:
     """The distance of each point to its k-th neighbour, (n,), from its distances to all points.
 
-    The point itself, at distance 0, doesn't count.
+    The point itself, at distance 0, doesn't count. Squared distances give the squared radii.
     """
-    return torch.cat([part.kthvalue(k + 1, dim=1).values for part in rows])
+    return torch.cat([smallest(part, k + 1) for part in rows])
+
+
+def smallest(rows: Tensor, k: int) -> Tensor:
+    """The k-th smallest value of each row (n, m), (n,).
+
+    The k smallest values of a row lie in the k blocks with the smallest minima. Only these are
+    sorted [281 ms by `torch.kthvalue` for 1,000 rows of 10,000 and k = 4, 15 ms in blocks of 100].
+    """
+    width = math.isqrt(rows.shape[1])
+    count = rows.shape[1] // max(1, width)
+    blocks = torch.unflatten(rows[:, : count * width], 1, (count, width))
+    minima = blocks.amin(2)
+    if count <= k or bool(minima.isnan().any()):
+        return rows.kthvalue(k, dim=1).values
+    near = minima.topk(k, dim=1, largest=False).indices
+    chosen = blocks.take_along_dim(near.unsqueeze(2), 1).flatten(1)
+    few = torch.cat((chosen, rows[:, count * width :]), 1)
+    return few.kthvalue(k, dim=1).values
 
 
 @dataclass(frozen=True, kw_only=True)

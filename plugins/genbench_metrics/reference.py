@@ -135,7 +135,10 @@ class DistanceToTest:
 
     def _from_reference(self, moments: Moments) -> float:
         mean, covariance = self._reference["mean"], self._reference["covariance"]
-        return frechet_distance(moments.mean, moments.covariance, mean, covariance)
+        four = (moments.mean, moments.covariance, mean, covariance)
+        # Metal has no float64.
+        device = self._context.device if self._context.device.type == "cuda" else "cpu"
+        return frechet_distance(*(tensor.to(device) for tensor in four))
 
     def _moments(self, split: Split, rows: np.ndarray[Any, Any] | None) -> Moments:
         moments, context = Moments(), self._context

@@ -15,8 +15,8 @@ from genbench.testing import check_metric
 from genbench_metrics import neighbours
 from genbench_metrics.density_coverage import Coverage, Density
 from genbench_metrics.feature_settings import DensityCoverageSettings, PrecisionRecallSettings
-from genbench_metrics.neighbours import careful_distances, distances, radii
-from genbench_metrics.precision_recall import Precision, Recall
+from genbench_metrics.neighbours import careful_distances, radii, smallest, squared_distances
+from genbench_metrics.precision_recall import Precision, Recall, largest_square, share_inside
 
 ALL: dict[str, type[Any]] = {
     "precision": Precision,
@@ -96,7 +96,11 @@ def test_points_are_their_own_features(context: Any, take: Any, name: str) -> No
     assert far.value == 0
 
 
-@pytest.mark.parametrize("measured", [distances, careful_distances])
+def rooted(points: Tensor, others: Tensor) -> list[Tensor]:
+    return [rows.clamp_min(0).sqrt() for rows in squared_distances(points, others)]
+
+
+@pytest.mark.parametrize("measured", [rooted, careful_distances])
 def test_portions_change_no_distance_and_no_radius(
     measured: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -114,6 +118,37 @@ def test_portions_change_no_distance_and_no_radius(
     torch.testing.assert_close(radii(parts, 4), expected)
     exact = (points[:, None].double() - points.double()).norm(dim=2).sort(1).values[:, 4]
     torch.testing.assert_close(expected, exact.float(), rtol=1e-5, atol=1e-5)
+
+
+def test_distances_are_those_of_cdist_to_the_last_bit() -> None:
+    points = torch.rand(1200, 30, generator=torch.Generator().manual_seed(0))
+    others = points[:400] + 0.1
+    expected = [torch.cdist(part, others) for part in points.split(neighbours.CHUNK)]
+    assert torch.equal(torch.cat(rooted(points, others)), torch.cat(expected))
+    balls = torch.cat(expected).amin(0) * torch.tensor([1.0, 0.999]).repeat(200)
+    inside = (torch.cat(expected) <= balls).any(1).double().mean()
+    assert share_inside(points, others, balls) == float(inside)
+
+
+@pytest.mark.parametrize("columns", [3, 11, 100, 1003])
+def test_the_smallest_values_are_found_in_blocks_as_in_the_whole(columns: int) -> None:
+    rows = torch.randn(50, columns, generator=torch.Generator().manual_seed(1))
+    rows[:20] = rows[:20].round()  # ties
+    rows[3, 1], rows[4, :2] = torch.inf, torch.nan
+    for k in (1, 3):
+        found = smallest(rows, k)
+        torch.testing.assert_close(
+            found, rows.kthvalue(k, dim=1).values, rtol=0, atol=0, equal_nan=True
+        )
+
+
+def test_a_bound_on_squares_holds_where_the_roots_do() -> None:
+    roots = torch.cat(
+        (torch.rand(1000, generator=torch.Generator().manual_seed(2)), torch.zeros(1))
+    )
+    bounds = largest_square(roots)
+    assert bool((bounds.sqrt() <= roots).all())
+    assert bool((bounds.nextafter(torch.tensor(torch.inf)).sqrt() > roots).all())
 
 
 def test_fewer_samples_than_neighbours_are_refused_in_one_sentence(
