@@ -41,6 +41,9 @@ d_channels = 4
 vae_epochs = 2
 [model.vq-vae]
 code_epochs = 2
+[model.flow-matching]
+width = 16
+depth = 1
 [data.gaussians-25]
 train = 2000
 test = 500

@@ -198,11 +198,12 @@ class Attention(nn.Module):
         self.norm = normalisation(width)
         self.qkv = nn.Conv2d(width, 3 * width, 1)
         self.out = zeroed(nn.Conv2d(width, width, 1))
+        self.scale = width**-0.5
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, width, H, W) -> the same shape."""
         q, k, v = self.qkv(self.norm(x)).flatten(2).chunk(3, dim=1)
-        weights = torch.softmax(q.transpose(1, 2) @ k / math.sqrt(q.shape[1]), dim=2)
+        weights = torch.softmax(self.scale * (q.transpose(1, 2) @ k), dim=2)
         mixed = (v @ weights.transpose(1, 2)).view_as(x)
         out: Tensor = x + self.out(mixed)
         return out

@@ -163,4 +163,5 @@ def clamped(x: Tensor, path: NoisePath) -> Tensor:
 
 
 def _filled(t: float, x: Tensor) -> Tensor:
-    return torch.full((len(x),), t, device=x.device)
+    """The time (B,) of all rows; made of x, so that a traced draw takes any number of them."""
+    return torch.full_like(x.flatten(1)[:, 0], t)
