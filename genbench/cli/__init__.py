@@ -47,6 +47,7 @@ GROUPS = {
         "info",
     ),
     "plugins": ("plugins",),
+    "storing": ("store",),
     "doctor": ("doctor",),
 }
 """Files of this folder and their commands, in the order in which ``--help`` shows them."""
@@ -196,7 +197,7 @@ def _app(arguments: list[str]) -> typer.Typer:
     wanted = [group for group, names in GROUPS.items() if command in names]
     for group in wanted or GROUPS:
         module = import_module(f"genbench.cli.{group}")
-        if group == "plugins":
+        if hasattr(module, "group"):
             app.add_typer(module.group())
             continue
         for name in GROUPS[group]:

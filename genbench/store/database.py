@@ -22,6 +22,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from genbench.errors import StoreError
 from genbench.store.address import Address
 from genbench.store.failures import BUSY_TIMEOUT_S, Patience, as_usual, is_busy, store_errors
+from genbench.store.version import APPLICATION_ID
 
 POLL_S = 0.5
 """Seconds between two calls of a patience."""
@@ -76,6 +77,12 @@ class Database:
         """Close the connections."""
         with self._lock:
             self.engine.dispose()
+
+
+def lock_schema(connection: Connection) -> None:
+    """Let other processes wait until this transaction has made or changed the tables."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({APPLICATION_ID})")
 
 
 def _engine(

@@ -15,7 +15,7 @@ from genbench import __version__
 from genbench.errors import StoreError
 from genbench.store import version
 from genbench.store.address import Address
-from genbench.store.database import Database
+from genbench.store.database import Database, lock_schema
 from genbench.store.failures import store_errors
 from genbench.store.reader import connect_read_only
 from genbench.store.rescue import backups, unused
@@ -37,6 +37,7 @@ def migrate(address: Address) -> Path | None:
     database = Database(address, foreign_keys=False)
     try:
         with store_errors(address), database.transaction() as connection:
+            lock_schema(connection)
             if _current(connection) >= version.SCHEMA_VERSION:
                 return None  # another process was faster
             backup = _back_up(address.path, _current(connection)) if address.path else None

@@ -157,9 +157,10 @@ def _create_tables(connection: Connection) -> None:
     from sqlalchemy import insert
 
     from genbench.store import schema
+    from genbench.store.database import lock_schema
 
     if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({version.APPLICATION_ID})")
+        lock_schema(connection)
         if _version_in(connection) is not None:
             return
     schema.metadata.create_all(connection, checkfirst=False)

@@ -311,7 +311,7 @@ class Store(ReadableStore):
     def move_in(self, run_id: str) -> None:
         """Put the files of an imported run, which has its row now, into their place."""
         self.staging(run_id).rename(self.folder(run_id))
-        self._mark(run_id)
+        self.mark(run_id)
 
     def _remove_folder(self, folder: Path) -> None:
         try:
@@ -382,9 +382,10 @@ class Store(ReadableStore):
         self.restore_folder(run_id)
         folder.mkdir(parents=True, exist_ok=True)
         self._keep_reserve()
-        self._mark(run_id)
+        self.mark(run_id)
 
-    def _mark(self, run_id: str) -> None:
+    def mark(self, run_id: str) -> None:
+        """Write into a run's folder which store it belongs to, where its place doesn't say it."""
         if self._address.path is None:
             # A folder next to an SQLite file belongs to that store; this one could be of any store.
             (self.folder(run_id) / ADDRESS_FILE).write_text(self.url, encoding="utf-8")

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 from recorded import record, start
+from stores import NO_POSTGRES, POSTGRES, address_of, opened_store
 
 from genbench.errors import NoSuchRunError, StoreError, UsageError
 from genbench.events import Resumed
@@ -23,29 +23,23 @@ from genbench.store.migrate import migrate
 from genbench.store.schema import metadata
 from genbench.store.views import VIEWS
 
-URL = os.environ.get("GENBENCH_TEST_POSTGRES", "")
-pytestmark = pytest.mark.skipif(
-    not URL, reason="set GENBENCH_TEST_POSTGRES to the URL of a PostgreSQL database"
-)
+pytestmark = NO_POSTGRES
 
 
 @pytest.fixture
 def store(tmp_path, monkeypatch) -> Iterator[Store]:
     """A store in a schema of its own, dropped at the end."""
-    from sqlalchemy import create_engine, make_url
-
     monkeypatch.chdir(tmp_path)
-    schema = f"genbench_{uuid4().hex[:8]}"
-    url = make_url(URL).set(drivername="postgresql+psycopg")
-    engine = create_engine(url)
-    with engine.begin() as connection:
-        connection.exec_driver_sql(f"CREATE SCHEMA {schema}")
-    own = url.update_query_dict({"options": f"-csearch_path={schema}"})
-    with Store.open(own.render_as_string(hide_password=False), mode="create") as opened:
+    with opened_store("postgresql", tmp_path) as opened:
         yield opened
-    with engine.begin() as connection:
-        connection.exec_driver_sql(f"DROP SCHEMA {schema} CASCADE")
-    engine.dispose()
+
+
+def test_processes_that_open_an_empty_database_at_once_make_one_store(tmp_path):
+    with address_of("postgresql", tmp_path) as url, ThreadPoolExecutor(4) as pool:
+        opened = list(pool.map(lambda _: Store.open(url, mode="create"), range(4)))
+        assert [store.runs() for store in opened] == [[]] * 4
+        for store in opened:
+            store.close()
 
 
 def test_a_run_comes_back_from_postgresql_as_from_sqlite(store, create, make, tmp_path):
@@ -118,7 +112,8 @@ def test_an_older_store_is_migrated_on_postgresql(store, create, make):
                 connection.exec_driver_sql(f"CREATE VIEW {view} AS SELECT 1 AS id")
         connection.exec_driver_sql("UPDATE metric_summary SET n = 2 * n")
         connection.exec_driver_sql("UPDATE schema_version SET version_num = '0002'")
-    migrate(store._address)
+    with ThreadPoolExecutor(3) as pool:  # one migrates, the others find it done
+        list(pool.map(migrate, [store._address] * 3))
     told = ("v_runs", "v_scores", "v_score_history", "v_epochs")
     after = {view: store.query(f"SELECT * FROM {view} ORDER BY 1")[1] for view in told}
     assert {v: len(after[v]) for v in told} == {v: len(before[v]) for v in told}
@@ -183,7 +178,7 @@ def test_the_comparison_follows_a_postgresql_store(store):
 
 
 def test_opening_for_reading_makes_no_store_on_postgresql():
-    url = f"{URL}?options=-csearch_path%3Dno_such_schema"
+    url = f"{POSTGRES}?options=-csearch_path%3Dno_such_schema"
     with pytest.raises(StoreError, match="no store at"):
         Store.open(url, mode="read")
 

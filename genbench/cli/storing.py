@@ -1,0 +1,75 @@
+"""``genbench store``: copy a store into another database, and merge one into another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from genbench.cli import options
+from genbench.cli.output import print_json
+from genbench.cli.session import SESSION, say
+from genbench.formatting import counted
+
+
+def group() -> typer.Typer:
+    """The group of commands."""
+    made = typer.Typer(
+        name="store",
+        help="Copy and merge stores.",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+    )
+    made.command("copy")(copy)
+    made.command("merge")(merge)
+    return made
+
+
+def copy(
+    source: Annotated[str, typer.Argument(metavar="FROM", help="Store to copy: file or URL.")],
+    target: Annotated[str, typer.Argument(metavar="TO", help="New or empty store: file or URL.")],
+    as_json: options.JsonOption = False,
+) -> None:
+    """Copy a whole store into an empty one, such as SQLite to PostgreSQL, and compare each row."""
+    from genbench.errors import UsageError
+    from genbench.store import Store
+    from genbench.store.address import Address
+    from genbench.store.copying import copy_store
+
+    if Address.parse(source).url == Address.parse(target).url:
+        raise UsageError("FROM and TO are the same store")
+    SESSION.store_url(source)
+    with Store.open(source) as old, Store.open(target, mode="create") as new:
+        found = copy_store(old, new)
+        where = str(new)
+    if as_json:
+        print_json({"store": where, "rows": found.rows, "folders": found.folders})
+        return
+    say(
+        f"copied {sum(found.rows.values()):,} rows of {len(found.rows)} tables to {where}, and "
+        f"compared each of them; {counted(len(found.folders), 'folder')} of runs copied"
+    )
+
+
+def merge(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Store whose runs are taken in.")],
+    store: options.StoreOption = None,
+    as_json: options.JsonOption = False,
+) -> None:
+    """Take the runs of another store in, with their files; a run that is there already stays."""
+    from genbench.store import Store
+    from genbench.store.copying import merge_store
+
+    url = SESSION.store_url(store)
+    with Store.open(file) as spool, Store.open(url, mode="create") as target:
+        found, running = merge_store(spool, target)
+    for run_id, name in found.unnamed.items():
+        say(f"note: the name '{name}' is taken, so run {run_id} has none; see: genbench edit")
+    for run_id in running:
+        say(f"note: run {run_id} is still running; merge the file again when it has ended")
+    if as_json:
+        new, known = list(found.new), list(found.known)
+        print_json({"merged": new, "known": known, "running": list(running)})
+        return
+    say(f"{counted(len(found.new), 'run')} merged, {len(found.known)} known already")

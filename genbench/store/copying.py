@@ -1,0 +1,140 @@
+"""Copy a whole store into an empty one, of either kind, and merge the runs of one into another.
+
+A copy keeps every number, also those that only the database knows, and is verified row by row
+before it is committed.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice, zip_longest
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Integer, Table, Text, func, insert, select, text
+from sqlalchemy.engine import Connection
+
+from genbench.errors import StoreError, UsageError
+from genbench.store.bundle import Imported, export_runs, import_runs
+from genbench.store.records import Status
+from genbench.store.schema import metadata
+from genbench.store.store import Store
+
+CHUNK = 5_000
+"""Rows that are held at once."""
+STARTING = ".copying-"
+"""The beginning of the name of a run's folder while it is copied."""
+
+TABLES = tuple(
+    table for table in metadata.sorted_tables if table.name not in ("schema_version", "store_info")
+)
+"""All tables with content, each after those that it refers to."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Copied:
+    """How many rows of each table were copied and compared, and the runs with new folders."""
+
+    rows: dict[str, int] = field(default_factory=dict)
+    folders: list[str] = field(default_factory=list)
+
+
+def copy_store(source: Store, target: Store) -> Copied:
+    """Copy all rows into an empty store, in one transaction, then the folders of the runs.
+
+    Raises UsageError if the target isn't empty or a run is still running, and StoreError, with
+    nothing changed, if a row can't be read back as it was.
+    """
+    running = source.runs(status=Status.RUNNING, limit=1)
+    if running:
+        raise UsageError(f"run {running[0].id} is still running; copy the store when it has ended")
+    with source.transaction() as there, target.transaction() as here:
+        for table in TABLES:
+            if here.execute(select(func.count()).select_from(table)).scalar_one():
+                raise UsageError(
+                    f"the store {target} is not empty: it has rows in '{table.name}'; give a new "
+                    "one, or use genbench store merge"
+                )
+        counted = {table.name: _copy(there, here, table) for table in TABLES}
+        for table in TABLES:
+            _compare(there, here, table, target)
+    return Copied(rows=counted, folders=_copy_folders(source, target))
+
+
+def _copy(there: Connection, here: Connection, table: Table) -> int:
+    count, rows = 0, _rows(there, table)
+    while chunk := list(islice(rows, CHUNK)):
+        names = table.columns.keys()
+        here.execute(insert(table), [dict(zip(names, row, strict=True)) for row in chunk])
+        count += len(chunk)
+    if here.dialect.name == "postgresql" and count:
+        _set_sequence(here, table)
+    return count
+
+
+def _set_sequence(connection: Connection, table: Table) -> None:
+    """Let PostgreSQL number new rows after those that were copied with their numbers."""
+    key = list(table.primary_key.columns)
+    if len(key) == 1 and isinstance(key[0].type, Integer):
+        name = key[0].name
+        found = text("SELECT pg_get_serial_sequence(:table, :column)")
+        given = {"table": table.name, "column": name}
+        sequence = connection.execute(found, given).scalar()
+        if sequence is not None:
+            highest = f"(SELECT max({name}) FROM {table.name})"
+            connection.execute(text(f"SELECT setval(:sequence, {highest})"), {"sequence": sequence})
+
+
+def _rows(connection: Connection, table: Table) -> Iterator[tuple[Any, ...]]:
+    """The rows in the order of their keys, which is the same in all databases."""
+    c_order = "C" if connection.dialect.name == "postgresql" else "BINARY"
+    order = [
+        column.collate(c_order) if isinstance(column.type, Text) else column
+        for column in table.primary_key.columns
+    ]
+    streamed = connection.execution_options(yield_per=CHUNK)
+    for row in streamed.execute(select(table).order_by(*order)):
+        yield tuple(row)
+
+
+def _compare(there: Connection, here: Connection, table: Table, target: Store) -> None:
+    for number, (one, other) in enumerate(zip_longest(_rows(there, table), _rows(here, table))):
+        if one != other:
+            raise StoreError(
+                f"row {number + 1} of table '{table.name}' is not the same in {target} as in the "
+                "store that was copied; nothing was copied"
+            )
+
+
+def _copy_folders(source: Store, target: Store) -> list[str]:
+    """Copy the folders of runs to the other store, unless both keep them in one place."""
+    made = []
+    for run in source.runs():
+        old, new = source.folder(run.id), target.folder(run.id)
+        if old.resolve() == new.resolve() or new.exists() or not old.is_dir():
+            continue
+        part = new.with_name(f"{STARTING}{run.id}")
+        shutil.rmtree(part, ignore_errors=True)
+        shutil.copytree(old, part)
+        part.rename(new)
+        target.mark(run.id)
+        made.append(run.id)
+    return made
+
+
+def merge_store(spool: Store, target: Store) -> tuple[Imported, Sequence[str]]:
+    """Take the runs of one store into another; return what came in, and the ids still running.
+
+    A run that is there with equal content stays, so merging twice is merging once. Raises
+    UsageError, with nothing changed, for a run of the same id with other content.
+    """
+    runs = spool.runs()
+    running = [run.id for run in runs if run.status is Status.RUNNING]
+    ended = [run.id for run in reversed(runs) if run.id not in running]
+    with tempfile.TemporaryDirectory(prefix="genbench-merge-") as folder:
+        path = Path(folder) / "runs.zip"
+        export_runs(spool, ended, path)
+        return import_runs(target, path), running
