@@ -9,6 +9,8 @@ from contextlib import suppress
 from types import FrameType
 from typing import Any
 
+from genbench.store.process import ENDS_WITH
+
 _NOTICE = "\nstopping after this step, with a checkpoint if one can be written (again: stop now)\n"
 _CODE = 130
 _end = os._exit  # kept, because it is replaced while a plugin is imported
@@ -25,18 +27,20 @@ class StopSignals:
     The first makes it true. A second SIGINT or SIGTERM raises KeyboardInterrupt immediately, but
     only once: later signals don't disturb the saving that follows for ``patience`` seconds; after
     that they end the process. A SIGHUP never counts as a second signal: closing a terminal costs
-    no checkpoint.
+    no checkpoint. A command that was started with an end that only its parent knows (a pilot) is
+    also stopped when that process is gone.
     """
 
     def __init__(self, *, quiet: bool = False, patience: float = 10.0) -> None:
         self.asked = False
         self._quiet, self._patience = quiet, patience
         self._counted = self._raised = float("-inf")
+        self._parent = os.environ.get(ENDS_WITH)
         self._before: dict[int, Any] = {}
 
     def __call__(self) -> bool:
         """Whether a stop was asked for."""
-        return self.asked
+        return self.asked or self._parent not in (None, str(os.getppid()))
 
     def __enter__(self) -> StopSignals:
         for number in _STOPS:

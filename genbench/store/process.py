@@ -20,6 +20,9 @@ from genbench.store.values import seconds_since
 HEARTBEAT_S = 5.0
 """Seconds between two heartbeats of a running run."""
 
+ENDS_WITH = "GENBENCH_ENDS_WITH"
+"""The environment variable with the id of the parent process that a command doesn't outlive."""
+
 SILENCE_S = 60.0
 """A run on another machine is lost without a heartbeat for so long; clocks may differ as much."""
 

@@ -20,6 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from genbench.store.process import ENDS_WITH
+
 POLL_S = 0.05
 """Seconds between two checks of the children."""
 
@@ -36,7 +38,7 @@ _ERROR = "genbench: error: "
 class Command:
     """A genbench command with its log file, its threads and what it adds to the environment.
 
-    It is stopped as soon as ``enough`` returns true.
+    It is stopped as soon as ``enough`` returns true, or if this process is killed before that.
     """
 
     title: str
@@ -119,7 +121,12 @@ class Child:
                 stdin=subprocess.DEVNULL,
                 stdout=self._out,
                 stderr=log,
-                env={**os.environ, **_of_threads(command.threads), **command.environ},
+                env={
+                    **os.environ,
+                    **_of_threads(command.threads),
+                    **_ends_with(command),
+                    **command.environ,
+                },
                 start_new_session=True,
             )
 
@@ -175,6 +182,11 @@ def _of_threads(threads: int | None) -> dict[str, str]:
     """The variables that limit torch's threads; none if they are inherited."""
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
     return {} if threads is None else dict.fromkeys(names, str(threads))
+
+
+def _ends_with(command: Command) -> dict[str, str]:
+    """The variable that stops a command without an end of its own when this process is gone."""
+    return {ENDS_WITH: str(os.getpid())} if command.enough else {}
 
 
 def _as_object(text: str) -> Mapping[str, Any]:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from genbench.cli.stopping import ONE_PRESS_S, StopSignals
 from genbench.store import Store
+from genbench.store.process import ENDS_WITH, process_start
 from genbench.store.records import Status
 
 SMALL = ("--set", "data.size=8", "--set", "hidden=[8]", "--batch-size", "240", "--device", "cpu")
@@ -118,3 +121,45 @@ def test_the_second_press_stops_at_once_and_later_ones_leave_the_saving_alone() 
         time.sleep(ONE_PRESS_S)
         signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_command_that_only_its_parent_ends_stops_when_the_parent_is_gone(monkeypatch) -> None:
+    monkeypatch.setenv(ENDS_WITH, str(os.getppid()))
+    assert not StopSignals()()
+    monkeypatch.setenv(ENDS_WITH, str(os.getpid()))  # not its parent, as after a kill -9 of that
+    assert StopSignals()()
+
+
+WAITS = """
+import os, pathlib, time
+from genbench.cli.stopping import StopSignals
+pathlib.Path("child").write_text(str(os.getpid()))
+stop = StopSignals()
+while not stop():
+    time.sleep(0.02)
+"""
+STARTS = """
+import pathlib, sys
+from genbench.work import Command, carry_out
+sys.executable = str(pathlib.Path("python").resolve())
+command = Command(title="", arguments=(), log=pathlib.Path("log"), enough=lambda: False)
+carry_out([command], at_once=1, should_stop=lambda: False, ended=lambda end: None)
+"""
+
+
+def until(true: Callable[[], object]) -> None:
+    end = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_a_killed_parent_takes_a_command_without_an_end_of_its_own_with_it(tmp_path: Path) -> None:
+    script, child = tmp_path / "python", tmp_path / "child"
+    script.write_text(f"#!/bin/sh\nexec {sys.executable} -c '{WAITS}'\n")
+    script.chmod(0o755)
+    parent = start(tmp_path, python=("-c", STARTS))
+    until(lambda: child.exists() and child.read_text())
+    parent.kill()
+    parent.communicate()
+    until(lambda: process_start(int(child.read_text())) is None)
