@@ -9,7 +9,7 @@ import typer
 from genbench.cli import completing, options
 from genbench.cli.opening import open_store
 from genbench.cli.running import NameOption, access_to, train
-from genbench.cli.session import SESSION
+from genbench.cli.session import SESSION, say
 
 
 @options.run_options(
@@ -42,12 +42,14 @@ def compress(
 ) -> None:
     """Compress the model of a finished run: a new run, which is trained, scored and stored."""
     from genbench.cli.planning import print_plan
+    from genbench.compare.parents import WEIGHTS
     from genbench.planning.compressing import check_parent, compression_of, data_of
     from genbench.planning.resolve import resolve_parts
     from genbench.spec import RunSpec
 
     with open_store(store) as opened:
         parent = opened.run(opened.resolve(reference))
+        scored = {score.metric for score in opened.scores(parent.id)}
     check_parent(parent.id, parent.model, parent.status)
     access = access_to(data_dir, offline, SESSION.store_url(store))
     before = RunSpec.from_json(parent.spec)
@@ -65,5 +67,10 @@ def compress(
     if dry_run:
         print_plan(spec, data_of(spec, SESSION.registry, access), as_json=as_json)
         return
+    if WEIGHTS not in scored:
+        say(
+            f"note: the size of {parent.id} isn't measured; to compare both: genbench evaluate "
+            f"{parent.id} --metric size --metric latency"
+        )
     listeners = resolve_parts("listener", listen or (), (), SESSION.registry, spec)
     train(spec, access, listeners, store=store, name=name, tags=tag or (), as_json=as_json)

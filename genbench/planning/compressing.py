@@ -15,6 +15,9 @@ from genbench.registry import Registry
 from genbench.settings import CompressorSettings, DatasetSettings, ModelSettings, validate
 from genbench.spec import Part, RunSpec
 
+COSTS = ("size", "latency")
+"""The metrics that a compressed run has by default, besides those of the other run."""
+
 
 def compression_of(
     spec: RunSpec,
@@ -31,8 +34,8 @@ def compression_of(
     """The spec of a run that compresses the run ``run_id``, which has the given spec.
 
     It is that of the other run, with the compressor ``method``, its settings (``--set ratio=0.5``)
-    and the given fields. Raises UnknownNameError, SettingError, and IncompatibleError if the model
-    lacks what the compressor needs.
+    and the given fields; it is also measured by what samples cost. Raises UnknownNameError,
+    SettingError, and IncompatibleError if the model lacks what the compressor needs.
     """
     compressor = registry.get("compressor", method)
     check_capabilities(registry.get("model", spec.model), compressor)
@@ -55,9 +58,11 @@ def compression_of(
     if samplers:
         chosen = chosen_parts("sampler", samplers, layers, scope)
         compressing = replace(compressing, samplers=chosen)
-    if metrics:
-        chosen = chosen_parts("metric", metrics, layers, scope)
-        compressing = replace(compressing, metrics=chosen)
+    there = {part.name for part in spec.metrics}
+    known = {registration.name for registration in registry.of("metric")}
+    costs = tuple(name for name in COSTS if name in known - there)
+    chosen = chosen_parts("metric", metrics or costs, layers, scope)
+    compressing = replace(compressing, metrics=chosen if metrics else (*spec.metrics, *chosen))
     return amend(compressing, registry, access, sets=sets, **run)
 
 

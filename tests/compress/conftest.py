@@ -44,6 +44,7 @@ class Bench:
 
     def planned(self, parent: Run, method: str, *sets: str, **fields: Any) -> RunSpec:
         spec = RunSpec.from_json(parent.spec)
+        fields = {"metrics": ("fd_pixel",), **fields}
         return compression_of(
             spec, parent.id, method, self.registry, self.access, sets=sets, **fields
         )

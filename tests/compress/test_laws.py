@@ -25,7 +25,6 @@ from genbench_compress.prune_settings import GrowSettings, PruneSettings
 IMAGES = DataSpec(name="images", shape=(1, 28, 28), classes=10, train=100, test=100)
 MODELS = {
     "dcgan": {"g_channels": 8, "d_channels": 8},
-    "gan": {"g_hidden": (32, 32), "d_hidden": (32,), "g_norm": "batch"},
     "gan conv": {"network": "conv", "g_channels": 8, "d_channels": 8, "g_norm": "batch"},
     "vae": {"hidden": (32,)},
     "vae conv": {"network": "conv", "channels": (8, 16), "conv_hidden": 16, "batch_norm": True},
