@@ -109,7 +109,7 @@ def share_inside(points: Tensor, centres: Tensor, balls: Tensor) -> float:
     inside = [
         (block - bounds).amin(1) <= 0
         for rows in squared_distances(points, centres)
-        for block in rows.split(BLOCK)
+        for block in torch.split(rows, BLOCK)
     ]
     return float(torch.cat(inside).double().mean())
 
