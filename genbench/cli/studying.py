@@ -18,6 +18,7 @@ from genbench.spec import MOST
 
 if TYPE_CHECKING:
     from genbench.study import Forecast, Launched, Outcome, Places, Plan, Results
+    from genbench.study.claims import Finding
 
 
 def study(
@@ -237,7 +238,7 @@ def _print_results(
 ) -> None:
     from genbench.files.writing import write_text
     from genbench.store import Store
-    from genbench.study import as_dict, book_of, figures, markdown, read_paces, results
+    from genbench.study import as_dict, book_of, figures, findings, markdown, read_paces, results
 
     book = book_of(plan, places)
     with Store.open(places.store, mode="read") as opened:
@@ -252,19 +253,28 @@ def _print_results(
             figures=figures(plan, places, out),
         )
         write_text(out, page)
+    claims = findings(found, plan)
     if as_json:
         tables = [as_dict(table) for table in found.tables]
         counts = {name: getattr(outcome, name) for name in ("trained", "reused", "failed")}
         print_json(
             {"study": plan.name, "title": plan.study.title, **counts, "tables": tables}
+            | {"claims": [_claim_as_dict(claim) for claim in claims]}
             | {"remarks": remarks, "out": None if out is None else str(out)}
         )
         return
     _print_tables(plan, found, format)
     for remark in remarks:
         say(f"remark: {remark}")
+    for claim in claims:
+        say(f"claim: {claim.sentence}")
     if out is not None:
         say(f"written: {out}")
+
+
+def _claim_as_dict(found: Finding) -> dict[str, Any]:
+    values = {"dataset": found.dataset, "verdict": found.verdict, "numbers": found.numbers}
+    return {"text": found.claim.text, **values}
 
 
 def _print_tables(plan: Plan, found: Results, format: Format) -> None:

@@ -7,6 +7,7 @@ imported here, and a study that is started again reads from the store what is le
 
 from __future__ import annotations
 
+from genbench.study.claims import findings
 from genbench.study.existing_runs import lacking
 from genbench.study.file import read_study
 from genbench.study.forecasts import Forecast, forecast
@@ -34,6 +35,7 @@ __all__ = [
     "enqueue_study",
     "execute",
     "figures",
+    "findings",
     "folder_of",
     "forecast",
     "groups_of",

@@ -184,6 +184,21 @@ class FigureEntry(Settings):
         return words({"together": self.together, **self.options})
 
 
+class ClaimEntry(Settings):
+    """A claim of a document: one row is lower or higher than another one in a column."""
+
+    text: str = Field(min_length=1, description="the claim, as a sentence")
+    row: str = Field(description="title of the row that the claim is about")
+    over: str = Field(description="title of the row that it is compared with")
+    metric: str = Field(description="column of the tables: a score, s/epoch, train_s, ...")
+    direction: Literal["lower", "higher"] = Field(
+        description="whether the row's values are lower or higher than the other's"
+    )
+    sampler: str | None = Field(default=None, description="sampler of the row, by its label")
+    over_sampler: str | None = Field(default=None, description="sampler of the other row")
+    datasets: Names | None = Field(default=None, description="data sets; default: the study's")
+
+
 class StudyFile(Settings):
     """The whole file."""
 
@@ -222,6 +237,7 @@ class StudyFile(Settings):
     compress: tuple[CompressEntry, ...] = ()
     table: TableEntry = TableEntry()
     figures: tuple[FigureEntry, ...] = ()
+    claims: tuple[ClaimEntry, ...] = ()
 
     def length(self, row: RowEntry) -> tuple[Literal["seconds", "epochs"], float] | None:
         """The length of a row: its own, else the study's, else None (the model's default)."""
@@ -294,6 +310,8 @@ def _check(study: StudyFile, path: Path) -> None:
     drawn += [f"{title} on {dataset}" for title in titles for dataset in study.datasets]
     for index, figure in enumerate(study.figures):
         _check_figure(index, figure, titles, path)
+    for index, claim in enumerate(study.claims):
+        _check_claim(index, claim, study, path)
     for name in study.table.published:
         if name not in titles and name not in drawn:
             raise SettingError(
@@ -335,6 +353,23 @@ def _check_figure(index: int, figure: FigureEntry, titles: Sequence[str], path: 
         )
 
 
+def _check_claim(index: int, claim: ClaimEntry, study: StudyFile, path: Path) -> None:
+    where = f"{path}: [[claims]] {index + 1}: "
+    titles = [row.title for row in study.runs]
+    shown = [sampler.shown for sampler in study.samplers]
+    names: list[tuple[str | None, str, Sequence[str]]] = [
+        *((name, "row", titles) for name in (claim.row, claim.over)),
+        *((name, "sampler", shown) for name in (claim.sampler, claim.over_sampler) if name),
+    ]
+    if study.table.columns is not None:
+        names.append((claim.metric, "column", study.table.columns))
+    for name, kind, known in names:
+        if name not in known:
+            raise SettingError(f"{where}no {kind} is called '{name}'{suggest(str(name), known)}")
+    if (claim.row, claim.sampler) == (claim.over, claim.over_sampler):
+        raise SettingError(f"{where}row and over are the same; name two rows, or two samplers")
+
+
 def _twice(values: Iterable[Any]) -> list[Any]:
     return [value for value, count in Counter(values).items() if count > 1]
 
@@ -370,6 +405,8 @@ def _table_of(place: Place, values: Mapping[str, Any]) -> tuple[str, type[Settin
             return f"samplers, entry {index + 1}: ", SamplerEntry, rest
         case ["figures", int(index), *rest]:
             return f"[[figures]] {index + 1}: ", FigureEntry, rest
+        case ["claims", int(index), *rest]:
+            return f"[[claims]] {index + 1}: ", ClaimEntry, rest
         case ["table", str(key), *rest]:
             return "[table]: ", TableEntry, [key, *rest]
     return "", StudyFile, place

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from genbench.compare import ADJUSTMENT, FAMILY_LEVEL, MIN_SEEDS, TEST
 from genbench.formatting import counted, markdown as escaped, number
+from genbench.study.claims import Finding, findings
 from genbench.study.pictures import Figure
 from genbench.study.plan import Plan
 from genbench.study.study_table import FLOOR, NOTHING, Results, StudyTable, Value
@@ -43,6 +44,8 @@ def markdown(
     notes = dict.fromkeys((*results.remarks, *remarks))
     if notes:
         parts += ["## Remarks", _bullets([*map(escaped, notes)])]
+    if claimed := findings(results, plan):
+        parts += ["## What the document claims", _bullets([*map(_claim, claimed)])]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -164,6 +167,11 @@ def _legend(tables: Sequence[StudyTable]) -> Iterator[str]:
     for name in names:
         if name in FACTS:
             yield f"`{name}`: {FACTS[name]}."
+
+
+def _claim(found: Finding) -> str:
+    text = escaped(found.claim.text.strip())
+    return f"**{found.verdict}** on {escaped(found.dataset)}: {text} {escaped(found.numbers)}"
 
 
 def _bullets(texts: Sequence[str]) -> str:
