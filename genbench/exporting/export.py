@@ -123,9 +123,10 @@ def _difference(found: Tensor, wanted: Tensor) -> float:
 
 
 def _reason(error: Exception) -> str:
-    """The first line of an error of an exporter."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"[:300]
+    """What an exporter or a file says is wrong: the first line, of a traceback in it the last."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or ["no message"]
+    nested = any(line.startswith("Traceback of TorchScript") for line in lines)
+    return f"{type(error).__name__}: {lines[-1 if nested else 0]}"[:300]
 
 
 def _cannot(loaded: LoadedRun, format: Format, reason: str) -> IncompatibleError:

@@ -100,7 +100,7 @@ class MADE(nn.Module):
         ends = [self._ends(degree) for degree in self.degrees]
         units: list[list[Tensor]] = [[] for _ in self.degrees]
         for d in range(self.dims):
-            seen = torch.cat(units[-1], 1) if units[-1] else z.new_zeros(len(z), 0)
+            seen = torch.cat(units[-1], 1) if units[-1] else z.new_zeros(z.shape[0], 0)
             mean, raw = (
                 F.linear(seen, head.weight[d : d + 1, : seen.shape[1]], head.bias[d : d + 1])
                 for head in (self.mean, self.log_scale)

@@ -182,7 +182,7 @@ class GatedLayer(nn.Module):
 
     def no_rows(self, like: Tensor) -> Tensor:
         """The rows above the first one, (B, w, reach, W), for images (B, C, H, W)."""
-        return like.new_zeros(len(like), self.width, self.reach, like.shape[3])
+        return like.new_zeros(like.shape[0], self.width, self.reach, like.shape[3])
 
     def next_row(self, above: Tensor, earlier: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The next row of the vertical stack, what it tells the horizontal one, and its memory."""
@@ -192,7 +192,7 @@ class GatedLayer(nn.Module):
 
     def no_pixels(self, like: Tensor) -> Tensor:
         """The pixels on the left of the first one, (B, w, 1, reach)."""
-        return like.new_zeros(len(like), self.width, 1, self.reach)
+        return like.new_zeros(like.shape[0], self.width, 1, self.reach)
 
     def next_pixel(self, left: Tensor, link: Tensor, earlier: Tensor) -> tuple[Tensor, Tensor]:
         """The next pixel of the horizontal stack, and its memory."""

@@ -20,6 +20,8 @@ from genbench.testing import small_data
 
 REGISTRY = Registry.from_environment()
 GENERATING = [m.name for m in REGISTRY.of("model") if "generates" in m.capabilities]
+UNROLLED = "pixelcnn"
+"""It draws one pixel after the other, and a file has the computation of each: slow to write."""
 SMALL = {
     "hidden": (8,),
     "g_hidden": (8,),
@@ -39,7 +41,10 @@ def loaded(model: Any, data: Data, name: str = "tiny") -> LoadedRun:
 def registered(name: str) -> LoadedRun:
     """A registered model with small networks and its initial weights."""
     kind = REGISTRY.settings("model", name)
-    settings = kind(**{k: v for k, v in SMALL.items() if k in kind.model_fields})
+    known = {name: value for name, value in SMALL.items() if name in kind.model_fields}
+    if isinstance(getattr(kind(), "hidden", None), int):
+        known["hidden"] = 8
+    settings = kind(**known)
     for shape in ((1, 8, 8), (1, 28, 28)):
         data = small_data(shape)
         try:
@@ -55,7 +60,10 @@ def exported(run: LoadedRun, folder: Path, format: Format) -> Exported:
     return export_generator(run, path, format, weights="0" * 32)
 
 
-@pytest.mark.parametrize("name", GENERATING)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow if name == UNROLLED else ()) for name in GENERATING],
+)
 def test_every_model_that_generates_is_exported(name: str, tmp_path: Path) -> None:
     run = registered(name)
     written = exported(run, tmp_path, Format.TORCHSCRIPT)
