@@ -33,6 +33,11 @@ OPTIONS = {
     "gan": "--epochs 150",
     "infogan": "--epochs 40",
     "lsgan": "--epochs 100",
+    "maf": "--epochs 12 --set data.size=8 --set lr=3e-3",
+    "nsf": "--epochs 6 --set data.size=8 --set lr=3e-3",
+    "pixelcnn": "--epochs 3 --set data.size=8 --set lr=5e-3",
+    "r3gan": "--epochs 6 --set data.size=8 --set lr=4e-3 --set final_lr=1e-3",
+    "realnvp": "--epochs 5 --set data.size=8 --set lr=3e-3",
     "stargan": "--epochs 20 --set data.size=16",
     "vq-vae": "--epochs 10 --set code_epochs=30",
 }
@@ -40,6 +45,7 @@ FAMILIES = {
     "vae": "Autoencoders and VAEs",
     "gan": "GANs",
     "hybrid": "Hybrids of both",
+    "likelihood": "Exact likelihoods",
 }
 HEAD = """# Gallery
 

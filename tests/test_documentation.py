@@ -34,6 +34,13 @@ d_hidden = [32]
 [model.dcgan]
 g_channels = 8
 d_channels = 8
+[model.pixelcnn]
+layers = 2
+channels = 4
+[model.r3gan]
+channels = 8
+[model.realnvp]
+channels = 4
 [model.stargan]
 g_channels = 4
 d_channels = 4
