@@ -8,6 +8,7 @@ resumes the run. States come from the store only: no launcher or scheduler is as
 from __future__ import annotations
 
 import re
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -35,6 +36,9 @@ IDLE_S = 1.0
 
 GONE_S = 60.0
 """Seconds without the store after which a worker gives up."""
+
+LEAST_FREE = 1 << 18
+"""Bytes that must be free in the folder of the runs; no command can work with less."""
 
 KEPT = ("run", "epochs", "pace")
 """The parts of a command's answer that the queue keeps."""
@@ -227,10 +231,14 @@ class Worker:
                 self._looked = float("-inf")  # its children may be ready now
         elif job.stopped or end.code == 130:
             claims.release(self._store, task)
-        elif "no space is left" in end.error:
+        elif end.code == StoreError.exit_code and self._is_full(end):
             claims.release(self._store, task)
             self._forget(job)
-            raise DiskFullError(f"{task.title}: {end.error} The task is back in the queue")
+            raise DiskFullError(
+                f"no space is left in {self._store.runs_folder}; {task.title} is back in the "
+                "queue, and continues from its checkpoint. Free some space",
+                hint="To continue: genbench work",
+            )
         elif end.code < 0 or end.code == StoreError.exit_code:
             claims.release(self._store, task, end.reason)
             self._looked = time.monotonic()  # whatever it was may last for a moment
@@ -238,6 +246,11 @@ class Worker:
             claims.fail(self._store, task, end.reason, _kept(end.answer))
             self.ended(task, end)
             self._looked = float("-inf")
+
+    def _is_full(self, end: Ended) -> bool:
+        """Whether a command ended because the disk is full; its log may lack the words then."""
+        free = shutil.disk_usage(self._store.runs_folder).free
+        return "no space is left" in end.error or free < LEAST_FREE
 
     def _given_away(self, task: Task) -> bool:
         """Whether another process works on the run of a task, which then has its lease."""
