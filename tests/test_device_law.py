@@ -16,7 +16,7 @@ from kinds_of_data import ADAPTED, KINDS, chosen, fitting
 
 from genbench.contracts import Data
 from genbench.engine import seed_everything, train
-from genbench.engine.loop import Trainer
+from genbench.engine.stage import Iterations
 from genbench.errors import InterruptedRunError
 from genbench.evaluation import evaluate
 from genbench.events import EpochDone
@@ -76,13 +76,13 @@ def test_options_that_compute_otherwise_move_to_the_device(
 def steps_never_wait(monkeypatch: pytest.MonkeyPatch) -> list[PretendedCUDA]:
     """An iteration of the engine for which the host waits is an error on the devices listed."""
     devices: list[PretendedCUDA] = []
-    iteration = Trainer._iteration
+    iterate = Iterations.iterate
 
-    def watched(trainer: Trainer, run: Any) -> None:
+    def watched(run: Iterations, *at: int) -> None:
         with devices[0].without_waiting() if devices else nullcontext():
-            iteration(trainer, run)
+            iterate(run, *at)
 
-    monkeypatch.setattr(Trainer, "_iteration", watched)
+    monkeypatch.setattr(Iterations, "iterate", watched)
     return devices
 
 

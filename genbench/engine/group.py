@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from genbench.contracts import Batch, Data, Model
+from genbench.contracts import Data, Model
 from genbench.engine.checkpoint import RunIdentity, has_checkpoint
 from genbench.engine.graphs import Graphs
 from genbench.engine.loop import CHECKPOINT_S, READ_S, Trainer
@@ -129,7 +129,10 @@ class Group:
         clock = time.perf_counter
         read_at = clock()
         while (at := self.leader.position).iteration < run.feed.steps:
-            self._iteration(run)
+            run.iterate(at.stage_epoch, at.iteration, at.step + 1)
+            for member in self.going_on:
+                member.position.iteration += 1
+                member.position.step += 1
             now = clock()
             if at.iteration % ROWS == 0 or now - read_at > READ_S:
                 self._read(run)
@@ -142,21 +145,6 @@ class Group:
                 )
             if self.leader.recovery.age > self.checkpoint_s:
                 self._pause(run)
-
-    def _iteration(self, run: StackedStage) -> None:
-        at = self.leader.position
-        step = at.stage_epoch * run.feed.steps + at.iteration
-        batches = [
-            Batch(x=x, y=y, step=step, steps=run.steps) for x, y in run.feed.draw(at.iteration)
-        ]
-        for member in self.going_on:
-            member.position.iteration += 1
-            member.position.step += 1
-        for update in run.updates:
-            if step % update.phase.every == 0:
-                for batch in batches[: update.phase.repeat]:
-                    run.losses.record(update, at.step, update(batch))
-        run.average()
 
     def _end_epoch(self, run: StackedStage) -> None:
         self._read(run, epoch_ends=True)

@@ -227,7 +227,9 @@ class Trainer:
         self._start_clock()
         clock = time.perf_counter
         while at.iteration < run.feed.steps:
-            self._iteration(run)
+            run.iterate(at.stage_epoch, at.iteration, at.step + 1)
+            at.iteration += 1
+            at.step += 1
             now = clock()
             if at.iteration % ROWS == 0 or now - self._read_at > READ_S:
                 self._read(run)
@@ -240,19 +242,6 @@ class Trainer:
                 )
             if self.recovery.age > self.checkpoint_s:
                 self._pause(run)
-
-    def _iteration(self, run: StageRun) -> None:
-        at = self.position
-        step = at.stage_epoch * run.feed.steps + at.iteration
-        steps = run.steps
-        batches = [Batch(x=x, y=y, step=step, steps=steps) for x, y in run.feed.draw(at.iteration)]
-        at.iteration += 1
-        at.step += 1
-        for update in run.updates:
-            if step % update.phase.every == 0:
-                for batch in batches[: update.phase.repeat]:
-                    run.losses.record(update, at.step, update(batch))
-        run.average()
 
     def _end_epoch(self, run: StageRun) -> EpochDone:
         """Read the last losses, stop the clock, validate, and emit EpochDone."""

@@ -6,7 +6,7 @@ samples in the order in which it sees them alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -20,7 +20,7 @@ from genbench.engine.graphs import Graphs
 from genbench.engine.loss_accumulator import ROWS
 from genbench.engine.stack import Stack, StackedEMA, StackedOptimizer
 from genbench.engine.stacked_update import StackedUpdate
-from genbench.engine.stage import StageRun
+from genbench.engine.stage import Iterations, StageRun
 from genbench.engine.update import Update
 from genbench.spec import RunSpec
 
@@ -94,7 +94,7 @@ class StackedLosses:
         self._pages: dict[tuple[str, bool], _Page] = {}
 
     @torch.no_grad()
-    def record(self, update: StackedUpdate, step: int, values: list[Tensor]) -> None:
+    def record(self, update: Update, step: int, values: list[Tensor]) -> None:
         """Record the values (N,) of one update without waiting for the device."""
         assert update.layout is not None
         width = sum(map(len, update.layout.values()))
@@ -132,20 +132,11 @@ class _Page:
 
 
 @dataclass(frozen=True, kw_only=True)
-class StackedStage:
-    """What the iterations of a stage use, as in `StageRun`; ``runs`` are the stages of the runs."""
+class StackedStage(Iterations):
+    """The stage of all runs as one; ``runs`` are the stages of the runs."""
 
-    epochs: int
-    feed: StackedFeed
-    updates: tuple[StackedUpdate, ...]
     losses: StackedLosses
-    average: Callable[[], None]
     runs: tuple[StageRun, ...]
-
-    @property
-    def steps(self) -> int:
-        """The number of iterations in the whole stage."""
-        return self.epochs * self.feed.steps
 
     def start_epoch(self, stage_epoch: int) -> None:
         """Shuffle for an epoch of the stage, counted from 0."""

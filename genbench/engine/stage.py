@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -32,29 +32,53 @@ CHUNK = 1000
 VALIDATION_BATCH = 500
 
 
+class Losses(Protocol):
+    """What records the values of updates."""
+
+    def record(self, update: Update, step: int, values: list[Tensor], /) -> None:
+        """Record the values of one update at a step of the run."""
+
+
 @dataclass(frozen=True, kw_only=True)
-class StageRun:
-    """A stage that is ready for training; ``steps`` is the number of its iterations.
+class Iterations:
+    """What the iterations of a stage use; ``average`` updates the EMA after each of them."""
 
-    ``average`` updates the EMA after an iteration. ``uncaptured`` says why no move of the stage can
-    be captured, and is empty if moves can be.
-    """
-
-    index: int
-    stage: Stage
     epochs: int
     feed: Feed
     updates: tuple[Update, ...]
-    losses: LossAccumulator
-    prepare_s: float
-    learning: frozenset[str]
+    losses: Losses
     average: Callable[[], None]
-    uncaptured: str
 
     @property
     def steps(self) -> int:
         """The number of iterations in the whole stage."""
         return self.epochs * self.feed.steps
+
+    def iterate(self, stage_epoch: int, iteration: int, step: int) -> None:
+        """Do an iteration of an epoch, both counted from 0, which is a step of the run, from 1."""
+        at = stage_epoch * self.feed.steps + iteration
+        steps = self.steps
+        batches = [Batch(x=x, y=y, step=at, steps=steps) for x, y in self.feed.draw(iteration)]
+        for update in self.updates:
+            if at % update.phase.every == 0:
+                for batch in batches[: update.phase.repeat]:
+                    self.losses.record(update, step, update(batch))
+        self.average()
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageRun(Iterations):
+    """A stage that is ready for training.
+
+    ``uncaptured`` says why no move of the stage can be captured, and is empty if moves can be.
+    """
+
+    index: int
+    stage: Stage
+    losses: LossAccumulator
+    prepare_s: float
+    learning: frozenset[str]
+    uncaptured: str
 
     def start_epoch(self, stage_epoch: int) -> None:
         """Shuffle for an epoch of the stage, counted from 0."""

@@ -16,10 +16,9 @@ from genbench.contracts import Batch
 from genbench.engine import seed_everything, train
 from genbench.engine.ema import EMA
 from genbench.engine.feed import Samples
-from genbench.engine.loop import Trainer
 from genbench.engine.optim import build_optimizers
 from genbench.engine.planned_stages import planned_stages
-from genbench.engine.stage import ready
+from genbench.engine.stage import Iterations, ready
 from genbench.errors import OutOfMemoryError
 from genbench.events import StepsDone
 from genbench.spec import RunSpec
@@ -175,18 +174,18 @@ def gradients(
 @pytest.fixture
 def steps_never_wait(device: torch.device, monkeypatch: pytest.MonkeyPatch) -> None:
     """An iteration of the engine for which the host waits raises an error of CUDA."""
-    iteration = Trainer._iteration
+    iterate = Iterations.iterate
 
-    def watched(trainer: Trainer, run: Any) -> None:
-        if trainer.device.type != "cuda":
-            return iteration(trainer, run)
+    def watched(run: Iterations, *at: int) -> None:
+        if run.feed._samples.device.type != "cuda":
+            return iterate(run, *at)
         torch.cuda.set_sync_debug_mode("error")
         try:
-            iteration(trainer, run)
+            iterate(run, *at)
         finally:
             torch.cuda.set_sync_debug_mode("default")
 
-    monkeypatch.setattr(Trainer, "_iteration", watched)
+    monkeypatch.setattr(Iterations, "iterate", watched)
 
 
 @pytest.mark.parametrize(("name", "kind"), fitting())
