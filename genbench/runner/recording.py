@@ -34,7 +34,10 @@ from genbench.store.records import Run
 
 
 class Recording:
-    """What a run does besides training: it is recorded, monitored, drawn and scored."""
+    """What a run does besides training: it is recorded, monitored, drawn and scored.
+
+    ``made`` is its row in ``store``, and ``resumed`` whether it continues from a checkpoint.
+    """
 
     def __init__(
         self,
@@ -45,8 +48,11 @@ class Recording:
         recorder: Recorder,
         emit: Listener,
         should_stop: ShouldStop,
+        *,
+        resumed: bool,
     ) -> None:
-        self._job, self._made, self._store, self._recorder = job, made, store, recorder
+        self.job, self.made, self.store, self.resumed = job, made, store, resumed
+        self.should_stop, self._recorder = should_stop, recorder
         self.folder = store.folder(made.id)
         probes, metrics = monitor_parts(job.spec, job.model, registry)
         settings = model_settings(job.spec, registry)
@@ -59,7 +65,7 @@ class Recording:
     @cached_property
     def emit(self) -> Listener:
         """The listener for the events of the training."""
-        return to_all(self._emit, self._monitor.recalling(self._store, self._made.id))
+        return to_all(self._emit, self._monitor.recalling(self.store, self.made.id))
 
     def between_epochs(self, done: EpochDone) -> None:
         """Look at the health of the model, draw and score what is due after an epoch."""
@@ -69,13 +75,13 @@ class Recording:
 
     def score(self) -> None:
         """Draw and score the weights of the last checkpoint, and mark the run as finished."""
-        job = self._job
-        load_weights(job.model, self.folder, job.device, identity(self._made))
+        job = self.job
+        load_weights(job.model, self.folder, job.device, identity(self.made))
         if isinstance(job.model, Reshapes):
-            self._store.set_parameters(self._made.id, job.parameters)
+            self.store.set_parameters(self.made.id, job.parameters)
         with evaluation(job.model, job.device):
             self._pictures.at_the_end()
-            self._scores.at_the_end(scored=_scored(self._store, self._made, job.last_epoch))
+            self._scores.at_the_end(scored=_scored(self.store, self.made, job.last_epoch))
         self._recorder.finish()
 
 
@@ -102,7 +108,7 @@ def recorded(
         emit = to_all(recorder, *listeners, told)
         keep_listeners(store.folder(made.id), [named.part for named in plugins])
         told.begin(emit)
-        yield Recording(job, made, registry, store, recorder, emit, should_stop)
+        yield Recording(job, made, registry, store, recorder, emit, should_stop, resumed=resume)
 
 
 def _started(made: Run, spec: RunSpec, store: Store, resumed: bool) -> StartedRun:

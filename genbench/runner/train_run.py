@@ -8,6 +8,7 @@ anything stops the run, the store keeps its status, the error, and every reporte
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
@@ -39,8 +40,8 @@ from genbench.runner.build_parts import (
 from genbench.runner.checkpoints import check_checkpoint, identity
 from genbench.runner.compressing import model_of
 from genbench.runner.environment import environment
-from genbench.runner.listening import Named, build_listeners
-from genbench.runner.recording import recorded, to_all
+from genbench.runner.listening import build_listeners
+from genbench.runner.recording import Recording, recorded, to_all
 from genbench.runner.source_runs import with_runs
 from genbench.runner.thread_count import TRIED, was_tried, with_threads
 from genbench.runner.versions import check_versions, installed, names_in
@@ -77,7 +78,9 @@ def run(
         made = create(job, registry, store, name=name, tags=tags, facts=facts)
         if started is not None:
             started(made)
-        return _execute(job, made, registry, store, listeners, plugins, should_stop, resume=False)
+        return _execute(
+            recorded(job, made, registry, store, listeners, plugins, should_stop, resume=False)
+        )
 
 
 def create(
@@ -144,7 +147,9 @@ def resume(
             started(taken)
         if not from_scratch:
             _warn_of_older_checkpoint(found, store, to_all(*listeners))
-        return _execute(job, taken, registry, store, listeners, plugins, should_stop, resume=True)
+        return _execute(
+            recorded(job, taken, registry, store, listeners, plugins, should_stop, resume=True)
+        )
 
 
 def _warn_of_older_checkpoint(found: Run, store: Store, tell: Listener) -> None:
@@ -207,20 +212,10 @@ def assemble(
     )
 
 
-def _execute(
-    job: Job,
-    made: Run,
-    registry: Registry,
-    store: Store,
-    listeners: Sequence[Listener],
-    plugins: Sequence[Named],
-    should_stop: ShouldStop,
-    *,
-    resume: bool,
-) -> Run:
-    with recorded(
-        job, made, registry, store, listeners, plugins, should_stop, resume=resume
-    ) as recording:
+def _execute(life: AbstractContextManager[Recording]) -> Run:
+    """Train and score the run that is recorded; return the finished run."""
+    with life as recording:
+        job, made, store = recording.job, recording.made, recording.store
         train(
             job.model,
             job.data,
@@ -229,8 +224,8 @@ def _execute(
             folder=recording.folder,
             emit=recording.emit,
             between_epochs=recording.between_epochs,
-            should_stop=should_stop,
-            resume=resume,
+            should_stop=recording.should_stop,
+            resume=recording.resumed,
             identity=identity(made),
         )
         recording.score()

@@ -196,7 +196,7 @@ class _Seeds:
         try:
             for job in jobs:
                 group.append(self._begin(job, done))
-            self.watching.begin([grouped.made for grouped in group])
+            self.watching.begin([grouped.recording.made for grouped in group])
             train_together(
                 [grouped.training for grouped in group],
                 jobs[0].data,
@@ -209,10 +209,12 @@ class _Seeds:
             for grouped in group:
                 grouped.end(error)
             if isinstance(error, InterruptedRunError | KeyboardInterrupt):
-                raise _interrupted(self.store, [grouped.made for grouped in group]) from None
+                raise _interrupted(
+                    self.store, [grouped.recording.made for grouped in group]
+                ) from None
             if not isinstance(error, Exception) or not group:
                 raise
-        done.errors.update({g.made.id: g.error for g in group if g.error is not None})
+        done.errors.update({g.recording.made.id: g.error for g in group if g.error is not None})
 
     def _begin(self, job: Job, done: SeedsDone) -> _Grouped:
         seed = job.spec.seed
@@ -239,7 +241,7 @@ class _Seeds:
                 resume=False,
             )
         )
-        return _Grouped(job, made, recording, life)
+        return _Grouped(recording, life)
 
     def _notice(self, message: str) -> None:
         self.watching.tell(Noticed(message=f"{counted(len(self.seeds), 'seed')}: {message}"))
@@ -249,8 +251,6 @@ class _Seeds:
 class _Grouped:
     """One run of a group, from its row in the store to its end; ``life`` is its recording."""
 
-    job: Job
-    made: Run
     recording: Recording
     life: ExitStack
     error: GenbenchError | None = None
@@ -259,14 +259,15 @@ class _Grouped:
     @property
     def training(self) -> GroupedRun:
         """What the engine needs of it."""
+        job = self.recording.job
         return GroupedRun(
-            model=self.job.model,
-            spec=self.job.spec,
+            model=job.model,
+            spec=job.spec,
             folder=self.recording.folder,
             emit=self.recording.emit,
             failed=self.end,
             between_epochs=self.recording.between_epochs,
-            identity=identity(self.made),
+            identity=identity(self.recording.made),
         )
 
     def finish(self) -> None:
