@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
+import socket
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from filelock import FileLock
 
 CODES = frozenset((0, 1, 2, 3, 4, 5, 130))
 """The exit codes that the README documents."""
@@ -71,28 +76,80 @@ class Answer:
         assert self.code in CODES, told
 
 
+def wait_for(process: subprocess.Popen[str], line: str) -> None:
+    """Read what a process says on stderr until such a line."""
+    assert process.stderr is not None
+    for said in process.stderr:
+        if re.search(line, said):
+            return
+    raise AssertionError(f"ended without a line like {line}")
+
+
 class CommandLine:
-    """Runs ``genbench`` command lines in forks of one process that has imported everything."""
+    """Runs ``genbench`` command lines in forks of one process that has imported everything.
+
+    The process is started if nobody has, and goes when the last one who holds it closes.
+    ``python`` is a program that runs ``-m genbench ...`` and ``-m pytest ...`` so, in place of
+    `sys.executable`; a ``genbench`` stands beside it.
+    """
 
     def __init__(self, home: Path) -> None:
-        self._home = home
-        self._log = (home / "zygote.txt").open("w")
-        self._process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("zygote.py"))],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            encoding="utf-8",
-            env={
-                **os.environ,
-                **{f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS")},
-            },
+        home.mkdir(exist_ok=True)
+        self._log, self._path = home / "zygote.txt", str(home / "s")
+        with FileLock(home / "lock"):
+            held = self._hold()
+            if held is None:
+                self._start()
+                held = self._hold()
+            assert held is not None, self.said()
+        self._held = held
+        self.python = home / "bin" / "python"
+        self._write_programs()
+
+    def _hold(self) -> socket.socket | None:
+        connection = socket.socket(socket.AF_UNIX)
+        try:
+            connection.connect(self._path)
+            connection.sendall(b"{}\n")
+            if connection.recv(16):
+                return connection
+        except OSError:
+            pass
+        connection.close()
+        return None
+
+    def _start(self) -> None:
+        script = Path(__file__).with_name("zygote.py")
+        threads = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS")}
+        Path(self._path).unlink(missing_ok=True)
+        with self._log.open("a") as log:
+            started = subprocess.run(
+                [sys.executable, str(script), self._path],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **threads},
+            )
+        assert started.returncode == 0, self.said()
+
+    def _write_programs(self) -> None:
+        """Shell scripts, which are the same for all workers."""
+        client = Path(__file__).with_name("forked.py")
+        python, genbench = self.python, self.python.with_name("genbench")
+        fork = shlex.join([sys.executable, "-IS", str(client), self._path, str(python)])
+        either = (
+            f'case "$1 $2" in "-m genbench" | "-m pytest") shift; exec {fork} "$@";; esac\n'
+            f'exec {shlex.quote(sys.executable)} "$@"'
         )
-        assert self._process.stdout is not None
-        assert self._process.stdout.readline().strip() == "ready", self.said()
+        python.parent.mkdir(exist_ok=True)
+        for path, line in ((python, either), (genbench, f'exec {fork} genbench "$@"')):
+            with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as script:
+                script.write(f"#!/bin/sh\n{line}\n")
+            Path(script.name).chmod(0o755)
+            Path(script.name).replace(path)
 
     def said(self) -> str:
-        return (self._home / "zygote.txt").read_text()
+        return self._log.read_text()
 
     def __call__(
         self,
@@ -111,11 +168,11 @@ class CommandLine:
     def start(
         self, *arguments: str, folder: Path, log: Path, env: Mapping[str, str] | None = None
     ) -> int:
-        """Start a command line whose own commands are forks, too; gives its process id.
+        """Start a command line in a session of its own; gives the id of its process.
 
-        ``log`` gets what it prints.
+        ``log`` gets what it prints. It goes on whoever else ends.
         """
-        return int(self._ask(arguments, folder, env, log=str(log))["pid"])
+        return int(self._ask(arguments, folder, env, fault=None, log=str(log))["pid"])
 
     def _ask(
         self,
@@ -126,22 +183,33 @@ class CommandLine:
     ) -> dict[str, Any]:
         request = {
             "arguments": [os.fsencode(a).decode("utf-8", "surrogateescape") for a in arguments],
+            "module": "genbench",
             "folder": str(folder),
+            "python": str(self.python),
             "env": {**os.environ, "GENBENCH_OFFLINE": "1", "TERM": "dumb", **(env or {})},
             **more,
         }
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        print(json.dumps(request), file=self._process.stdin, flush=True)
-        line = self._process.stdout.readline()
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(self._path)
+            connection.sendall(json.dumps(request).encode() + b"\n")
+            with connection.makefile() as lines:
+                line = lines.readline()
         assert line, f"the process that forks has ended: {self.said()}"
         answer: dict[str, Any] = json.loads(line)
         return answer
 
+    def process(
+        self, *arguments: str, folder: Path, env: Mapping[str, str] | None = None
+    ) -> subprocess.Popen[str]:
+        """Start one command line in ``folder``, to be read from, waited for and signalled."""
+        return subprocess.Popen(
+            [str(self.python), "-m", "genbench", *arguments],
+            cwd=folder,
+            env={**os.environ, **(env or {})},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
     def close(self) -> None:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.close()
-        self._process.wait(60)  # on a machine with other work
-        self._process.stdout.close()
-        self._log.close()
+        self._held.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
@@ -19,10 +20,21 @@ if TYPE_CHECKING:
 if "PYTEST_XDIST_WORKER" in os.environ:
     # A worker for each core: more threads would be in one another's way. Before torch is imported.
     os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"
+# What the processes that tests start compile is kept for the next one.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # Threads that wait sleep soon, as the command line has it: the machine may be busy.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+gc.disable()  # what the collection of tests makes is kept until the end
+
+
+def pytest_collection_finish() -> None:
+    """Leave all objects so far out of the garbage collections to come."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -87,8 +99,11 @@ def store(tmp_path: Path) -> Iterator[Store]:
 def command_line(
     clean_environment: None, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[CommandLine]:
-    """Runs ``genbench`` command lines without a start of Python for each."""
-    command_line = CommandLine(tmp_path_factory.mktemp("zygote"))
+    """Runs ``genbench`` command lines without a start of Python for each; all workers share it."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    command_line = CommandLine(folder / "zygote")
     yield command_line
     command_line.close()
 

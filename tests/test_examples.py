@@ -6,30 +6,36 @@ import importlib.util
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 
 
-def test_the_first_run_from_python_prints_scores_and_draws(tmp_path):
-    done = subprocess.run(
-        [sys.executable, str(EXAMPLES / "first_run.py"), "vae", "digits"],
-        cwd=tmp_path,
-        env={**os.environ, "GENBENCH_EPOCHS": "3"},
-        capture_output=True,
-        text=True,
+def example(name: str) -> Any:
+    """A script of the examples as a module."""
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_first_run_from_python_prints_scores_and_draws(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    example("first_run").main("vae", "digits", epochs=2)
+    said = capsys.readouterr().out
+    assert "fd_clf" in said
+    assert Path(said.splitlines()[-1]).exists()
+
+
+def test_the_sweep_ends_with_a_table_of_three_seeds_each(command_line, tmp_path):
+    scripts = command_line.python.parent
+    (tmp_path / "genbench.toml").write_text(
+        "watch = false\n[model.vaegan]\nvae_epochs = 1\n[data.digits]\nsize = 8\n"
     )
-    assert done.returncode == 0, done.stderr
-    assert "fd_clf" in done.stdout
-    assert Path(tmp_path, done.stdout.splitlines()[-1]).exists()
-
-
-def test_the_sweep_ends_with_a_table_of_three_seeds_each(tmp_path):
-    scripts = Path(sys.executable).parent
-    (tmp_path / "genbench.toml").write_text("[model.vaegan]\nvae_epochs = 1\n")
     done = subprocess.run(
         ["sh", str(EXAMPLES / "sweep.sh"), "digits", "1"],
         cwd=tmp_path,
@@ -67,19 +73,16 @@ def test_every_cell_of_the_notebook_runs(tmp_path, monkeypatch):
 
 
 def test_the_store_of_the_report_is_trained_once_and_reported(tmp_path, monkeypatch):
-    spec = importlib.util.spec_from_file_location("report_runs", EXAMPLES / "report_of_24_runs.py")
-    assert spec is not None
-    example = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(example)
-    assert [len(models) for models in example.MODELS.values()] == [4, 4]
-    assert len(example.SEEDS) == 3
-    monkeypatch.setattr(example, "SEEDS", (0,))
-    small = example.MODELS["gaussians-25"]["gan"]
-    monkeypatch.setattr(example, "MODELS", {"gaussians-25": {"gan": small}})
-    monkeypatch.setattr(example, "DATA", {"gaussians-25": ["data.train=600", "data.test=200"]})
+    report = example("report_of_24_runs")
+    assert [len(models) for models in report.MODELS.values()] == [4, 4]
+    assert len(report.SEEDS) == 3
+    monkeypatch.setattr(report, "SEEDS", (0,))
+    small = report.MODELS["gaussians-25"]["gan"]
+    monkeypatch.setattr(report, "MODELS", {"gaussians-25": {"gan": small}})
+    monkeypatch.setattr(report, "DATA", {"gaussians-25": ["data.train=600", "data.test=200"]})
     monkeypatch.chdir(tmp_path)
     for _ in range(2):
         with pytest.raises(SystemExit) as ended:
-            example.main(str(tmp_path), "1")
+            report.main(str(tmp_path), "1")
         assert ended.value.code == 0
     assert "1 finished run of 1 experiment" in (tmp_path / "report.html").read_text()

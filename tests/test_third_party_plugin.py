@@ -66,8 +66,8 @@ def test_an_installed_plugin_trains_and_scores_through_its_entry_point(
     assert len(shown["epochs"]) == 1
 
 
-def test_the_plugins_own_tests_pass(site, tmp_path):
+def test_the_plugins_own_tests_pass(command_line, site, tmp_path):
     shutil.copytree(EXAMPLE / "tests", tmp_path / "tests")
-    environ = {**os.environ, "PYTHONPATH": str(site), "OMP_NUM_THREADS": "1"}
-    pytest_run = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"]
+    environ = {**os.environ, "PYTHONPATH": str(site)}
+    pytest_run = [str(command_line.python), "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"]
     subprocess.run(pytest_run, cwd=tmp_path, env=environ, check=True)

@@ -1,8 +1,9 @@
 """A process that has imported everything once and forks a child for each command line.
 
 A start of Python with torch takes two seconds, a fork 10 ms: so thousands of command lines can be
-tried. Requests and answers are lines of JSON on stdin and stdout. A child runs `genbench.cli.main`
-as the console script does, with its own working folder, environment and standard streams.
+tried. Requests and answers are lines of JSON on a socket, which all workers of pytest share. A
+child runs `genbench.cli.main` as the console script does, with its own working folder, environment
+and standard streams. The process ends when no worker holds a connection to it.
 
 A *fault* strikes a child at its n-th operation on a file below its folder or statement on the
 store: SIGKILL, or an OSError in place of the operation. An operation is what Python's audit
@@ -12,18 +13,23 @@ statement.
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import gc
 import json
 import os
+import runpy
+import select
 import signal
+import socket
 import sqlite3
-import subprocess
 import sys
 import tempfile
 import time
 import traceback
+from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 CHANGES = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.link")
@@ -88,8 +94,6 @@ class Fault:
 
 def preload() -> None:
     """Import what commands import, but run nothing of it."""
-    from importlib import import_module
-
     from genbench.cli import GROUPS
 
     for group in GROUPS:
@@ -103,30 +107,35 @@ def preload() -> None:
             "genbench.study",
         ),
         *("genbench.store.lifecycle", "genbench.store.database", "alembic.command", "pydantic"),
-        *("genbench_vae.vae", "genbench_gan.gan", "genbench_data.digits", "sklearn.datasets"),
+        *("genbench_vae.vae", "genbench_gan.gan", "genbench_hybrid.vaegan", "genbench_data.digits"),
+        *("genbench_metrics.fd_clf", "genbench_metrics.extractors", "genbench_samplers.plain"),
+        *("genbench_toy", "genbench_listeners", "torch_fidelity", "sklearn.datasets"),
+        *("matplotlib.figure", "matplotlib.backends.backend_agg", "platformdirs"),
     ):
         import_module(module)
 
 
-def child(request: dict[str, Any], out: int, err: int, log: int) -> int:
-    """Run one command line as the console script does; return its exit code."""
+def child(request: dict[str, Any], streams: Sequence[int], log: int) -> int:
+    """Run one command line as the console script or ``python -m`` does; return its exit code."""
     os.chdir(request["folder"])
     os.environ.clear()
     os.environ.update(request["env"])
     sys.path[:0] = filter(None, request["env"].get("PYTHONPATH", "").split(os.pathsep))
-    source = os.open(os.devnull, os.O_RDONLY)
-    for descriptor, number in ((source, 0), (out, 1), (err, 2)):
+    for number, descriptor in enumerate(streams):
         os.dup2(descriptor, number)
+    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
     sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
-    sys.argv = ["genbench", *request["arguments"]]
+    sys.argv = [request["module"], *request["arguments"]]
+    sys.executable = request["python"]  # a study starts commands of its own
     if request["fault"]:
         kind, at = request["fault"]
         Fault(kind, at, os.path.realpath(request["folder"]), log).install()
-    from genbench.cli import main
-
     try:
-        main()
+        if request["module"] == "genbench":
+            import_module("genbench.cli").main()
+        else:
+            runpy.run_module(request["module"], run_name="__main__", alter_sys=True)
         code = 0
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
@@ -138,40 +147,60 @@ def child(request: dict[str, Any], out: int, err: int, log: int) -> int:
     return code
 
 
-def serve(request: dict[str, Any]) -> dict[str, Any]:
-    """Fork, wait, answer. After ``limit`` seconds the child is interrupted as by Ctrl-C."""
+def detach(connection: socket.socket, request: dict[str, Any]) -> None:
+    """Become the process of a request with a ``log``, after telling its number."""
+    connection.sendall(json.dumps({"pid": os.getpid()}).encode() + b"\n")
+    connection.close()
+    os.setsid()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os._exit(child(request, (os.open(os.devnull, os.O_RDONLY), log, log), log))
+
+
+def serve(connection: socket.socket, request: dict[str, Any], given: Sequence[int]) -> None:
+    """Fork, wait, answer. After ``limit`` seconds the child is interrupted as by Ctrl-C.
+
+    With ``given`` streams, the number of the process is told first, and the child is killed if the
+    one who asks is.
+    """
     files = [tempfile.TemporaryFile() for _ in range(3)]  # noqa: SIM115
     out, err, log = (file.fileno() for file in files)
+    streams = given or (os.open(os.devnull, os.O_RDONLY), out, err)
     process = os.fork()
     if process == 0:
         code = 70
         try:
             signal.signal(signal.SIGINT, signal.default_int_handler)
-            code = child(request, out, err, log)
+            connection.close()
+            code = child(request, streams, log)
         finally:
             os._exit(code)
+    for descriptor in given:
+        os.close(descriptor)
+    if given:
+        connection.sendall(f"{process}\n".encode())
     began, asked = time.monotonic(), False
-    hung = False
+    limit, hung = request["limit"], False
     while True:
         done, status, used = os.wait4(process, os.WNOHANG)
         if done:
             break
         waited = time.monotonic() - began
-        if waited > request["limit"] and not asked:
+        if limit is not None and waited > limit and not asked:
             asked = True
             os.kill(process, signal.SIGINT)
-        if waited > request["limit"] + request["grace"]:
+        if limit is not None and waited > limit + request["grace"]:
             hung = True
+        if hung or select.select([connection], [], [], 0.002)[0]:
             os.kill(process, signal.SIGKILL)
             _, status, used = os.wait4(process, 0)
             break
-        time.sleep(0.002)
     texts = []
     for file in files:
         file.seek(0)
         texts.append(file.read().decode(errors="backslashreplace"))
         file.close()
-    return {
+    answer = {
         "code": os.waitstatus_to_exitcode(status),
         "out": texts[0],
         "err": texts[1],
@@ -181,79 +210,77 @@ def serve(request: dict[str, Any]) -> dict[str, Any]:
         "seconds": time.monotonic() - began,
         "cpu_seconds": used.ru_utime + used.ru_stime,
     }
+    with contextlib.suppress(BrokenPipeError):
+        connection.sendall(f"{json.dumps(answer)}\n".encode())
 
 
-class ForkedProcess:
-    """What `genbench.work.children.Child` uses of a Popen, for a fork that runs a command line."""
-
-    def __init__(self, command: list[str], stdout: Any, stderr: Any, env: dict[str, str], **_: Any):
-        self.returncode: int | None = None
-        self.pid = os.fork()
-        if self.pid == 0:
-            run_fork(command[3:], env, stdout.fileno(), stderr.fileno())
-
-    def poll(self) -> int | None:
-        if self.returncode is None:
-            done, status = os.waitpid(self.pid, os.WNOHANG)
-            self.returncode = os.waitstatus_to_exitcode(status) if done else None
-        return self.returncode
-
-    def send_signal(self, number: int) -> None:
-        os.kill(self.pid, number)
-
-    def kill(self) -> None:
-        os.kill(self.pid, signal.SIGKILL)
-
-    def wait(self, timeout: float = 60.0) -> int:
-        deadline = time.monotonic() + timeout
-        while self.poll() is None:
-            if time.monotonic() > deadline:
-                raise subprocess.TimeoutExpired("fork", timeout)
-            time.sleep(0.01)
-        return self.returncode or 0
+def received(connection: socket.socket) -> tuple[dict[str, Any] | None, Sequence[int]]:
+    """A request, which is a line, and the streams that came with it; None if the other has gone."""
+    line, streams = b"", list[int]()
+    while not line.endswith(b"\n"):
+        some, given, _, _ = socket.recv_fds(connection, 1 << 20, 3)
+        if not some:
+            return None, ()
+        line += some
+        streams += given
+    return json.loads(line), streams
 
 
-def run_fork(arguments: list[str], env: dict[str, str], out: int, err: int) -> None:
-    """Run a command line in this fork, in a session of its own, and end the process."""
-    code = 70
-    try:
-        os.setsid()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        log = os.open(os.devnull, os.O_WRONLY)
-        request = {"folder": str(Path.cwd()), "env": env, "arguments": arguments, "fault": None}
-        code = child(request, out, err, log)
-    finally:
-        os._exit(code)
+def serve_all(listener: socket.socket) -> None:
+    """Answer each request in a process of its own, until nobody holds a connection.
+
+    An empty request holds one.
+    """
+    holders = list[socket.socket]()
+    while True:
+        for ready in select.select([listener, *holders], [], [])[0]:
+            if ready is not listener:
+                holders.remove(ready)
+                ready.close()
+                continue
+            connection, _ = listener.accept()
+            request, streams = received(connection)
+            if request == {}:
+                connection.sendall(b"ready\n")
+                holders.append(connection)
+                continue
+            if request and os.fork() == 0:
+                listener.close()
+                for held in holders:
+                    held.close()
+                try:
+                    if request.get("log"):
+                        detach(connection, request)
+                    serve(connection, request, streams)
+                finally:
+                    os._exit(0)
+            connection.close()
+            for descriptor in streams:
+                os.close(descriptor)
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        if not holders:
+            return
 
 
-def detach(request: dict[str, Any]) -> dict[str, Any]:
-    """Fork and answer at once; the fork's own commands are forks, too. ``log`` gets its words."""
-    process = os.fork()
-    if process == 0:
-        from genbench.work import children
-
-        children.subprocess = SimpleNamespace(
-            Popen=ForkedProcess,
-            DEVNULL=subprocess.DEVNULL,
-            TimeoutExpired=subprocess.TimeoutExpired,
-        )
-        os.chdir(request["folder"])
-        log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        run_fork(request["arguments"], request["env"], log, log)
-    return {"pid": process}
-
-
-def main() -> None:
-    """Answer requests until stdin ends."""
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
+def main(path: str) -> None:
+    """Go into the background, import everything, and serve at a socket."""
+    reader, writer = os.pipe()
+    if os.fork():
+        os.close(writer)
+        sys.exit(0 if os.read(reader, 1) else 1)
+    os.close(reader)
     preload()
-    print("ready", file=answers, flush=True)
-    for line in sys.stdin:
-        request = json.loads(line)
-        answer = detach(request) if request.get("log") else serve(request)
-        print(json.dumps(answer), file=answers, flush=True)
+    gc.freeze()  # or each child would copy the pages of all objects as it collects garbage
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen(64)
+        os.write(writer, b"1")
+        os.close(writer)
+        serve_all(listener)
+        Path(path).unlink()  # before the socket closes: its next owner may be waiting
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1])

@@ -15,7 +15,11 @@ def genbench(command_line: CommandLine) -> CommandLine:
     return command_line
 
 
-TINY = ("--device", "cpu", "--epochs", "2", "--set", "data.size=8", "--batch-size", "200")
+TINY = (
+    *("--device", "cpu", "--epochs", "2", "--set", "data.size=8", "--batch-size", "200"),
+    *("--metric", "fd_pixel"),
+)
+SMALL = ("--set", "g_hidden=[16]", "--set", "d_hidden=[16]")
 
 
 @pytest.fixture(scope="session")
@@ -23,9 +27,9 @@ def furnished(genbench: CommandLine, tmp_path_factory: pytest.TempPathFactory) -
     """A folder with a store of three tiny runs (a VAE, two seeds of a GAN), and one in a zip."""
     folder = tmp_path_factory.mktemp("furnished")
     for arguments in (
-        ("run", "vae", "digits", *TINY, "--metric", "fd_pixel", "--name", "parent", "--tag", "a"),
-        ("run", "gan", "digits", *TINY, "--metric", "fd_pixel"),
-        ("run", "gan", "digits", *TINY, "--metric", "fd_pixel", "--seed", "1"),
+        ("run", "vae", "digits", *TINY, "--set", "hidden=[16]", "--name", "parent", "--tag", "a"),
+        ("run", "gan", "digits", *TINY, *SMALL),
+        ("run", "gan", "digits", *TINY, *SMALL, "--seed", "1"),
     ):
         answer = genbench(*arguments, folder=folder)
         assert answer.code == 0, answer.err

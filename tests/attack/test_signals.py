@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import wait_for
 
 RUN = ("run", "vae", "digits", "--device", "cpu", "--epochs", "4000", "--set", "data.size=8",
        "--set", "hidden=[16]", "--metric", "fd_pixel")  # fmt: skip
@@ -86,11 +87,8 @@ def check_bursts(count: int, genbench: Any, folder: Path) -> None:
     for number in range(count):
         home = folder / f"burst-{number}"
         home.mkdir()
-        process = started(*RUN, folder=home)
-        assert process.stderr is not None
-        for line in process.stderr:
-            if line.startswith("epoch"):
-                break
+        process = genbench.process(*RUN, folder=home)
+        wait_for(process, "^epoch")
         time.sleep(order.random() * 0.3)
         burst = [kinds[(number + i) % 3] for i in range(order.choice((1, 1, 2, 5)))]
         for kind in burst:

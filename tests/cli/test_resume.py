@@ -1,17 +1,13 @@
-"""Ctrl-C, SIGTERM and ``genbench resume``, on the real command line in a process of its own."""
+"""Ctrl-C, SIGTERM and ``genbench resume``, on the real command line."""
 
 from __future__ import annotations
 
 import json
-import os
-import re
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
+from command_line import wait_for
 
 from genbench.store import Store
 from genbench.store.records import Status
@@ -22,28 +18,11 @@ RUN = (
 )
 
 
-def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "genbench", *arguments],
-        cwd=folder,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def wait_for(process: subprocess.Popen[str], line: str) -> None:
-    assert process.stderr is not None
-    for said in process.stderr:
-        if re.search(line, said):
-            return
-    raise AssertionError(f"ended without a line like {line}")
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_one_signal_finishes_the_step_and_leaves_a_run_to_resume(tmp_path, number) -> None:
-    process = start(tmp_path, *RUN)
+def test_one_signal_finishes_the_step_and_leaves_a_run_to_resume(
+    command_line, tmp_path, number
+) -> None:
+    process = command_line.process(*RUN, folder=tmp_path)
     wait_for(process, r"^epoch +1/")
     process.send_signal(number)
     out, err = process.communicate(timeout=60)
@@ -59,8 +38,10 @@ def test_one_signal_finishes_the_step_and_leaves_a_run_to_resume(tmp_path, numbe
         assert list(store.folder(run.id).glob("checkpoints/step-*"))
 
 
-def test_a_second_signal_stops_at_once_and_the_run_can_still_be_resumed(tmp_path) -> None:
-    process = start(tmp_path, *RUN)
+def test_a_second_signal_stops_at_once_and_the_run_can_still_be_resumed(
+    command_line, tmp_path
+) -> None:
+    process = command_line.process(*RUN, folder=tmp_path)
     wait_for(process, r"^epoch +1/")
     for _ in range(20):
         process.send_signal(signal.SIGINT)
@@ -70,8 +51,8 @@ def test_a_second_signal_stops_at_once_and_the_run_can_still_be_resumed(tmp_path
         assert store.run("@1").status in (Status.INTERRUPTED, Status.LOST)
 
 
-def test_a_signal_before_the_run_is_stored_leaves_nothing(tmp_path) -> None:
-    process = start(tmp_path, *RUN)
+def test_a_signal_before_the_run_is_stored_leaves_nothing(command_line, tmp_path) -> None:
+    process = command_line.process(*RUN, folder=tmp_path)
     while not (tmp_path / "runs.db").exists() and process.poll() is None:
         time.sleep(0.005)
     process.send_signal(signal.SIGINT)

@@ -9,7 +9,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -37,17 +36,16 @@ HOSTILE = '"><img src=x onerror=alert(1)>'
 
 
 @contextmanager
-def started(folder: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
+def started(python: Path, folder: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
     """A command line in the background; it ends with the block."""
     with (
         (folder / f"{words[0]}-{time.monotonic_ns()}.txt").open("w") as log,
         subprocess.Popen(
-            [sys.executable, "-m", "genbench", *words],
+            [str(python), "-m", "genbench", *words],
             cwd=folder,
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
         ) as process,
     ):
         try:
@@ -77,18 +75,22 @@ def last_epoch(page) -> float:
     return float(points.split(";")[-1].split(",")[0])
 
 
-def test_curves_grow_pictures_come_and_a_killed_run_is_dead_without_a_reload(tmp_path):
+def test_curves_grow_pictures_come_and_a_killed_run_is_dead_without_a_reload(
+    command_line, tmp_path
+):
     with ExitStack() as stack:
         for name in ("one", HOSTILE):
             words = ("run", "vae", "digits", *SMALL, *LONG, "--name", name)
-            process = stack.enter_context(started(tmp_path, *words))
+            process = stack.enter_context(started(command_line.python, tmp_path, *words))
         newest, _ = until_both_train(tmp_path)
         with Store.open(tmp_path / "runs.db", mode="read") as store:
             name = store.run(newest).name
             ((pid,),) = store.rows("SELECT pid FROM runs WHERE id = :id", {"id": newest})
         assert name in ("one", HOSTILE)
         assert process.poll() is None
-        server = stack.enter_context(started(tmp_path, "ui", "--port", "0", "--no-browser"))
+        server = stack.enter_context(
+            started(command_line.python, tmp_path, "ui", "--port", "0", "--no-browser")
+        )
         assert server.stdout is not None
         address = server.stdout.readline().strip()
         home = address.partition("?")[0]

@@ -90,12 +90,11 @@ def test_nothing_that_trains_is_exit_3_with_what_to_do(command_line, filled):
     assert "genbench runs" in said.err
 
 
-def test_lines_follow_a_run_until_it_has_ended(tmp_path):
+def test_lines_follow_a_run_until_it_has_ended(command_line, tmp_path):
     with Store.open(tmp_path / "runs.db", mode="create") as store:
         run = start(store, "alive")
         record(store, run, 1)
-        command = [sys.executable, "-m", "genbench", "watch"]
-        with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as watching:
+        with command_line.process("watch", folder=tmp_path) as watching:
             assert watching.stdout is not None
             first = [watching.stdout.readline() for _ in range(2)]
             record(store, run, 3)

@@ -14,12 +14,12 @@ import re
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from command_line import CommandLine
 from small_files import shown
 
 from genbench.store import Store
@@ -44,21 +44,6 @@ RUN = (
 BEGUN = re.compile(r"^run \w+: ", re.MULTILINE)
 FINISHED = re.compile(r"^run \w+ finished", re.MULTILINE)
 EPOCH = re.compile(r"^epoch +(\d+)/", re.MULTILINE)
-
-
-def environment() -> dict[str, str]:
-    return {**os.environ, "OMP_NUM_THREADS": "1"}
-
-
-def genbench(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "genbench", *arguments],
-        cwd=folder,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
 
 
 @dataclass(frozen=True)
@@ -93,13 +78,12 @@ class Ending:
 class Started:
     """The run in a process of its own, from the moment that it says its id."""
 
-    def __init__(self, folder: Path) -> None:
-        self._log = folder / "stderr.txt"
+    def __init__(self, genbench: CommandLine, folder: Path) -> None:
+        self._folder, self._log = folder, folder / "stderr.txt"
         with self._log.open("w") as stderr:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "genbench", *RUN],
+                [str(genbench.python), "-m", "genbench", *RUN],
                 cwd=folder,
-                env=environment(),
                 stdout=subprocess.DEVNULL,
                 stderr=stderr,
             )
@@ -122,16 +106,20 @@ class Started:
                 assert self.process.wait(120) == 0, self.said
                 return now
             time.sleep(0.002)
-        self.process.kill()
+        with Store.open(self._folder / "runs.db", mode="read") as store:
+            ((pid,),) = store.rows("SELECT pid FROM runs")
+        os.kill(pid, signal.SIGKILL)
         assert self.process.wait() == -signal.SIGKILL, self.said
         return None
 
 
 @pytest.fixture(scope="module")
-def unbroken(tmp_path_factory: pytest.TempPathFactory) -> tuple[Ending, float]:
+def unbroken(
+    command_line: CommandLine, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Ending, float]:
     """The ending of a run that nothing stopped, and its seconds from its row to its end."""
     folder = tmp_path_factory.mktemp("unbroken")
-    run = Started(folder)
+    run = Started(command_line, folder)
     began = time.monotonic()
     run.wait_for(FINISHED)
     seconds = time.monotonic() - began
@@ -140,7 +128,7 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> tuple[Ending, float]:
         return Ending.of(store, store.resolve("@1")), seconds
 
 
-def check_killed(run: Started, folder: Path, expected: Ending) -> str:
+def check_killed(genbench: CommandLine, run: Started, folder: Path, expected: Ending) -> str:
     """Resume a run that was killed and compare its ending; in words, what the kill had left."""
     with sqlite3.connect(folder / "runs.db") as database:
         assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
@@ -153,9 +141,9 @@ def check_killed(run: Started, folder: Path, expected: Ending) -> str:
     if left.status is not Status.FINISHED:
         assert left.status is Status.LOST
         resumed = genbench("resume", left.id, "--json", folder=folder)
-        assert resumed.returncode == 0, resumed.stderr
-        assert json.loads(resumed.stdout)["status"] == "finished"
-        again = {int(epoch) for epoch in EPOCH.findall(resumed.stderr)}
+        assert resumed.code == 0, resumed.err
+        assert json.loads(resumed.out)["status"] == "finished"
+        again = {int(epoch) for epoch in EPOCH.findall(resumed.err)}
         assert not reported & again, "an epoch that was reported was lost and trained again"
     with Store.open(folder / "runs.db", mode="read") as store:
         assert store.run(left.id).status is Status.FINISHED
@@ -163,7 +151,9 @@ def check_killed(run: Started, folder: Path, expected: Ending) -> str:
     return f"{left.status}, {len(stored)} epochs stored, {len(reported)} reported"
 
 
-def check_all(count: int, unbroken: tuple[Ending, float], folder: Path, *, seed: int) -> None:
+def check_all(
+    count: int, genbench: CommandLine, unbroken: tuple[Ending, float], folder: Path, *, seed: int
+) -> None:
     """Kill ``count`` runs, each at a random moment of its own part of a run's length.
 
     A run that was faster than the measured one, and finished first, is no kill: its length is the
@@ -177,11 +167,11 @@ def check_all(count: int, unbroken: tuple[Ending, float], folder: Path, *, seed:
             break
         home = folder / str(attempt)
         home.mkdir()
-        run = Started(home)
+        run = Started(genbench, home)
         moment = (len(states) + order.random()) / count * length
         finished_in = run.kill_after(moment)
         if finished_in is None:
-            states.append(f"{moment:.2f} s: {check_killed(run, home, expected)}")
+            states.append(f"{moment:.2f} s: {check_killed(genbench, run, home, expected)}")
         else:
             length = min(length, finished_in)
     print("\n".join(states))
@@ -189,13 +179,13 @@ def check_all(count: int, unbroken: tuple[Ending, float], folder: Path, *, seed:
 
 
 def test_a_run_killed_at_a_random_moment_ends_where_an_unbroken_one_ends(
-    unbroken: tuple[Ending, float], tmp_path: Path
+    command_line: CommandLine, unbroken: tuple[Ending, float], tmp_path: Path
 ) -> None:
-    check_all(1, unbroken, tmp_path, seed=1)
+    check_all(1, command_line, unbroken, tmp_path, seed=1)
 
 
 @pytest.mark.slow
 def test_a_run_killed_at_any_of_20_moments_ends_where_an_unbroken_one_ends(
-    unbroken: tuple[Ending, float], tmp_path: Path
+    command_line: CommandLine, unbroken: tuple[Ending, float], tmp_path: Path
 ) -> None:
-    check_all(20, unbroken, tmp_path, seed=2)
+    check_all(20, command_line, unbroken, tmp_path, seed=2)

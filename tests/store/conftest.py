@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -110,10 +111,16 @@ def _fill(store: Store, run: Run) -> None:
 Create = Callable[..., Run]
 
 
-@pytest.fixture
+def _create(store: Store, spec: RunSpec | None = None, **options: Any) -> Run:
+    options = {"stages": STAGES, "environment": ENVIRONMENT, "plugins": PLUGINS, **options}
+    return store.create_run(spec or _spec(), **options)
+
+
+@pytest.fixture(scope="session")
 def make() -> SimpleNamespace:
     """The makers: make.spec(...), make.epoch(1), make.steps(1), make.evaluation(1, 30.0)."""
     return SimpleNamespace(
+        create=_create,
         spec=_spec,
         epoch=_epoch,
         steps=_steps,
@@ -127,8 +134,4 @@ def make() -> SimpleNamespace:
 
 @pytest.fixture
 def create(store: Store) -> Create:
-    def create(spec: RunSpec | None = None, **options: Any) -> Run:
-        options = {"stages": STAGES, "environment": ENVIRONMENT, "plugins": PLUGINS, **options}
-        return store.create_run(spec or _spec(), **options)
-
-    return create
+    return partial(_create, store)

@@ -18,15 +18,22 @@ VALUES = ("'junk'", "NULL")
 COMMANDS = (("show", "@1"), ("compare", "--json"))
 
 
-@pytest.fixture
-def filled(tmp_path, store, create, make) -> Path:
+@pytest.fixture(scope="module")
+def filled_once(make, tmp_path_factory) -> Path:
     """A store with two finished runs and something in every table."""
-    for seed in (0, 1):
-        run = create(make.spec(seed=seed), name=f"run {seed}", tags=["tagged"])
-        make.fill(store, run)
-        store.finish(run.id)
-    store.close()
-    return tmp_path / "runs.db"
+    path = tmp_path_factory.mktemp("filled") / "runs.db"
+    with Store.open(path, mode="create") as store:
+        for seed in (0, 1):
+            run = make.create(store, make.spec(seed=seed), name=f"run {seed}", tags=["tagged"])
+            make.fill(store, run)
+            store.finish(run.id)
+    return path
+
+
+@pytest.fixture
+def filled(filled_once, tmp_path) -> Path:
+    """A copy of it."""
+    return Path(shutil.copy(filled_once, tmp_path / "runs.db"))
 
 
 def set_all(path: Path, table: str, column: str, value: str) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from genbench.store import Store
 from genbench.store.schema import metadata
 from genbench.store.views import VIEWS
 
@@ -14,16 +15,17 @@ PAGE = (Path(__file__).resolve().parents[2] / "docs" / "store.md").read_text()
 QUERIES = re.findall(r"```sql\n(.*?)```", PAGE, re.DOTALL)
 
 
-@pytest.fixture
-def filled(store, create, make):
+@pytest.fixture(scope="module")
+def filled(make, tmp_path_factory):
     """Runs of two models and two seeds, one that failed, one with another protocol."""
-    for model in ("gan", "vaegan"):
-        for seed in (0, 1):
-            make.fill(store, create(make.spec(model=model, seed=seed)))
-    store.fail(create().id, "out of memory")
-    other = make.evaluation(3, 9.0, protocol={"extractor": "another"})
-    store.add_evaluation(store.resolve("@2"), other)
-    return store
+    with Store.open(tmp_path_factory.mktemp("page") / "runs.db", mode="create") as store:
+        for model in ("gan", "vaegan"):
+            for seed in (0, 1):
+                make.fill(store, make.create(store, make.spec(model=model, seed=seed)))
+        store.fail(make.create(store).id, "out of memory")
+        other = make.evaluation(3, 9.0, protocol={"extractor": "another"})
+        store.add_evaluation(store.resolve("@2"), other)
+        yield store
 
 
 def test_there_are_at_least_ten_queries():
@@ -43,8 +45,8 @@ def test_every_table_and_view_is_on_the_page(name):
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_every_column_of_a_view_is_on_the_page(store, view):
-    columns, _ = store.query(f"SELECT * FROM {view}")
+def test_every_column_of_a_view_is_on_the_page(filled, view):
+    columns, _ = filled.query(f"SELECT * FROM {view}")
     head = ["id", "name", "model", "dataset", "preset", "seed", "experiment", "status"]
     (row,) = re.findall(rf"^\| `{view}` .*$", PAGE, re.MULTILINE)
     told = set(re.findall(r"\w+", row))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -87,10 +88,11 @@ class Story:
 
 
 @pytest.fixture(scope="module")
-def story(tmp_path_factory) -> Iterator[Story]:
+def story(command_line, tmp_path_factory) -> Iterator[Story]:
     folder = tmp_path_factory.mktemp("study")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
+        patch.setattr(sys, "executable", str(command_line.python))
         (folder / "two.toml").write_text(STUDY)
         yield tell(folder)
 

@@ -247,12 +247,12 @@ def test_another_labelled_set_gets_a_classifier_trained_once(
 
 
 def test_other_labels_or_another_recipe_make_another_classifier(context: Any) -> None:
-    made = context()
-    classifier_for(made, (1, 16, 16), QUICK)
-    classifier_for(made, (1, 16, 16), replace(QUICK, seed=1))
+    made, recipe = context(), replace(QUICK, images=200)
+    classifier_for(made, (1, 16, 16), recipe)
+    classifier_for(made, (1, 16, 16), replace(recipe, seed=1))
     train = made.data.train
     turned = Split(x=train.x, y=1 - train.y, digest=train.digest)
-    classifier_for(context(train=turned), (1, 16, 16), QUICK)
+    classifier_for(context(train=turned), (1, 16, 16), recipe)
     assert len(list(made.cache.rglob("classifier-*.safetensors"))) == 3
 
 

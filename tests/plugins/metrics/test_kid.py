@@ -22,13 +22,18 @@ def test_kid_is_torch_fidelitys_on_the_same_images_and_classifier(
     context: Any, digits: Data, smeared: Tensor, fidelity: Any, take: Any, lenet_of_digits: str
 ) -> None:
     data = replace(digits, test=digits.train)
-    ours = take(Kid(), context(data=data, n=1100), smeared)
+    ours = take(Kid(KidSettings(subsets=10)), context(data=data, n=1100), smeared)
     theirs = fidelity(
-        smeared, torch.tensor(digits.train.x), kid=True, feature_extractor=lenet_of_digits
+        smeared,
+        torch.tensor(digits.train.x),
+        kid=True,
+        kid_subsets=10,
+        feature_extractor=lenet_of_digits,
     )
     assert ours.value == pytest.approx(theirs[MEAN], rel=1e-5)
     assert ours.std == pytest.approx(theirs[STD], rel=1e-5)
-    assert (ours.protocol["subsets"], ours.protocol["subset_size"]) == (100, 1000)
+    assert (ours.protocol["subsets"], ours.protocol["subset_size"]) == (10, 1000)
+    assert KidSettings().subsets == 100
     assert ours.protocol["extractor"] == "lenet5-84"
     assert ours.note.startswith("on lenet5-84; real training images score ")
 
