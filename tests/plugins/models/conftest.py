@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -60,8 +61,15 @@ def digits_data(digits_of) -> Data:
     return digits_of()
 
 
+@pytest.fixture(scope="session")
+def references(tmp_path_factory) -> Path:
+    """A cache of what metrics compute of the real images, for all tests."""
+    folder: Path = tmp_path_factory.mktemp("references")
+    return folder
+
+
 @pytest.fixture
-def learns(make, digits_data, tmp_path) -> Callable[..., Any]:
+def learns(make, digits_data, references, tmp_path) -> Callable[..., Any]:
     """``learns(name, epochs=..., **settings)`` -> fd_clf untrained and trained, and the model.
 
     Where the model validates, what it reports of the test split has fallen too: the error of pixels
@@ -100,7 +108,7 @@ def learns(make, digits_data, tmp_path) -> Callable[..., Any]:
         from genbench_metrics.fd_clf import FdClf
 
         metric, n = FdClf(), len(data.test.x)
-        metric.begin(MetricContext(data=data, model=model, device=CPU, cache=tmp_path, n=n))
+        metric.begin(MetricContext(data=data, model=model, device=CPU, cache=references, n=n))
         model.nets.eval()
         with torch.no_grad():
             z = model.prior(n, torch.Generator().manual_seed(0))
@@ -112,7 +120,7 @@ def learns(make, digits_data, tmp_path) -> Callable[..., Any]:
 
 
 @pytest.fixture
-def label_accuracy(digits_data, tmp_path) -> Callable[[Any], Score]:
+def label_accuracy(digits_data, references) -> Callable[[Any], Score]:
     """The score of that name of a conditional model of digits."""
 
     def score(model: Any) -> Score:
@@ -120,7 +128,7 @@ def label_accuracy(digits_data, tmp_path) -> Callable[[Any], Score]:
 
         metric = LabelAccuracy()
         model.nets.eval()
-        context = MetricContext(data=digits_data, model=model, device=CPU, cache=tmp_path, n=500)
+        context = MetricContext(data=digits_data, model=model, device=CPU, cache=references, n=500)
         metric.begin(context)
         (found,) = metric.result()
         return found

@@ -344,7 +344,9 @@ def fd_clf(model, data: Data, folder: Path) -> float:
 
 
 @pytest.mark.parametrize("name", FAMILY)
-def test_a_trained_generator_beats_the_untrained_one_on_digits(registry, digits, name, tmp_path):
+def test_a_trained_generator_beats_the_untrained_one_on_digits(
+    registry, digits, name, references, tmp_path
+):
     from genbench.engine import seed_everything, train
     from genbench.spec import RunSpec
 
@@ -353,11 +355,11 @@ def test_a_trained_generator_beats_the_untrained_one_on_digits(registry, digits,
     model = build(
         registry, name, digits.spec, z_dim=16, g_lr=rate, d_lr=rate, n_critic=n_critic, **sizes
     )
-    untrained = fd_clf(model, digits, tmp_path)
+    untrained = fd_clf(model, digits, references)
     model.nets.train()
     spec = RunSpec(model=name, dataset="digits", epochs=12 * n_critic, batch_size=50)
     train(model, digits, spec, device=torch.device("cpu"), folder=tmp_path, emit=lambda event: None)
-    trained = fd_clf(model, digits, tmp_path)
+    trained = fd_clf(model, digits, references)
     assert trained < 0.7 * untrained
 
 
