@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Integer, Table
 
 from genbench.errors import StoreError
 from genbench.store import Store
@@ -36,6 +37,17 @@ def filled(filled_once, tmp_path) -> Path:
     return Path(shutil.copy(filled_once, tmp_path / "runs.db"))
 
 
+def give_a_row(path: Path, table: Table) -> None:
+    """A row of a table that the runs of the store leave empty; it only has to be there."""
+    with closing(sqlite3.connect(path)) as connection:
+        if connection.execute(f'SELECT 1 FROM "{table.name}"').fetchone() is None:
+            values = [1 if isinstance(c.type, Integer) else "{}" for c in table.columns]
+            places = ", ".join("?" * len(values))
+            connection.execute("PRAGMA ignore_check_constraints = ON")
+            connection.execute(f'INSERT INTO "{table.name}" VALUES ({places})', values)
+            connection.commit()
+
+
 def set_all(path: Path, table: str, column: str, value: str) -> bool:
     """Write a value into a column of all rows, whatever its constraints; False where none is."""
     with closing(sqlite3.connect(path)) as connection:
@@ -56,6 +68,8 @@ def set_all(path: Path, table: str, column: str, value: str) -> bool:
 @pytest.mark.parametrize("table", metadata.sorted_tables, ids=lambda table: table.name)
 def test_no_value_in_any_column_ends_in_a_traceback(filled, genbench, tmp_path, table) -> None:
     tried = 0
+    if table.name != "run_parents":
+        give_a_row(filled, table)
     for column in table.columns:
         for value in VALUES:
             damaged = tmp_path / "damaged.db"
