@@ -82,9 +82,6 @@ class MADE(nn.Module):
             self.register_buffer(f"mask{k}", mask.float(), persistent=False)
         last = (self.degrees[0][:, None] > self.degrees[-1]).float()
         self.register_buffer("last", last, persistent=False)
-        for head in (self.mean, self.log_scale):
-            nn.init.zeros_(head.weight)
-            nn.init.zeros_(head.bias)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-scale of all values in one pass."""

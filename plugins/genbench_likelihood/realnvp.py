@@ -4,8 +4,8 @@ A coupling keeps some values and changes the others by a scale and a shift that 
 ones (eq. 4 to 8), so that its inverse needs no inverse of a network and its log-determinant is the
 sum of the log-scales. For images, checkerboards alternate at each scale, then channels after 2x2
 pixels became channels (figure 3); half of the values are done at each scale (eq. 14 to 16). The
-paper normalises batches, in and between couplings; here the data is standardised and the last layer
-of each network starts at 0, so that the flow starts as the identity and samples stay independent.
+paper normalises batches, in and between couplings; here the data is standardised and of an
+image the flow starts as the identity, since the last layer of each network starts at 0.
 """
 
 from __future__ import annotations
@@ -171,12 +171,15 @@ class ResidualNetwork(nn.Module):
 
 
 def vector_couplings(s: RealNVPSettings, dims: int) -> list[Coupling]:
-    """Couplings of (B, D) that keep the even and the odd values in turn."""
+    """Couplings of (B, D) that keep the even and the odd values in turn.
+
+    Their networks do not start at 0: for independent values, such as the coordinates of a grid of
+    modes, the identity is a saddle point that the training does not leave.
+    """
     assert s.hidden is not None, "the settings must be fitted to the data first"
     couplings = []
     for number in range(s.couplings):
         network = mlp((dims, *s.hidden, 2 * dims))
-        _from_zero(network[-1])
         couplings.append(Coupling(network, ((torch.arange(dims) + number) % 2).float()))
     return couplings
 
