@@ -123,4 +123,7 @@ from genbench.settings import (
 )
 
 __version__: str
-from genbench.work.launching import Launcher as Launcher, WorkOrder as WorkOrder
+from genbench.work.launching import (
+    Launcher as Launcher,
+    WorkOrder as WorkOrder,
+)

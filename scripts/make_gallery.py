@@ -30,6 +30,9 @@ OPTIONS = {
     "cvae-gan": "--epochs 20",
     "began": "--epochs 200",
     "dcgan": "--epochs 80",
+    "ddpm": "--epochs 60 --set data.size=8",
+    "edm": "--epochs 60 --set data.size=8",
+    "flow-matching": "--epochs 60 --set data.size=8",
     "gan": "--epochs 150",
     "infogan": "--epochs 40",
     "lsgan": "--epochs 100",
@@ -46,6 +49,7 @@ FAMILIES = {
     "gan": "GANs",
     "hybrid": "Hybrids of both",
     "likelihood": "Exact likelihoods",
+    "flow": "Flow matching and diffusion",
 }
 HEAD = """# Gallery
 

@@ -27,7 +27,13 @@ from genbench_compress.channels import channels_of, check_whole, kept_of, narrow
 from genbench_compress.criteria import lowest
 from genbench_compress.distil import Lesson, check_features
 from genbench_compress.distil_settings import ContentAwareSettings
-from genbench_compress.nets import device_of, differentiable, evaluated, generating
+from genbench_compress.nets import (
+    device_of,
+    evaluated,
+    forget_gradients,
+    generating,
+    leave_gradients,
+)
 from genbench_compress.student import drawn, with_terms
 from genbench_compress.teacher import Teacher
 
@@ -101,24 +107,21 @@ def remove(model: Model, s: ContentAwareSettings) -> None:
     }
     narrow(layers, kept)
     check_whole(model)
-    for parameter in model.nets.parameters():
-        parameter.grad = None
+    forget_gradients(model.nets)
 
 
 def content_gradients(model: Model, s: ContentAwareSettings) -> None:
     """Leave the gradient of |m N| through G(z) on the weights; 0 where there is none."""
-    found: dict[torch.nn.Parameter, Tensor] = {}
-    with evaluated(model.nets), differentiable(model.nets):
+
+    def changes() -> None:
         for start in range(0, s.samples, CHUNK):
             n = min(CHUNK, s.samples - start)
             images = drawn(model, model.prior(n), _classes(model, n))  # type: ignore[attr-defined]
             noise = torch.randn_like(images) * mask_of(images.detach(), s)
             (images - (images.detach() + noise)).abs().sum().backward()  # type: ignore[no-untyped-call]
-        for parameter in model.nets.parameters():
-            given = parameter.grad
-            found[parameter] = torch.zeros_like(parameter) if given is None else given.clone()
-    for parameter, gradient in found.items():
-        parameter.grad = gradient
+
+    with evaluated(model.nets):
+        leave_gradients(model.nets, changes)
 
 
 def _classes(model: Model, n: int) -> Tensor | None:

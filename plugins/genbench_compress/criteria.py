@@ -18,7 +18,7 @@ from torch import Tensor
 
 from genbench import MONITOR, Batch, IncompatibleError, Model
 from genbench_compress.channels import Channels
-from genbench_compress.nets import device_of, differentiable
+from genbench_compress.nets import leave_gradients
 from genbench_compress.prune_settings import Criterion
 
 
@@ -57,16 +57,15 @@ def lowest(values: Tensor, n: int) -> Tensor:
 
 
 def with_gradients(model: Model, batches: Iterator[Batch], n: int, nets: Sequence[str]) -> None:
-    """Differentiate the model's own losses of some nets on n minibatches; gradients add up."""
-    device = device_of(model)
-    with differentiable(model.nets):
+    """Leave the gradients of the model's own losses of some nets, summed over n minibatches."""
+
+    def losses() -> None:
         for batch in islice(batches, n):
             for stage in model.stages():
                 for phase in stage.phases:
                     _differentiate(model, phase.loss(batch), nets)
-    for parameter in model.nets.parameters():
-        if parameter.grad is None:
-            parameter.grad = torch.zeros_like(parameter, device=device)
+
+    leave_gradients(model.nets, losses)
 
 
 def _differentiate(model: Model, terms: object, nets: Sequence[str]) -> None:

@@ -106,17 +106,36 @@ def evaluated(nets: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def differentiable(nets: nn.Module) -> Iterator[None]:
-    """All parameters require gradients inside, also where gradients are disabled."""
-    kept = [(p, p.requires_grad) for p in nets.parameters() if p.is_floating_point()]
-    for parameter, _ in kept:
+    """All parameters require gradients inside, also where gradients are disabled.
+
+    Afterwards, the gradients are those of before.
+    """
+    kept = [(p, p.requires_grad, p.grad) for p in nets.parameters() if p.is_floating_point()]
+    for parameter, _, _ in kept:
         parameter.requires_grad_(True)
+        parameter.grad = None
     try:
         with torch.enable_grad():
             yield
     finally:
-        for parameter, required in kept:
+        for parameter, required, gradient in kept:
             parameter.requires_grad_(required)
-            parameter.grad = None
+            parameter.grad = gradient
+
+
+def leave_gradients(nets: nn.Module, loss: Callable[[], None]) -> None:
+    """Leave the gradients that ``loss`` adds up on all parameters, 0 where there are none."""
+    with differentiable(nets):
+        loss()
+        found = [(p, p.grad) for p in nets.parameters() if p.is_floating_point()]
+    for parameter, gradient in found:
+        parameter.grad = torch.zeros_like(parameter) if gradient is None else gradient
+
+
+def forget_gradients(nets: nn.Module) -> None:
+    """Take the gradients away, so that the training begins without them."""
+    for parameter in nets.parameters():
+        parameter.grad = None
 
 
 def pruned_players(model: Model, players: str) -> tuple[str, ...]:

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from genbench import Batch, Compression, Model, ParentRun, UsageError
 from genbench_compress import masks
-from genbench_compress.channels import Channels, channels_of, check_whole, kept_of, narrow
+from genbench_compress.channels import channels_of, check_whole, kept_of, narrow
 from genbench_compress.criteria import channel_values, lowest, weight_values, with_gradients
-from genbench_compress.nets import pruned_players
+from genbench_compress.nets import forget_gradients, pruned_players
 from genbench_compress.prune_settings import Criterion, PruneSettings, RemovalSettings
 from genbench_compress.tuning import Begin, in_rounds
 
@@ -73,8 +73,7 @@ def remove(model: Model, s: RemovalSettings, share: float, batches: Iterator[Bat
         }
         narrow(layers, kept)
         check_whole(model)
-    for parameter in model.nets.parameters():
-        parameter.grad = None
+    forget_gradients(model.nets)
 
 
 def unimportant(weight: Tensor, criterion: Criterion, share: float) -> Tensor:
@@ -83,11 +82,6 @@ def unimportant(weight: Tensor, criterion: Criterion, share: float) -> Tensor:
     values = weight_values(weight, criterion).masked_fill(gone, -1.0)
     left = weight.numel() - int(gone.sum())
     return lowest(values, weight.numel() - kept_of(left, share))
-
-
-def _kept(channels: Channels, s: RemovalSettings, share: float) -> Tensor:
-    removed = channels.count - kept_of(channels.count, share)
-    return ~lowest(channel_values(channels, s.criterion), removed)
 
 
 def check_removal(model: Model, s: RemovalSettings) -> None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from genbench.contracts import DataSpec
+from genbench.contracts import Batch, DataSpec
 from genbench.engine import seed_everything
 from genbench.engine.shapes import take_shapes
 from genbench.errors import IncompatibleError, SettingError, UsageError
@@ -18,8 +18,8 @@ from genbench.registry import Registry
 from genbench.spec import RunSpec
 from genbench.testing import check_compressor
 from genbench_compress.channels import by_channel, channels_of, narrow
-from genbench_compress.criteria import lowest
-from genbench_compress.nets import generating, judging
+from genbench_compress.criteria import channel_values, lowest, with_gradients
+from genbench_compress.nets import forget_gradients, generating, judging
 from genbench_compress.prune_settings import GrowSettings, PruneSettings
 
 IMAGES = DataSpec(name="images", shape=(1, 28, 28), classes=10, train=100, test=100)
@@ -67,6 +67,24 @@ def test_a_silenced_network_and_its_rebuilt_smaller_self_agree(name):
     narrow(layers, {name: ~mask for name, mask in removed.items()})
     torch.testing.assert_close(drawn(model), silenced, rtol=1e-5, atol=1e-5)
     assert all(layer.count // 2 == int(removed[layer.name].sum()) for layer in layers)
+
+
+def test_taylor_ranks_channels_by_weights_times_gradients_of_the_losses():
+    model, batch = built("vae"), Batch(x=torch.rand(16, 1, 28, 28) * 2 - 1)
+    nets = generating(model)
+    torch.manual_seed(3)
+    with_gradients(model, iter([batch]), 1, nets)
+    found = [channel_values(layer, "taylor") for layer in channels_of(model, nets)]
+    torch.manual_seed(3)
+    terms = model.stages()[0].phases[0].loss(batch)["vae"]
+    forget_gradients(model.nets)
+    sum(terms.values()).backward()
+    layers = channels_of(model, nets)
+    assert layers
+    for layer, values in zip(layers, found, strict=True):
+        wanted = (layer.weights() * layer.gradients()).sum(1).abs().detach()
+        torch.testing.assert_close(values, wanted)
+        assert wanted.std() > 0
 
 
 @pytest.mark.parametrize("name", ["dcgan", "gan conv", "vae conv"])

@@ -158,8 +158,7 @@ def test_the_settings_of_a_card_are_those_in_the_store(page, stored):
         assert {f"model.{name}" for name in ("lr", "width", "z_dim")} <= set(known)
         assert set(known) - {f"model.{k}" for k in shown} - {*shown} == {
             *("seed", "metrics", "model", "dataset", "evaluate_every", "sample_every"),
-            "log_every",
-            "preset",
+            *("log_every", "preset", "threads"),
         }
         for name, value in shown.items():
             number, text = known[name if name in known else f"model.{name}"]

@@ -26,6 +26,7 @@ STEP = "its loss reads batch.step"
 ORDINARY = {
     ("cvae", "elbo"): STEP,  # label_first: the factor on the KL falls over the first steps
     ("cvae-gan", "joint"): STEP,
+    ("r3gan", "d"): STEP,  # gamma falls by a cosine
 }
 """The phases that are not captured, with the reason."""
 
