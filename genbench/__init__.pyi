@@ -121,9 +121,9 @@ from genbench.settings import (
     Settings as Settings,
     Training as Training,
 )
-
-__version__: str
 from genbench.work.launching import (
     Launcher as Launcher,
     WorkOrder as WorkOrder,
 )
+
+__version__: str
