@@ -188,6 +188,7 @@ def _default_domain(name: str, info: FieldInfo) -> Range | None:
         low, high = max(default / AROUND, low or 0), default * AROUND
     if low is None or not low < high:
         return None
+    low, high = min(low, default), max(high, default)  # open bounds are kept at a distance
     return Range(low=low, high=high, log=low > 0 and high / low >= LOG_FROM)
 
 
