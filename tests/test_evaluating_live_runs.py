@@ -245,4 +245,4 @@ def test_show_names_a_default_only_beside_another_value(rest: dict[str, Any], st
     done = run(spec, **rest)
     told = {key: default for key, _, default in _settings_rows(store, done.id) if default}
     assert store.params(done.id)["model.hidden"]  # a list, at its default
-    assert told.keys() == {"model.z_dim", "dataset.size", "samples", "watch"}
+    assert told.keys() == {"model.z_dim", "dataset.size", "samples", "threads", "watch"}

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from contextlib import suppress
 from types import FrameType
 from typing import Any
 
-from genbench.store.process import ENDS_WITH
+from genbench.store.process import ENDS_WITH, process_start
 
 _NOTICE = "\nstopping after this step, with a checkpoint if one can be written (again: stop now)\n"
 _CODE = 130
@@ -19,6 +20,9 @@ _HANGUP: int | None = getattr(signal, "SIGHUP", None)  # Windows has none
 _STOPS = [n for n in (signal.SIGINT, signal.SIGTERM, _HANGUP) if n is not None]
 ONE_PRESS_S = 0.3
 """Signals so close to the one before count as the same: a terminal and its shell send both."""
+
+ONE_LOOK_S = 1.0
+"""Seconds between two looks for the parent process, which read a file of the system."""
 
 
 class StopSignals:
@@ -35,12 +39,21 @@ class StopSignals:
         self.asked = False
         self._quiet, self._patience = quiet, patience
         self._counted = self._raised = float("-inf")
-        self._parent = os.environ.get(ENDS_WITH)
+        self._looked = float("-inf")
         self._before: dict[int, Any] = {}
 
     def __call__(self) -> bool:
         """Whether a stop was asked for."""
-        return self.asked or self._parent not in (None, str(os.getppid()))
+        return self.asked or self._is_orphan()
+
+    def _is_orphan(self) -> bool:
+        """Whether the process that would end this one is gone; it is looked for every second."""
+        parent, now = os.environ.get(ENDS_WITH), time.monotonic()
+        if parent is None or now - self._looked < ONE_LOOK_S or sys.platform == "win32":
+            return False
+        self._looked = now
+        self.asked = process_start(int(parent)) is None
+        return self.asked
 
     def __enter__(self) -> StopSignals:
         for number in _STOPS:

@@ -16,6 +16,7 @@ SIDES = (8, 16, 28, 32, 64)
 class R3GANSettings(ModelSettings):
     """Light networks with the paper's losses and schedules; ``paper`` has its widths."""
 
+    widths: ClassVar[tuple[str, ...]] = ("channels", "hidden")
     training: ClassVar[Training] = Training(images=300_000, batch_size=64)
     point_training: ClassVar[Training] = Training(images=3_000_000, batch_size=256)
     latent_training: ClassVar[Training] = Training(images=1_200_000, batch_size=100)

@@ -126,7 +126,9 @@ def test_the_second_press_stops_at_once_and_later_ones_leave_the_saving_alone() 
 def test_a_command_that_only_its_parent_ends_stops_when_the_parent_is_gone(monkeypatch) -> None:
     monkeypatch.setenv(ENDS_WITH, str(os.getppid()))
     assert not StopSignals()()
-    monkeypatch.setenv(ENDS_WITH, str(os.getpid()))  # not its parent, as after a kill -9 of that
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    monkeypatch.setenv(ENDS_WITH, str(ended.pid))
     assert StopSignals()()
 
 

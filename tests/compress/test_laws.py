@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from genbench.contracts import Batch, DataSpec
+from genbench.contracts import Batch, DataSpec, MetricContext
 from genbench.engine import seed_everything
 from genbench.engine.shapes import take_shapes
 from genbench.errors import IncompatibleError, SettingError, UsageError
@@ -18,7 +18,9 @@ from genbench.registry import Registry
 from genbench.spec import RunSpec
 from genbench.testing import check_compressor
 from genbench_compress.channels import by_channel, channels_of, narrow
+from genbench_compress.cost_settings import LatencySettings
 from genbench_compress.criteria import channel_values, lowest, with_gradients
+from genbench_compress.latency import Latency
 from genbench_compress.nets import forget_gradients, generating, judging
 from genbench_compress.prune_settings import GrowSettings, PruneSettings
 
@@ -85,6 +87,18 @@ def test_taylor_ranks_channels_by_weights_times_gradients_of_the_losses():
         wanted = (layer.weights() * layer.gradients()).sum(1).abs().detach()
         torch.testing.assert_close(values, wanted)
         assert wanted.std() > 0
+
+
+def test_latency_is_a_time_its_rate_and_the_memory_that_a_draw_holds(tmp_path):
+    model, cpu = built("vae"), torch.device("cpu")
+    metric = Latency(LatencySettings(batch_sizes=(1, 10), runs=3))
+    metric.begin(MetricContext(data=None, model=model, device=cpu, cache=tmp_path, n=1))
+    found = {score.metric: score.value for score in metric.result()}
+    for size in (1, 10):
+        rate = found[f"samples_per_second_at_{size}"]
+        assert rate == pytest.approx(1e3 * size / found[f"ms_at_{size}"])
+    decoder = sum(4 * weight.numel() for weight in model.nets["decoder"].parameters())
+    assert found["peak_memory"] > decoder + 4 * 10 * 28 * 28
 
 
 @pytest.mark.parametrize("name", ["dcgan", "gan conv", "vae conv"])

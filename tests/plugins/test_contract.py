@@ -43,7 +43,8 @@ LIGHT: dict[str, dict[str, Any]] = {
 
 
 def names(kind: Any) -> list[str]:
-    left_out = {*ELSEWHERE, "samples_per_second"}  # a clock is never read the same twice
+    # A clock is never read the same twice.
+    left_out = {*ELSEWHERE, "samples_per_second", "latency"}
     return [part.name for part in REGISTRY.of(kind) if part.name not in left_out]
 
 
