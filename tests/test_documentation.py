@@ -23,7 +23,7 @@ PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^( *)```(\w*)[^\n]*\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
 SHELL = ("bash", "console", "sh", "shell")
 INSTALL = "pip install -e ./"
-LONG = re.compile(r"imagenette|celeba|--listen|--preset burda2016")
+LONG = re.compile(r"imagenette|celeba|--listen|--preset burda2016|--launcher|launch local")
 """Commands that train for long, or need data or packages that aren't here, get `--dry-run`."""
 CODERS = ("vae", "cvae", "ae", "dae", "cae", "vae-gmm", "vae-bernoulli", "aae", "avb", "cvae-gan")
 TINY = """
