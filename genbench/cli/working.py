@@ -37,7 +37,7 @@ def work(
         str | None, typer.Option(metavar="BATCH", help="Only tasks of a batch, such as study:NAME.")
     ] = None,
     until_empty: Annotated[
-        bool, typer.Option("--until-empty", help="End when nothing is queued or running.")
+        bool, typer.Option("--until-empty", help="End when nothing runs and nothing is left for this device.")
     ] = False,
     store: options.StoreOption = None,
     data_dir: options.DataDirOption = None,

@@ -42,7 +42,8 @@ def _enqueue(connection: Connection, new: Sequence[NewTask], retry: bool) -> lis
         _requeue(connection, states[task.batch, task.identity][0], task)
     numbers = {(r.batch, r.identity): r.task for r in connection.execute(known)}
     _link(connection, wanted, numbers)
-    _count_parents(connection, [numbers[t.batch, t.identity] for t in again])
+    requeued = [numbers[task.batch, task.identity] for task in again]
+    _count_parents(connection, _children_of(connection, requeued))
     return [task.identity for task in wanted]
 
 
@@ -100,24 +101,36 @@ def _link(
         made += [{"task": number, "run_id": task.run}] if task.run else []
     insert_missing(connection, task_parents, pairs)
     insert_missing(connection, task_runs, made)
-    _count_parents(connection, [pair["parent"] for pair in pairs])
+    _count_parents(connection, [pair["task"] for pair in pairs])
 
 
-def _count_parents(connection: Connection, parents: Sequence[int]) -> None:
-    """Count for each child of these tasks how many of its parents are not done."""
+def _count_parents(connection: Connection, children: Sequence[int]) -> None:
+    """Count for each of these tasks how many of its parents are not done."""
     from sqlalchemy import bindparam, text
 
-    statement = text(_COUNT_PARENTS).bindparams(bindparam("parents", expanding=True))
-    numbers = sorted(set(parents))
+    statement = text(_COUNT_PARENTS).bindparams(bindparam("children", expanding=True))
+    numbers = sorted(set(children))
     for first in range(0, len(numbers), 1_000):
-        connection.execute(statement, {"parents": numbers[first : first + 1_000]})
+        connection.execute(statement, {"children": numbers[first : first + 1_000]})
 
 
 _COUNT_PARENTS = """
 UPDATE tasks SET waiting = (SELECT count(*) FROM task_parents p JOIN tasks q ON q.task = p.parent
   WHERE p.task = tasks.task AND q.state <> 'done')
-WHERE task IN (SELECT task FROM task_parents WHERE parent IN :parents)
+WHERE task IN :children
 """
+
+
+def _children_of(connection: Connection, parents: Sequence[int]) -> list[int]:
+    from sqlalchemy import select
+
+    from genbench.store.schema import task_parents
+
+    found: list[int] = []
+    for first in range(0, len(parents), 1_000):
+        some = task_parents.c.parent.in_(parents[first : first + 1_000])
+        found += connection.scalars(select(task_parents.c.task).where(some))
+    return found
 
 
 _FROM = {
@@ -152,6 +165,8 @@ def set_state(store: Store, numbers: Sequence[int], state: TaskState) -> list[in
                 changed.append(number)
                 if state is TaskState.CANCELLED:
                     cancel_descendants(connection, number, "was cancelled")
+        if state is TaskState.QUEUED:  # a parent may have been removed in the meantime
+            _count_parents(connection, changed)
     return changed
 
 
@@ -168,15 +183,21 @@ def set_priority(store: Store, numbers: Sequence[int], priority: int) -> None:
 
 
 def remove(store: Store, numbers: Sequence[int]) -> list[int]:
-    """Delete tasks that have ended, and nothing of their runs; return the numbers of those."""
-    from sqlalchemy import delete
+    """Delete tasks that have ended, and nothing of their runs; return the numbers of those.
 
-    from genbench.store.schema import tasks
+    A task whose answer is still needed, by one that is queued, running or paused, is kept.
+    """
+    from sqlalchemy import delete, select
 
-    ended = tasks.c.state.in_([s.value for s in TaskState if s not in OPEN])
+    from genbench.store.schema import task_parents, tasks
+
+    is_open = tasks.c.state.in_([state.value for state in OPEN])
     removed = []
     with store.transaction() as connection:
+        needed = select(task_parents.c.parent).join(tasks, tasks.c.task == task_parents.c.task)
+        kept = set(connection.scalars(needed.where(is_open)))
         for number in numbers:
-            if connection.execute(delete(tasks).where(tasks.c.task == number, ended)).rowcount:
+            which = (tasks.c.task == number) & ~is_open
+            if number not in kept and connection.execute(delete(tasks).where(which)).rowcount:
                 removed.append(number)
     return removed

@@ -123,12 +123,20 @@ def counts(reader: RowSource, batch: str | None = None) -> dict[TaskState, int]:
     return {TaskState(state): count for state, count in rows}
 
 
-def work_left(reader: RowSource, devices: Sequence[str], batch: str | None = None) -> bool:
-    """Whether a task runs, or is queued and needs one of these devices."""
-    kinds = ", ".join(f"'{kind}'" for kind in devices)
+def work_left(
+    reader: RowSource, devices: Sequence[str] | None = None, batch: str | None = None
+) -> bool:
+    """Whether a task runs, or is ready for one of these devices (None: for any).
+
+    A task that waits for a paused one is not work that is left: nobody can claim it.
+    """
+    kinds = ", ".join(f"'{kind}'" for kind in devices or ())
+    ready = "state = 'queued' AND waiting = 0" + (
+        "" if devices is None else f" AND device IN ({kinds})"
+    )
     where, named = ("", {}) if batch is None else ("batch = :batch AND", {"batch": batch})
-    sql = f"SELECT 1 FROM tasks WHERE {where} (state = 'running' OR (state = 'queued' "
-    return bool(reader.rows(f"{sql} AND device IN ({kinds}))) LIMIT 1", named))
+    sql = f"SELECT 1 FROM tasks WHERE {where} (state = 'running' OR ({ready})) LIMIT 1"
+    return bool(reader.rows(sql, named))
 
 
 def runs_made_by(reader: RowSource, task: Task) -> list[str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from genbench.errors import InterruptedRunError
 from genbench.formatting import counted
 from genbench.store import Store, claims
-from genbench.store.tasks import Task, TaskState, counts, select_tasks
+from genbench.store.tasks import Task, TaskState, counts, select_tasks, work_left
 from genbench.work import Launcher, WorkOrder
 
 LOOK_S = 1.0
@@ -48,22 +48,25 @@ class Launched:
         began, warned = time.monotonic(), False
         try:
             while True:
-                found = counts(store, batch)
                 for task in _ended(store, batch):
                     if task.number not in told:
                         told.add(task.number)
                         ended(task)
-                if not (found.get(TaskState.QUEUED) or found.get(TaskState.RUNNING)):
+                if not work_left(store, batch=batch):
                     return
                 if should_stop():
                     raise InterruptedRunError("the study was stopped")
                 claims.recover(store, batch)
+                found = counts(store, batch)
                 if found.get(TaskState.RUNNING):
                     began = time.monotonic()
                 elif time.monotonic() - began > QUIET_S and not warned:
                     warned = True
-                    waiting = counted(found[TaskState.QUEUED], "task")
-                    say(f"{waiting} wait for a worker; see {self.order.folder} for their logs")
+                    waiting = counted(found.get(TaskState.QUEUED, 0), "task")
+                    say(
+                        f"no worker has taken one of {waiting} for {QUIET_S:g} s; the logs of the "
+                        f"workers are in {self.order.folder}"
+                    )
                 time.sleep(LOOK_S)
         finally:
             self.launcher.stop()

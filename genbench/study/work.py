@@ -219,8 +219,8 @@ class _Work:
         left = [task for task in tasks if task.state in OPEN]
         if left:
             self.outcome.remark(
-                f"{counted(len(left), 'task')} of the study could not be done here, because they "
-                f"are paused or need {left[0].device}; see: genbench queue"
+                f"{counted(len(left), 'task')} of the study could not be done here: they are "
+                "paused, wait for a paused one, or need another device; see: genbench queue"
             )
 
     def _count_runs(self, task: Task, group: Group) -> None:
@@ -241,7 +241,7 @@ class _Work:
                 self.outcome.remark(f"{planned.title}: {task.error}")
 
     def _lacks_source(self, title: str) -> None:
-        self.outcome.remark(f"{title}: the run whose latents it needs isn't finished")
+        self.outcome.remark(f"{title}: the run that it builds upon isn't finished")
 
 
 def in_words(end: Ended) -> str:

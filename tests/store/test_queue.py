@@ -165,6 +165,32 @@ def test_paused_and_cancelled_tasks_are_taken_from_their_worker(store):
     assert remove(store, [first.number, second.number]) == [second.number]
 
 
+def test_what_waits_for_a_paused_task_is_no_work_that_is_left(store):
+    enqueue(store, [task("a"), task("b", parents=("a",)), task("gpu", device="cuda")])
+    assert work_left(store, ANY)
+    set_state(store, [1], TaskState.PAUSED)
+    assert not work_left(store, ANY)
+    assert work_left(store)  # for a worker with a GPU
+    set_state(store, [1], TaskState.QUEUED)
+    first = claimed(store)
+    assert work_left(store, ANY)
+    claims.done(store, first, {})
+    assert claimed(store).identity == "b"
+
+
+def test_a_task_is_kept_while_its_answer_is_needed_and_no_task_waits_for_a_removed_one(store):
+    enqueue(store, [task("a"), task("b", parents=("a",)), task("c"), task("d", parents=("c",))])
+    first, second = claimed(store), claimed(store)
+    claims.done(store, first, {"run": "r1"})
+    claims.fail(store, second, "no")
+    assert remove(store, [first.number, second.number]) == [second.number]
+    assert claims.answers_of_parents(store, claimed(store)) == {"run": "r1"}
+    [last] = chosen(store, ["4"])
+    assert (last.identity, last.state) == ("d", "cancelled")
+    set_state(store, [last.number], TaskState.QUEUED)
+    assert claimed(store).identity == "d"
+
+
 def test_a_raised_task_comes_first_and_tasks_are_found_by_number_or_batch(store):
     enqueue(store, [task("a"), task("b"), task("c", batch="study:x")])
     [raised] = chosen(store, ["study:x"])
