@@ -94,7 +94,7 @@ def reached(store: Store, runs: Iterable[RunResult], target: float) -> Reached:
         f"value, floor FROM v_score_history WHERE id IN ({ids}) ORDER BY epoch, created_at"
     ):
         key = (run, metric, sampler_label(sampler, settings), protocol)
-        at = float(seconds)
+        at = float(seconds or 0.0)  # none before the end of the first epoch
         earlier = [moment for moment in before.get(key, [0.0]) if moment < at]
         if key not in found and _is_reached(value, target, direction, floor):
             found[key] = max(earlier, default=0.0), at

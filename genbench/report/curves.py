@@ -169,7 +169,8 @@ def _histories(
         f"FROM v_score_history WHERE id IN ({quoted(earlier)}) ORDER BY final, created_at"
     ):
         key = (run, metric, protocol, sampler_label(sampler, settings))
-        found[key][epoch] = (float(epoch), float(seconds) + earlier[run], value)
+        # A run that was scored before the end of its first epoch has no seconds yet.
+        found[key][epoch] = (float(epoch), float(seconds or 0.0) + earlier[run], value)
     return found
 
 

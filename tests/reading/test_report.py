@@ -172,6 +172,14 @@ def test_a_picture_that_is_gone_is_left_out(filled):
     assert "Score over the training" in page
 
 
+def test_a_score_before_the_end_of_the_first_epoch_stands_at_no_seconds(bench):
+    bench.add("gan", score=40.0, curve=(80.0, 70.0, 60.0, 50.0))  # epochs 0 to 3 of 4
+    report = read_report(bench.store, Selection(), Question(target=75.0))
+    [section] = report.sections
+    moments = [at for c in section.scores[0].curves["seconds"] for at, *_ in c.points]
+    assert min(moments) == 0.0
+
+
 def test_losses_stand_over_the_seconds_of_training_with_preparation(filled):
     selection = Selection(where=(Filter.one("model", "vaegan"),))
     report = read_report(filled.store, selection, Question())
