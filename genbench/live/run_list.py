@@ -9,7 +9,7 @@ from genbench.live.frame import Page, filter_form, query, run_address, state_bad
 from genbench.store import Filter, Store
 from genbench.store.filters import parse, shows_archived
 from genbench.store.final_scores import Scores, final_scores, shown_metrics
-from genbench.store.records import Run, Status
+from genbench.store.records import Run
 
 EACH = 100
 """Runs on a page."""
@@ -82,10 +82,9 @@ def _head(name: str, key: str, text: str, sort: str, metrics: Mapping[str, str])
 
 def _row(run: Run, scores: Scores, metrics: Mapping[str, str]) -> str:
     name = f" <bdi>{escape(cropped(run.name))}</bdi>" if run.name else ""
-    state = "dead" if run.status is Status.LOST else run.status.value
     dataset = ":".join((run.dataset, *run.parents))
     texts = [
-        (False, state_badge(state)),
+        (False, state_badge(run.status.value)),
         (False, escape(run.model + (f" ({run.preset})" if run.preset else ""))),
         (False, escape(dataset)),
         (True, escape(str(run.seed))),

@@ -27,7 +27,7 @@ TALL, LOW = 3, 1
 STYLES = {
     "running": "green",
     "finished": "cyan",
-    "dead": "bold red",
+    "lost": "bold red",
     "failed": "bold red",
     "interrupted": "yellow",
     "queued": "dim",
@@ -46,7 +46,7 @@ def screen(runs: Sequence[LiveRun], store: str, *, width: int, height: int | Non
 
 
 def summary(runs: Sequence[LiveRun], store: str) -> Text:
-    """'2 running, 1 dead · runs.db · 21:15:03'."""
+    """'2 running, 1 lost · runs.db · 21:15:03'."""
     counts: dict[str, int] = {}
     for run in runs:
         counts[run.state.split()[0]] = counts.get(run.state.split()[0], 0) + 1
@@ -138,7 +138,7 @@ def scores_in_words(scores: Sequence[Score]) -> str:
 
 def advice(run: LiveRun) -> str:
     """What to do about a run that has ended badly; "" for any other."""
-    if run.state == "dead":
+    if run.state == "lost":
         when = f"; last sign {duration(run.silence_s)} ago" if run.silence_s is not None else ""
         # The command comes first: a narrow terminal cuts the end.
         return f"genbench resume {run.run.id} (its process is gone{when})"

@@ -1,6 +1,6 @@
 """What a run does right now, as its process has told the store: progress, losses, scores, picture.
 
-A run is *dead* if its process is gone (`genbench.store.process`), and *silent* if its process
+A run is *lost* if its process is gone (`genbench.store.process`), and *silent* if its process
 exists but has written no heartbeat for a while: it is suspended, or waits for its disk.
 """
 
@@ -79,9 +79,7 @@ class LiveRun:
 
     @property
     def state(self) -> str:
-        """Its status in a word or two: 'running', 'silent for 1 min 5 s', 'dead', 'finished'."""
-        if self.run.status is Status.LOST:
-            return "dead"
+        """Its status in a word or two: 'running', 'silent for 1 min 5 s', 'lost', 'finished'."""
         if self.is_live and (self.silence_s or 0.0) > SILENT_S:
             return f"silent for {duration(self.silence_s)}"
         return self.run.status.value

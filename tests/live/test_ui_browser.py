@@ -75,7 +75,7 @@ def last_epoch(page) -> float:
     return float(points.split(";")[-1].split(",")[0])
 
 
-def test_curves_grow_pictures_come_and_a_killed_run_is_dead_without_a_reload(
+def test_curves_grow_pictures_come_and_a_killed_run_is_lost_without_a_reload(
     command_line, tmp_path
 ):
     with ExitStack() as stack:
@@ -122,11 +122,11 @@ def test_curves_grow_pictures_come_and_a_killed_run_is_dead_without_a_reload(
         assert page.locator("#f-settings").get_attribute("open") is not None  # it stays open
 
         os.kill(pid, signal.SIGKILL)
-        page.locator("#state .state.dead").wait_for()
+        page.locator("#state .state.lost").wait_for()
         assert f"genbench resume {newest}" in page.locator("#state").inner_text()
         assert len(loads) == loaded  # all of this without a reload
         page.goto(home)
-        assert page.locator(f"#run-{newest} .state.dead").count() == 1
+        assert page.locator(f"#run-{newest} .state.lost").count() == 1
         assert page.locator(".state.running").count() == 1
         page.locator("#filter").type("status=lost")
         page.locator("#filter").press("Enter")

@@ -25,11 +25,11 @@ HOSTILE = "\x1b[31m<script>\u202e"
 
 @dataclass(frozen=True)
 class Filled:
-    """A store with a run of this process, a dead one and a finished one."""
+    """A store with a run of this process, a lost one and a finished one."""
 
     folder: Path
     live: str
-    dead: str
+    lost: str
     finished: str
 
 
@@ -46,20 +46,20 @@ def kill_owner(folder: Path, run: str) -> None:
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Filled:
     folder = tmp_path_factory.mktemp("watch")
     with Store.open(folder / "runs.db", mode="create") as store:
-        finished, dead, live = (start(store, name) for name in ("done", HOSTILE, "alive"))
-        for run in (finished, dead, live):
+        finished, lost, live = (start(store, name) for name in ("done", HOSTILE, "alive"))
+        for run in (finished, lost, live):
             record(store, run, 4, warning="G has collapsed")
         store.finish(finished)
-    kill_owner(folder, dead)
-    return Filled(folder, live, dead, finished)
+    kill_owner(folder, lost)
+    return Filled(folder, live, lost, finished)
 
 
-def test_once_shows_live_and_dead_runs_and_a_finished_one_that_is_named(command_line, filled):
+def test_once_shows_live_and_lost_runs_and_a_finished_one_that_is_named(command_line, filled):
     said = command_line("watch", "--once", folder=filled.folder)
     assert said.code == 0, said.err
-    assert "1 running, 1 dead" in said.out
+    assert "1 running, 1 lost" in said.out
     assert filled.live in said.out
-    assert f"genbench resume {filled.dead}" in said.out
+    assert f"genbench resume {filled.lost}" in said.out
     assert filled.finished not in said.out
     assert "epoch 4/10 · 12 s left · 2 s per epoch" in said.out
     assert "fd_clf ↓ 33.25 (plain, epoch 4)" in said.out
@@ -74,11 +74,11 @@ def test_once_shows_live_and_dead_runs_and_a_finished_one_that_is_named(command_
 
 def test_json_has_the_numbers_of_the_store(command_line, filled):
     said = command_line("watch", "--json", "model=vae", folder=filled.folder)
-    live, dead = json.loads(said.out)["runs"]
-    assert (live["run"], live["state"], dead["state"]) == (filled.live, "running", "dead")
+    live, lost = json.loads(said.out)["runs"]
+    assert (live["run"], live["state"], lost["state"]) == (filled.live, "running", "lost")
     assert live["losses"] == {"vae/loss": 42.0, "test/loss": 56.0}
     assert live["left_s"] == 12.0
-    assert dead["left_s"] is None
+    assert lost["left_s"] is None
     assert live["stage"] == {"name": "train", "epochs_done": 4, "epochs": 10}
     assert live["scores"][0]["value"] == 33.25
 
