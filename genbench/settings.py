@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from types import NoneType, UnionType
 from typing import Any, ClassVar, Literal, Self, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
@@ -37,6 +37,16 @@ class Settings(BaseModel):
         allow_inf_nan=False,
     )
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_number_is_true(cls, value: Any, info: ValidationInfo) -> Any:
+        """Python takes True for 1; ``epochs = true`` in a file is a mistake."""
+        kinds = _kinds(cls.model_fields[str(info.field_name)].annotation)
+        for item in value if isinstance(value, (list, tuple)) else (value,):
+            if isinstance(item, bool) and bool not in kinds and kinds & {int, float}:
+                raise ValueError(f"it must be a number, not {str(item).lower()}")
+        return value
+
     @field_validator("*")
     @classmethod
     def _within_64_bits(cls, value: Any) -> Any:
@@ -44,6 +54,13 @@ class Settings(BaseModel):
             if isinstance(item, int) and abs(item) >= 2**63:
                 raise ValueError("a whole number must be within 64 bits")
         return value
+
+
+def _kinds(annotation: Any) -> set[Any]:
+    """The types that an annotation names, also within unions and tuples."""
+    if isinstance(annotation, type) and not get_args(annotation):
+        return {annotation}
+    return set[Any]().union(*map(_kinds, get_args(annotation)))
 
 
 @dataclass(frozen=True, kw_only=True)

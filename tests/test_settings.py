@@ -35,6 +35,9 @@ class Example(Settings):
         ({"z_dim": 0}, "model 'm': setting 'z_dim' = 0: it must be at least 1"),
         ({"kind": "rnn"}, "setting 'kind' = 'rnn': it must be 'mlp' or 'conv'"),
         ({"z_dim": "many"}, "setting 'z_dim' = 'many': it must be a whole number"),
+        ({"z_dim": True}, "setting 'z_dim' = True: it must be a number, not true"),
+        ({"clip": False}, "setting 'clip' = False: it must be a number, not false"),
+        ({"betas": [0.5, True]}, "it must be a number, not true"),
         (
             {"betas": [0.5, 0.9, 1]},
             "setting 'betas' = [0.5, 0.9, 1]: it must have at most 2 values",
