@@ -56,9 +56,9 @@ class ScoredDraw:
 def scored_draw(store: Store, run_id: str, sampler: str | None = None) -> ScoredDraw:
     """The draw of the final scores of a run, with a sampler (None: that of the first score).
 
-    If the final scores are of several draws, it is that of the first metric by name, which `runs`
-    shows; of its scores, those of the run itself come first. Raises UsageError if there is no such
-    draw, or if an old store doesn't have its seed.
+    If the final scores are of several draws, it is that of the metric which most runs on this data
+    set have, as `runs` shows it; of its scores, those of the run itself come first. Raises
+    UsageError if there is no such draw, or if an old store doesn't have its seed.
     """
     final = [score for score in store.scores(run_id) if score.final and score.sampler]
     wanted = [score for score in final if sampler in (None, score.sampler)]
@@ -69,7 +69,8 @@ def scored_draw(store: Store, run_id: str, sampler: str | None = None) -> Scored
             f"--as-scored: run {run_id} has no final scores of samples{by} (there are: {there})",
             hint=f"To compute them: genbench evaluate {run_id}",
         )
-    chosen = min(wanted, key=lambda score: (score.metric, score.origin != "run"))
+    common = _runs_with(store, store.run(run_id).dataset)
+    chosen = min(wanted, key=lambda s: (-common[s.metric], s.metric, s.origin != "run"))
     if chosen.seed is None:
         raise UsageError(
             f"--as-scored: these scores of run {run_id} were stored without their seed, by an old "
@@ -80,6 +81,12 @@ def scored_draw(store: Store, run_id: str, sampler: str | None = None) -> Scored
     here = {score.metric for score in together}
     elsewhere = dict.fromkeys(score.metric for score in wanted if score.metric not in here)
     return _as_draw(together, chosen.seed, tuple(elsewhere))
+
+
+def _runs_with(store: Store, dataset: str) -> dict[str, int]:
+    """Metric -> the number of runs on a data set that have a final score in it."""
+    sql = "SELECT metric, count(DISTINCT id) FROM v_scores WHERE dataset = :dataset GROUP BY metric"
+    return {str(metric): int(count) for metric, count in store.rows(sql, {"dataset": dataset})}
 
 
 def _as_draw(scores: list[ScoreRecord], seed: int, elsewhere: tuple[str, ...]) -> ScoredDraw:
