@@ -118,6 +118,8 @@ def test_samples_are_those_of_the_command_with_the_same_seed(home, model, comman
     assert (images.dtype, images.shape) == (np.uint8, (6, 8, 8, 1))
     assert np.array_equal(images, np.load(Path(home, "s.npz"))["images"])
     assert not np.array_equal(images, model.sample(6, label=3, seed=6))
+    with pytest.raises(genbench.UsageError, match=r"^label 12: 'digits' has the classes 0 to 9"):
+        model.sample(6, label=12)
 
 
 def test_codes_decode_and_ways_begin_and_end_where_they_should(model):

@@ -34,6 +34,7 @@ from genbench.evaluation import (
 from genbench.evaluation.loaded_run import LoadedRun
 from genbench.evaluation.stoppable import StoppableSampler, stoppable
 from genbench.events import Evaluated, ShouldStop, never
+from genbench.formatting import counted
 from genbench.pictures.classes import class_of
 from genbench.pictures.samples import (
     COLUMNS,
@@ -279,21 +280,26 @@ def draw_samples(
     return torch.cat(drawn) if drawn else torch.empty(0), failure
 
 
-def labels_of(loaded: LoadedRun, n: int, wanted: Sequence[int | str] | None) -> Tensor | None:
-    """The classes (n,) of the samples; those of a class are consecutive."""
+def labels_of(
+    loaded: LoadedRun, n: int, wanted: Sequence[int | str] | None, *, option: str = "--label"
+) -> Tensor | None:
+    """The classes (n,) of the samples; those of a class are consecutive.
+
+    ``option`` is what an error calls the argument by which they were chosen.
+    """
     if not isinstance(loaded.model, Conditional):
         if not wanted:
             return None
-        given = " ".join(f"--label {label}" for label in wanted)
+        given = " ".join(f"{option} {label}" for label in wanted)
         raise IncompatibleError(
             f"{given}: model '{loaded.spec.model}' of run {loaded.id} is not "
-            "conditional, so it has no classes to draw; leave out --label"
+            f"conditional, so it has no classes to draw; leave out {option}"
         )
     if not wanted:
         return labels_in_turn(loaded.model, n)
     if n < len(wanted):
         raise UsageError(
-            f"--samples {n}: there are {len(wanted)} classes to draw; draw at least as many samples"
+            f"{counted(n, 'sample')} of {len(wanted)} classes: draw at least one of each class"
         )
-    classes = [class_of(str(label), "--label", loaded.data.spec) for label in wanted]
+    classes = [class_of(str(label), option, loaded.data.spec) for label in wanted]
     return torch.tensor(classes)[torch.arange(n) * len(classes) // n]

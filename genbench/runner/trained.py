@@ -92,7 +92,7 @@ class TrainedModel:
         [(_, built)] = fitting = build_samplers([part], self.registry)
         check_fit(self.model, fitting, [], self.registry.capabilities, name=self.spec.model)
         wanted = [label] if isinstance(label, int | str) else label
-        labels = labels_of(self.loaded, n, wanted)
+        labels = labels_of(self.loaded, n, wanted, option="label")
         name = who("sampler", part.name, owner_in(self.registry))
         with evaluation(self.model, self.loaded.device):
             samples, failure = draw_samples(self.loaded, built, n, seed, labels, name)
@@ -171,7 +171,7 @@ class TrainedModel:
         """The classes (n,): all the same one; class 0 where a conditional model is given none."""
         if label is None and not isinstance(self.model, Conditional):
             return None
-        return labels_of(self.loaded, n, [0 if label is None else label])
+        return labels_of(self.loaded, n, [0 if label is None else label], option="label")
 
     def _stored(self, samples: Array) -> Array:
         """Samples as a data set stores them: uint8 (n, C, H, W), or float32 points (n, D)."""

@@ -65,7 +65,7 @@ def test_a_class_that_is_not_there_is_an_error_that_names_those_that_are(genbenc
         assert said.code == 2
         assert f"--label {wrong}: 'image-folder' has the classes 0 (cats), 1 (dogs)" in said.err
     said = genbench("sample", "@1", "-n", "1", "--label", "0", "--label", "1")
-    assert (said.code, "there are 2 classes to draw" in said.err) == (2, True)
+    assert (said.code, "1 sample of 2 classes" in said.err) == (2, True)
 
 
 def test_a_model_without_labels_refuses_in_one_sentence(genbench):
