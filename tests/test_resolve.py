@@ -311,6 +311,11 @@ def test_settings_for_a_stored_runs_samplers_resolve_alike(registry, plan):
         resolve_parts("sampler", ["reject"], [], registry, spec)
 
 
+def test_the_metric_none_stands_for_no_metric(plan):
+    assert plan(metrics=["none"]).spec.metrics == ()
+    assert [part.name for part in plan(metrics=["none", "fd_pixel"]).spec.metrics] == ["fd_pixel"]
+
+
 # --- what is wrong is said in one sentence ----------------------------------------------------
 
 
@@ -366,6 +371,7 @@ def test_what_is_wrong_is_said_in_one_sentence(plan, given, error, words):
         ("[model.autoenc]\nzdim = 3", "no setting 'zdim' (from genbench.toml); did you mean"),
         ("[metric.fd_pixle]\nn = 3", "unknown metric 'fd_pixle'; did you mean 'fd_pixel'?"),
         ("epochs = 0", "'epochs' = 0 (from genbench.toml)"),
+        ("epochs = true", "it must be a number, not true"),
         ("epochs =", "not valid TOML"),
     ],
 )

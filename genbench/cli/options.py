@@ -75,7 +75,9 @@ SamplersOption = Annotated[
 MetricsOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--metric", help="Metric to score with; repeatable.", autocompletion=completing.metrics
+        "--metric",
+        help="Metric to score with, or none; repeatable.",
+        autocompletion=completing.metrics,
     ),
 ]
 ListenOption = Annotated[

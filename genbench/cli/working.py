@@ -37,7 +37,8 @@ def work(
         str | None, typer.Option(metavar="BATCH", help="Only tasks of a batch, such as study:NAME.")
     ] = None,
     until_empty: Annotated[
-        bool, typer.Option("--until-empty", help="End when nothing runs and nothing is left for this device.")
+        bool,
+        typer.Option("--until-empty", help="End when nothing runs and nothing is ready for it."),
     ] = False,
     store: options.StoreOption = None,
     data_dir: options.DataDirOption = None,

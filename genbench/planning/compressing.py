@@ -9,7 +9,7 @@ from typing import Any, cast
 from genbench.contracts import DataAccess, DataSpec
 from genbench.errors import UsageError
 from genbench.planning.amend import amend
-from genbench.planning.resolve import check_capabilities, chosen_parts
+from genbench.planning.resolve import check_capabilities, chosen_parts, without_none
 from genbench.planning.sources import Scope, from_sets
 from genbench.registry import Registry
 from genbench.settings import CompressorSettings, DatasetSettings, ModelSettings, validate
@@ -61,7 +61,7 @@ def compression_of(
     there = {part.name for part in spec.metrics}
     known = {registration.name for registration in registry.of("metric")}
     costs = tuple(name for name in COSTS if name in known - there)
-    chosen = chosen_parts("metric", metrics or costs, layers, scope)
+    chosen = chosen_parts("metric", without_none(metrics) if metrics else costs, layers, scope)
     compressing = replace(compressing, metrics=chosen if metrics else (*spec.metrics, *chosen))
     return amend(compressing, registry, access, sets=sets, **run)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from genbench.errors import UnknownNameError, UsageError
 from genbench.files.writing import write_text
-from genbench.planning.resolve import NONE, resolve_parts
+from genbench.planning.resolve import resolve_parts, without_none
 from genbench.planning.sources import split_names
 from genbench.registry import Registry
 from genbench.spec import Part, RunSpec
@@ -35,7 +35,7 @@ def listeners_for(
     kept = None if names else kept_listeners(folder)
     if kept is None:
         chosen = names or split_names(environ.get("GENBENCH_LISTENERS", ""))
-        wanted = [name for name in chosen if name and name != NONE]
+        wanted = [name for name in without_none(chosen) if name]
         return resolve_parts("listener", wanted, (), registry, spec)
     for part in kept:
         try:

@@ -33,7 +33,7 @@ from genbench.settings import DatasetSettings, ModelSettings, Preset, Settings, 
 from genbench.spec import Part, RunSpec
 
 NONE = "none"
-"""What ``--listen`` takes for no listener at all."""
+"""What ``--metric`` and ``--listen`` take for no metric and for no listener at all."""
 
 NOT_IN_A_SPEC = ("samplers", "metrics", "listeners", "preset")
 """What a person may choose for a run that its spec holds in another form, or not at all."""
@@ -142,12 +142,13 @@ def resolve(
     metrics = run.metrics
     if metrics is None:
         metrics = _default_metrics(model, data_spec, registry)
-    chosen = [name for name in run.listeners or () if name != NONE]
-    listeners = chosen_parts("listener", chosen, layers, scope)
+    listeners = chosen_parts("listener", without_none(run.listeners or ()), layers, scope)
 
-    epoch = run.epoch_images or data_spec.train
-    epochs = run.epochs or training.epochs_for(epoch)
+    images = run.epoch_images or data_spec.train
+    epochs = run.epochs or training.epochs_for(images)
     batch_size = run.batch_size or training.batch_size
+    if run.batch_size is None and data_spec.train:
+        batch_size = min(batch_size, data_spec.train)
     spec = RunSpec(
         model=model.name,
         dataset=dataset.name,
@@ -155,9 +156,9 @@ def resolve(
         dataset_settings=data_settings.model_dump(mode="json"),
         epochs=epochs,
         batch_size=batch_size,
-        ema=training.ema_for(epochs * epoch // batch_size) if run.ema is None else run.ema,
+        ema=training.ema_for(epochs * images // batch_size) if run.ema is None else run.ema,
         samplers=chosen_parts("sampler", samplers, layers, scope),
-        metrics=chosen_parts("metric", metrics, layers, scope),
+        metrics=chosen_parts("metric", without_none(metrics), layers, scope),
         preset=preset.name if preset else None,
         **run.model_dump(exclude={"epochs", "batch_size", "ema", *NOT_IN_A_SPEC}),
     )
@@ -166,8 +167,6 @@ def resolve(
         {"sampler": spec.samplers, "metric": spec.metrics, "listener": listeners},
     )
     spec = with_parents(spec, data_settings, access)
-    if run.batch_size is None and spec.batch_size > data_spec.train > 0:
-        spec = replace(spec, batch_size=data_spec.train)
     check_batch(spec, data_spec)
     return Resolved(spec=spec, data_spec=data_spec, listeners=listeners, notes=notes)
 
@@ -270,6 +269,11 @@ def _part_settings(kind: Kind, name: str, layers: Sequence[Layer], scope: Scope)
 
 
 # --- samplers and metrics ---------------------------------------------------------------------
+
+
+def without_none(names: Sequence[str]) -> list[str]:
+    """The names without `NONE`, which alone means that there are none."""
+    return [name for name in names if name != NONE]
 
 
 def chosen_parts(
