@@ -181,14 +181,22 @@ def sample(
 
 
 def _lacking(store: Store, run_id: str, spec: RunSpec, choices: Choices) -> Choices:
-    """The choices with only those metrics that the run lacks for the sampler."""
+    """The choices with only those samplers that lack a score, and those metrics that they lack."""
     from genbench.spec import Part
     from genbench.study import lacking
 
     metrics = choices.metrics or spec.metrics
-    sampler = next(iter(choices.samplers or spec.samplers), Part(name=""))
-    left = lacking(store, store.run(run_id), sampler, [part.name for part in metrics])
-    return replace(choices, metrics=tuple(part for part in metrics if part.name in left))
+    names, run = [part.name for part in metrics], store.run(run_id)
+    samplers, lacked = list[Part](), set[str]()
+    for sampler in choices.samplers or spec.samplers or (Part(name=""),):
+        left = lacking(store, run, sampler, names)
+        lacked |= set(left)
+        samplers += [sampler] if left and sampler.name else []
+    return replace(
+        choices,
+        samplers=tuple(samplers) or choices.samplers,
+        metrics=tuple(part for part in metrics if part.name in lacked),
+    )
 
 
 def _find(store: Store, reference: str) -> tuple[str, RunSpec]:

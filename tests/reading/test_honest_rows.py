@@ -268,3 +268,20 @@ def test_default_settings_of_a_data_set_need_no_words(bench, genbench):
         bench.add("gan", score=1.0, dataset_settings={"size": size, "limit": 0})
     titles = [line for line in genbench("compare").out.splitlines() if "·" in line]
     assert [title.partition(" · ")[0] for title in titles] == ["mnist (size 16)", "mnist"]
+
+
+def test_missing_scores_are_looked_for_in_every_sampler(bench):
+    from genbench.cli.sampling import _lacking
+    from genbench.planning.choices import Choices
+    from genbench.spec import Part, RunSpec
+
+    identity = bench.add("gan", score=40.0)  # fd_clf of the sampler plain
+    spec = RunSpec.from_json(bench.store.run(identity).spec)
+    plain, drs, fd, kid = (Part(name=name) for name in ("plain", "drs", "fd_clf", "kid"))
+
+    def lacking(*metrics):
+        given = Choices(samplers=(plain, drs), metrics=metrics)
+        return _lacking(bench.store, identity, spec, given)
+
+    assert lacking(fd) == Choices(samplers=(drs,), metrics=(fd,))
+    assert lacking(fd, kid) == Choices(samplers=(plain, drs), metrics=(fd, kid))
