@@ -80,6 +80,7 @@ def study(
     """Train, score and tabulate a grid of runs; the same command continues a stopped study."""
     from genbench.study import Outcome, folder_of, forecast
 
+    _check_options(enqueue, priority, launcher, launcher_set)
     plan, places = _plan(file, seeds, only, epochs, device, store, data_dir, offline)
     if out is not None:
         out = file_for(out, (".md",), store=places.store, inputs=[file])
@@ -102,6 +103,22 @@ def study(
         failed = counted(outcome.failed, "run")
         say(f"{failed} gave no result; see the remarks (--retry runs them again)")
         raise typer.Exit(1)
+
+
+def _check_options(
+    enqueue: bool, priority: int, launcher: str | None, values: Sequence[str] | None
+) -> None:
+    """Raise UsageError for options that don't go together."""
+    from genbench.errors import UsageError
+
+    if priority and not enqueue:
+        raise UsageError("--priority is for tasks in the queue; add --enqueue")
+    if values and launcher is None:
+        raise UsageError("--launcher-set sets up a launcher; add --launcher NAME")
+    if enqueue and launcher is not None:
+        raise UsageError(
+            "--enqueue runs nothing, and --launcher starts workers that do; leave out one of them"
+        )
 
 
 def _plan(
@@ -161,7 +178,7 @@ def pace(
     from genbench.study import measure
 
     if not 0 < seconds < float("inf"):
-        raise UsageError(f"pace {seconds}: the seconds must be more than 0")
+        raise UsageError(f"pace {seconds}: the seconds must be a finite number above 0")
     with StopSignals(quiet=True) as signals:
         found = measure(words, seconds, signals)
     print_json({"epochs": found.epochs(seconds), "seconds": seconds, "pace": asdict(found)})

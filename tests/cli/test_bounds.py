@@ -106,3 +106,17 @@ def test_bytes_that_are_no_utf_8_are_one_sentence(tmp_path: Path, words: list[by
     assert done.stderr.startswith(b"genbench: error: ")
     assert done.stderr.count(b"\n") == 1
     assert b"unexpected" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "remedy"),
+    [
+        (("--priority", "3"), "add --enqueue"),
+        (("--launcher-set", "gpus=1"), "add --launcher NAME"),
+        (("--enqueue", "--launcher", "local"), "leave out one of them"),
+    ],
+)
+def test_an_option_of_a_study_that_would_do_nothing_is_refused(genbench, words, remedy) -> None:
+    code, _, err = genbench("study", "s.toml", *words)
+    assert code == 2
+    assert remedy in err
