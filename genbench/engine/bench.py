@@ -61,7 +61,7 @@ class Part:
 
 @dataclass(frozen=True, kw_only=True)
 class StageBench:
-    """What was measured of one stage; seconds are milliseconds of an iteration (a step).
+    """What was measured of one stage; ``ms`` are milliseconds of an iteration (a step).
 
     ``flops`` are those of matrix products and convolutions in an iteration, ``limit_ms`` the time
     that the machine needs for them at its measured rate. ``ways`` maps the name of a way to its
@@ -151,6 +151,7 @@ class _Steps:
         self.images = width * self.run.feed.batch_size
         ema.follow(self.run.learning, reset=True)
         self.run.start_epoch(0)
+        self.accumulate = way.spec.accumulate
         self.device, self._step = device, 0
 
     def step(self) -> None:
@@ -172,7 +173,8 @@ class _Steps:
         for update in self.run.updates:
             with FlopCounterMode(display=False) as counter:
                 update.trial(self._batches()[0], compiled=False)
-            total += counter.get_total_flops() * update.phase.repeat / update.phase.every
+            times = self.accumulate * update.phase.repeat / update.phase.every
+            total += counter.get_total_flops() * times
         return round(total)
 
     def parts(self, seconds: float) -> dict[str, float]:

@@ -27,6 +27,11 @@ def test_the_operations_of_a_step_are_those_of_its_products(tiny):
     assert stage.limit_ms == pytest.approx(stage.flops / 1e9 * 1e3)
 
 
+def test_the_operations_of_a_step_are_those_of_all_its_microbatches(tiny):
+    whole, split = (bench(tiny, tiny.LatentGAN, accumulate=k)["autoencoder"] for k in (1, 2))
+    assert split.flops == whole.flops
+
+
 def test_repeated_and_lazy_phases_count_as_often_as_they_are_updated(tiny):
     stages = bench(tiny, tiny.LatentGAN)
     assert stages["gan"].images == 16, "its critic uses two batches"
