@@ -133,10 +133,10 @@ def run(
         print_plan(*plan, seeds=many, as_json=as_json, as_toml=as_toml)
         return
     if many or len(cells) > 1:
-        from genbench.runner.train_grid import Cell
+        from genbench.runner.train_grid import Combination
 
         train_grid(
-            [Cell(spec=cell.resolved.spec, sets=cell.sets) for cell in cells],
+            [Combination(spec=cell.resolved.spec, sets=cell.sets) for cell in cells],
             many,
             access,
             resolved.listeners,

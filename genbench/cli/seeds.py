@@ -20,7 +20,7 @@ from genbench.formatting import counted, duration, measured
 if TYPE_CHECKING:
     from genbench.contracts import DataAccess
     from genbench.events import Listener
-    from genbench.runner.train_grid import Cell
+    from genbench.runner.train_grid import Combination
     from genbench.runner.train_seeds import SeedsDone
     from genbench.spec import Part
     from genbench.store import Store
@@ -37,7 +37,7 @@ def check_seeds(seeds: str | None, *, seed: int | None, together: bool, if_faste
 
 
 def train_grid(
-    cells: Sequence[Cell],
+    cells: Sequence[Combination],
     seeds: Sequence[int],
     access: DataAccess,
     listeners: Sequence[Part],

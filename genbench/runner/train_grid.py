@@ -13,7 +13,7 @@ from genbench.store import Store
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cell:
+class Combination:
     """One combination: its spec, and the settings in which it differs from the others."""
 
     spec: RunSpec
@@ -25,7 +25,7 @@ class Cell:
 
 
 def run_grid(
-    cells: Sequence[Cell],
+    cells: Sequence[Combination],
     seeds: Sequence[int],
     *,
     store: Store,
