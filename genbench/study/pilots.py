@@ -27,16 +27,16 @@ def measure(words: Sequence[str], seconds: float, should_stop: Callable[[], bool
     """
     title = " ".join(words[:2])
     with tempfile.TemporaryDirectory(prefix="genbench-pilot-") as scratch:
-        first = _pilot(words, PILOT_EPOCHS, Path(scratch) / "first", should_stop, seconds)
-        reading = read_pilot(first[0])
+        store, end = _pilot(words, PILOT_EPOCHS, Path(scratch) / "first", should_stop, seconds)
+        reading = read_pilot(store)
         if reading is not None and reading.epochs and reading.unseen:
-            last = _pilot(words, 1, Path(scratch) / "last", should_stop)
-            reading = _joined(reading, read_pilot(last[0], reading.stage))
+            store, end = _pilot(words, 1, Path(scratch) / "last", should_stop)
+            reading = _joined(reading, read_pilot(store, reading.stage))
         if reading is not None:
             check_budget(title, reading.earlier_s + reading.later_s, seconds)
         pace = reading.pace() if reading else None
         if pace is None:
-            raise GenbenchError(f"the pace of {title} could not be measured: {first[1].reason}")
+            raise GenbenchError(f"the pace of {title} could not be measured: {end.reason}")
         return pace
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from genbench.errors import InterruptedRunError, UsageError
+from genbench.errors import GenbenchError, InterruptedRunError, UsageError
 from genbench.formatting import counted, duration, number
 from genbench.store import Store
 from genbench.store.enqueuing import enqueue, set_state
@@ -123,7 +124,8 @@ class _Work:
         try:
             self._work()
         except BaseException as error:
-            self._withdraw()
+            with suppress(GenbenchError):  # a store that fails would hide why the study ended
+                self._withdraw()
             if isinstance(error, InterruptedRunError):
                 raise InterruptedRunError(
                     "the study was interrupted; its results so far are in the store, and the same "
@@ -241,7 +243,7 @@ class _Work:
                 self.outcome.remark(f"{planned.title}: {task.error}")
 
     def _lacks_source(self, title: str) -> None:
-        self.outcome.remark(f"{title}: the run that it builds upon isn't finished")
+        self.outcome.remark(f"{title}: the run that it builds on isn't finished")
 
 
 def in_words(end: Ended) -> str:

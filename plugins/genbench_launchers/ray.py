@@ -25,7 +25,7 @@ class RaySettings(Settings):
     address: str | None = Field(
         default=None, description="address of a cluster, such as auto; default: this machine"
     )
-    gpus: float = Field(0.0, ge=0, description="GPUs of a worker; a part of one shares it")
+    gpus: float = Field(0.0, ge=0, description="GPUs of a worker; below 1, workers share one")
     cpus: float = Field(1.0, ge=0, description="CPU cores of a worker")
     restarts: int = Field(100, ge=0, description="how often a worker that died is started again")
 
@@ -77,7 +77,7 @@ class Ray:
     def stop(self) -> None:
         """Wait for the actors, which end when the queue is empty, and leave Ray."""
         ray = _ray()
-        ray.wait(self.results, num_returns=len(self.results), timeout=30)
+        ray.wait(self.results, num_returns=len(self.results))
         ray.shutdown()
 
     def _command(self, order: WorkOrder) -> tuple[str, ...]:

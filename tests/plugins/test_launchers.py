@@ -141,7 +141,7 @@ def slurm_folder() -> None:
     if not shutil.which("sbatch") or not shutil.which("srun"):
         pytest.skip("Slurm is not installed: apt-get install slurm-wlm munge")
     if os.system("sinfo > /dev/null 2>&1"):
-        pytest.skip("Slurm is installed, but no controller runs; see docs/contributing.md")
+        pytest.skip("Slurm is installed, but no controller runs; see CONTRIBUTING.md")
 
 
 def carried_out(command_line: CommandLine, folder: Path, *words: str) -> None:
