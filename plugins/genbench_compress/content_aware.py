@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -51,9 +52,9 @@ class ContentAware:
     def check(self, model: Model, parent: ParentRun) -> None:
         """Samples are images, and the distance can be computed."""
         check_features(model, self.settings)
-        if len(drawn(model, model.prior(1), _classes(model, 1)).shape) != 4:  # type: ignore[attr-defined]
+        if len(_samples(model, 1).shape) != 4:
             raise IncompatibleError(
-                f"a mask of interest is one of images, and '{parent.data.name}' has points; use "
+                f"a mask of interest needs images, and '{parent.data.name}' has points; use "
                 "--method distil"
             )
 
@@ -116,12 +117,16 @@ def content_gradients(model: Model, s: ContentAwareSettings) -> None:
     def changes() -> None:
         for start in range(0, s.samples, CHUNK):
             n = min(CHUNK, s.samples - start)
-            images = drawn(model, model.prior(n), _classes(model, n))  # type: ignore[attr-defined]
+            images = _samples(model, n)
             noise = torch.randn_like(images) * mask_of(images.detach(), s)
-            (images - (images.detach() + noise)).abs().sum().backward()  # type: ignore[no-untyped-call]
+            torch.autograd.backward((images - (images.detach() + noise)).abs().sum())
 
     with evaluated(model.nets):
         leave_gradients(model.nets, changes)
+
+
+def _samples(model: Any, n: int) -> Tensor:
+    return drawn(model, model.prior(n), _classes(model, n))
 
 
 def _classes(model: Model, n: int) -> Tensor | None:

@@ -81,7 +81,9 @@ class Fitness:
         self.bits = sum(layer.count for layer in layers)
         self._kept = {name: t.clone() for name, t in model.nets.state_dict().items()}
         self._z = model.prior(s.samples)
-        self._y = None if labels(model) is None else torch.arange(s.samples) % model.classes
+        self._y = None
+        if labels(model) is not None:
+            self._y = torch.arange(s.samples, device=self._z.device) % model.classes
         self._judged = bool(judging(model))
         self._aim = self._outputs()
         self._known: dict[bytes, Tensor] = {}
