@@ -135,8 +135,8 @@ class ModelSettings(Settings):
             return self
         if not self.widths:
             raise IncompatibleError(
-                f"{type(self).__name__} declares no widths, so a student of another width can't be "
-                "made of it by itself; set width=1 and the student's sizes by --set model.KEY=VALUE"
+                f"{type(self).__name__} declares no widths, so no student of another width can be "
+                "derived from it; set width=1 and the student's sizes by --set model.KEY=VALUE"
             )
         given = {name: getattr(self, name) for name in self.widths}
         scaled = {name: _scaled(value, width) for name, value in given.items() if value}

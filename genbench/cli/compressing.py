@@ -40,7 +40,7 @@ def compress(
     as_json: options.JsonOption = False,
     **fields: Any,
 ) -> None:
-    """Compress the model of a finished run: a new run, which is trained, scored and stored."""
+    """Compress the model of a finished run; the result is a new run, trained, scored and stored."""
     from genbench.cli.planning import print_plan
     from genbench.compare.parents import WEIGHTS
     from genbench.planning.compressing import check_parent, compression_of, data_of

@@ -76,7 +76,7 @@ def print_grid(
     from dataclasses import asdict
 
     if as_toml:
-        raise UsageError("a settings file is of one run; give each setting one value for it")
+        raise UsageError("a settings file describes one run; give each setting a single value")
     specs = [cell.resolved.spec for cell in cells]
     costs = [cost_of(cell.resolved.spec, cell.resolved.data_spec) for cell in cells]
     images = [cost["images"] for cost in costs]

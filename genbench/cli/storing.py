@@ -53,11 +53,11 @@ def copy(
 
 
 def merge(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Store whose runs are taken in.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Store to merge runs from.")],
     store: options.StoreOption = None,
     as_json: options.JsonOption = False,
 ) -> None:
-    """Take the runs of another store in, with their files; a run that is there already stays."""
+    """Merge the runs of another store into this one, with their files; known runs are kept."""
     from genbench.store import Store
     from genbench.store.copying import merge_store
 
@@ -72,4 +72,4 @@ def merge(
         new, known = list(found.new), list(found.known)
         print_json({"merged": new, "known": known, "running": list(running)})
         return
-    say(f"{counted(len(found.new), 'run')} merged, {len(found.known)} known already")
+    say(f"{counted(len(found.new), 'run')} merged, {len(found.known)} already known")

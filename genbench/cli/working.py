@@ -38,7 +38,7 @@ def work(
     ] = None,
     until_empty: Annotated[
         bool,
-        typer.Option("--until-empty", help="End when nothing runs and nothing is ready for it."),
+        typer.Option("--until-empty", help="End when no task is running and none is ready."),
     ] = False,
     store: options.StoreOption = None,
     data_dir: options.DataDirOption = None,

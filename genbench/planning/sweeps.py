@@ -63,7 +63,7 @@ def several(text: str, path: str, info: FieldInfo | None) -> list[str]:
         raise SettingError(f"--set {path}={text}: a value between its commas is empty")
     for value in values:
         if values.count(value) > 1:
-            raise SettingError(f"--set {path}={text}: it has {value} twice")
+            raise SettingError(f"--set {path}={text}: the value {value} is given twice")
     return values
 
 

@@ -132,7 +132,7 @@ def several_evaluations(rows: Sequence[Row]) -> bool:
 
 
 def _sampling(rows: Sequence[Row]) -> Iterator[tuple[Heading, list[Cell]]]:
-    about = "function evaluations of a sample: passes through the network, one after the other"
+    about = "function evaluations per sample: passes through the network, one after the other"
     cells = [Cell(text="–" if row.nfe is None else number(row.nfe, 4)) for row in rows]
     yield Heading(text="NFE", about=about), cells
     about = "seconds of the sampler for each scored sample, mean ± sd over runs"

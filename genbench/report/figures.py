@@ -117,9 +117,9 @@ def evaluations(section: Section, index: int) -> str:
         return ""
     return (
         "<h3>Score against function evaluations</h3>\n"
-        '<p class="under">A point is a draw: the mean over seeds, over the number of passes '
-        "through the network that a sample takes, one after the other. A line joins draws of one "
-        "model that differ in their number of steps.</p>\n"
+        '<p class="under">A point is the mean score over seeds. The horizontal axis is the '
+        "number of passes through the network that a sample takes, one after the other. A line "
+        "joins the samplers of one model that differ in their number of steps.</p>\n"
         f'<div class="figures">{"".join(drawn)}</div>'
     )
 
@@ -131,7 +131,7 @@ def _evaluations(found: Evaluations, identity: str) -> str:
         identity=identity,
         title=f"{column.metric} against function evaluations",
         desc=_described(found.curves, column.metric, "function evaluations"),
-        x="function evaluations of a sample",
+        x="function evaluations per sample",
         y=column.metric + (f", {column.unit}" if column.unit else ""),
         unit="NFE",
     )

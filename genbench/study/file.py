@@ -333,7 +333,7 @@ def _check_source(index: int, row: RowEntry, study: StudyFile, path: Path) -> No
     where = f"{path}: {_row_words(index, row)}{key} = '{row.source}': "
     earlier = {other.title: other for other in study.runs[:index]}
     if row.source not in earlier:
-        raise SettingError(f"{where}no row above is called so{suggest(row.source, earlier)}")
+        raise SettingError(f"{where}no row above has this title{suggest(row.source, earlier)}")
     for one in (row, earlier[row.source]):
         if (study.length(one) or ("epochs", 1))[0] == "seconds":
             raise SettingError(

@@ -45,7 +45,7 @@ def markdown(
     if notes:
         parts += ["## Remarks", _bullets([*map(escaped, notes)])]
     if claimed := findings(results, plan):
-        parts += ["## What the document claims", _bullets([*map(_claim, claimed)])]
+        parts += ["## Claims", _bullets([*map(_claim, claimed)])]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 

@@ -132,7 +132,9 @@ def _domain(path: str, value: str, info: FieldInfo | None) -> Range | Choices | 
         raise SettingError(f"{where}: a range goes from a lower number to a higher one")
     whole = info is not None and _takes_whole_numbers(info)
     if whole and (low != int(low) or high != int(high)):
-        raise SettingError(f"{where}: '{path}' takes whole numbers, so its range has whole ends")
+        raise SettingError(
+            f"{where}: '{path}' takes whole numbers, so both ends of its range must be whole"
+        )
     log = scale == "log" or (scale is None and _is_log(low, high, info))
     if log and low <= 0:
         raise SettingError(f"{where}: a logarithmic range begins above 0; or write lin:{value}")

@@ -86,13 +86,16 @@ class ContentAwareSettings(TeachingSettings):
     )
     mask: Literal["foreground", "centre"] = Field(
         "foreground",
-        description="where the content is: the pixels of the teacher's sample that differ from "
-        "its background, the value at the border, or the middle half of the image",
+        description="where the content is: the pixels of the teacher's sample that differ from the "
+        "value at its border (foreground), or the middle half of the image (centre)",
     )
     threshold: float = Field(
         0.2, gt=0, lt=2, description="difference from the background, for mask=foreground"
     )
     grow: int = Field(1, ge=0, le=32, description="pixels by which the foreground is grown")
     samples: int = Field(
-        256, ge=2, le=100_000, description="samples that the importance of a channel is averaged on"
+        256,
+        ge=2,
+        le=100_000,
+        description="samples over which the importance of a channel is averaged",
     )

@@ -100,6 +100,6 @@ def check_removal(model: Model, s: RemovalSettings) -> None:
 def empty_layer(name: str, count: int, of: str, ratio: float) -> UsageError:
     """The error of a ratio that leaves a layer empty."""
     return UsageError(
-        f"to remove {100 * ratio:g} % leaves nothing of layer '{name}', which has {count} {of}; "
+        f"removing {100 * ratio:g} % leaves nothing of layer '{name}', which has {count} {of}; "
         f"use --set ratio={int(100 * (1 - 1 / count)) / 100:g} or less"
     )

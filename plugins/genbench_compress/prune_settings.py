@@ -108,7 +108,10 @@ class LotterySettings(RoundSettings):
         description="where to begin again: at the initial weights, or at those after early_epochs",
     )
     early_epochs: int = Field(
-        1, ge=1, le=100_000, description="epochs of training to the weights of rewind=early"
+        1,
+        ge=1,
+        le=100_000,
+        description="number of epochs after which the weights of rewind=early are taken",
     )
 
 
@@ -136,11 +139,11 @@ class EvolveSettings(CompressorSettings):
     size_weight: float = Field(
         1.0, ge=0, description="weight a of the size in the fitness, against the distance"
     )
-    population: int = Field(16, ge=2, le=10_000, description="strings in each generation")
+    population: int = Field(16, ge=2, le=10_000, description="number of strings in each generation")
     generations: int = Field(20, ge=0, le=100_000, description="number of generations")
     mutation: float = Field(0.02, ge=0, le=1, description="probability that a bit changes")
     samples: int = Field(
-        128, ge=2, le=100_000, description="samples that a string is compared with the parent on"
+        128, ge=2, le=100_000, description="samples on which a string is compared with the parent"
     )
 
 

@@ -44,7 +44,7 @@ def check_student(student: Any, teacher: Any) -> None:
     if own != theirs:
         raise IncompatibleError(
             f"the student takes z of shape {own}, and the teacher {theirs}: both must make a "
-            "sample of the same noise; leave out the settings that change z (--set model.z_dim)"
+            "sample from the same noise; leave out the settings that change z (--set model.z_dim)"
         )
     if prior_kind(student) != prior_kind(teacher):
         raise IncompatibleError(

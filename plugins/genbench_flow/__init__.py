@@ -39,7 +39,7 @@ def genbench_register_models(register: genbench.Register) -> None:
         "genbench_flow.edm:EDM",
         settings="genbench_flow.flow_settings:EDMSettings",
         presets="genbench_flow.flow_settings:EDM_PRESETS",
-        summary="a preconditioned denoiser of all noise levels, drawn in a few steps of Heun",
+        summary="a preconditioned denoiser for all noise levels; samples take a few Heun steps",
         source="Karras et al. 2022, arXiv:2206.00364",
         default_sampler="ode",
     )

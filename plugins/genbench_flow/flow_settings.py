@@ -38,19 +38,19 @@ class FieldSettings(ModelSettings):
         None,
         ge=1,
         le=16,
-        description="side of the squares of pixels that the U-Net sees as one, a quarter of the "
-        "cost for 2; by default 2 for images from 16 px on, else 1",
+        description="side of the square patches that the U-Net takes as one pixel; 2 costs a "
+        "quarter of 1; by default 2 for images from 16 px on, else 1",
     )
     channels: tuple[int, ...] | None = Field(
         None,
         min_length=1,
-        description="channels of the U-Net at each size, each half of the one before; by default "
-        "32, and then 64 for each halving down to a side of at least 7",
+        description="channels of the U-Net at each resolution, of which each has half the side of "
+        "the one before; by default 32, then 64 for each halving down to a side of at least 7",
     )
     blocks: int = Field(
-        1, ge=1, le=8, description="residual blocks of the U-Net at each size, on either side"
+        1, ge=1, le=8, description="residual blocks of the U-Net at each resolution, on either side"
     )
-    attention: bool = Field(True, description="self-attention at the U-Net's smallest size")
+    attention: bool = Field(True, description="self-attention at the U-Net's lowest resolution")
     width: int = Field(256, ge=2, le=8192, description="width of the mlp")
     depth: int = Field(4, ge=1, le=64, description="residual layers of the mlp, of two layers each")
     dropout: float = Field(0.0, ge=0, lt=1, description="dropout in each residual block")
@@ -72,8 +72,8 @@ class FieldSettings(ModelSettings):
         1.0,
         ge=0,
         le=100,
-        description="how far labels push a draw: 1 is the law of the class, more is more typical "
-        "and less varied, at two passes for each evaluation (conditional)",
+        description="guidance scale: 1 draws from the class as it was learned, more gives more "
+        "typical and less varied samples, at two passes for each evaluation (conditional)",
     )
 
     @model_validator(mode="after")
@@ -147,17 +147,18 @@ class FlowMatchingSettings(FieldSettings):
 
     times: Literal["uniform", "logit-normal"] = Field(
         "uniform",
-        description="law of t in the training: uniform, or more in the middle (Esser et al. 2024)",
+        description="distribution of t in training: uniform, or denser in the middle "
+        "(Esser et al. 2024)",
     )
     pairing: Literal["random", "ot"] = Field(
         "random",
-        description="which noise goes with which sample of a batch: any, or the nearest in all "
-        "(optimal transport, by scipy on the CPU)",
+        description="how noise is paired with the samples of a batch: at random, or with the least "
+        "total distance (optimal transport, by scipy on the CPU)",
     )
     reflow: bool = Field(
         False,
-        description="train a second stage, of as many epochs, on noise with the samples that the "
-        "first stage carries it to, which straightens the paths",
+        description="train a second stage, of as many epochs, on pairs of noise and the sample "
+        "that the first stage makes of it, which straightens the paths",
     )
 
     @model_validator(mode="after")
@@ -185,9 +186,9 @@ class EDMSettings(FieldSettings):
         gt=0,
         description="standard deviation of the data; by default 0.5 for images, 1 for others",
     )
-    log_sigma_mean: float = Field(-1.2, description="mean of log sigma in the training")
+    log_sigma_mean: float = Field(-1.2, description="mean of log sigma in training")
     log_sigma_std: float = Field(1.2, gt=0, description="standard deviation of log sigma")
-    sigma_min: float = Field(0.002, gt=0, description="last noise level of a draw but 0")
+    sigma_min: float = Field(0.002, gt=0, description="last noise level of a draw before 0")
     sigma_max: float = Field(80.0, gt=0, description="first noise level of a draw")
 
     @model_validator(mode="after")

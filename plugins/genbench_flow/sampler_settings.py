@@ -18,7 +18,7 @@ class TimeSettings(Settings):
         "the sample (edm: eq. 5 of Karras et al. 2022)",
     )
     rho: float = Field(
-        7.0, ge=1, le=100, description="how much closer the times are towards the sample (edm)"
+        7.0, ge=1, le=100, description="the larger, the closer the times are near the sample (edm)"
     )
 
 
@@ -48,5 +48,5 @@ class SDESettings(TimeSettings):
         1.0,
         ge=0,
         le=1,
-        description="amount of new noise: 1 is the law of ddpm, 0 is deterministic (DDIM)",
+        description="amount of new noise in a step: 1 is that of DDPM, 0 none (DDIM)",
     )

@@ -62,7 +62,7 @@ def genbench_register_models(register: genbench.Register) -> None:
         "genbench_gan.r3gan:r3gan",
         settings="genbench_gan.r3gan_settings:R3GANSettings",
         presets="genbench_gan.r3gan_settings:PRESETS",
-        summary="relativistic pairs with R1 and R2 penalties on residual networks without norms",
+        summary="relativistic pairs, R1 and R2 penalties, residual networks without normalisation",
         source="Huang et al. 2024, arXiv:2501.05441",
     )
     gan(

@@ -28,7 +28,9 @@ class SlurmSettings(Settings):
     constraint: str | None = Field(default=None, description="features that a node must have")
     minutes: int = Field(60, ge=1, description="time limit of a job; it is requeued then")
     requeues: int = Field(1_000, ge=0, description="how often a job may be requeued")
-    notice: int = Field(90, ge=1, description="seconds before the limit to write a checkpoint")
+    notice: int = Field(
+        90, ge=1, description="seconds before the limit at which a job stops with a checkpoint"
+    )
     gpus: int = Field(0, ge=0, description="GPUs of a job: one task runs on each")
     cpus: int = Field(1, ge=1, description="CPU cores of a job")
     memory_gb: float | None = Field(default=None, gt=0, description="memory of a job in GB")

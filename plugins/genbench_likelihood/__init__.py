@@ -37,6 +37,6 @@ def genbench_register_models(register: genbench.Register) -> None:
         "genbench_likelihood.pixelcnn:PixelCNN",
         settings="genbench_likelihood.pixelcnn_settings:PixelCNNSettings",
         presets="genbench_likelihood.pixelcnn_settings:PRESETS",
-        summary="gated PixelCNN: the mass of each pixel given those above and to the left",
+        summary="gated PixelCNN: the probability of each pixel given those above and to the left",
         source="van den Oord et al. 2016, arXiv:1606.05328",
     )

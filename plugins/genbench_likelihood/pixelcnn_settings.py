@@ -16,14 +16,14 @@ class PixelCNNSettings(ModelSettings):
 
     likelihood: Literal["logistic", "categorical", "bernoulli"] = Field(
         "logistic",
-        description="law of a value: a mixture of discretised logistics, 256 free masses "
-        "(categorical), or black and white (bernoulli, with data.binarize)",
+        description="distribution of a value: a mixture of discretised logistics, any over 256 "
+        "levels (categorical), or black and white (bernoulli, with data.binarize)",
     )
     components: int = Field(5, ge=1, le=100, description="components of the mixture (logistic)")
     layers: int = Field(6, ge=1, le=100, description="number of gated layers")
     channels: int = Field(24, ge=1, le=1024, description="channels of each of the two stacks")
     kernel: Literal[3, 5, 7] = Field(5, description="width of the convolutions before masking")
-    hidden: int = Field(64, ge=1, le=4096, description="channels before the output")
+    hidden: int = Field(64, ge=1, le=4096, description="channels of the layer before the output")
     lr: float = Field(2e-3, gt=0, description="learning rate of Adam, which falls to 0 as a cosine")
 
     def check(self, data: DataSpec) -> None:
@@ -52,6 +52,6 @@ PRESETS = (
         },
         data={"binarize": "dynamic"},
         note="its README gives 81.45 nats for PixelCNN and 81.50 for the gated one; ours has the "
-        "sizes that it gives for both, with a cosine in the place of its factor 0.999977 per step",
+        "sizes that it gives for both, with a cosine in place of its factor 0.999977 per step",
     ),
 )

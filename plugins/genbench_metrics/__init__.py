@@ -150,7 +150,7 @@ def genbench_register_metrics(register: genbench.Register) -> None:
         "authenticity",
         "genbench_metrics.copying:Authenticity",
         settings="genbench_metrics.feature_settings:AuthenticitySettings",
-        summary="share of samples that are no copies of training images; best: that of test images",
+        summary="share of samples that copy no training image; best: that of test images",
         source="Alaa 2022 (arXiv:2102.08921)",
     )
     register(

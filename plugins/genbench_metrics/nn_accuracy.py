@@ -40,7 +40,7 @@ class NnAccuracy(FeatureMetric[NnAccuracySettings]):
     def result(self) -> Sequence[Score]:
         """One score, ``nn_accuracy``."""
         value, real, made = self._right(self._collected.samples)
-        note = f"real images {real:.3f}, samples {made:.3f} (both 0.5 where they have one law)"
+        note = f"real images {real:.3f}, samples {made:.3f} (both 0.5 for equal distributions)"
         return [
             self._collected.score(
                 value, self._protocol, direction="min", floor=self._floor, notes=(note,)

@@ -45,7 +45,7 @@ class Manifold:
         if data.spec.name != "triangles":
             raise UsageError(
                 f"manifold measures the distance to triangles, and samples of '{data.spec.name}' "
-                "are none; use precision and recall"
+                "are not triangles; use precision and recall"
             )
         self._n = min(self._settings.n, context.n)
         self._found: list[tuple[Tensor, Tensor]] = []

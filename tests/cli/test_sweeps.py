@@ -54,7 +54,7 @@ def test_a_grid_varies_the_last_setting_fastest_and_names_what_varies(scope) -> 
     ("sets", "message"),
     [
         (("lr=1e-3,",), "lr=1e-3,: a value between its commas is empty"),
-        (("lr=1e-3,1e-3",), "it has 1e-3 twice"),
+        (("lr=1e-3,1e-3",), "the value 1e-3 is given twice"),
         (("lr=1e-3,1e-4", "lr=1e-5"), "lr: it is given twice"),
         (("lrr=1,2",), "has no setting 'lrr'"),
         (
