@@ -24,11 +24,10 @@ from genbench import (
     Terms,
     dequantized,
 )
+from genbench_likelihood.flow_settings import FlowSettings
 from genbench_nets.mlp import flat_size
 from genbench_nets.prior_noise import draw_prior
 
-ALPHA = 0.05
-"""Pixels in [0, 1] are moved into [ALPHA, 1 - ALPHA], so that their logits are finite."""
 NARROWEST = 0.1
 """The smallest deviation of a logit by which it is divided: a pixel that is black in all training
 images may be white in a test image, which would be hundreds of deviations away."""
@@ -54,10 +53,10 @@ class Flow:
 
     averaged = ("flow",)
 
-    def __init__(self, bijection: Bijection, data: DataSpec, *, lr: float) -> None:
-        self._bounded, self._dims, self._lr = data.bounded, flat_size(data.shape), lr
+    def __init__(self, bijection: Bijection, data: DataSpec, s: FlowSettings) -> None:
+        self._bounded, self._dims, self._lr = data.bounded, flat_size(data.shape), s.lr
         self._bijection = bijection
-        self._scaling = Scaling(data.shape, logits=data.bounded)
+        self._scaling = Scaling(data.shape, s.margin if data.bounded else None)
         self.nets = nn.ModuleDict({"flow": bijection, "scaling": self._scaling})
 
     def optimizers(self) -> Mapping[str, Optimizer]:
@@ -112,43 +111,54 @@ class Flow:
 class Scaling(nn.Module):
     """x -> values of mean 0 and standard deviation 1 over the training samples.
 
-    With ``logits``, x in [-1, 1] becomes the logit of ALPHA + (1 - 2 ALPHA) (x + 1) / 2 first.
+    With a ``margin`` m, x in [-1, 1] becomes the logit of m + (1 - 2 m) (x + 1) / 2 first.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, shape: tuple[int, ...], *, logits: bool) -> None:
+    def __init__(self, shape: tuple[int, ...], margin: float | None) -> None:
         super().__init__()
-        self.logits = logits
+        self.margin = margin
         self.register_buffer("mean", torch.zeros(shape))
         self.register_buffer("std", torch.ones(shape))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The scaled values, and the log-determinant (B,)."""
         log_det = -self.std.log().sum().expand(len(x))
-        if self.logits:
-            inside = 0.5 + (0.5 - ALPHA) * x
-            slope = math.log(0.5 - ALPHA) - inside.log() - torch.log1p(-inside)
+        if self.margin is not None:
+            x, slope = logits(x, self.margin)
             log_det = log_det + slope.flatten(1).sum(1)
-            x = torch.logit(inside)
         return (x - self.mean) / self.std, log_det
 
     def inverse(self, scaled: Tensor) -> Tensor:
         """x; images are clamped to [-1, 1]."""
         x = scaled * self.std + self.mean
-        return ((x.sigmoid() - 0.5) / (0.5 - ALPHA)).clamp(-1, 1) if self.logits else x
+        if self.margin is None:
+            return x
+        return ((x.sigmoid() - 0.5) / (0.5 - self.margin)).clamp(-1, 1)
 
     def fit(self, chunks: Iterable[Tensor]) -> None:
         """Set mean and standard deviation to those of samples, with a fixed noise on images."""
         noise, count = torch.Generator().manual_seed(0), 0
         total = squares = torch.zeros((), dtype=torch.float64)
         for x in chunks:
-            x = dequantized(x, noise) if self.logits else x
-            x = torch.logit(0.5 + (0.5 - ALPHA) * x) if self.logits else x
+            if self.margin is not None:
+                x, _ = logits(dequantized(x, noise), self.margin)
             x = x.cpu().double()
             total, squares, count = total + x.sum(0), squares + x.square().sum(0), count + len(x)
         mean = total / count
         std = (squares / count - mean.square()).clamp(min=0).sqrt()
         self.mean.copy_(mean)
-        self.std.copy_(std.clamp(min=NARROWEST if self.logits else 1e-6))
+        self.std.copy_(std.clamp(min=1e-6 if self.margin is None else NARROWEST))
+
+
+def logits(x: Tensor, margin: float) -> tuple[Tensor, Tensor]:
+    """The logits of m + (1 - 2 m) (x + 1) / 2 for x in [-1, 1], and the logarithms of their slopes.
+
+    Both sides of the logit are computed from the end of the range that they are near to, since a
+    small margin would lose its digits beside 1.
+    """
+    low = (margin + (0.5 - margin) * (1 + x)).log()
+    high = (margin + (0.5 - margin) * (1 - x)).log()
+    return low - high, math.log(0.5 - margin) - low - high

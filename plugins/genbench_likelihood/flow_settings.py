@@ -25,6 +25,13 @@ class FlowSettings(ModelSettings):
         "latents",
     )
     lr: float = Field(1e-3, gt=0, description="learning rate of Adam, which falls to 0 as a cosine")
+    margin: float = Field(
+        1e-6,
+        gt=0,
+        lt=0.5,
+        description="margin of the logits: pixels in [0, 1] are moved into [margin, 1 - margin]; "
+        "0.05 suits photographs, and far less images with many black pixels",
+    )
 
     def fitted(self, data: DataSpec) -> Self:
         """The widths for this data."""
@@ -100,7 +107,7 @@ REALNVP_PRESETS = (
         source="Dinh et al. 2017, section 4.1: 32 x 32, 8 residual blocks of 64 planes, batch 64",
         datasets=("image-folder",),
         batch_size=64,
-        settings={"channels": 64, "blocks": 8, "lr": 1e-3},
+        settings={"channels": 64, "blocks": 8, "lr": 1e-3, "margin": 0.05},
         data={"size": 32},
         note="the paper also has batch normalisation between couplings and in their networks, and "
         "a penalty of 5e-5 on the weight scales; ours standardises the data instead",
@@ -112,8 +119,8 @@ MAF_PRESETS = (
         source="Papamakarios et al. 2017, section 4.3 and appendix D: MAF (5)",
         datasets=("mnist",),
         batch_size=100,
-        settings={"layers": 5, "hidden": (1024,), "lr": 1e-4},
-        note="the paper has batch normalisation between layers, logits with alpha 1e-6, and early "
-        "stopping; ours standardises the data, with alpha 0.05",
+        settings={"layers": 5, "hidden": (1024,), "lr": 1e-4, "margin": 1e-6},
+        note="the paper has batch normalisation between layers, and early stopping; ours "
+        "standardises the data. It reports 1.89 bits per dimension",
     ),
 )

@@ -29,7 +29,7 @@ def maf(settings: MAFSettings, data: DataSpec) -> Flow:
     settings.check(data)
     s = settings.fitted(data)
     assert s.hidden is not None
-    return Flow(AutoregressiveLayers(data.shape, s.hidden, s.layers), data, lr=s.lr)
+    return Flow(AutoregressiveLayers(data.shape, s.hidden, s.layers), data, s)
 
 
 class AutoregressiveLayers(Bijection):

@@ -21,7 +21,7 @@ def nsf(settings: NSFSettings, data: DataSpec) -> Flow:
     """The flow for this data. Raises IncompatibleError if zuko is not installed."""
     settings.check(data)
     s = settings.fitted(data)
-    return Flow(SplineCouplings(s, data.shape), data, lr=s.lr)
+    return Flow(SplineCouplings(s, data.shape), data, s)
 
 
 class SplineCouplings(Bijection):

@@ -31,13 +31,13 @@ def realnvp(settings: RealNVPSettings, data: DataSpec) -> Flow:
     settings.check(data)
     s = settings.fitted(data)
     if not data.is_image:
-        return Flow(Couplings(vector_couplings(s, data.shape[0])), data, lr=s.lr)
+        return Flow(Couplings(vector_couplings(s, data.shape[0])), data, s)
     bijection = MultiScale(
         data.shape,
         lambda channels: ResidualNetwork(channels, s.channels, s.blocks),
         scales=s.scales,
     )
-    return Flow(bijection, data, lr=s.lr)
+    return Flow(bijection, data, s)
 
 
 class Coupling(nn.Module):
