@@ -58,6 +58,11 @@ prior_width = 8
 [model.flow-matching]
 width = 16
 depth = 1
+patch = 4
+channels = [8]
+[data.gaussians-8]
+train = 2000
+test = 500
 [data.gaussians-25]
 train = 2000
 test = 500

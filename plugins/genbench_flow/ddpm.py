@@ -21,11 +21,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from genbench import Batch, DataSpec, NoisePath, Optimizer, Phase, Schedule, Stage, Terms
+from genbench import Batch, DataSpec, NoisePath, Optimizer, Phase, Stage, Terms
 from genbench_flow.flow_settings import DDPMSettings
-from genbench_flow.networks import as_weights, guided, network, some_dropped
+from genbench_flow.networks import Field, beside
 from genbench_flow.solvers import evaluations_of, flow_map
-from genbench_nets.labels import required
 from genbench_nets.prior_noise import draw_prior
 
 STEPS = 20
@@ -40,21 +39,18 @@ class DDPM:
     def __init__(self, settings: DDPMSettings, data: DataSpec) -> None:
         settings.check(data)
         self.settings = s = settings.fitted(data)
+        self._shape, self._field = data.shape, Field(s, data)
         if s.conditional:
-            assert data.classes, "the settings refuse data without labels"
-            self.classes = data.classes
-        self._shape = data.shape
+            self.classes = self._field.classes
         self._levels = Levels(s.levels, s.beta_first, s.beta_last)
         self.path = self._levels.path(bounded=data.bounded)
         self.passes = s.passes
         self.evaluations = s.passes * evaluations_of(self.path.solver, self.path.steps)
-        self.nets = nn.ModuleDict({"noise": network(s, data), "levels": self._levels})
+        self.nets = nn.ModuleDict({"noise": self._field.net, "levels": self._levels})
 
     def optimizers(self) -> Mapping[str, Optimizer]:
         """One Adam."""
-        s = self.settings
-        rate = Schedule(kind=s.decay, warmup=s.warmup)
-        return {"ddpm": Optimizer(nets=("noise",), lr=s.lr, schedule=rate)}
+        return {"ddpm": self._field.adam(self.settings, "noise")}
 
     def stages(self) -> tuple[Stage, ...]:
         """One stage of one phase."""
@@ -74,30 +70,22 @@ class DDPM:
     def _error(self, batch: Batch) -> Tensor:
         x, s = batch.x, self.settings
         level = torch.randint(s.levels, (len(x),), device=x.device)  # 0 is the first level
-        kept = self._levels.kept[level].view(-1, *[1] * (x.dim() - 1))
+        kept = beside(self._levels.kept[level], x)
         eps = torch.randn_like(x)
         noisy = kept.sqrt() * x + (1 - kept).sqrt() * eps
-        labels = None
-        if s.conditional:
-            labels = some_dropped(as_weights(required(batch.y), self.classes), s.label_dropout)
-        found = self.nets["noise"](noisy, (level + 1) / s.levels, labels)
-        error: Tensor = (found.float() - eps).square().mean()
-        return error
+        found = self._field.trained(noisy, (level + 1) / s.levels, batch.y)
+        return (found - eps).square().mean()
 
     # --- what it can do
 
     def velocity(self, x: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
         """The noise eps in x = sample + t eps, for x (B, *shape) and t (B,) > 0."""
-        labels = None
-        if self.settings.conditional and y is not None:
-            labels = as_weights(y, self.classes)
-        signal = (1 + t.square()).rsqrt().view(-1, *[1] * (x.dim() - 1))
-        level = self._levels.at(t) / self.settings.levels
-        return guided(self.nets["noise"], signal * x, level, labels, self.settings.guidance)
+        signal = beside((1 + t.square()).rsqrt(), x)
+        return self._field.drawn(signal * x, self._levels.at(t) / self.settings.levels, y)
 
     def denoise(self, x: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
         """x - t eps: the sample without the noise that the network sees."""
-        return x - t.view(-1, *[1] * (x.dim() - 1)) * self.velocity(x, t, y)
+        return x - beside(t, x) * self.velocity(x, t, y)
 
     def prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """x_T ~ N(0, I), (n, *shape)."""

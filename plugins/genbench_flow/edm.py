@@ -19,17 +19,16 @@ with rho = 7 (algorithm 1; the stochastic algorithm 2 is left out). Networks are
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from genbench import Batch, DataSpec, NoisePath, Optimizer, Phase, Schedule, Stage, Terms
+from genbench import Batch, DataSpec, NoisePath, Optimizer, Phase, Stage, Terms
 from genbench_flow.flow_settings import EDMSettings
-from genbench_flow.networks import as_weights, guided, network, some_dropped
+from genbench_flow.networks import Field, beside
 from genbench_flow.solvers import edm_times, evaluations_of, flow_map
-from genbench_nets.labels import required
 from genbench_nets.prior_noise import draw_prior
 
 STEPS = 18
@@ -44,10 +43,9 @@ class EDM:
     def __init__(self, settings: EDMSettings, data: DataSpec) -> None:
         settings.check(data)
         self.settings = s = settings.fitted(data)
+        self._shape, self._field = data.shape, Field(s, data)
         if s.conditional:
-            assert data.classes, "the settings refuse data without labels"
-            self.classes = data.classes
-        self._shape = data.shape
+            self.classes = self._field.classes
         self.path = NoisePath(
             start=s.sigma_max,
             end=0.0,
@@ -61,13 +59,11 @@ class EDM:
         )
         self.passes = s.passes
         self.evaluations = s.passes * evaluations_of(self.path.solver, self.path.steps)
-        self.nets = nn.ModuleDict({"denoiser": network(s, data)})
+        self.nets = nn.ModuleDict({"denoiser": self._field.net})
 
     def optimizers(self) -> Mapping[str, Optimizer]:
         """One Adam."""
-        s = self.settings
-        rate = Schedule(kind=s.decay, warmup=s.warmup)
-        return {"edm": Optimizer(nets=("denoiser",), lr=s.lr, schedule=rate)}
+        return {"edm": self._field.adam(self.settings, "denoiser")}
 
     def stages(self) -> tuple[Stage, ...]:
         """One stage of one phase."""
@@ -88,32 +84,30 @@ class EDM:
         x, s = batch.x, self.settings
         normal = torch.randn(len(x), device=x.device)
         sigma = (s.log_sigma_mean + s.log_sigma_std * normal).exp()
-        noisy = x + _beside(sigma, x) * torch.randn_like(x)
-        labels = None
-        if s.conditional:
-            labels = some_dropped(as_weights(required(batch.y), self.classes), s.label_dropout)
-        found = self._denoised(noisy, sigma, labels, guidance=1.0)
-        c = preconditioning(_beside(sigma, x), s.sigma_data or 1.0)
+        noisy = x + beside(sigma, x) * torch.randn_like(x)
+        found = self._denoised(self._field.trained, noisy, sigma, batch.y)
+        c = preconditioning(beside(sigma, x), s.sigma_data or 1.0)
         return ((found - x) / c.out).square().mean()
 
-    def _denoised(self, x: Tensor, sigma: Tensor, labels: Tensor | None, guidance: float) -> Tensor:
-        c = preconditioning(_beside(sigma, x), self.settings.sigma_data or 1.0)
-        level = sigma.log() / 4  # c_noise
-        found = guided(self.nets["denoiser"], c.into * x, level, labels, guidance)
-        return c.skip * x + c.out * found
+    def _denoised(
+        self,
+        network: Callable[[Tensor, Tensor, Tensor | None], Tensor],
+        x: Tensor,
+        sigma: Tensor,
+        y: Tensor | None,
+    ) -> Tensor:
+        c = preconditioning(beside(sigma, x), self.settings.sigma_data or 1.0)
+        return c.skip * x + c.out * network(c.into * x, sigma.log() / 4, y)  # at c_noise
 
     # --- what it can do
 
     def denoise(self, x: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
         """D(x; t), the expected sample beneath noise of the level t (B,) > 0."""
-        labels = None
-        if self.settings.conditional and y is not None:
-            labels = as_weights(y, self.classes)
-        return self._denoised(x, t, labels, self.settings.guidance)
+        return self._denoised(self._field.drawn, x, t, y)
 
     def velocity(self, x: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
         """(x - D(x; t)) / t (eq. 3 with sigma(t) = t)."""
-        return (x - self.denoise(x, t, y)) / _beside(t, x)
+        return (x - self.denoise(x, t, y)) / beside(t, x)
 
     def prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """n ~ N(0, I), (n, *shape); a draw begins at sigma_max times it."""
@@ -136,8 +130,3 @@ def preconditioning(sigma: Tensor, data: float) -> Preconditioning:
     """c_skip, c_out and c_in at noise levels, for data of the standard deviation ``data``."""
     total = (sigma.square() + data**2).sqrt()
     return Preconditioning(skip=(data / total).square(), out=sigma * data / total, into=1 / total)
-
-
-def _beside(levels: Tensor, x: Tensor) -> Tensor:
-    """Levels (B,) in a shape that multiplies x (B, *shape)."""
-    return levels.view(-1, *[1] * (x.dim() - 1))

@@ -26,11 +26,10 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from genbench import Batch, DataSpec, NoisePath, Optimizer, Phase, Schedule, Stage, Terms
+from genbench import Batch, DataSpec, NoisePath, Optimizer, Phase, Stage, Terms
 from genbench_flow.flow_settings import FlowMatchingSettings
-from genbench_flow.networks import as_weights, guided, network, some_dropped
+from genbench_flow.networks import Field, beside
 from genbench_flow.solvers import evaluations_of, flow_map
-from genbench_nets.labels import required
 from genbench_nets.prior_noise import draw_prior
 
 PATH = NoisePath(
@@ -53,22 +52,19 @@ class FlowMatching:
     def __init__(self, settings: FlowMatchingSettings, data: DataSpec) -> None:
         settings.check(data)
         self.settings = s = settings.fitted(data)
+        self._shape, self._field = data.shape, Field(s, data)
         if s.conditional:
-            assert data.classes, "the settings refuse data without labels"
-            self.classes = data.classes
-        self._shape = data.shape
+            self.classes = self._field.classes
         self.path = replace(PATH, bounded=data.bounded)
         self.passes = s.passes
         self.evaluations = s.passes * evaluations_of(self.path.solver, self.path.steps)
-        self.nets = nn.ModuleDict({"velocity": network(s, data)})
+        self.nets = nn.ModuleDict({"velocity": self._field.net})
         if s.reflow:
             self.nets["teacher"] = FrozenCopy(self.nets["velocity"])
 
     def optimizers(self) -> Mapping[str, Optimizer]:
         """One Adam."""
-        s = self.settings
-        rate = Schedule(kind=s.decay, warmup=s.warmup)
-        return {"flow": Optimizer(nets=("velocity",), lr=s.lr, schedule=rate)}
+        return {"flow": self._field.adam(self.settings, "velocity")}
 
     def stages(self) -> tuple[Stage, ...]:
         """The flow; with reflow, then its training on the pairs that a copy of it makes."""
@@ -89,26 +85,19 @@ class FlowMatching:
         noise = torch.randn_like(batch.x)
         if self.settings.pairing == "ot":
             noise = noise[optimal_pairing(noise, batch.x)]
-        return {"flow": {"velocity": self._error(noise, batch.x, self._labels(batch))}}
+        return {"flow": {"velocity": self._error(noise, batch.x, batch.y)}}
 
     def validate(self, batch: Batch) -> Mapping[str, Tensor]:
         """The loss on the test split, at random times, without optimal transport."""
-        return {"loss": self._error(torch.randn_like(batch.x), batch.x, self._labels(batch))}
+        return {"loss": self._error(torch.randn_like(batch.x), batch.x, batch.y)}
 
-    def _error(self, noise: Tensor, x: Tensor, labels: Tensor | None) -> Tensor:
+    def _error(self, noise: Tensor, x: Tensor, y: Tensor | None) -> Tensor:
         t = torch.rand(len(x), device=x.device)
         if self.settings.times == "logit-normal":
             t = torch.randn(len(x), device=x.device).sigmoid()
-        at = t.view(-1, *[1] * (x.dim() - 1))
-        v = self.nets["velocity"]((1 - at) * noise + at * x, t, labels)
-        error: Tensor = (v.float() - (x - noise)).square().mean()
-        return error
-
-    def _labels(self, batch: Batch) -> Tensor | None:
-        s = self.settings
-        if not s.conditional:
-            return None
-        return some_dropped(as_weights(required(batch.y), self.classes), s.label_dropout)
+        at = beside(t, x)
+        v = self._field.trained((1 - at) * noise + at * x, t, y)
+        return (v - (x - noise)).square().mean()
 
     # --- reflow
 
@@ -131,15 +120,11 @@ class FlowMatching:
 
     def velocity(self, x: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
         """dx/dt at x (B, *shape) and t (B,); without a label, that of all classes together."""
-        labels = None
-        if self.settings.conditional and y is not None:
-            labels = as_weights(y, self.classes)
-        return guided(self.nets["velocity"], x, t, labels, self.settings.guidance)
+        return self._field.drawn(x, t, y)
 
     def denoise(self, x: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
         """E[x_1 | x_t] = x_t + (1 - t) v: where the mean line through x_t ends."""
-        left = (1 - t).view(-1, *[1] * (x.dim() - 1))
-        return x + left * self.velocity(x, t, y)
+        return x + beside(1 - t, x) * self.velocity(x, t, y)
 
     def prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """x_0 ~ N(0, I), (n, *shape)."""

@@ -1,4 +1,6 @@
-"""Networks (x, t, labels) -> a tensor of the shape of x: a U-Net for images, an MLP for vectors.
+"""Networks (x, t, labels) -> a tensor of the shape of x, and what all models do with them.
+
+A `Field` has a U-Net for images, or an MLP for vectors, and the labels that its settings ask for.
 
 The time t (B,) is about 0 to 1. Labels are weights of classes, float (B, classes); a row of zeros
 is no label, and None stands for zeros. The last layer starts at 0.
@@ -15,18 +17,52 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genbench import DataSpec
+from genbench import DataSpec, Optimizer, Schedule
 from genbench_flow.flow_settings import FieldSettings
-from genbench_nets.labels import one_hot
+from genbench_nets.labels import one_hot, required
 from genbench_nets.mlp import flat_size
 
 FASTEST = 100.0
 """The highest frequency in the embedding of the time, in radians per unit; the lowest is 1."""
 
 
-def network(s: FieldSettings, data: DataSpec) -> nn.Module:
-    """The network of fitted settings; it takes labels if the settings are conditional."""
-    classes = (data.classes or 0) if s.conditional else 0
+class Field:
+    """The network of fitted settings, with labels if they are conditional.
+
+    ``classes`` is their number, or 0.
+    """
+
+    def __init__(self, s: FieldSettings, data: DataSpec) -> None:
+        self.classes = (data.classes or 0) if s.conditional else 0
+        self.net = network(s, data, self.classes)
+        self._dropout, self._guidance = s.label_dropout, s.guidance
+
+    def trained(self, x: Tensor, t: Tensor, y: Tensor | None) -> Tensor:
+        """The output for a training batch, float32, where some labels are left out."""
+        labels = None
+        if self.classes:
+            labels = some_dropped(as_weights(required(y), self.classes), self._dropout)
+        out: Tensor = self.net(x, t, labels)
+        return out.float()
+
+    def drawn(self, x: Tensor, t: Tensor, y: Tensor | None) -> Tensor:
+        """The output for a draw, guided; without a label, that of all classes together."""
+        labels = None if y is None or not self.classes else as_weights(y, self.classes)
+        return guided(self.net, x, t, labels, self._guidance)
+
+    def adam(self, s: FieldSettings, name: str) -> Optimizer:
+        """Adam for the network, which is called ``name`` in the model's nets."""
+        rate = Schedule(kind=s.decay, warmup=s.warmup)
+        return Optimizer(nets=(name,), lr=s.lr, schedule=rate)
+
+
+def beside(values: Tensor, x: Tensor) -> Tensor:
+    """Values (B,) in a shape that multiplies x (B, *shape)."""
+    return values.view(-1, *[1] * (x.dim() - 1))
+
+
+def network(s: FieldSettings, data: DataSpec, classes: int) -> nn.Module:
+    """The network of fitted settings; it takes labels of so many classes, or none."""
     if s.network == "mlp":
         return MLP(data.shape, s.width, s.depth, classes, s.dropout)
     assert s.channels is not None, "fitted settings have channels"
