@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from enum import StrEnum
 from itertools import chain
 from pathlib import Path
@@ -96,6 +97,10 @@ def compare(
             help="Cost of --pareto instead of the seconds, such as bytes or samples_per_second.",
         ),
     ] = None,
+    out: Annotated[
+        str | None,
+        typer.Option(help="File to draw all rows and the front of --pareto into (.svg or .png)."),
+    ] = None,
     limit: LimitOption = 20,
     all_metrics: AllMetricsOption = False,
     archived: options.ArchivedOption = False,
@@ -107,9 +112,12 @@ def compare(
     from genbench.compare import Question, Selection, baseline_of, reached, select, tabulate
     from genbench.compare.parents import SIZE, WEIGHTS, parents_of
     from genbench.report.cells import as_dict
+    from genbench.report.front_figure import save_fronts
 
-    if cost and not pareto:
-        raise UsageError("--cost is the cost of a Pareto front; add --pareto")
+    for option, given in (("--cost", cost), ("--out", out)):
+        if given and not pareto:
+            raise UsageError(f"{option} belongs to a Pareto front; add --pareto")
+    path = file_for(out, (".svg", ".png"), store=SESSION.store_url(store)) if out else None
     keys = [key for keys in by or () for key in keys.split(",")]
     by_size = SIZE in keys
     by = [key for key in keys if key != SIZE]
@@ -130,14 +138,14 @@ def compare(
                 samplers=tuple(sampler or ()),
                 archived=archived,
                 limit=None if target is not None or by or pareto or by_size else limit,
-                pareto=pareto and not by and not cost,
+                pareto=pareto and not by and not cost and not path,
             ),
         )
         if by_size:
             _check_sizes(selected)
         question = Question(
             baseline=meant,
-            metrics=tuple(metric or ()),
+            metrics=_with_size(metric or (), by_size),
             samplers=tuple(sampler or ()),
             target=target,
             sort=sort,
@@ -150,6 +158,9 @@ def compare(
         )
         times = reached(opened, selected.runs, target) if target is not None else {}
         tables = tabulate(selected, question, times)
+        if path is not None:
+            save_fronts(opened, tabulate(selected, replace(question, pareto=False)), path, cost)
+            say(f"drew {path}")
     if json:
         left_out = dict(selected.left_out)
         print_json({"datasets": [as_dict(t) for t in tables], "left_out": left_out})
@@ -161,6 +172,13 @@ def compare(
             print("\n" * (i > 0), end="")
             _print(table, limit, format)
     _tell(selected, tables)
+
+
+def _with_size(metrics: Sequence[str], by_size: bool) -> tuple[str, ...]:
+    """The metrics that are asked for, and the size that rows are in the order of."""
+    from genbench.compare.parents import WEIGHTS
+
+    return (*metrics, WEIGHTS) if metrics and by_size and WEIGHTS not in metrics else (*metrics,)
 
 
 def _check_sizes(selected: Selected) -> None:

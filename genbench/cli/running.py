@@ -268,10 +268,11 @@ def rm(
 
 
 def _builders_first(store: Store, ids: Sequence[str]) -> list[str]:
-    """The runs to delete, each after the runs that use its latent space.
+    """The runs to delete, each after the runs that were made from it.
 
     Raises UsageError if a run that depends on them, directly or not, would remain.
     """
+    from genbench.spec import RunSpec
 
     order: list[str] = []
 
@@ -287,8 +288,11 @@ def _builders_first(store: Store, ids: Sequence[str]) -> list[str]:
     if staying:
         runs = [store.run(run_id) for run_id in staying]
         named = ", ".join(f"{run.id} ({run.model} on {run.dataset})" for run in runs)
+        gone = " ".join(ids)
         raise UsageError(
-            f"{named} can't be used without {' '.join(ids)}: it learned that latent space",
+            f"{gone} can't be deleted without {named}: their scores are compared with its own"
+            if all(RunSpec.from_json(run.spec).compressors for run in runs)
+            else f"{named} can't be used without {gone}: it learned that latent space",
             hint=f"To delete all of them: genbench rm {' '.join((*ids, *staying))}",
         )
     return order

@@ -17,6 +17,9 @@ SHOWN_SETTINGS = 4
 COMPRESSION = "compressed by"
 """The name of a row's compressors among its settings."""
 
+OF_COMPRESSOR = "compressor."
+"""What the names of their settings begin with: ``compressor.prune.criterion``."""
+
 _NO_DIFFERENCE = (
     "evaluate_every",
     "sample_every",
@@ -121,6 +124,7 @@ def labels_of(runs: Sequence[RunResult]) -> dict[Variant, str]:
     flat = {run.variant: flat_settings(run) for run in runs}
     keys = list(dict.fromkeys(key for settings in flat.values() for key in settings))
     differ = [k for k in keys if len(_values(k, flat.values())) > 1]
+    differ.sort(key=lambda key: not _of_compressor(key))
     labels = {}
     for run in runs:
         parts = [run.preset] if run.preset else []
@@ -138,12 +142,19 @@ def labels_of(runs: Sequence[RunResult]) -> dict[Variant, str]:
 
 def _values(key: str, settings: Iterable[Mapping[str, Any]]) -> set[str]:
     """The distinct values of a setting; of a compressor's, only among runs that it compressed."""
-    everywhere = not key.startswith("compressor.")
+    everywhere = not key.startswith(OF_COMPRESSOR)
     return {repr(each.get(key)) for each in settings if everywhere or key in each}
 
 
+def _of_compressor(key: str) -> bool:
+    return key == COMPRESSION or key.startswith(OF_COMPRESSOR)
+
+
 def _told(key: str, value: Any) -> str:
-    return str(value) if key == COMPRESSION else f"{key}={short(value)}"
+    if key == COMPRESSION:
+        return str(value)
+    name = key.rpartition(".")[2] if _of_compressor(key) else key
+    return f"{name}={short(value)}"
 
 
 def flat_settings(run: RunResult) -> dict[str, Any]:
@@ -181,7 +192,7 @@ def _compression(compressors: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     if not compressors:
         return {}
     settings = {
-        f"compressor.{part['name']}.{name}": value
+        f"{OF_COMPRESSOR}{part['name']}.{name}": value
         for part in compressors
         for name, value in part["settings"].items()
         if name != "ratio"

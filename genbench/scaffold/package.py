@@ -16,6 +16,7 @@ CAPABILITIES: Mapping[Kind, tuple[str, ...]] = {
     "model": ("generates", "discriminates"),
     "sampler": ("generates",),
     "metric": ("generates",),
+    "compressor": ("generates",),
 }
 TRY_IT: Mapping[Kind, str] = {
     "model": "genbench run {name} digits",
@@ -23,14 +24,21 @@ TRY_IT: Mapping[Kind, str] = {
     "sampler": "genbench run vae digits --sampler {name}",
     "metric": "genbench run vae digits --metric {name}",
     "listener": "genbench run vae digits --listen {name}",
+    "compressor": "genbench compress @1 --method {name}",
 }
 
 
 def new_plugin(name: str, kind: Kind, into: Path, registry: Registry) -> list[Path]:
     """Write the package ``genbench-NAME`` into a folder; return its files.
 
-    Raises UsageError where the name can't be used or the package's folder is there already.
+    Raises UsageError where the name can't be used, the package's folder is there already, or there
+    is no template of the kind.
     """
+    if kind not in TRY_IT:
+        raise UsageError(
+            f"there is no template of a {kind}; docs/plugins.md says what a {kind} is, and "
+            f"--kind takes {', '.join(TRY_IT)}"
+        )
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
         raise UsageError(
             f"'{name}' can't be the name of a plugin; use lower-case letters, digits and single "

@@ -185,7 +185,7 @@ def remove(connection: Connection, run_id: str) -> None:
     children = connection.execute(needed.order_by(runs.c.run)).scalars().all()
     if children:
         raise UsageError(
-            f"run {run_id} is needed by {', '.join(children)}, which uses its latent space",
+            f"run {run_id} is needed by {', '.join(children)}, which was made from it",
             hint=f"Delete that first: genbench rm {' '.join(children)}",
         )
     connection.execute(delete(runs).where(runs.c.run == row.run))

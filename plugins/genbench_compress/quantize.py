@@ -39,7 +39,7 @@ from genbench_compress.int8_layers import (
     float_layers,
     replaced,
 )
-from genbench_compress.nets import generating, samples
+from genbench_compress.nets import device_of, generating, samples
 from genbench_compress.quantize_settings import QuantizeSettings
 from genbench_compress.student import drawn
 from genbench_compress.tuning import fine_tuning
@@ -152,6 +152,11 @@ def count_int8(model: Model) -> int:
 
 def nothing_to_quantize(model: Model) -> IncompatibleError:
     """The error of a model in which no int8 product would run."""
+    if device_of(model).type != "cpu":
+        return IncompatibleError(
+            f"no int8 operation would run on {device_of(model).type}, where int8 layers multiply "
+            "in float32; add --device cpu"
+        )
     layers = [layer for name in generating(model) for layer in model.nets[name].modules()]
     if any(isinstance(layer, Int8Linear | Int8Conv2d) for layer in layers):
         return IncompatibleError(

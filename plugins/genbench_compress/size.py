@@ -16,6 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from genbench import MetricContext, Score, rendered
 from genbench_compress.cost_settings import SizeSettings
+from genbench_compress.int8_kernels import flops
 from genbench_compress.nets import generating
 
 
@@ -67,12 +68,13 @@ def made_with(model: Any) -> dict[str, Tensor]:
 def macs(model: Any, device: torch.device) -> float:
     """Multiply-accumulate operations of a sample: half of its floating-point operations.
 
-    Those of matrix products and convolutions, as PyTorch counts them.
+    Those of matrix products and convolutions, as PyTorch counts them, in float32 or int8.
     """
     labels = None
     if hasattr(model, "classes"):
         labels = torch.zeros(1, dtype=torch.int64, device=device)
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+    counter = FlopCounterMode(display=False, custom_mapping=flops())
+    with torch.no_grad(), counter:
         rendered(model, model.generate(model.prior(1), labels))
     return float(counter.get_total_flops()) / 2
 

@@ -193,7 +193,9 @@ def test_plugins_doctor_finds_the_built_in_plugins_sound(genbench, tmp_path):
 # --- plugins new ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["model", "dataset", "sampler", "metric", "listener"])
+@pytest.mark.parametrize(
+    "kind", ["model", "dataset", "sampler", "metric", "listener", "compressor"]
+)
 def test_a_new_package_passes_its_own_tests(command_line, genbench, tmp_path, kind):
     done = genbench(tmp_path, "plugins", "new", "my-thing", "--kind", kind)
     assert done.code == 0, done.err
@@ -220,6 +222,13 @@ def test_a_name_that_cannot_be_used_is_refused_and_nothing_is_written(
     done = genbench(tmp_path, "plugins", "new", name)
     assert done.code == 2
     assert words in done.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_kind_without_a_template_is_refused_in_one_sentence(genbench, tmp_path):
+    done = genbench(tmp_path, "plugins", "new", "mine", "--kind", "launcher")
+    assert done.code == 2
+    assert "there is no template of a launcher" in done.err
     assert list(tmp_path.iterdir()) == []
 
 

@@ -7,7 +7,7 @@ import shutil
 import pytest
 import torch
 
-from genbench.errors import InterruptedRunError
+from genbench.errors import InterruptedRunError, UsageError
 from genbench.events import EpochDone
 from genbench.runner import evaluate_run, resume, sample_run
 from genbench.spec import Part, RunSpec
@@ -67,6 +67,16 @@ def test_a_compressed_run_is_loaded_without_its_parent(bench, half, tmp_path):
         assert out.exists()
     finally:
         shutil.move(kept, folder)
+
+
+def test_a_run_that_was_compressed_is_not_deleted_alone(bench, dcgan, half, genbench):
+    said = genbench("rm", dcgan.id, "--yes", "--store", str(bench.folder / "runs.db"))
+    assert said.code == 2
+    assert f"{half.id} (dcgan on digits)" in said.err
+    assert f"{dcgan.id} can't be deleted without " in said.err
+    assert "latent" not in said.err
+    with pytest.raises(UsageError, match=rf"needed by .*{half.id}.* made from it"):
+        bench.store.delete(dcgan.id)
 
 
 def test_a_compressed_run_is_evaluated_and_compressed_again(bench, half):

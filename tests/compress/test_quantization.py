@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import copy
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
 from safetensors.torch import load_file
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from genbench.errors import IncompatibleError, InterruptedRunError, UsageError
 from genbench.events import EpochDone
@@ -16,9 +18,12 @@ from genbench.exporting.export import export_generator
 from genbench.exporting.format import Format
 from genbench.runner import resume
 from genbench_compress import int8_kernels, int8_layers
-from genbench_compress.quantize import count_int8
+from genbench_compress.quantize import count_int8, nothing_to_quantize
+from genbench_compress.size import macs
 
 torchao = pytest.importorskip("torchao")
+
+CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +55,9 @@ def difference(bench, first, second):
 def test_a_quantized_decoder_runs_int8_products_and_draws_nearly_the_same(bench, vae, mode):
     made = bench.compress(vae, "quantize", f"mode={mode}", epochs=1)
     assert series(bench, made)["test/int8_ops"] == 2
-    assert count_int8(bench.load(made).model) == 2
+    model = bench.load(made).model
+    assert count_int8(model) == 2
+    assert macs(model, CPU) == macs(bench.load(vae).model, CPU) > 0
     if mode != "aware":  # which trains the weights too
         assert difference(bench, vae, made) < 0.05
 
@@ -63,6 +70,13 @@ def test_convolutions_are_quantized_and_transposed_ones_are_refused(bench, resiz
         bench.compress(dcgan, "quantize", "mode=static")
     with pytest.raises(IncompatibleError, match="no int8 operation would run"):
         bench.compress(resized, "quantize", "mode=dynamic")
+
+
+def test_a_device_without_int8_products_is_named():
+    elsewhere = SimpleNamespace(nets=nn.ModuleDict({"decoder": nn.Linear(2, 2, device="meta")}))
+    error = str(nothing_to_quantize(elsewhere))
+    assert "no int8 operation would run on meta" in error
+    assert "--device cpu" in error
 
 
 def test_int8_weights_go_through_a_checkpoint_bitwise(bench, vae):
@@ -152,6 +166,19 @@ def test_gradients_pass_an_int8_layer_as_if_nothing_was_rounded(name):
     [expected] = torch.autograd.grad(layer(x).sum(), x)
     assert torch.allclose(gradient, expected, atol=0.02)
     assert torch.allclose(values, made(x.detach()), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_an_int8_layer_counts_as_many_operations_as_its_float_form(name):
+    layer, shape = LAYERS[name]
+    x = torch.randn(shape)
+    counts = []
+    for each in (layer, int8_layers.as_int8(layer, x.abs().max() / 127)):
+        counter = FlopCounterMode(display=False, custom_mapping=int8_kernels.flops())
+        with torch.no_grad(), counter:
+            each(x)
+        counts.append(counter.get_total_flops())
+    assert counts[0] == counts[1] > 0
 
 
 @torch.no_grad()
