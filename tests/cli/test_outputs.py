@@ -26,6 +26,7 @@ runs = [{ model = "vae" }]
 COMMANDS = {
     "report": (("report",), ".html"),
     "study": (("study", "s.toml", "--table-only"), ".md"),
+    "compare": (("compare", "--pareto"), ".svg"),
     "sample": (("sample", "@1", "-n", "4"), ".png"),
     "arrays": (("sample", "@1", "-n", "4"), ".npz"),
     "reconstruct": (("reconstruct", "@1", "-n", "4"), ".png"),
