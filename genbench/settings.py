@@ -125,6 +125,8 @@ class ModelSettings(Settings):
     training: ClassVar[Training] = Training()
     widths: ClassVar[tuple[str, ...]] = ()
     """The settings that are widths or channels of the networks that make samples."""
+    lengths: ClassVar[tuple[str, ...]] = ()
+    """The settings that are the epochs of stages before the last one."""
 
     def narrowed(self, width: float) -> Self:
         """These settings with ``widths`` scaled by ``width``, rounded, at least 1; None is kept.

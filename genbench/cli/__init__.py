@@ -34,7 +34,7 @@ GROUPS = {
     "live": ("watch", "ui"),
     "studying": ("study", "pace"),
     "working": ("work", "queue", "launch"),
-    "tuning": ("tune",),
+    "tuning": ("tune", "trial"),
     "listing": (
         "models",
         "datasets",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -45,6 +45,13 @@ def study(
             min=1, max=MOST, help="Number of epochs of every row, in place of the file's."
         ),
     ] = None,
+    share: Annotated[
+        float,
+        typer.Option(min=1e-6, max=100, help="Factor on the length of every stage of every row."),
+    ] = 1.0,
+    epoch_images: Annotated[
+        int | None, typer.Option(min=1, help="Training images per epoch, in place of the file's.")
+    ] = None,
     retry: Annotated[bool, typer.Option("--retry", help="Run again what failed before.")] = False,
     enqueue: Annotated[
         bool,
@@ -81,7 +88,8 @@ def study(
     from genbench.study import Outcome, folder_of, forecast
 
     _check_options(enqueue, priority, launcher, launcher_set)
-    plan, places = _plan(file, seeds, only, epochs, device, store, data_dir, offline)
+    lengths: dict[str, Any] = {"epochs": epochs, "share": share, "epoch_images": epoch_images}
+    plan, places = _plan(file, seeds, only, lengths, device, store, data_dir, offline)
     if out is not None:
         out = file_for(out, (".md",), store=places.store, inputs=[file])
         if plan.study.figures:
@@ -125,7 +133,7 @@ def _plan(
     file: Path,
     seeds: str | None,
     only: Sequence[str] | None,
-    epochs: int | None,
+    lengths: Mapping[str, Any],
     device: str | None,
     store: str | None,
     data_dir: Path | None,
@@ -146,7 +154,7 @@ def _plan(
         Path.cwd(),
         seeds=options.seeds_in(seeds),
         only=only or (),
-        epochs=epochs,
+        **lengths,
         device=device,
     )
     url = SESSION.store_url(store)

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from genbench.cli import completing, options
-from genbench.cli.output import Format, print_json, print_table
+from genbench.cli.output import Format, print_json
 from genbench.cli.session import SESSION, say
+from genbench.cli.tuning_results import in_words, print_plan, print_result, write_files
 from genbench.errors import UsageError
-from genbench.formatting import counted, duration, number
+from genbench.formatting import counted
 
 if TYPE_CHECKING:
     from genbench.store import Store
@@ -100,6 +101,19 @@ def tune(
     pictures: Annotated[
         Path | None, typer.Option(help="Folder to write pictures of the search to.")
     ] = None,
+    enqueue: Annotated[
+        bool,
+        typer.Option(
+            "--enqueue", help="Write the trials into the queue for workers; run nothing here."
+        ),
+    ] = False,
+    priority: Annotated[
+        int, typer.Option(min=-1_000, max=1_000, help="Priority of enqueued tasks; higher first.")
+    ] = 0,
+    table_only: Annotated[
+        bool,
+        typer.Option("--table-only", help="Print the best of the existing trials; run nothing."),
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the space and the first trials; run nothing.")
     ] = False,
@@ -112,9 +126,10 @@ def tune(
 ) -> None:
     """Search for the best settings of a model; the same command continues a stopped search."""
     from genbench.store import Store
+    from genbench.tuning.history import read_history
     from genbench.tuning.plan import Wish, begin, find
     from genbench.tuning.question import Question
-    from genbench.tuning.work import Effort
+    from genbench.tuning.work import Effort, enqueue_tuning
 
     url = SESSION.store_url(store)
     planner = _planner(data_dir, offline, url)
@@ -126,6 +141,8 @@ def tune(
         from genbench.tuning.plan import seconds_in
 
         asked["budget_s"] = seconds_in(budget, "--budget")
+    if table_only and resume is None:
+        raise UsageError("--table-only shows a stored tuning; name it with --resume NAME")
     if resume is not None:
         given = [model, dataset, sets, space, objective, limit, name, *kept.values()]
         if any(one is not None for one in given):
@@ -151,57 +168,128 @@ def tune(
         )
         question, effort = planner.question(wish), Effort(**_given(asked))
     if dry_run:
-        _print_plan(question, effort, as_json=as_json)
+        print_plan(question, effort, as_json=as_json)
         return
     with Store.open(url, mode="create") as opened:
         record = begin(opened, question, effort, name if resume is None else resume)
-        places = _places(url, record, data_dir, offline)
-        history = _search(record, question, effort, opened, places, planner, jobs)
-        _write_files(record, question, history, export_optuna, pictures)
-        _print_result(record, question, effort, history, format, as_json=as_json)
+        if enqueue:
+            count = enqueue_tuning(opened, record, question, effort, priority=priority)
+            _tell_enqueued(record, count, as_json=as_json)
+            return
+        if table_only:
+            history = read_history(opened, record, question)
+        else:
+            _check_not_enqueued(opened, record)
+            about = f"{question.model} on {question.dataset}, {in_words(question)}"
+            say(f"tuning {record.name}: {about}")
+            places = _places(url, record, data_dir, offline)
+            history = _search(opened, record, question, effort, places, planner, jobs)
+        write_files(record, question, history, export_optuna, pictures)
+        print_result(record, question, effort, history, format, as_json=as_json)
+
+
+def trial(
+    tuning: Annotated[str, typer.Argument(metavar="TUNING", help="Name of a stored tuning.")],
+    number: Annotated[
+        int | None, typer.Argument(min=0, help="Number of the trial, from 0 on.")
+    ] = None,
+    confirm: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="RANK", help="A repeat of the best trials, instead of one."),
+    ] = None,
+    device: options.DeviceOption = None,
+    store: options.StoreOption = None,
+    data_dir: options.DataDirOption = None,
+    offline: options.OfflineOption = False,
+) -> None:
+    """Propose and train one trial of a tuning, as workers do for those that are enqueued.
+
+    Its settings are proposed now, from the results of all trials that are in the store.
+    """
+    from genbench.cli.stopping import StopSignals
+    from genbench.store import Store
+    from genbench.tuning.plan import find
+    from genbench.tuning.question import Question
+    from genbench.tuning.trials import Trials
+    from genbench.tuning.work import Effort, carry_out_task
+
+    if (number is None) == (confirm is None):
+        raise UsageError("give the number of a trial, or --confirm RANK")
+    url = SESSION.store_url(store)
+    with Store.open(url) as opened, StopSignals(quiet=True) as signals:
+        record = find(opened, tuning)
+        question = Question.from_json(record.body["question"])
+        effort = Effort(**record.body["effort"])
+        trials = Trials(
+            tuning=record,
+            question=question,
+            store=opened,
+            places=_places(url, record, data_dir, offline, device),
+            specs=_planner(data_dir, offline, url).specs(question),
+            planned=effort.trials,
+            threads=question.options.get("threads", 1),
+            should_stop=signals,
+            say=say,
+        )
+        made = carry_out_task(trials, effort, number=number, rank=confirm)
+        state = made and trials.history().states[made.number]
+    print_json({"tuning": tuning, "state": state, **({"run": made.run} if made else {})})
 
 
 def _search(
+    store: Store,
     record: TuningRecord,
     question: Question,
     effort: Effort,
-    store: Store,
     places: Places,
     planner: Planner,
     jobs: int,
 ) -> History:
     from genbench.cli.stopping import StopSignals
-    from genbench.store import tunings
+    from genbench.tuning.trials import Trials
     from genbench.tuning.work import carry_on
 
-    body = {"question": question.to_json(), "effort": vars(effort)}
-    if record.body != body:
-        tunings.update(store, record.number, body=body)
-    say(f"tuning {record.name}: {question.model} on {question.dataset}, {_in_words(question)}")
     if jobs > 1:
         say("note: a search with several jobs isn't repeatable: proposals depend on who ends first")
     with StopSignals(quiet=SESSION.verbosity < 0) as signals:
-        return carry_on(
-            record,
-            question,
-            effort,
-            store,
-            places,
-            planner.specs(question),
+        trials = Trials(
+            tuning=record,
+            question=question,
+            store=store,
+            places=places,
+            specs=planner.specs(question),
+            planned=effort.trials,
             jobs=jobs,
             threads=question.options.get("threads", 1),
             should_stop=signals,
             say=say,
         )
+        return carry_on(trials, effort)
 
 
-def _in_words(question: Question) -> str:
-    length = "of the model's own length"
-    if question.limit is not None:
-        length = f"of {question.limit[1]:g} {question.limit[0]}"
-    what = " and ".join(question.objectives)
-    over = counted(len(question.space), "setting")
-    return f"{question.sampler} over {over}, {what}, trials {length}"
+def _tell_enqueued(record: TuningRecord, count: int, *, as_json: bool) -> None:
+    from genbench.tuning.commands import tag
+
+    if as_json:
+        print_json({"tuning": record.name, "batch": tag(record.name), "enqueued": count})
+    say(
+        f"{counted(count, 'task')} of {tag(record.name)} enqueued; to carry them out: genbench "
+        f"work; to see the best: genbench tune --resume {record.name} --table-only"
+    )
+
+
+def _check_not_enqueued(store: Store, record: TuningRecord) -> None:
+    """Raise UsageError if workers are to carry out the trials of a tuning."""
+    from genbench.store.tasks import OPEN, select_tasks
+    from genbench.tuning.commands import tag
+
+    left = len(select_tasks(store, batch=tag(record.name), states=OPEN))
+    if left:
+        raise UsageError(
+            f"{counted(left, 'task')} of this tuning {'is' if left == 1 else 'are'} in the queue, "
+            "for workers; leave the trials to them, or cancel the tasks first",
+            hint=f"genbench work --until-empty, or genbench queue cancel {tag(record.name)}",
+        )
 
 
 def _planner(data_dir: Path | None, offline: bool, url: str) -> Planner:
@@ -214,7 +302,13 @@ def _planner(data_dir: Path | None, offline: bool, url: str) -> Planner:
     return Planner(registry=SESSION.registry, access=access, environ=os.environ, cwd=Path.cwd())
 
 
-def _places(url: str, record: TuningRecord, data_dir: Path | None, offline: bool) -> Places:
+def _places(
+    url: str,
+    record: TuningRecord,
+    data_dir: Path | None,
+    offline: bool,
+    device: str | None = None,
+) -> Places:
     """The places of all runs; the folder of the logs is beside those of the runs."""
     from genbench.store.address import Address
     from genbench.study import Places
@@ -224,119 +318,9 @@ def _places(url: str, record: TuningRecord, data_dir: Path | None, offline: bool
         folder=Address.parse(url).runs_folder / f"tune-{record.name}",
         data_dir=data_dir,
         offline=offline,
+        device=device,
     )
 
 
 def _given(asked: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in asked.items() if value is not None}
-
-
-# --- what is shown
-
-
-def _print_plan(question: Question, effort: Effort, *, as_json: bool) -> None:
-    from genbench.tuning.plan import first_settings
-
-    if as_json:
-        first = [dict(one) for one in first_settings(question, 1)]
-        print_json({"question": question.to_json(), "effort": vars(effort), "first": first})
-        return
-    print(f"{question.model} on {question.dataset}: {_in_words(question)}")
-    for knob in question.space:
-        paths = "" if knob.paths == (knob.name,) else f" ({', '.join(knob.paths)})"
-        print(f"  {knob.name}{paths}: {knob.domain}")
-    for text in question.fixed:
-        print(f"  {text}, fixed")
-    print(f"  scored on the validation split: {', '.join(question.objectives)}")
-    runs = f"{counted(effort.trials, 'trial')}"
-    if effort.confirm:
-        runs += f", then {effort.top * effort.confirm} runs that confirm the best {effort.top}"
-    within = f", within {duration(effort.budget_s)}" if effort.budget_s else ""
-    seconds = question.limit[1] if question.limit and question.limit[0] == "seconds" else None
-    cost = f", {duration(seconds * effort.trials)} of training in all trials" if seconds else ""
-    print(f"cost: {runs}{within}{cost}")
-
-
-def _print_result(
-    record: TuningRecord,
-    question: Question,
-    effort: Effort,
-    history: History,
-    format: Format,
-    *,
-    as_json: bool,
-) -> None:
-    from genbench.tuning.commands import next_command
-    from genbench.tuning.history import shown
-    from genbench.tuning.result import as_dict, counts, winners
-
-    found = winners(history.trials, effort.top, history.runs, history.confirmed)
-    if as_json:
-        print_json(
-            {
-                "tuning": record.name,
-                "trials": counts(history.trials),
-                "objectives": list(question.objectives),
-                "best": [as_dict(one, history.direction) for one in found],
-                "spent_s": history.spent_s,
-            }
-        )
-        return
-    if not found:
-        say(f"no trial has a score: {_counted(counts(history.trials))}")
-        return
-    n = sum(trial.is_good for trial in history.trials)
-    names = list(question.objectives)
-    directions = [history.direction, "min"]
-    headings = ["trial", "run", *(f"reported {name}" for name in names)]
-    headings += [f"confirmed {names[0]}", "95 % interval"] if effort.confirm else []
-    headings += [knob.name for knob in question.space]
-    rows = []
-    for one in found:
-        pairs = zip(one.trial.values, directions, strict=False)
-        row = [one.trial.number, one.run, *(number(shown(v, way)) for v, way in pairs)]
-        if effort.confirm:
-            mean, ends = as_dict(one, history.direction), one.interval
-            text = f"{number(mean['confirmed_mean'])} (n = {len(one.confirmed)})"
-            low_high = mean["confirmed_interval"]
-            row += [text, " to ".join(map(number, low_high)) if ends else None]
-        rows.append([*row, *(_brief(one.trial.settings[k.name]) for k in question.space)])
-    print_table(headings, rows, format=format, title=f"tuning {record.name}")
-    say(
-        f"note: reported is the best of {counted(n, 'trial')} on the validation split, which is "
-        "better than the truth; confirmed is the mean of fresh seeds on it. The two are never "
-        "ranked against each other"
-        if effort.confirm
-        else f"note: these are the best of {counted(n, 'trial')} on the validation split, so they "
-        "look better than they are; to measure them again: --confirm 5"
-    )
-    say(f"trials: {_counted(counts(history.trials))}; {duration(history.spent_s)} of all runs")
-    own = next(one for one in history.proposals if one.number == found[0].trial.number)
-    say(f"next, on the test split: {next_command(question, own)} --seeds 0..4")
-
-
-def _brief(value: Any) -> str:
-    return number(value, 3) if isinstance(value, float) else str(value)
-
-
-def _counted(found: dict[str, int]) -> str:
-    return ", ".join(f"{count} {state}" for state, count in found.items())
-
-
-def _write_files(
-    record: TuningRecord,
-    question: Question,
-    history: History,
-    export: Path | None,
-    pictures: Path | None,
-) -> None:
-    if export is not None:
-        from genbench.tuning.export import write_optuna
-
-        write_optuna(export, record.name, question, history.trials)
-        say(f"written: {export}")
-    if pictures is not None:
-        from genbench.tuning.pictures import draw
-
-        for path in draw(pictures, question, history):
-            say(f"written: {path}")

@@ -58,8 +58,10 @@ def tunings(store: Store) -> list[TuningRecord]:
     ]
 
 
-def proposals(store: Store, tuning: int) -> list[Proposal]:
-    """The proposals of a tuning by number."""
+def proposals(store: Store, tuning: int, number: int | None = None) -> list[Proposal]:
+    """The proposals of a tuning in the order of their numbers, or the one with this number."""
+    which = "tuning = :tuning" + ("" if number is None else " AND number = :number")
+    named = {"tuning": tuning} | ({} if number is None else {"number": number})
     return [
         Proposal(
             number=number,
@@ -71,8 +73,8 @@ def proposals(store: Store, tuning: int) -> list[Proposal]:
         )
         for number, confirms, settings, notes, seed, run in store.rows(
             "SELECT number, confirms, settings, notes, seed, run_id FROM proposals "
-            "WHERE tuning = :tuning ORDER BY number",
-            {"tuning": tuning},
+            f"WHERE {which} ORDER BY number",
+            named,
         )
     ]
 
@@ -94,15 +96,29 @@ def create(store: Store, name: str, digest: str, body: Mapping[str, Any]) -> Tun
         )
 
 
-def update(store: Store, tuning: int, **columns: Mapping[str, Any]) -> None:
-    """Replace ``body`` or ``paces`` of a tuning."""
-    from sqlalchemy import update as updated
+def replace_body(store: Store, tuning: int, body: Mapping[str, Any]) -> None:
+    """Replace the question of a tuning, or how long to search."""
+    from sqlalchemy import update
 
     from genbench.store.schema import tunings as table
 
-    values = {name: canonical_json(value) for name, value in columns.items()}
+    change = update(table).where(table.c.tuning == tuning).values(body=canonical_json(body))
     with store.transaction() as connection:
-        connection.execute(updated(table).where(table.c.tuning == tuning).values(values))
+        connection.execute(change)
+
+
+def add_pace(store: Store, tuning: int, key: str, pace: Mapping[str, Any]) -> dict[str, Any]:
+    """Store what a pilot has measured, beside what others have; return all paces."""
+    from sqlalchemy import select, update
+
+    from genbench.store.schema import tunings as table
+
+    own = table.c.tuning == tuning
+    with store.transaction() as connection:
+        known = connection.execute(select(table.c.paces).where(own).with_for_update()).scalar_one()
+        paces = {key: dict(pace), **json.loads(known)}
+        connection.execute(update(table).where(own).values(paces=canonical_json(paces)))
+    return paces
 
 
 def propose(
@@ -115,10 +131,12 @@ def propose(
     number: int,
     confirms: int | None = None,
 ) -> Proposal:
-    """Store a proposal, before its run is started. Raises StoreError for a number twice."""
-    from sqlalchemy import insert
+    """Store a proposal, before its run is started; return the one that has the number now.
 
+    Several processes may propose for a number at the same time: the first one decides.
+    """
     from genbench.store.schema import proposals as table
+    from genbench.store.upsert import insert_missing
     from genbench.store.values import now
 
     row = {
@@ -131,8 +149,8 @@ def propose(
         "created_at": now(),
     }
     with store.transaction() as connection:
-        connection.execute(insert(table).values(row))
-    return Proposal(number=number, settings=settings, seed=seed, notes=notes, confirms=confirms)
+        insert_missing(connection, table, [row])
+    return proposals(store, tuning, number)[0]
 
 
 def attach(store: Store, tuning: int, number: int, run: str) -> None:
@@ -144,6 +162,15 @@ def attach(store: Store, tuning: int, number: int, run: str) -> None:
     own = (table.c.tuning == tuning) & (table.c.number == number)
     with store.transaction() as connection:
         connection.execute(updated(table).where(own).values(run_id=run))
+
+
+def last_score(store: Store, name: str) -> int | None:
+    """The number of the newest score of the run with this name; None without one."""
+    rows = store.rows(
+        "SELECT max(e.eval) FROM evals e JOIN runs r ON r.run = e.run WHERE r.name = :name",
+        {"name": name},
+    )
+    return rows[0][0] if rows else None
 
 
 def prune(store: Store, run: str) -> None:

@@ -152,14 +152,21 @@ def make_plan(
     seeds: Sequence[int] = (),
     only: Sequence[str] = (),
     epochs: int | None = None,
+    share: float = 1.0,
+    epoch_images: int | None = None,
     device: str | None = None,
 ) -> Plan:
     """Resolve every row on every data set.
 
     ``seeds`` and ``only`` (titles of rows) restrict the grid of the file; ``epochs`` replaces all
-    lengths in it. Raises a UsageError that names file and row, or PluginError.
+    lengths in it, ``share`` multiplies the length of every stage, and ``epoch_images`` replaces the
+    file's. Raises a UsageError that names file and row, or PluginError.
     """
+    if epochs is not None and share != 1:
+        raise UsageError("--epochs and --share both decide the length of a row; leave out one")
     study = study if epochs is None else shortened(study, epochs)
+    if epoch_images is not None:
+        study = study.model_copy(update={"epoch_images": epoch_images})
     for name in study.datasets:
         with _within(path, "datasets"):
             registry.get("dataset", name)
@@ -179,11 +186,15 @@ def make_plan(
             with _within(path, f"[[runs]] '{row.title}' on {dataset}"):
                 source = _source(row, dataset, entries)
                 entries.append(
-                    _entry(study, row, dataset, source, registry, access, environ, cwd, device)
+                    _entry(
+                        study, row, dataset, source, registry, access, environ, cwd, device, share
+                    )
                 )
     _check_apart(path, entries)
     narrowed = ["--seeds " + ",".join(map(str, seeds))] if seeds else []
     narrowed += [f"--epochs {epochs}"] if epochs is not None else []
+    narrowed += [f"--share {share:g}"] if share != 1 else []
+    narrowed += [f"--epoch-images {epoch_images}"] if epoch_images is not None else []
     return Plan(
         path=path,
         study=study,
@@ -262,11 +273,12 @@ def _entry(
     environ: Mapping[str, str],
     cwd: Path,
     device: str | None,
+    share: float,
 ) -> Entry:
     if row.compress is not None and source is not None:
-        return _compressed(study, row, source, registry, access)
+        return _compressed(study, row, source, registry, access, share)
     length = study.length(row)
-    seconds = length[1] if length and length[0] == "seconds" else None
+    seconds = share * length[1] if length and length[0] == "seconds" else None
     epochs = int(length[1]) if length and length[0] == "epochs" else None
     model = registry.get("model", row.model)
     first = study.samplers[0] if can_be_drawn_from(model) else None
@@ -293,6 +305,12 @@ def _entry(
         sets=(*sets, *(for_sampler(first.name, first.settings) if first else ())),
     )
     resolved = resolve(request, registry, access, environ, cwd)
+    if share != 1:
+        images = study.epoch_images or resolved.data_spec.train
+        epochs, stages = _shared_out(resolved.spec, registry, images, share)
+        run = request.run if seconds is not None else {**request.run, "epochs": epochs}
+        request = replace(request, run=run, sets=(*request.sets, *stages))
+        resolved, sets = resolve(request, registry, access, environ, cwd), (*sets, *stages)
     later = [_sampling(sampler, registry, resolved.spec) for sampler in study.samplers[1:]]
     # A model without samples is scored itself, which the store records under an empty sampler.
     own = Sampling(
@@ -312,8 +330,28 @@ def _entry(
     )
 
 
+def _shared_out(
+    spec: RunSpec, registry: Registry, images: int, share: float
+) -> tuple[int, tuple[str, ...]]:
+    """A share of the epochs of a run, at least 1, and of its earlier stages as ``--set`` texts."""
+    cls, texts = registry.settings("model", spec.model), list[str]()
+    if cls is not None and issubclass(cls, ModelSettings):
+        built = cls.model_validate(spec.model_settings).paced(images)
+        texts = [f"{name}={_part(share, getattr(built, name))}" for name in cls.lengths]
+    return _part(share, spec.epochs), tuple(texts)
+
+
+def _part(share: float, epochs: int) -> int:
+    return max(1, round(share * epochs))
+
+
 def _compressed(
-    study: StudyFile, row: RowEntry, source: Entry, registry: Registry, access: DataAccess
+    study: StudyFile,
+    row: RowEntry,
+    source: Entry,
+    registry: Registry,
+    access: DataAccess,
+    share: float,
 ) -> Entry:
     """The entry of a row that compresses another one; all but the method is that of the other."""
     shared = {k: v for k, v in study.sets.items() if k.partition(".")[0] in ("metric", "sampler")}
@@ -326,7 +364,7 @@ def _compressed(
         access,
         sets=sets,
         metrics=study.metrics or (),
-        epochs=row.epochs,
+        epochs=row.epochs and _part(share, row.epochs),
         batch_size=row.batch_size,
     )
     return Entry(

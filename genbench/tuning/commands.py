@@ -5,15 +5,12 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from genbench.spec import content_hash
 from genbench.store.tunings import Proposal
 from genbench.study.assignments import words
 from genbench.study.outcome import Places
-from genbench.study.pace import PILOT_EPOCHS, read_pilot
 from genbench.tuning.question import Question, State
 from genbench.tuning.search import FIRST_CHECK
 from genbench.tuning.space import Range, Value, assignments
@@ -70,34 +67,22 @@ def resume_task(question: Question, tuning: str, proposal: Proposal, places: Pla
 
 
 def pilot_task(
-    question: Question, settings: Mapping[str, Value], folder: Path, places: Places, seconds: float
+    question: Question, tuning: str, proposal: Proposal, places: Places, seconds: float
 ) -> Command:
-    """A run without scores in a temporary store, stopped as soon as its pace is known."""
-    store = folder / "runs.db"
+    """``genbench pace``, which measures how many epochs of a proposal fit into so many seconds."""
+    settings = proposal.settings
     own = {name: value for name, value in _options(question).items() if name not in _OF_SCORES}
     sets = (*question.fixed, *assignments(question.space, settings))
     kept = [text for text in sets if not text.startswith(("metric.", "sampler."))]
     options = {
         **own,
-        "set": (*kept, "run.metrics=[]", "run.samplers=[]"),
-        "epochs": PILOT_EPOCHS,
+        "set": tuple(kept),
         "seed": question.seed,
         "scored-on": "search",
-        "store": store,
     }
-
-    def enough() -> bool:
-        reading = read_pilot(store)
-        return reading is not None and reading.is_enough(seconds)
-
-    task = _command(
-        f"pilot {folder.name}",
-        places,
-        *("run", question.model, question.dataset),
-        *words(options),
-        *places.data_flags,
-    )
-    return replace(task, enough=enough)
+    run = (question.model, question.dataset, *words(options), *places.data_flags)
+    title = f"{tuning}, pilot of {title_of(proposal)}"
+    return _command(title, places, "pace", f"{seconds:g}", "--", *run)
 
 
 def next_command(question: Question, proposal: Proposal) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from genbench.compare.read_results import quoted
@@ -29,62 +30,111 @@ AT_ONCE = 500
 
 
 @dataclass(frozen=True, kw_only=True)
-class History:
-    """All proposals with their states, and the trials among them; ``spent_s`` are wall seconds."""
+class Entry:
+    """A proposal as a trial, with the wall seconds of its run.
 
-    proposals: tuple[Proposal, ...] = ()
-    trials: tuple[Trial, ...] = ()
-    states: Mapping[int, State] = field(default_factory=dict)
-    confirmed: Mapping[int, tuple[float, ...]] = field(default_factory=dict)
+    ``direction`` is that of the first objective, None before there is a score.
+    """
+
+    proposal: Proposal
+    trial: Trial
     spent_s: float = 0.0
-    direction: str = "min"
+    direction: str | None = None
 
     @property
-    def runs(self) -> dict[int, str | None]:
+    def is_settled(self) -> bool:
+        """Whether the run has ended, so that nothing of it is read again."""
+        return self.trial.state in (State.DONE, State.PRUNED, State.FAILED)
+
+
+@dataclass(frozen=True)
+class History:
+    """All proposals of a tuning with what their runs have scored, in the order of their numbers."""
+
+    entries: tuple[Entry, ...] = ()
+
+    @cached_property
+    def proposals(self) -> tuple[Proposal, ...]:
+        """The proposals, those that confirm a trial included."""
+        return tuple(entry.proposal for entry in self.entries)
+
+    @cached_property
+    def trials(self) -> tuple[Trial, ...]:
+        """The trials of the search."""
+        return tuple(one.trial for one in self.entries if one.proposal.confirms is None)
+
+    @cached_property
+    def states(self) -> Mapping[int, State]:
+        """The state of each proposal."""
+        return {entry.proposal.number: entry.trial.state for entry in self.entries}
+
+    @cached_property
+    def runs(self) -> Mapping[int, str | None]:
         """The run of each proposal."""
         return {one.number: one.run for one in self.proposals}
 
+    @cached_property
+    def confirmed(self) -> Mapping[int, tuple[float, ...]]:
+        """By the number of a trial: the first objective of the runs that confirm it, NaN if one
+        has failed."""
+        found: dict[int, tuple[float, ...]] = {}
+        for entry in self.entries:
+            trial, origin = entry.trial, entry.proposal.confirms
+            if origin is not None and trial.state in (State.DONE, State.FAILED):
+                found[origin] = (*found.get(origin, ()), *(trial.values[:1] or (math.nan,)))
+        return found
 
-def read_history(store: Store, tuning: TuningRecord, question: Question) -> History:
-    """The history of a tuning. A run is found by its name, too, and is then stored as its own."""
-    stored = proposals(store, tuning.number)
+    @property
+    def spent_s(self) -> float:
+        """The wall seconds of all runs."""
+        return sum(entry.spent_s for entry in self.entries)
+
+    @property
+    def direction(self) -> str:
+        """That of the first objective: min, max or floor."""
+        known = [entry.direction for entry in self.entries if entry.direction]
+        return known[-1] if known else "min"
+
+    def entry(self, number: int) -> Entry | None:
+        """The entry of a proposal."""
+        return next((one for one in self.entries if one.proposal.number == number), None)
+
+
+def read_history(
+    store: Store, tuning: TuningRecord, question: Question, known: History | None = None
+) -> History:
+    """The history of a tuning. A run is found by its name, too, and is then stored as its own.
+
+    Entries of ``known`` that are settled are not read again.
+    """
+    settled = {e.proposal.number: e for e in known.entries if e.is_settled} if known else {}
+    stored = [one for one in proposals(store, tuning.number) if one.number not in settled]
     facts = _facts(store, [one.run for one in stored if one.run])
     found = _by_name(store, tuning, stored, facts)
     facts |= _facts(store, [one.run for one in found if one.run and one.run not in facts])
     scores = _scores(store, list(facts))
-    trials, states, confirmed, spent = [], {}, defaultdict[int, list[float]](list), 0.0
-    direction = "min"
-    for one in found:
-        run = facts.get(one.run or "")
-        own = scores.get(one.run or "", [])
-        way = next((s.direction for s in own if s.metric == question.objectives[0]), None)
-        direction = way or direction
-        values = _values(question, run, own)
-        state = _state(one, run, values)
-        states[one.number] = state
-        spent += run.wall_s if run else 0.0
-        if one.confirms is not None:
-            if state in (State.DONE, State.FAILED):
-                confirmed[one.confirms].append(values[0] if values else math.nan)
-            continue
-        trials.append(
-            Trial(
-                number=one.number,
-                settings=one.settings,
-                state=state,
-                values=values if state is State.DONE else (),
-                reported=_reported(question, run, own),
-                notes=one.notes.get("sampler", {}),
-            )
-        )
-    return History(
-        proposals=tuple(found),
-        trials=tuple(trials),
-        states=states,
-        confirmed={number: tuple(values) for number, values in confirmed.items()},
-        spent_s=spent,
-        direction=direction,
+    new = {
+        one.number: _entry(question, one, facts.get(one.run or ""), scores.get(one.run or "", []))
+        for one in found
+    }
+    both = {**settled, **new}
+    return History(tuple(both[number] for number in sorted(both)))
+
+
+def _entry(question: Question, one: Proposal, run: _Run | None, scores: Sequence[_Score]) -> Entry:
+    values = _values(question, run, scores)
+    state = _state(one, run, values)
+    trial = Trial(
+        number=one.number,
+        settings=one.settings,
+        state=state,
+        values=values if state is State.DONE else (),
+        reported=_reported(question, run, scores),
+        notes=one.notes.get("sampler", {}),
     )
+    way = next((s.direction for s in scores if s.metric == question.objectives[0]), None)
+    spent = run.wall_s if run else 0.0
+    return Entry(proposal=one, trial=trial, spent_s=spent, direction=way)
 
 
 @dataclass(frozen=True)

@@ -181,10 +181,13 @@ def find(store: Store, name: str) -> TuningRecord:
 
 def begin(store: Store, question: Question, effort: Effort, name: str | None) -> TuningRecord:
     """The stored tuning of a question, or a new one. Raises UsageError for a name that is taken."""
+    body = {"question": question.to_json(), "effort": vars(effort)}
     for one in tunings.tunings(store):
         if one.digest == question.digest:
             if name not in (None, one.name):
                 raise UsageError(f"this tuning is in the store as '{one.name}'; leave out --name")
+            if one.body != body:
+                tunings.replace_body(store, one.number, body)
             return one
         if one.name == name:
             raise UsageError(
@@ -193,7 +196,6 @@ def begin(store: Store, question: Question, effort: Effort, name: str | None) ->
             )
     words = re.sub(r"[^\w.+-]+", "-", f"{question.model}-{question.dataset}")
     named = name or f"{words}-{question.digest[:4]}"
-    body = {"question": question.to_json(), "effort": vars(effort)}
     return tunings.create(store, named, question.digest, body)
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import product
 from typing import Any
 
 from genbench.errors import UsageError
@@ -76,6 +75,13 @@ def propose(question: Question, history: Sequence[Trial], number: int) -> Next |
     return Next(settings=dict(asked.params), notes=dict(asked.system_attrs))
 
 
+def cells(question: Question) -> int | None:
+    """The number of trials of a grid; None for a search without an end."""
+    if question.sampler != "grid":
+        return None
+    return math.prod(len(axis) for axis in _axes(question))
+
+
 def best(history: Iterable[Trial]) -> list[Trial]:
     """The trials that are done, the best first; with two objectives, those of the Pareto front."""
     done = [trial for trial in history if trial.is_good]
@@ -92,9 +98,9 @@ class Pruning:
         self._question = question
         self._study = optuna.create_study(study_name=STUDY, pruner=_pruner(question.pruner))
         self._trials: dict[int, Any] = {}
+        self._taken: dict[int, Trial] = {}
         for trial in sorted(history, key=lambda trial: trial.number):
-            self.should_prune(trial.number, trial.settings, trial.reported)
-            self.ended(trial)
+            self.take(trial)
 
     def should_prune(
         self, number: int, settings: Mapping[str, Value], reported: Mapping[int, float]
@@ -108,11 +114,15 @@ class Pruning:
             stop = trial.should_prune()
         return stop
 
-    def ended(self, trial: Trial) -> None:
-        """Take the end of a trial in; a later one is compared with it."""
+    def take(self, trial: Trial) -> None:
+        """Take in what a trial has reported, and its end; later ones are compared with it."""
+        if self._taken.get(trial.number) == trial:
+            return
+        self._taken[trial.number] = trial
+        self.should_prune(trial.number, trial.settings, trial.reported)
         optuna = _optuna()
         states = optuna.trial.TrialState
-        own = self._trials.get(trial.number) or self._begin(trial.number, trial.settings)
+        own = self._trials[trial.number]
         if trial.is_good:
             self._study.tell(own, trial.values[0])
         elif trial.state is State.PRUNED:
@@ -126,9 +136,6 @@ class Pruning:
         states = optuna.trial.TrialState
         while len(self._study.get_trials(deepcopy=False)) < number:
             self._study.add_trial(optuna.trial.create_trial(state=states.FAIL))
-        known = self._study.get_trials(deepcopy=False)
-        if len(known) > number and known[number].state is not states.RUNNING:
-            number = len(known)
         distributions = {knob.name: _distribution(knob) for knob in self._question.space}
         self._study.add_trial(
             optuna.trial.create_trial(
@@ -235,18 +242,23 @@ def _distribution(knob: Knob) -> Any:
 
 def _cell(question: Question, number: int) -> Next | None:
     """A cell of the grid; the last setting varies fastest."""
-    axes: list[Sequence[Value]] = []
-    for knob in question.space:
-        domain = knob.domain
-        if isinstance(domain, Choices):
-            axes.append(domain.values)
-        else:
-            axes.append(range(int(domain.low), int(domain.high) + 1))
-    cells = list(product(*axes))
-    if number >= len(cells):
-        return None
+    values, left = list[Value](), number
+    for axis in reversed(_axes(question)):
+        left, place = divmod(left, len(axis))
+        values.append(axis[place])
     names = (knob.name for knob in question.space)
-    return Next(settings=dict(zip(names, cells[number], strict=True)))
+    return None if left else Next(settings=dict(zip(names, reversed(values), strict=True)))
+
+
+def _axes(question: Question) -> list[Sequence[Value]]:
+    """The values of each setting of a grid."""
+    domains = [knob.domain for knob in question.space]
+    return [
+        domain.values
+        if isinstance(domain, Choices)
+        else range(int(domain.low), int(domain.high) + 1)
+        for domain in domains
+    ]
 
 
 def _dominates(one: Trial, other: Trial) -> bool:

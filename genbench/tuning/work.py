@@ -1,49 +1,28 @@
-"""Carry out a tuning: propose, train, prune, and confirm the best, ``jobs`` commands at a time.
+"""Carry out a tuning: propose and train trials, and confirm the best with fresh seeds.
 
-Everything that is known is in the store, so the same call continues a tuning that was stopped. Each
-trial is one ``genbench`` command, which writes its run; this process reads what it scored.
+`carry_on` does all that is missing in this process. Workers on any machines call `carry_out_task`
+for each task that `enqueue_tuning` has written: the settings of a trial are proposed when its task
+is claimed, from all results that are in the store by then.
 """
 
 from __future__ import annotations
 
-import tempfile
-import time
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from genbench.errors import GenbenchError, InterruptedRunError, UsageError
-from genbench.formatting import duration, number
-from genbench.spec import RunSpec
-from genbench.store import Store, tunings
+from genbench.store import Store
+from genbench.store.enqueuing import enqueue
+from genbench.store.tasks import NewTask
 from genbench.store.tunings import Proposal, TuningRecord
-from genbench.study.outcome import Places
-from genbench.study.pace import Pace, check_budget, read_pilot
-from genbench.tuning.commands import (
-    FRESH,
-    may_stop,
-    pace_key,
-    pilot_task,
-    resume_task,
-    run_name,
-    run_task,
-    title_of,
-)
-from genbench.tuning.history import History, read_history, shown
-from genbench.tuning.question import Question, State
-from genbench.tuning.search import Pruning, Trial, best, propose
-from genbench.tuning.space import Value
-from genbench.work.children import Command, Ended, carry_out
+from genbench.tuning.commands import FRESH, may_stop, tag
+from genbench.tuning.history import History, read_history
+from genbench.tuning.question import Question
+from genbench.tuning.search import Trial, best, cells
+from genbench.tuning.trials import Trials
+from genbench.work.children import Command
 
-WAIT_S = 0.5
-"""Seconds between two looks at a run that another process still trains."""
-
-CONFIRMS_FROM = 1_000_000
-"""The number of the first proposal that confirms a trial."""
-
-Specs = Callable[[dict[str, Value]], RunSpec]
-"""The spec of a trial with these settings. Raises UsageError if the model refuses them."""
+CONFIRMS_FROM, CONFIRMS_EACH = 1_000_000, 1_000
+"""The number of the first proposal that confirms a trial, and how many are kept for each trial."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,330 +38,149 @@ class Effort:
     confirm: int = 0
 
 
-def carry_on(
-    tuning: TuningRecord,
-    question: Question,
-    effort: Effort,
-    store: Store,
-    places: Places,
-    specs: Specs,
-    *,
-    jobs: int = 1,
-    threads: int = 1,
-    should_stop: Callable[[], bool],
-    say: Callable[[str], None],
-) -> History:
+def carry_on(trials: Trials, effort: Effort) -> History:
     """Do what is missing of a tuning; return its history.
 
-    Raises InterruptedRunError if ``should_stop`` returned true, UsageError if the limit is too
-    small, and GenbenchError if no trial can be started.
+    Raises InterruptedRunError if the trials are to stop, UsageError if the limit is too small, and
+    GenbenchError if no trial can be started.
     """
-    with tempfile.TemporaryDirectory(prefix="genbench-tune-") as scratch:
-        work = _Work(
-            tuning,
-            question,
-            effort,
-            store,
-            places,
-            specs,
-            jobs,
-            threads,
-            should_stop,
-            say,
-            Path(scratch),
-        )
-        work.wait_for_others()
-        work.search()
-        work.confirm()
-    return read_history(store, tuning, question)
+    trials.wait_for_others()
+    trials.train(lambda count: _search(trials, effort, count))
+    for rank in range(effort.top * effort.confirm):
+        _confirmation(trials, effort, rank)
+    trials.train(lambda count: _confirm(trials, count))
+    return trials.history()
 
 
-@dataclass
-class _Work:
-    """The state of one call of `carry_on`; ``at_work`` are the proposals whose command runs."""
-
-    tuning: TuningRecord
-    question: Question
-    effort: Effort
-    store: Store
-    places: Places
-    specs: Specs
-    jobs: int
-    threads: int
-    should_stop: Callable[[], bool]
-    say: Callable[[str], None]
-    scratch: Path
-    at_work: dict[Command, Proposal] = field(default_factory=dict)
-    pilots: dict[Command, tuple[str, Path]] = field(default_factory=dict)
-    pruned: set[int] = field(default_factory=set)
-    given_up: set[int] = field(default_factory=set)
-
-    def __post_init__(self) -> None:
-        self.paces: dict[str, Any] = dict(self.tuning.paces)
-        self.pruning: Pruning | None = None
-        if self.question.pruner != "none":
-            self.pruning = Pruning(self.question, self.history().trials)
-
-    def history(self) -> History:
-        """What is known now."""
-        return read_history(self.store, self.tuning, self.question)
-
-    def wait_for_others(self) -> None:
-        """Wait for runs that a killed process of this tuning has left running."""
-        told: set[int] = set()
-        while not self.should_stop():
-            running = [n for n, s in self.history().states.items() if s is State.RUNNING]
-            if not running:
-                return
-            for one in sorted(set(running) - told):
-                self.say(f"proposal {one} is still trained by another process; waiting for it")
-            told |= set(running)
-            time.sleep(WAIT_S)
-
-    # --- trials
-
-    def search(self) -> None:
-        """Train trials until there are enough, or the budget is spent."""
-        self._carry_out(self._trials(self.jobs))
-
-    def _trials(self, count: int) -> list[Command]:
-        """The commands of up to ``count`` trials: those that wait first, then new ones."""
-        found: list[Command] = []
-        while len(found) < count:
-            history = self.history()
-            proposal = self._waiting(history, confirms=False) or self._proposed(history)
-            if proposal is None:
-                break
-            if task := self._task(proposal):
-                found.append(task)
-        return found
-
-    def _waiting(self, history: History, *, confirms: bool) -> Proposal | None:
-        busy = {proposal.number for proposal in self.at_work.values()} | self.given_up
-        for one in history.proposals:
-            waits = history.states[one.number] is State.WAITING and one.number not in busy
-            if waits and (one.confirms is not None) is confirms:
-                return one
-        return None
-
-    def _proposed(self, history: History) -> Proposal | None:
-        """A new proposal; None if there are enough, or the grid is at its end."""
-        made = len(history.trials)
-        over = self.effort.budget_s is not None and history.spent_s >= self.effort.budget_s
-        if made >= self.effort.trials or over:
-            return None
-        found = propose(self.question, history.trials, made)
-        if found is None:
-            return None
-        notes: dict[str, Any] = {"sampler": dict(found.notes)}
-        try:
-            spec = self.specs(dict(found.settings))
-        except UsageError as error:
-            notes["refused"] = str(error)
-            self.say(f"trial {made}: the model refuses its settings: {error}")
-        else:
-            notes["epochs"] = self._epochs(spec)
-        return tunings.propose(
-            self.store,
-            self.tuning.number,
-            found.settings,
-            seed=self.question.seed + made,
-            notes=notes,
-            number=made,
-        )
-
-    def _epochs(self, spec: RunSpec) -> int | None:
-        """The epochs of a trial; None if a pilot has to measure them first."""
-        limit = self.question.limit
-        if limit is None:
-            return spec.epochs
-        return int(limit[1]) if limit[0] == "epochs" else None
-
-    # --- the commands
-
-    def _task(self, proposal: Proposal) -> Command | None:
-        """The next command of a proposal; None if its settings were refused."""
-        if proposal.notes.get("refused"):
-            return None
-        if proposal.run is not None:
-            task = resume_task(self.question, self.tuning.name, proposal, self.places)
-        else:
-            proposal = self._with_epochs(proposal)
-            if proposal.notes.get("epochs") is None:
-                return self._pilot(proposal)
-            task = run_task(self.question, self.tuning.name, proposal, self.places)
-        if self.pruning is not None and proposal.confirms is None:
-            task = replace(task, enough=lambda: self._is_hopeless(proposal))
-        task = replace(task, threads=self.threads)
-        self.at_work[task] = proposal
-        return task
-
-    def _with_epochs(self, proposal: Proposal) -> Proposal:
-        """The proposal with its epochs, if its pace is known."""
-        limit = self.question.limit
-        known = self.paces.get(pace_key(self.question, proposal.settings))
-        if proposal.notes.get("epochs") is not None or known is None or limit is None:
-            return proposal
-        epochs = Pace(**known).epochs(limit[1])
-        return replace(proposal, notes={**proposal.notes, "epochs": epochs})
-
-    def _pilot(self, proposal: Proposal) -> Command:
-        assert self.question.limit is not None
-        key = pace_key(self.question, proposal.settings)
-        folder = self.scratch / f"{key}-{proposal.number}"
-        folder.mkdir()
-        seconds = self.question.limit[1]
-        task = pilot_task(self.question, proposal.settings, folder, self.places, seconds)
-        task = replace(task, threads=self.threads)
-        self.at_work[task], self.pilots[task] = proposal, (key, folder / "runs.db")
-        return task
-
-    def _is_hopeless(self, proposal: Proposal) -> bool:
-        """Whether the pruner stops the run of a proposal now."""
-        assert self.pruning is not None
-        own = next((t for t in self.history().trials if t.number == proposal.number), None)
-        if own is None or proposal.number in self.pruned or max(own.reported, default=0) >= 100:
-            return False
-        if self.pruning.should_prune(own.number, own.settings, own.reported):
-            self.pruned.add(proposal.number)
-        return proposal.number in self.pruned
-
-    def _carry_out(
-        self, tasks: Iterable[Command], follow: Callable[[], list[Command]] | None = None
-    ) -> None:
-        further = follow or (lambda: self._trials(1))
-
-        def ended(end: Ended) -> list[Command]:
-            proposal = self.at_work.pop(end.command)
-            if self.should_stop():
-                return []
-            if end.command in self.pilots:
-                return self._measured(end, proposal)
-            self._ended(end, proposal)
-            return further()
-
-        whole = carry_out(
-            list(tasks),
-            at_once=self.jobs,
-            should_stop=self.should_stop,
-            ended=ended,
-        )
-        self._settle_pruned()
-        if not whole:
-            raise InterruptedRunError(
-                f"the tuning {self.tuning.name} was interrupted; its runs so far are in the store",
-                hint=f"To continue: genbench tune --resume {self.tuning.name}",
-            )
-
-    def _measured(self, end: Ended, proposal: Proposal) -> list[Command]:
-        """Store the pace that a pilot has measured; the run of its proposal comes next."""
-        key, store = self.pilots.pop(end.command)
-        reading = read_pilot(store)
-        assert self.question.limit is not None
-        if reading is not None:
-            check_budget(
-                title_of(proposal), reading.earlier_s + reading.later_s, self.question.limit[1]
-            )
-        pace = reading.pace() if reading else None
-        if pace is None:
-            self._give_up(proposal, f"its pace could not be measured: {end.reason}")
-            return self._trials(1)
-        self.paces[key] = asdict(pace)
-        tunings.update(self.store, self.tuning.number, paces=self.paces)
-        task = self._task(proposal)
-        return [task] if task else []
-
-    def _ended(self, end: Ended, proposal: Proposal) -> None:
-        self._settle_pruned()
-        history = self.history()
-        state = history.states[proposal.number]
-        if state is State.RUNNING:  # a process that was killed before has left it running
-            self.wait_for_others()
-            return
-        if not may_stop(state):
-            self._give_up(proposal, end.reason)
-            return
-        own = next((t for t in history.trials if t.number == proposal.number), None)
-        if own is not None and self.pruning is not None:
-            self.pruning.ended(own)
-        self._tell(history, proposal, own, end)
-
-    def _give_up(self, proposal: Proposal, reason: str) -> None:
-        """A command that left no run to resume: an error that every trial meets ends the tuning."""
-        self.given_up.add(proposal.number)
-        history = self.history()
-        if not any(one.run for one in history.proposals):
-            raise GenbenchError(f"{title_of(proposal)} could not be started: {reason}")
-        self.say(f"{title_of(proposal)} was given up: {reason}")
-
-    def _settle_pruned(self) -> None:
-        """Mark the runs that the pruner has stopped."""
-        if self.pruned:
-            for one in self.history().proposals:
-                if one.number in self.pruned and one.run:
-                    tunings.prune(self.store, one.run)
-
-    # --- the best again
-
-    def confirm(self) -> None:
-        """Train the best trials with fresh seeds."""
-        wanted = self._missing_confirmations()
-        for trial, seed in wanted:
-            known = [one for one in self.history().proposals if one.confirms is not None]
-            origin = next(p for p in self.history().proposals if p.number == trial.number)
-            tunings.propose(
-                self.store,
-                self.tuning.number,
-                trial.settings,
-                seed=seed,
-                notes={"epochs": self._with_epochs(origin).notes.get("epochs")},
-                number=CONFIRMS_FROM + len(known),
-                confirms=trial.number,
-            )
-        self._carry_out(self._confirming(self.jobs), lambda: self._confirming(1))
-
-    def _missing_confirmations(self) -> list[tuple[Trial, int]]:
-        history = self.history()
-        made = {(one.confirms, one.seed) for one in history.proposals}
-        seeds = [FRESH + self.question.seed + k for k in range(self.effort.confirm)]
-        return [
-            (trial, seed)
-            for trial in best(history.trials)[: self.effort.top]
-            for seed in seeds
-            if (trial.number, seed) not in made
-        ]
-
-    def _confirming(self, count: int) -> list[Command]:
-        found: list[Command] = []
-        while len(found) < count:
-            proposal = self._waiting(self.history(), confirms=True)
-            task = proposal and self._task(proposal)
-            if not task:
-                break
+def _search(trials: Trials, effort: Effort, count: int) -> list[Command]:
+    """The commands of up to ``count`` trials: those that wait first, then new ones."""
+    found: list[Command] = []
+    while len(found) < count:
+        history = trials.history()
+        proposal = trials.waiting(history, confirms=False)
+        if proposal is None and not _is_enough(history, effort):
+            proposal = trials.propose(history, len(history.trials))
+        if proposal is None:
+            break
+        if task := trials.command(proposal):
             found.append(task)
+    return found
+
+
+def _is_enough(history: History, effort: Effort) -> bool:
+    over = effort.budget_s is not None and history.spent_s >= effort.budget_s
+    return len(history.trials) >= effort.trials or over
+
+
+def _confirm(trials: Trials, count: int) -> list[Command]:
+    """The commands of up to ``count`` proposals that confirm a trial."""
+    found: list[Command] = []
+    while len(found) < count:
+        proposal = trials.waiting(trials.history(), confirms=True)
+        task = proposal and trials.command(proposal)
+        if not task:
+            break
+        found.append(task)
+    return found
+
+
+def _confirmation(trials: Trials, effort: Effort, rank: int) -> Proposal | None:
+    """The stored repeat ``rank`` of the best trials, all seeds of the best one first."""
+    history = trials.history()
+    wanted = _winner(history, trials.question, effort, rank)
+    if wanted is None:
+        return None
+    trial, seed = wanted
+    if found := _stored(history, trial, seed):
         return found
+    number = CONFIRMS_FROM + CONFIRMS_EACH * (1 + trial.number) + rank % effort.confirm
+    return trials.propose_again(trial, seed, number)
 
-    # --- what is said
 
-    def _tell(self, history: History, proposal: Proposal, own: Trial | None, end: Ended) -> None:
-        state = history.states[proposal.number]
-        done = sum(may_stop(history.states[trial.number]) for trial in history.trials)
-        if own is None:
-            values = history.confirmed.get(proposal.confirms or 0, ())
-            told = f"{self.question.objectives[0]} {number(shown(values[-1], history.direction))}"
-            self.say(f"{title_of(proposal)}: {told if values else state.value}")
-            return
-        what = state.value if not own.values else self._in_words(history, own)
-        if state is State.FAILED:
-            what = f"failed: {end.reason}" if end.code else "failed: its score is not finite"
-        front = best(history.trials)
-        leader = f"; best: trial {front[0].number}" if front and len(own.values) < 2 else ""
-        self.say(
-            f"[{done}/{self.effort.trials}] trial {own.number}: {what}{leader} "
-            f"({run_name(self.tuning.name, proposal)}, {duration(end.seconds)})"
-        )
+def _winner(
+    history: History, question: Question, effort: Effort, rank: int
+) -> tuple[Trial, int] | None:
+    """The trial and the seed of a repeat; None if there are not so many good trials."""
+    place, k = divmod(rank, effort.confirm)
+    winners = best(history.trials)[: effort.top]
+    return (winners[place], FRESH + question.seed + k) if place < len(winners) else None
 
-    def _in_words(self, history: History, own: Trial) -> str:
-        directions = (history.direction, "min")
-        pairs = zip(self.question.objectives, own.values, directions, strict=False)
-        return ", ".join(f"{name} {number(shown(value, way))}" for name, value, way in pairs)
+
+def _stored(history: History, trial: Trial, seed: int) -> Proposal | None:
+    pairs = {(one.confirms, one.seed): one for one in history.proposals}
+    return pairs.get((trial.number, seed))
+
+
+# --- as tasks of the queue
+
+
+def enqueue_tuning(
+    store: Store, tuning: TuningRecord, question: Question, effort: Effort, *, priority: int = 0
+) -> int:
+    """Enqueue what is missing of a tuning for workers anywhere; return the number of new tasks.
+
+    There is a task for each trial, and one for each repeat of the best, which waits for all trials.
+    """
+    history, count = read_history(store, tuning, question), effort.trials
+    done = {one.trial.number for one in history.entries if one.is_settled}
+    missing = [n for n in range(min(cells(question) or count, count)) if n not in done]
+    tasks = [_new_task(tuning, question, ("trial", str(n)), priority) for n in missing]
+    trials = [task.identity for task in tasks]
+    for rank in range(effort.top * effort.confirm):
+        if trials or not _is_confirmed(history, question, effort, rank):
+            words = ("trial", "--confirm", str(rank))
+            tasks.append(_new_task(tuning, question, words, priority, trials))
+    return len(enqueue(store, tasks, retry=True))
+
+
+def _is_confirmed(history: History, question: Question, effort: Effort, rank: int) -> bool:
+    """Whether nothing is left to do for a repeat of the best."""
+    wanted = _winner(history, question, effort, rank)
+    if wanted is None:
+        return True
+    found = _stored(history, *wanted)
+    return found is not None and may_stop(history.states[found.number])
+
+
+def _new_task(
+    tuning: TuningRecord,
+    question: Question,
+    words: Sequence[str],
+    priority: int,
+    parents: Sequence[str] = (),
+) -> NewTask:
+    title = " ".join(words).replace("trial --", "")
+    return NewTask(
+        batch=tag(tuning.name),
+        identity=title,
+        title=f"{tuning.name}, {title}",
+        command=(*words[:1], tuning.name, *words[1:]),
+        device=str(question.options.get("device", "auto")).partition(":")[0],
+        threads=int(question.options.get("threads", 1)),
+        priority=priority,
+        parents=tuple(parents),
+    )
+
+
+def carry_out_task(
+    trials: Trials, effort: Effort, *, number: int | None = None, rank: int | None = None
+) -> Proposal | None:
+    """Carry out the task of a trial, or of a repeat of the best; return its proposal.
+
+    None if there is nothing to do: the budget is spent, a grid is at its end, or there are fewer
+    good trials. Raises GenbenchError if the run could not be trained to its end.
+    """
+    if number is not None:
+        proposal = _trial(trials, effort, number)
+    else:
+        proposal = _confirmation(trials, effort, rank or 0)
+    return None if proposal is None else trials.finish(proposal.number)
+
+
+def _trial(trials: Trials, effort: Effort, number: int) -> Proposal | None:
+    history = trials.history()
+    entry = history.entry(number)
+    if entry is not None:
+        return entry.proposal
+    over = effort.budget_s is not None and history.spent_s >= effort.budget_s
+    return None if over else trials.propose(history, number)

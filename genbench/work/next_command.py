@@ -16,15 +16,22 @@ from genbench.store.tasks import Task
 
 _WORD = re.compile(r"(.*:)?\{(\w+)\}", re.DOTALL)
 _SEEDS = "--seeds"
+_WHOLE = ("trial",)
+"""Commands that resume their runs by themselves, and that succeed although a run has failed."""
 
 
 def next_command(
-    task: Task, runs: Sequence[Run], answers: Mapping[str, Any]
+    task: Task, runs: Sequence[Run], answers: Mapping[str, Any], *, ended: bool = False
 ) -> tuple[str, ...] | None:
     """The words of the next command; None if nothing is left to do.
 
-    ``answers`` are those of the task's parents. Raises UsageError if they lack a value.
+    ``answers`` are those of the task's parents, and ``ended`` says whether a command of this claim
+    has succeeded. Raises UsageError if the answers lack a value.
     """
+    if ended and (not runs or task.command[0] in _WHOLE):
+        return None
+    if task.command[0] in _WHOLE:
+        return task.command
     several = _SEEDS in task.command
     for run in runs:
         # A run of several that failed is a result; alone, it failed before and is tried again.

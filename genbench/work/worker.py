@@ -170,7 +170,7 @@ class Worker:
             return None
         try:
             answers = claims.answers_of_parents(self._store, task)
-            words = None if end and not runs else next_command(task, runs, answers)
+            words = next_command(task, runs, answers, ended=end is not None)
         except UsageError as error:
             claims.fail(self._store, task, str(error))
             return None

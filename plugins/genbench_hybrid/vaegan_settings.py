@@ -20,6 +20,7 @@ class VAEGANSettings(ModelSettings):
         "g_hidden",
         "latent_channels",
     )
+    lengths: ClassVar[tuple[str, ...]] = ("vae_epochs",)
 
     training: ClassVar[Training] = Training(images=2_400_000, batch_size=100)
     vae_training: ClassVar[Training] = Training(images=900_000, max_epochs=100)

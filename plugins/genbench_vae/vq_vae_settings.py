@@ -14,6 +14,7 @@ class VQVAESettings(ModelSettings):
     """Stage 1 learns a grid of discrete codes; stage 2 a prior over such grids."""
 
     widths: ClassVar[tuple[str, ...]] = ("channels",)
+    lengths: ClassVar[tuple[str, ...]] = ("code_epochs",)
 
     training: ClassVar[Training] = Training(images=300_000, max_epochs=25, batch_size=100)
     code_training: ClassVar[Training] = Training(images=120_000, max_epochs=100)

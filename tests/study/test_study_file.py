@@ -37,6 +37,20 @@ def plan(text: str, folder: Path, registry: Registry, **narrowed):
     return make_plan(path, read_study(path), registry, access, {}, folder, **narrowed)
 
 
+def test_a_share_shortens_every_stage_of_every_row(tmp_path: Path, registry) -> None:
+    text = HEAD + '[[runs]]\nmodel = "vaegan"\nset = { vae_epochs = 50 }\n' + ROW + "seconds = 9\n"
+    made = plan(text, tmp_path, registry, share=0.1, epoch_images=600)
+    graft, vae = made.entries
+    whole = plan(text, tmp_path, registry, epoch_images=600).entries[0]
+    assert graft.spec.epochs == round(0.1 * whole.spec.epochs) > 1
+    assert graft.spec.model_settings["vae_epochs"] == 5
+    assert "vae_epochs=5" in graft.sets
+    assert vae.seconds == pytest.approx(0.9)
+    assert made.narrowed == ("--share 0.1", "--epoch-images 600")
+    with pytest.raises(UsageError, match="leave out one"):
+        plan(text, tmp_path, registry, share=0.1, epochs=3)
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

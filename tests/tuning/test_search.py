@@ -182,7 +182,7 @@ def test_a_pruner_stops_bad_trials_early_and_decides_the_same_after_a_restart(pr
                 reported=reported,
             )
         )
-        pruning.ended(history[-1])
+        pruning.take(history[-1])
     states = [trial.state for trial in history]
     assert 4 < states.count(State.PRUNED) < 23
     assert spent < 0.75 * 24 * 100

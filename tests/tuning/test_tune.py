@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import random
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from closed_form import Stage
 from command_line import in_process
 
 from genbench.spec import RunSpec
-from genbench.store import Store, tunings
+from genbench.store import Store, claims, tunings
+from genbench.store.tasks import runs_made_by
 from genbench.work.children import Ended
+from genbench.work.next_command import next_command
 
 optuna = pytest.importorskip("optuna")
 
 NETS = ("--set", "g_hidden=[8]", "--set", "d_hidden=[8]", "--set", "data.size=8")
 SHORT = ("--limit", "epochs=2", "--batch-size", "240", "--device", "cpu", "--samples", "64")
 TUNE = ("tune", "gan", "digits", *NETS, *SHORT, "--metric", "fd_pixel")
+SEARCH = ("tune", "gan", "digits", "--device", "cpu", "--metric", "fd_clf", "--limit", "epochs=2")
 SPACE = ("--set", "g_lr=1e-4..1e-2", "--set", "n_critic=1,2")
 
 
@@ -44,102 +50,171 @@ def inside(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
             waiting = [*ended(end), *waiting]
         return not waiting
 
-    monkeypatch.setattr("genbench.tuning.work.carry_out", carry_out)
+    monkeypatch.setattr("genbench.tuning.trials.carry_out", carry_out)
 
 
-def test_a_search_is_made_of_runs_and_the_best_are_confirmed_on_fresh_seeds(
-    genbench, inside, tmp_path: Path
-) -> None:
-    arguments = (*TUNE, *SPACE, "--name", "s", "--trials", "3", "--top", "1", "--confirm", "2")
-    files = ("--export-optuna", "s.db", "--pictures", "pictures")
-    said = genbench(*arguments, *files, "--json")
-    assert said.code == 0, said.err
-    found = said.json
-    assert found["trials"] == {"done": 3}
+@pytest.fixture
+def stage(monkeypatch: pytest.MonkeyPatch, capsys) -> Stage:
+    """The commands of a tuning are played; the best score is at g_lr 1e-3 and n_critic 1."""
+
+    def score(spec: RunSpec, share: float) -> float:
+        settings = spec.model_settings
+        return 10 * abs(math.log10(settings["g_lr"]) + 3) + settings["n_critic"] + 1 / share
+
+    made = Stage(capsys=capsys, score=score)
+    monkeypatch.setattr("genbench.tuning.trials.carry_out", made.carry_out)
+    return made
+
+
+def test_each_trial_is_a_run_like_any_other(genbench, inside, tmp_path: Path) -> None:
+    arguments = (*TUNE, *SPACE, "--name", "s", "--trials", "2", "--top", "1", "--confirm", "1")
+    found = genbench(*arguments, "--json").json
+    assert found["trials"] == {"done": 2}
     [winner] = found["best"]
-    assert len(winner["confirmed"]) == 2
     with Store.open(tmp_path / "runs.db", mode="read") as store:
-        runs = {run.name: run for run in store.runs()}
-        assert sorted(runs) == [
-            "s-0",
-            "s-1",
-            "s-2",
-            *(f"s-{winner['trial']}-confirm-{k}" for k in "01"),
-        ]
-        specs = {name: RunSpec.from_json(run.spec) for name, run in runs.items()}
-        assert all("tune:s" in run.tags and run.epochs_done == 2 for run in runs.values())
-        assert {specs[f"s-{n}"].scored_on for n in range(3)} == {"search"}
-        assert [specs[f"s-{n}"].seed for n in range(3)] == [0, 1, 2]
-        confirming = [spec for name, spec in specs.items() if "confirm" in name]
-        assert {spec.scored_on for spec in confirming} == {"validation"}
-        assert sorted(spec.seed for spec in confirming) == [1_000_000, 1_000_001]
-        assert {json.dumps(s.model_settings) for s in confirming} == {
-            json.dumps(specs[f"s-{winner['trial']}"].model_settings)
-        }
-        values = [store.scores(runs[f"s-{n}"].id)[0].value for n in range(3)]
+        runs = {run.name: run for run in store.runs(tag="tune:s")}
+        assert sorted(runs) == ["s-0", "s-1", f"s-{winner['trial']}-confirm-0"]
+        assert all(run.epochs_done == 2 for run in runs.values())
+        values = [store.scores(runs[f"s-{n}"].id)[0].value for n in range(2)]
     assert winner["reported"] == [min(values)]
     tables = genbench("compare", "--json").json["datasets"]
     assert [(t["dataset_settings"]["scored_on"], len(t["rows"])) for t in tables] == [
-        ("search", 3),
+        ("search", 2),
         ("validation", 1),
     ]
-    study = optuna.load_study(study_name="s", storage=f"sqlite:///{tmp_path / 's.db'}")
-    assert study.best_value == min(values)
-    assert len(study.trials) == 3
-    assert {path.name for path in (tmp_path / "pictures").iterdir()} == {
-        "settings.svg",
-        "trials.svg",
+
+
+def test_the_best_are_confirmed_on_fresh_seeds_and_a_search_goes_on(
+    genbench, stage, tmp_path: Path
+) -> None:
+    arguments = (*SEARCH, *SPACE, "--name", "s", "--trials", "3", "--top", "1", "--confirm", "2")
+    files = ("--export-optuna", "s.db", "--pictures", "pictures")
+    found = genbench(*arguments, *files, "--json").json
+    [winner] = found["best"]
+    assert len(winner["confirmed"]) == 2
+    with Store.open(tmp_path / "runs.db", mode="read") as store:
+        runs = {str(run.name): run for run in store.runs()}
+        specs = {name: RunSpec.from_json(run.spec) for name, run in runs.items()}
+        values = [store.scores(runs[f"s-{n}"].id)[0].value for n in range(3)]
+    assert {specs[f"s-{n}"].scored_on for n in range(3)} == {"search"}
+    assert [specs[f"s-{n}"].seed for n in range(3)] == [0, 1, 2]
+    confirming = [spec for name, spec in specs.items() if "confirm" in name]
+    assert {spec.scored_on for spec in confirming} == {"validation"}
+    assert sorted(spec.seed for spec in confirming) == [1_000_000, 1_000_001]
+    assert {json.dumps(s.model_settings) for s in confirming} == {
+        json.dumps(specs[f"s-{winner['trial']}"].model_settings)
     }
-    again = genbench(*arguments, "--json")
-    assert again.json["best"] == found["best"]
+    study = optuna.load_study(study_name="s", storage=f"sqlite:///{tmp_path / 's.db'}")
+    assert (study.best_value, len(study.trials)) == (min(values), 3)
+    drawn = {path.name for path in (tmp_path / "pictures").iterdir()}
+    assert drawn == {"settings.svg", "trials.svg"}
+    assert genbench(*arguments, "--json").json["best"] == found["best"]
     more = genbench("tune", "--resume", "s", "--trials", "4", "--json")
     assert more.json["trials"] == {"done": 4}
-    table = genbench("tune", "--resume", "s")
-    assert "reported fd_pixel" in table.out
+    played = len(stage.played)
+    table = genbench("tune", "--resume", "s", "--table-only")
+    assert len(stage.played) == played
+    assert "reported fd_clf" in table.out
     assert "The two are never ranked against each other" in table.err
     assert "next, on the test split: genbench run gan digits" in table.err
 
 
 def test_a_trial_whose_score_is_not_finite_or_settings_are_refused_fails_alone(
-    genbench, inside, tmp_path: Path
+    genbench, stage
 ) -> None:
-    diverging = ("--set", "g_lr=1e-3,1e30", "--set", "gradient_penalty=0,1", "--set", "r1=0,0.1")
-    said = genbench(
-        *TUNE, *diverging, "--search", "grid", "--trials", "99", "--name", "d", "--json"
+    good = stage.score
+    stage.score = lambda spec, share: {1e30: None, 1e20: math.nan}.get(
+        spec.model_settings["g_lr"], good(spec, share)
     )
+    diverging = ("--set", "g_lr=1e-3,1e20,1e30", "--set", "gradient_penalty=0,1")
+    diverging += ("--set", "r1=0,0.1")
+    said = genbench(*SEARCH, *diverging, "--search", "grid", "--trials", "99", "--json")
     assert said.code == 0, said.err
-    assert sum(said.json["trials"].values()) == 8
-    assert said.json["trials"]["failed"] >= 2
-    assert "the model refuses its settings" in said.err
-    assert "r1 pulls D's slope" in said.err
-    assert all(one["settings"]["g_lr"] != "1e30" for one in said.json["best"])
+    assert said.json["trials"] == {"done": 3, "failed": 9}
+    told = stage.said + said.err
+    assert told.count("the model refuses its settings: model 'gan': r1 pulls D's slope") == 3
+    assert "failed: the loss is not finite" in told
+    assert "failed: its score is not finite" in told
+    assert {one["settings"]["g_lr"] for one in said.json["best"]} == {"1e-3"}
 
 
-def test_a_pruned_trial_is_a_run_that_can_be_resumed(genbench, tmp_path: Path) -> None:
-    from genbench.tuning.history import read_history
-    from genbench.tuning.question import Question, State
-
-    said = genbench(*TUNE, *SPACE, "--pruner", "asha", "--dry-run", "--json").json
-    question = Question.from_json(said["question"])
-    run = (*TUNE[1:7], "--set", "data.size=8", "--batch-size", "240", "--samples", "64")
-    assert genbench("run", *run, "--metric", "fd_pixel", "--epochs", "1", "--name", "p-0").code == 0
-    with Store.open(tmp_path / "runs.db") as store:
-        settings = {"g_lr": 1e-3, "n_critic": "1"}
-        made = tunings.create(store, "p", question.digest, {})
-        tunings.propose(store, made.number, settings, seed=0, notes={}, number=0)
-        history = read_history(store, made, question)
-        assert history.states == {0: State.DONE}
-        assert list(history.trials[0].reported) == [100]
-        spec = RunSpec.from_json(store.run("p-0").spec)
-        other = store.create_run(spec, name="p-1", stages=[("train", 2)], environment={})
-        tunings.propose(store, made.number, settings, seed=1, notes={}, number=1)
-        assert read_history(store, made, question).states[1] is State.RUNNING
-        store.interrupt(other.id)
-        assert read_history(store, made, question).states[1] is State.WAITING
-        tunings.prune(store, other.id)
-        assert read_history(store, made, question).states[1] is State.PRUNED
+def test_a_pruned_trial_is_a_run_that_can_be_resumed(genbench, stage, tmp_path: Path) -> None:
+    rates = ("--set", "g_lr=1e-3,2e-3,3e-3,4e-3,1e-1,2e-1", "--search", "grid")
+    pruner = ("--pruner", "median", "--trials", "6", "--name", "p")
+    said = genbench(*SEARCH[:-1], "epochs=20", *rates, *pruner, "--json")
+    assert said.json["trials"] == {"done": 4, "pruned": 2}
     assert "pruned" in genbench("runs").out
-    assert "genbench resume" in genbench("show", "p-1").out
+    assert "genbench resume" in genbench("show", "p-5").out
+    with Store.open(tmp_path / "runs.db") as store:
+        pruned = store.run("p-5")
+        assert 0 < pruned.epochs_done < 20
+        assert store.take_over(pruned.id).status.value == "running"
+
+
+def test_a_limit_in_seconds_is_measured_once_for_all_learning_rates(genbench, stage) -> None:
+    more = ("--set", "g_lr=1e-4..1e-2", "--set", "batch_size=60,120", "--limit", "seconds=6")
+    said = genbench(*SEARCH[:-2], *more, "--trials", "6", "--confirm", "1", "--top", "1", "--json")
+    assert said.json["trials"] == {"done": 6}
+    assert [words[0] for words in stage.played].count("pace") == 2
+    assert {_option(words, "--epochs") for words in stage.played if words[0] == "run"} == {"10"}
+
+
+# --- in the queue
+
+
+ENQUEUED = ("--trials", "4", "--top", "1", "--confirm", "2")
+
+
+def test_workers_make_the_trials_that_an_unbroken_search_makes(
+    genbench, stage, tmp_path: Path, monkeypatch
+) -> None:
+    alone = genbench(*SEARCH, *SPACE, *ENQUEUED, "--store", "alone.db", "--json").json
+    told = genbench(*SEARCH, *SPACE, *ENQUEUED, "--name", "q", "--enqueue", "--json").json
+    assert told["batch"] == "tune:q"
+    assert told["enqueued"] == 6
+    assert "6 tasks of this tuning are in the queue" in genbench("tune", "--resume", "q").err
+    with Store.open(tmp_path / "runs.db") as store:
+        while task := claims.claim(store, ["auto", "cpu"]):
+            monkeypatch.setenv("GENBENCH_TASK", task.claim)
+            assert runs_made_by(store, task) == []
+            said = genbench(*task.command)
+            assert said.code == 0, said.err
+            assert runs_made_by(store, task) == [said.json["run"]]
+            again = genbench(*task.command)
+            assert again.json == said.json
+            assert next_command(task, [store.run(said.json["run"])], {}, ended=True) is None
+            claims.done(store, task, {})
+    monkeypatch.delenv("GENBENCH_TASK")
+    assert [words[0] for words in stage.played].count("run") == 12
+    shown = genbench("tune", "--resume", "q", "--table-only", "--json").json
+    for found in (*alone["best"], *shown["best"]):
+        del found["run"]
+    assert shown["best"] == alone["best"]
+    assert shown["trials"] == {"done": 4}
+    more = genbench("tune", "--resume", "q", "--enqueue", "--trials", "5", "--json").json
+    assert more["enqueued"] == 3
+
+
+def test_a_task_of_a_trial_resumes_what_a_dead_worker_has_left(
+    genbench, stage, tmp_path: Path
+) -> None:
+    genbench(*SEARCH, *SPACE, "--trials", "1", "--name", "q", "--enqueue")
+    finish, stage.play = stage.play, lambda command: _die(finish, command)
+    assert genbench("trial", "q", "0").code == 1
+    stage.play = finish
+    assert genbench("trial", "q", "0").json["state"] == "done"
+    assert [words[0] for words in stage.played] == ["run", "resume"]
+    assert "give the number of a trial" in genbench("trial", "q").err
+    assert "unknown tuning 'p'" in genbench("trial", "p", "0").err
+
+
+def _die(play, command):
+    """A run that is interrupted at its first epoch."""
+    return play(replace(command, enough=lambda: True))
+
+
+def _option(words, name: str) -> str:
+    return words[words.index(name) + 1]
 
 
 @pytest.mark.parametrize(

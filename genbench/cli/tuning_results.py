@@ -1,0 +1,137 @@
+"""What ``genbench tune`` prints and writes: the plan, the best trials, pictures and exports."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from genbench.cli.output import Format, print_json, print_table
+from genbench.cli.session import say
+from genbench.formatting import counted, duration, number
+
+if TYPE_CHECKING:
+    from genbench.store.tunings import TuningRecord
+    from genbench.tuning.history import History
+    from genbench.tuning.question import Question
+    from genbench.tuning.work import Effort
+
+
+def in_words(question: Question) -> str:
+    """'tpe over 3 settings, fd_clf, trials of 60 seconds'."""
+    length = "of the model's own length"
+    if question.limit is not None:
+        length = f"of {question.limit[1]:g} {question.limit[0]}"
+    what = " and ".join(question.objectives)
+    over = counted(len(question.space), "setting")
+    return f"{question.sampler} over {over}, {what}, trials {length}"
+
+
+def print_plan(question: Question, effort: Effort, *, as_json: bool) -> None:
+    """Print the space of a tuning, its first trials and its cost."""
+    from genbench.tuning.plan import first_settings
+
+    if as_json:
+        first = [dict(one) for one in first_settings(question, 1)]
+        print_json({"question": question.to_json(), "effort": vars(effort), "first": first})
+        return
+    print(f"{question.model} on {question.dataset}: {in_words(question)}")
+    for knob in question.space:
+        paths = "" if knob.paths == (knob.name,) else f" ({', '.join(knob.paths)})"
+        print(f"  {knob.name}{paths}: {knob.domain}")
+    for text in question.fixed:
+        print(f"  {text}, fixed")
+    print(f"  scored on the validation split: {', '.join(question.objectives)}")
+    runs = f"{counted(effort.trials, 'trial')}"
+    if effort.confirm:
+        runs += f", then {effort.top * effort.confirm} runs that confirm the best {effort.top}"
+    within = f", within {duration(effort.budget_s)}" if effort.budget_s else ""
+    seconds = question.limit[1] if question.limit and question.limit[0] == "seconds" else None
+    cost = f", {duration(seconds * effort.trials)} of training in all trials" if seconds else ""
+    print(f"cost: {runs}{within}{cost}")
+
+
+def print_result(
+    record: TuningRecord,
+    question: Question,
+    effort: Effort,
+    history: History,
+    format: Format,
+    *,
+    as_json: bool,
+) -> None:
+    """Print the best trials: what they reported beside what fresh seeds confirmed."""
+    from genbench.tuning.commands import next_command
+    from genbench.tuning.history import shown
+    from genbench.tuning.result import as_dict, counts, winners
+
+    found = winners(history.trials, effort.top, history.runs, history.confirmed)
+    if as_json:
+        print_json(
+            {
+                "tuning": record.name,
+                "trials": counts(history.trials),
+                "objectives": list(question.objectives),
+                "best": [as_dict(one, history.direction) for one in found],
+                "spent_s": history.spent_s,
+            }
+        )
+        return
+    if not found:
+        say(f"no trial has a score: {_counted(counts(history.trials))}")
+        return
+    n = sum(trial.is_good for trial in history.trials)
+    names = list(question.objectives)
+    directions = [history.direction, "min"]
+    headings = ["trial", "run", *(f"reported {name}" for name in names)]
+    headings += [f"confirmed {names[0]}", "95 % interval"] if effort.confirm else []
+    headings += [knob.name for knob in question.space]
+    rows = []
+    for one in found:
+        pairs = zip(one.trial.values, directions, strict=False)
+        row = [one.trial.number, one.run, *(number(shown(v, way)) for v, way in pairs)]
+        if effort.confirm:
+            mean, ends = as_dict(one, history.direction), one.interval
+            text = f"{number(mean['confirmed_mean'])} (n = {len(one.confirmed)})"
+            low_high = mean["confirmed_interval"]
+            row += [text, " to ".join(map(number, low_high)) if ends else None]
+        rows.append([*row, *(_brief(one.trial.settings[k.name]) for k in question.space)])
+    print_table(headings, rows, format=format, title=f"tuning {record.name}")
+    say(
+        f"note: reported is the best of {counted(n, 'trial')} on the validation split, which is "
+        "better than the truth; confirmed is the mean of fresh seeds on it. The two are never "
+        "ranked against each other"
+        if effort.confirm
+        else f"note: these are the best of {counted(n, 'trial')} on the validation split, so they "
+        "look better than they are; to measure them again: --confirm 5"
+    )
+    say(f"trials: {_counted(counts(history.trials))}; {duration(history.spent_s)} of all runs")
+    own = next(one for one in history.proposals if one.number == found[0].trial.number)
+    say(f"next, on the test split: {next_command(question, own)} --seeds 0..4")
+
+
+def _brief(value: Any) -> str:
+    return number(value, 3) if isinstance(value, float) else str(value)
+
+
+def _counted(found: dict[str, int]) -> str:
+    return ", ".join(f"{count} {state}" for state, count in found.items())
+
+
+def write_files(
+    record: TuningRecord,
+    question: Question,
+    history: History,
+    export: Path | None,
+    pictures: Path | None,
+) -> None:
+    """Write the study for optuna-dashboard and the pictures of a search, where asked for."""
+    if export is not None:
+        from genbench.tuning.export import write_optuna
+
+        write_optuna(export, record.name, question, history.trials)
+        say(f"written: {export}")
+    if pictures is not None:
+        from genbench.tuning.pictures import draw
+
+        for path in draw(pictures, question, history):
+            say(f"written: {path}")
