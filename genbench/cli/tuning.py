@@ -141,6 +141,8 @@ def tune(
         from genbench.tuning.plan import seconds_in
 
         asked["budget_s"] = seconds_in(budget, "--budget")
+    if priority and not enqueue:
+        raise UsageError("--priority is for tasks in the queue; add --enqueue")
     if table_only and resume is None:
         raise UsageError("--table-only shows a stored tuning; name it with --resume NAME")
     if resume is not None:

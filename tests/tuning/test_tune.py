@@ -235,6 +235,8 @@ def _option(words, name: str) -> str:
         ),
         (("--search", "grid"), "--search grid needs choices"),
         (("--resume", "x"), "leave out the rest of it"),
+        (("--priority", "1"), "add --enqueue"),
+        (("--table-only",), "name it with --resume NAME"),
     ],
 )
 def test_a_tuning_that_can_not_be_made_is_one_sentence_before_anything_trains(
