@@ -5,7 +5,9 @@
 
 ``--claimers`` processes play ``--workers`` workers, each with a claim of its own at a time, and one
 claim in a thousand is abandoned, as if its worker had died. At the end every task must have been
-done once. With ``--runs N``, `genbench runs` and `genbench compare` are timed over N stored runs.
+done once. With ``--runs N``, the reading commands are timed over N stored runs, as by
+``compare_speed.py``. Rates depend on what else the machine does, so the CPU seconds of a claim are
+told, too: those of the claimers and, if the server is on this machine, those of their connections.
 Exits with 1 if a task was lost or doubled, or if fewer claims per second were made than the goal.
 """
 
@@ -13,15 +15,18 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
-import subprocess
+import os
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import compare_speed
 
 from genbench.store import Store, claims
 from genbench.store.enqueuing import enqueue
@@ -50,36 +55,73 @@ def fill(store: Store, count: int) -> float:
     return time.monotonic() - began
 
 
+@dataclass(kw_only=True)
+class Spent:
+    """Seconds, and CPU seconds, of claiming and of ending tasks, in one process or in all."""
+
+    claiming: float = 0.0
+    ending: float = 0.0
+    cpu_claiming: float = 0.0
+    cpu_ending: float = 0.0
+    cpu_server: float = 0.0
+
+    def add(self, other: Spent) -> None:
+        """Add those of another process."""
+        for name, value in vars(other).items():
+            setattr(self, name, getattr(self, name) + value)
+
+    @contextmanager
+    def time(self, what: str) -> Iterator[None]:
+        """Add what the block takes."""
+        began, cpu = time.monotonic(), time.process_time()
+        yield
+        setattr(self, what, getattr(self, what) + time.monotonic() - began)
+        name = f"cpu_{what}"
+        setattr(self, name, getattr(self, name) + time.process_time() - cpu)
+
+
 def play(url: str, number: int, workers: int, ready: Any, answers: Any) -> None:
     """Claim and end tasks as some workers in turn, until there are none."""
     owners = [Owner(host=this_host(), pid=1 + number, started=str(i)) for i in range(workers)]
     taken: Counter[int] = Counter()
-    claiming = ending = 0.0
+    spent = Spent()
     with Store.open(url) as store:
-        counts(store)
+        claims.claim(store, ("none",))  # imports and connects
         ready.wait()
         empty = False
         while not empty:
             held = []
-            began = time.monotonic()
-            for owner in owners:
-                claims.this_process = lambda owner=owner: owner  # type: ignore[attr-defined]
-                task = claims.claim(store, ("auto",))
-                empty = task is None
-                if task is None:
-                    break
-                held.append(task)
-            claiming += time.monotonic() - began
-            began = time.monotonic()
-            for task in held:
-                if task.number % ABANDONED or task.attempts:
-                    taken[task.number] += claims.done(store, task, {"run": f"{task.number:x}"})
-            ending += time.monotonic() - began
-    answers.put((taken, claiming, ending))
+            with spent.time("claiming"):
+                for owner in owners:
+                    claims.this_process = lambda owner=owner: owner  # type: ignore[attr-defined]
+                    task = claims.claim(store, ("auto",))
+                    empty = task is None
+                    if task is None:
+                        break
+                    held.append(task)
+            with spent.time("ending"):
+                for task in held:
+                    if task.number % ABANDONED or task.attempts:
+                        taken[task.number] += claims.done(store, task, {"run": f"{task.number:x}"})
+        spent.cpu_server = cpu_of_connection(store)
+    answers.put((taken, spent))
 
 
-def drain(url: str, claimers: int, workers: int) -> tuple[Counter[int], float, float]:
-    """What the claimers did, the wall seconds, and the share of them that was spent claiming."""
+def cpu_of_connection(store: Store) -> float:
+    """CPU seconds of the server's process for a store; 0.0 if it isn't on this machine."""
+    if store._address.path is not None:
+        return 0.0
+    with store.statement() as connection:
+        pid = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar()
+    stat = Path(f"/proc/{pid}/stat")
+    if not stat.exists() or "postgres" not in (text := stat.read_text()):
+        return 0.0
+    ticks = text.rpartition(")")[2].split()[11:13]
+    return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
+
+
+def drain(url: str, claimers: int, workers: int) -> tuple[Counter[int], float, Spent]:
+    """What the claimers did, the wall seconds, and what all of them spent."""
     context = multiprocessing.get_context("spawn")
     answers, ready = context.Queue(), context.Barrier(claimers + 1)
     share = -(-workers // claimers)
@@ -92,14 +134,14 @@ def drain(url: str, claimers: int, workers: int) -> tuple[Counter[int], float, f
     ready.wait()
     began = time.monotonic()
     taken: Counter[int] = Counter()
-    claiming = ending = 0.0
+    spent = Spent()
     for _ in processes:
-        own, claimed, ended = answers.get()
+        own, own_spent = answers.get()
         taken += own
-        claiming, ending = claiming + claimed, ending + ended
+        spent.add(own_spent)
     for process in processes:
         process.join()
-    return taken, time.monotonic() - began, claiming / (claiming + ending)
+    return taken, time.monotonic() - began, spent
 
 
 def size_of(store: Store) -> int:
@@ -109,22 +151,6 @@ def size_of(store: Store) -> int:
         return sum(path.stat().st_size for path in paths)
     ((size,),) = store.rows("SELECT pg_database_size(current_database())")
     return int(size)
-
-
-def time_reading(count: int, folder: Path) -> None:
-    """Fill an SQLite store with runs and time the commands that read it."""
-    path = folder / "many.db"
-    script = Path(__file__).with_name("fill_store.py")
-    subprocess.run([sys.executable, str(script), str(path), "--runs", str(count)], check=True)
-    print(f"store of {count:,} runs: {path.stat().st_size / 2**20:,.0f} MiB")
-    for words in (("runs",), ("compare",)):
-        command = [sys.executable, "-m", "genbench", *words, "--store", str(path)]
-        seconds = []
-        for _ in range(3):
-            began = time.monotonic()
-            subprocess.run(command, check=True, capture_output=True)
-            seconds.append(time.monotonic() - began)
-        print(f"genbench {words[0]}: {min(seconds):.2f} s (the fastest of 3)")
 
 
 @contextmanager
@@ -146,21 +172,29 @@ def main() -> None:
             kind = "sqlite" if store._address.path else "postgresql"
             filling = fill(store, given.tasks)
         print(f"{kind}: {given.tasks:,} tasks enqueued in {filling:.1f} s", flush=True)
-        taken, seconds, share = drain(url, given.claimers, given.workers)
+        taken, seconds, spent = drain(url, given.claimers, given.workers)
+        load = os.getloadavg()[0]
         with Store.open(url) as store:
             abandoned = claims.recover(store)
             taken += drain(url, 1, 1)[0]
             lost = given.tasks - counts(store).get(TaskState.DONE, 0)
             size = size_of(store) / 2**20
     doubled = sum(count > 1 for count in taken.values())
-    claimed, ended = given.tasks / seconds / share, given.tasks / seconds
+    ended = given.tasks / seconds
+    claimed = ended * (spent.claiming + spent.ending) / spent.claiming
+    each = 1e3 / given.tasks
     print(f"{given.claimers} claimers, {given.workers:,} workers: {seconds:.1f} s")
     print(f"{claimed:,.0f} claims/s while claiming; {ended:,.0f} tasks/s claimed and ended")
+    print(
+        f"CPU ms of a task: {each * spent.cpu_claiming:.2f} to claim it, "
+        f"{each * spent.cpu_ending:.2f} to end it, {each * spent.cpu_server:.2f} of the server; "
+        f"{os.cpu_count()} cores, load average {load:.1f}"
+    )
     print(f"{abandoned} abandoned claims went back; lost: {lost}, doubled: {doubled}")
     print(f"the store has {size:.0f} MiB")
     if given.runs:
         with tempfile.TemporaryDirectory(prefix="genbench-queue-") as folder:
-            time_reading(given.runs, Path(folder))
+            compare_speed.measure(compare_speed.filled(Path(folder), given.runs), 3)
     sys.exit(bool(lost or doubled or claimed < GOALS[kind]))
 
 

@@ -69,6 +69,14 @@ def measure(store: Path, repeats: int) -> bool:
     return kept
 
 
+def filled(folder: Path, runs: int) -> Path:
+    """A new store with so many runs."""
+    store, script = folder / "many.db", Path(__file__).with_name("fill_store.py")
+    command = [sys.executable, str(script), str(store), "--runs", str(runs)]
+    subprocess.run(command, check=True)
+    return store
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--store", type=Path, help="an existing store")
@@ -76,13 +84,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=20)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        store = given.store
-        if store is None:
-            store = Path(folder) / "many.db"
-            script = Path(__file__).with_name("fill_store.py")
-            subprocess.run(
-                [sys.executable, str(script), str(store), "--runs", str(given.runs)], check=True
-            )
+        store = given.store or filled(Path(folder), given.runs)
         kept = measure(store.resolve(), given.repeats)
     print(f"budget of compare: {BUDGET_MS:.0f} ms, {'kept' if kept else 'exceeded'}")
     sys.exit(not kept)

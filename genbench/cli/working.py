@@ -48,10 +48,11 @@ def work(
     import os
 
     from genbench.cli.stopping import StopSignals
-    from genbench.work import Worker, slots_for
+    from genbench.work import Worker, check_devices, slots_for
 
     environ = {"GENBENCH_OFFLINE": "1"} if offline else {}
     environ |= {"GENBENCH_DATA": str(data_dir)} if data_dir else {}
+    check_devices(device or (), os.environ)
     slots = slots_for(device or (), jobs, os.environ)
     places = ", ".join(sorted({slot.device or "the device of each task" for slot in slots}))
     say(f"working on {places}, {counted(len(slots), 'task')} at a time; Ctrl-C stops")

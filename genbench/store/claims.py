@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from genbench.store.process import SILENCE_S, Owner, is_lost, this_process
@@ -16,6 +17,7 @@ from genbench.store.tasks import COLUMNS, ORDER, Task, TaskState, task_of
 from genbench.store.values import now, seconds_since
 
 if TYPE_CHECKING:
+    from sqlalchemy import TextClause
     from sqlalchemy.engine import Connection
 
     from genbench.store.store import Store
@@ -36,40 +38,35 @@ def claim(store: Store, devices: Sequence[str], batch: str | None = None) -> Tas
     writes is alone.
     """
     mine = this_process()
-    given = {
-        "now": now(),
-        "host": mine.host,
-        "pid": mine.pid,
-        "start": mine.started,
-        "batch": batch,
-        "devices": list(devices),
-    }
-    with store.transaction() as connection:
-        row = connection.execute(_claiming(connection.dialect.name, batch), given).first()
+    given = {"host": mine.host, "pid": mine.pid, "start": mine.started, "now": now()}
+    given |= {f"device_{index}": device for index, device in enumerate(devices)}
+    given |= {} if batch is None else {"batch": batch}
+    with store.statement() as connection:
+        claiming = _claiming(connection.dialect.name, len(devices), batch is not None)
+        row = connection.execute(claiming, given).first()
     return None if row is None else task_of(row, ())
 
 
-def _claiming(dialect: str, batch: str | None) -> Any:
-    from sqlalchemy import bindparam, text
+@cache
+def _claiming(dialect: str, devices: int, of_a_batch: bool) -> TextClause:
+    from sqlalchemy import text
 
-    key = (dialect, batch is None)
-    if key not in _STATEMENTS:
-        sql = _CLAIM.format(
+    return text(
+        _CLAIM.format(
             columns=COLUMNS,
-            batch="" if batch is None else "AND batch = :batch",
+            devices=", ".join(f":device_{index}" for index in range(devices)),
+            batch="AND batch = :batch" if of_a_batch else "",
             order=ORDER,
             lock="FOR UPDATE SKIP LOCKED" if dialect == "postgresql" else "",
         )
-        _STATEMENTS[key] = text(sql).bindparams(bindparam("devices", expanding=True))
-    return _STATEMENTS[key]
+    )
 
 
-_STATEMENTS: dict[tuple[str, bool], Any] = {}
 _CLAIM = """
 UPDATE tasks SET state = 'running', host = :host, pid = :pid, process_start = :start,
   heartbeat_at = :now, started_at = :now, finished_at = NULL, error = NULL
 WHERE task = (SELECT task FROM tasks WHERE state = 'queued' AND waiting = 0
-              AND device IN :devices {batch} {order} LIMIT 1 {lock})
+              AND device IN ({devices}) {batch} {order} LIMIT 1 {lock})
 RETURNING {columns}
 """
 
@@ -198,26 +195,29 @@ def _by_number(connection: Connection, number: int) -> Task:
 
 def _change(connection: Connection, task: Task, values: Mapping[str, Any]) -> bool:
     """Change a task if it still belongs to this claim."""
-    from sqlalchemy import update
+    given = {**values, "number": task.number, "claimed_at": task.started_at}
+    return bool(connection.execute(_changing(tuple(values)), given).rowcount)
 
-    from genbench.store.schema import tasks
 
-    at = tasks.c
-    mine = (at.task == task.number) & (at.started_at == task.started_at)
-    still = mine & (at.state == TaskState.RUNNING.value)
-    return bool(connection.execute(update(tasks).where(still).values(values)).rowcount)
+@cache
+def _changing(columns: Sequence[str]) -> TextClause:
+    from sqlalchemy import text
+
+    assigned = ", ".join(f"{name} = :{name}" for name in columns)
+    mine = "task = :number AND started_at = :claimed_at AND state = 'running'"
+    return text(f"UPDATE tasks SET {assigned} WHERE {mine}")
 
 
 def _release_children(connection: Connection, number: int) -> None:
     from sqlalchemy import text
 
-    connection.execute(
-        text(
-            "UPDATE tasks SET waiting = waiting - 1 WHERE waiting > 0 AND task IN "
-            "(SELECT task FROM task_parents WHERE parent = :task)"
-        ),
-        {"task": number},
-    )
+    connection.execute(text(_RELEASE_CHILDREN), {"task": number})
+
+
+_RELEASE_CHILDREN = """
+UPDATE tasks SET waiting = waiting - 1
+WHERE waiting > 0 AND task IN (SELECT task FROM task_parents WHERE parent = :task)
+"""
 
 
 def cancel_descendants(connection: Connection, number: int, fate: str) -> None:

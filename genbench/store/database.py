@@ -7,17 +7,20 @@ transaction that reads first and writes later is refused if another process has 
 
 from __future__ import annotations
 
+import math
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, StaticPool, create_engine, event, make_url
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, InvalidatePoolError, NoSuchModuleError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from genbench.errors import StoreError
 from genbench.store.address import Address
@@ -26,6 +29,9 @@ from genbench.store.version import APPLICATION_ID
 
 POLL_S = 0.5
 """Seconds between two calls of a patience."""
+
+IDLE_S = 1.0
+"""Seconds without a use after which a connection to a server is tested before its next one."""
 
 
 class Database:
@@ -48,6 +54,23 @@ class Database:
             self._patience = patience
             with self.engine.begin() as connection:
                 yield connection
+
+    @contextmanager
+    def statement(self) -> Iterator[Connection]:
+        """A transaction of one statement: a server is asked once, where `transaction` asks thrice.
+
+        Raises the errors of `transaction`.
+        """
+        if self.address.path is not None:
+            with self.transaction() as connection:
+                yield connection
+            return
+        with store_errors(self.address), self._lock, self._autocommit.connect() as connection:
+            yield connection
+
+    @cached_property
+    def _autocommit(self) -> Engine:
+        return self.engine.execution_options(isolation_level="AUTOCOMMIT")
 
     def copy_to(self, path: Path) -> None:
         """Copy the committed state of an SQLite file, as seen by this connection, to a new file."""
@@ -116,7 +139,7 @@ def _other_engine(address: Address) -> Engine:
         url = make_url(address.url)
         if url.drivername in ("postgresql", "postgres"):
             url = url.set(drivername="postgresql+psycopg")
-        engine = create_engine(url, pool_pre_ping=True)
+        engine = create_engine(url)
     except ModuleNotFoundError as error:
         raise StoreError(
             f"the store {address} needs the package '{error.name}': "
@@ -128,6 +151,8 @@ def _other_engine(address: Address) -> Engine:
             "postgresql://user@host/database"
         ) from error
 
+    _test_idle_connections(engine)
+
     @event.listens_for(engine, "before_cursor_execute", retval=True)
     def escape(
         connection: Connection, cursor: Any, statement: str, parameters: Any, *_: Any
@@ -135,6 +160,26 @@ def _other_engine(address: Address) -> Engine:
         return statement, _without_nul(parameters)
 
     return engine
+
+
+def _test_idle_connections(engine: Engine) -> None:
+    """Replace connections that broke while nobody used them; SQLAlchemy then connects again.
+
+    A connection that was just in use is not tested, because a test takes as long as a claim.
+    """
+
+    @event.listens_for(engine, "checkin")
+    def on_checkin(driver: Any, record: ConnectionPoolEntry) -> None:
+        record.info["used"] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def on_checkout(driver: Any, record: ConnectionPoolEntry, proxy: Any) -> None:
+        if time.monotonic() - record.info.get("used", math.inf) < IDLE_S:
+            return
+        try:
+            engine.dialect.do_ping(driver)
+        except engine.dialect.loaded_dbapi.Error as error:
+            raise InvalidatePoolError from error
 
 
 def _without_nul(value: Any) -> Any:

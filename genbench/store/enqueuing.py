@@ -105,13 +105,23 @@ def _link(
 
 
 def _count_parents(connection: Connection, children: Sequence[int]) -> None:
-    """Count for each of these tasks how many of its parents are not done."""
-    from sqlalchemy import bindparam, text
+    """Count for each of these tasks how many of its parents are not done.
+
+    On a server the parents are locked first: one that ends at the same time either waits until its
+    children can be seen, or is seen as done.
+    """
+    from sqlalchemy import bindparam, select, text
+
+    from genbench.store.schema import task_parents, tasks
 
     statement = text(_COUNT_PARENTS).bindparams(bindparam("children", expanding=True))
     numbers = sorted(set(children))
     for first in range(0, len(numbers), 1_000):
-        connection.execute(statement, {"children": numbers[first : first + 1_000]})
+        some = numbers[first : first + 1_000]
+        parents = select(task_parents.c.parent).where(task_parents.c.task.in_(some))
+        held = select(tasks.c.task).where(tasks.c.task.in_(parents)).order_by(tasks.c.task)
+        connection.execute(held.with_for_update()).all()
+        connection.execute(statement, {"children": some})
 
 
 _COUNT_PARENTS = """

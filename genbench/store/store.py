@@ -107,13 +107,24 @@ class Store(ReadableStore):
         ``patience`` decides how long to wait for the lock of another process. Raises StoreError if
         the file is gone; committed data is then only in the copy that the error names.
         """
+        self._check_writable()
+        with self._database.transaction(patience) as connection:
+            yield connection
+        self._check_files()
+
+    @contextmanager
+    def statement(self) -> Iterator[Connection]:
+        """A `transaction` of one statement, which is faster on a server."""
+        self._check_writable()
+        with self._database.statement() as connection:
+            yield connection
+        self._check_files()
+
+    def _check_writable(self) -> None:
         if self._mode == "read":
             raise StoreError(f"the store {self} was opened for reading only")
         if self._lost is not None:
             raise self._lost
-        with self._database.transaction(patience) as connection:
-            yield connection
-        self._check_files()
 
     def _check_files(self) -> None:
         """Raise StoreError, which names the rescued copy, if the file or its log was removed."""

@@ -26,7 +26,7 @@ from genbench.study.plan import Entry, Plan
 from genbench.study.planned_tasks import PlannedTasks, planned_tasks
 from genbench.study.seed_groups import Group, parts
 from genbench.study.tasks import pace_identity
-from genbench.work import Ended, Slot, Worker, slots_for
+from genbench.work import Ended, Slot, Worker, check_devices, slots_for
 
 SEVERAL = 2
 """The number of workers that a study is enqueued for: there may be more than one."""
@@ -63,6 +63,8 @@ def execute(
     executes one of the runs.
     """
     devices = [] if plan.device == "auto" else [plan.device]
+    if launched is None:
+        check_devices(devices, os.environ)
     slots = slots_for(devices, launched.order.count if launched else jobs, os.environ)
     with Store.open(places.store, mode="create") as store:
         work = _Work(plan, places, slots, retry, launched, should_stop, say, store)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from genbench.work.children import Child, Command, Ended, carry_out
 from genbench.work.launching import Launcher, WorkerOptions, WorkOrder, make_launcher
-from genbench.work.slots import Slot, slots_for
+from genbench.work.slots import Slot, check_devices, slots_for
 from genbench.work.worker import Worker, log_of
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Worker",
     "WorkerOptions",
     "carry_out",
+    "check_devices",
     "log_of",
     "make_launcher",
     "slots_for",

@@ -7,8 +7,18 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+
+from genbench.errors import DeviceError
+from genbench.formatting import counted
+
+KINDS = ("auto", "cpu", "cuda", "mps")
+IS_MAC = sys.platform == "darwin"
+AMD = Path("/dev/kfd")
+"""AMD's GPUs are called cuda, too; they are not counted here, so PyTorch is the first to say no."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +45,7 @@ def slots_for(devices: Sequence[str], jobs: int | None, environ: Mapping[str, st
         if gpus > 1 and jobs is None:
             devices = [f"cuda:{number}" for number in range(gpus)]
         else:
-            kinds = ("auto", "cpu", "mps", *(("cuda",) if gpus else ()))
+            kinds = ("auto", "cpu", *(("cuda",) if gpus else ()), *(("mps",) if IS_MAC else ()))
             return [Slot(device=None, kinds=kinds)] * (jobs or 1)
     named = [Slot(device=name, kinds=_kinds(name)) for name in devices]
     return [slot for slot in named for _ in range(jobs or 1)]
@@ -43,7 +53,27 @@ def slots_for(devices: Sequence[str], jobs: int | None, environ: Mapping[str, st
 
 def _kinds(device: str) -> tuple[str, ...]:
     kind = device.partition(":")[0]
-    return ("auto", "cpu", "cuda", "mps") if kind == "auto" else ("auto", kind)
+    return KINDS if kind == "auto" else ("auto", kind)
+
+
+def check_devices(devices: Sequence[str], environ: Mapping[str, str]) -> None:
+    """Raise DeviceError for one that this machine doesn't have: all of its tasks would fail."""
+    for name in devices:
+        kind, colon, numbers = name.partition(":")
+        known = kind in KINDS and (not colon or kind == "cuda")
+        if not known or (colon and not all(map(str.isdecimal, numbers.split(",")))):
+            raise DeviceError(f"unknown device '{name}'; use auto, cpu, cuda, cuda:N or mps")
+        if kind == "mps" and not IS_MAC:
+            raise DeviceError(f"no device '{name}' here: it is the GPU of a Mac; use cpu or auto")
+        if kind == "cuda" and not AMD.exists():
+            _check_numbers(name, [int(number) for number in (numbers or "0").split(",")], environ)
+
+
+def _check_numbers(name: str, numbers: Sequence[int], environ: Mapping[str, str]) -> None:
+    gpus = count_gpus(environ)
+    if max(numbers) >= gpus:
+        found = f"{counted(gpus, 'GPU')}, which begin with cuda:0" if gpus else "no GPU of NVIDIA"
+        raise DeviceError(f"no device '{name}' here: this machine has {found}; use cpu or auto")
 
 
 def count_gpus(environ: Mapping[str, str]) -> int:

@@ -68,6 +68,29 @@ def test_a_task_is_ready_when_all_of_its_parents_are_done(store):
     assert claims.answers_of_parents(store, last) == {"run": "r1", "epochs": 3}
 
 
+def test_a_child_that_is_enqueued_while_its_parent_ends_is_ready(store, monkeypatch):
+    """The parent ends in a transaction that began before the child was there."""
+    enqueue(store, [task("a")])
+    first = claimed(store)
+
+    def enqueue_child() -> None:
+        with Store.open(store._address.url) as own:
+            enqueue(own, [task("b", parents=("a",))])
+
+    other = threading.Thread(target=enqueue_child)
+    release = claims._release_children
+
+    def release_slowly(*given: object) -> None:
+        release(*given)
+        other.start()
+        other.join(0.5)
+
+    monkeypatch.setattr(claims, "_release_children", release_slowly)
+    claims.done(store, first, {})
+    other.join()
+    assert claimed(store).identity == "b"
+
+
 def test_what_needs_a_failed_task_is_cancelled_with_the_reason(store):
     enqueue(store, [task("a"), task("b", parents=("a",)), task("c", parents=("b",))])
     first = claimed(store)
