@@ -51,10 +51,13 @@ def claim(store: Store, devices: Sequence[str], batch: str | None = None) -> Tas
 def _claiming(dialect: str, devices: int, of_a_batch: bool) -> TextClause:
     from sqlalchemy import text
 
+    # Without its name, SQLite sorts all that is queued [60 ms of 100,000 tasks].
+    index = "ix_tasks_ready_in_batch" if of_a_batch else "ix_tasks_ready"
     return text(
         _CLAIM.format(
             columns=COLUMNS,
-            devices=", ".join(f":device_{index}" for index in range(devices)),
+            index=f"INDEXED BY {index}" if dialect == "sqlite" else "",
+            devices=", ".join(f":device_{number}" for number in range(devices)),
             batch="AND batch = :batch" if of_a_batch else "",
             order=ORDER,
             lock="FOR UPDATE SKIP LOCKED" if dialect == "postgresql" else "",
@@ -65,7 +68,7 @@ def _claiming(dialect: str, devices: int, of_a_batch: bool) -> TextClause:
 _CLAIM = """
 UPDATE tasks SET state = 'running', host = :host, pid = :pid, process_start = :start,
   heartbeat_at = :now, started_at = :now, finished_at = NULL, error = NULL
-WHERE task = (SELECT task FROM tasks WHERE state = 'queued' AND waiting = 0
+WHERE task = (SELECT task FROM tasks {index} WHERE state = 'queued' AND waiting = 0
               AND device IN ({devices}) {batch} {order} LIMIT 1 {lock})
 RETURNING {columns}
 """

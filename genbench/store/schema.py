@@ -338,6 +338,13 @@ artifacts = _table(
 )
 
 
+def _ready(name: str, *first: str) -> Index:
+    """An index of the tasks that can be claimed, in the order in which they are."""
+    which = text("state = 'queued' AND waiting = 0")
+    order = (text("priority DESC"), "task")
+    return Index(name, *first, *order, sqlite_where=which, postgresql_where=which)
+
+
 tasks = _table(
     "tasks",
     Column("task", Integer, primary_key=True),
@@ -362,13 +369,8 @@ tasks = _table(
     _text("finished_at"),
     UniqueConstraint("batch", "identity"),
     Index(None, "state"),
-    Index(
-        "ix_tasks_ready",
-        text("priority DESC"),
-        "task",
-        sqlite_where=text("state = 'queued' AND waiting = 0"),
-        postgresql_where=text("state = 'queued' AND waiting = 0"),
-    ),
+    _ready("ix_tasks_ready"),
+    _ready("ix_tasks_ready_in_batch", "batch"),
 )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from genbench import __version__
 from genbench.errors import StoreError
 
-SCHEMA_VERSION = 8
+SCHEMA_VERSION = 9
 """The number of the last script in ``migrations/versions``."""
 
 APPLICATION_ID = 0x67656E62
