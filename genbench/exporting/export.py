@@ -30,7 +30,7 @@ SAMPLES = 64
 """Number of samples that a file is checked on, and after them one alone."""
 TRACED = 3
 TOLERANCE = 1e-4
-"""The largest difference of a pixel in [-1, 1], a fortieth of a grey level; for points that are
+"""The largest difference of a pixel in [-1, 1], an eightieth of a grey level; for points that are
 larger than 1, the largest relative to the largest value."""
 
 
