@@ -204,9 +204,9 @@ def test_the_runs_own_value_is_no_change(spec, registry) -> None:
     ("given", "error", "said"),
     [
         ("width=3", UsageError, "settings of 'flow' can change: n_steps.*rerun x --set width"),
-        ("bogus=1", SettingError, "model 'flow' has no setting 'bogus'"),
         ("n_steps=0", SettingError, "n_steps"),
         ("data.size=4", UsageError, "--set data.size: run x is trained with its own"),
+        ("bogus=1", SettingError, "'flow' has no sampling setting 'bogus'; known: n_steps."),
         ("epochs=3", UsageError, "--set epochs: run x is already trained, so this has no effect"),
         ("sampler.plain.a=1", UsageError, "sampler 'plain' is not used here; add --sampler plain"),
         ("metric.nll.k=1", UsageError, "metric 'nll' is not used here"),

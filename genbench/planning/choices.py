@@ -44,7 +44,7 @@ def choose(
     A sampler or metric that is named starts from its defaults, one of the run from the run's own
     settings. Raises UsageError for a setting that nothing uses.
     """
-    scope = Scope(registry=registry, model=spec.model, dataset=spec.dataset)
+    scope = Scope(registry=registry, model=spec.model, dataset=spec.dataset, trained=True)
     layer = from_sets(sets, scope)
     own_metrics = () if metrics is None else spec.metrics
     choices = Choices(

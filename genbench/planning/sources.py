@@ -25,6 +25,7 @@ from genbench.settings import (
     ModelSettings,
     Preset,
     Settings,
+    drawing_settings,
 )
 from genbench.spec import RunFields
 
@@ -124,13 +125,15 @@ _BASES: Mapping[Kind, type[Settings]] = {
 class Scope:
     """The run that the sources apply to: its parts, and the registry.
 
-    A setting without a prefix is one of the compressor, for a run that compresses another one.
+    A setting without a prefix is one of the compressor, for a run that compresses another one. If
+    the run is ``trained``, only its sampling settings can still change.
     """
 
     registry: Registry
     model: str
     dataset: str
     compressor: str | None = None
+    trained: bool = False
 
     @property
     def main(self) -> tuple[Kind, str]:
@@ -189,9 +192,11 @@ def _target(path: str, scope: Scope) -> tuple[tuple[Kind, str] | None, str]:
         if path in RunSettings.model_fields and path not in known:
             return None, path
         if path not in known:
-            hint = suggest(path, {*known, *RunSettings.model_fields})
-            owner = "{} '{}'".format(*scope.main)
-            raise SettingError(f"--set: {owner} has no setting '{path}'{hint}")
+            may = {*known, *RunSettings.model_fields}
+            if scope.trained:
+                may = set(drawing_settings(scope.settings(*scope.main)))
+            what = "{} '{}' has no {}setting".format(*scope.main, "sampling " * scope.trained)
+            raise SettingError(f"--set: {what} '{path}'{suggest(path, may)}")
         return scope.main, path
     if prefix == "run":
         return None, rest
