@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from genbench.cli import completing, options
+from genbench.cli import options
 from genbench.cli.output import Format, print_json, print_table
 from genbench.cli.session import SESSION, say
 from genbench.errors import UsageError
@@ -20,19 +20,8 @@ if TYPE_CHECKING:
 
 @options.run_options("batch_size", "accumulate", "device", "precision", "threads")
 def bench(
-    model: Annotated[
-        str,
-        typer.Argument(
-            help="Name of a model; see: genbench models.", autocompletion=completing.models
-        ),
-    ],
-    dataset: Annotated[
-        str,
-        typer.Argument(
-            help="Name of a data set, or NAME:ARGUMENT such as latents:@1; see: genbench datasets.",
-            autocompletion=completing.datasets,
-        ),
-    ],
+    model: options.ModelArgument,
+    dataset: options.DatasetArgument,
     sets: options.SetsOption = None,
     compare: Annotated[
         str,

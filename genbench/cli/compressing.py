@@ -8,7 +8,7 @@ import typer
 
 from genbench.cli import completing, options
 from genbench.cli.opening import open_store
-from genbench.cli.running import NameOption, access_to, train
+from genbench.cli.running import access_to, train
 from genbench.cli.session import SESSION, say
 
 
@@ -32,11 +32,9 @@ def compress(
     store: options.StoreOption = None,
     data_dir: options.DataDirOption = None,
     offline: options.OfflineOption = False,
-    name: NameOption = None,
+    name: options.NameOption = None,
     tag: options.TagsOption = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the plan and its cost; train nothing.")
-    ] = False,
+    dry_run: options.PlanOnlyOption = False,
     as_json: options.JsonOption = False,
     **fields: Any,
 ) -> None:

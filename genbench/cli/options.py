@@ -21,6 +21,17 @@ if TYPE_CHECKING:
 
 Command = Callable[..., None]
 
+ModelArgument = Annotated[
+    str,
+    typer.Argument(help="Name of a model; see: genbench models.", autocompletion=completing.models),
+]
+DatasetArgument = Annotated[
+    str,
+    typer.Argument(
+        help="Name of a data set, or NAME:ARGUMENT such as latents:@1; see: genbench datasets.",
+        autocompletion=completing.datasets,
+    ),
+]
 RunArgument = Annotated[
     str,
     typer.Argument(
@@ -57,6 +68,10 @@ OfflineOption = Annotated[
 ]
 DeviceOption = Annotated[
     str | None, typer.Option("--device", help="Device: auto, cpu, cuda, cuda:N or mps.")
+]
+NameOption = Annotated[str | None, typer.Option("--name", help="Name of the new run.")]
+PlanOnlyOption = Annotated[
+    bool, typer.Option("--dry-run", help="Print the plan and its cost; train nothing.")
 ]
 SetsOption = Annotated[
     list[str] | None,

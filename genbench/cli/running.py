@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from genbench.spec import Part, RunSpec
     from genbench.store import Store
     from genbench.store.records import Run
-NameOption = Annotated[str | None, typer.Option("--name", help="Name of the new run.")]
 
 
 class PlanFormat(StrEnum):
@@ -32,19 +31,8 @@ class PlanFormat(StrEnum):
 
 @options.run_options()
 def run(
-    model: Annotated[
-        str,
-        typer.Argument(
-            help="Name of a model; see: genbench models.", autocompletion=completing.models
-        ),
-    ],
-    dataset: Annotated[
-        str,
-        typer.Argument(
-            help="Name of a data set, or NAME:ARGUMENT such as latents:@1; see: genbench datasets.",
-            autocompletion=completing.datasets,
-        ),
-    ],
+    model: options.ModelArgument,
+    dataset: options.DatasetArgument,
     sets: options.SetsOption = None,
     preset: Annotated[
         str | None,
@@ -60,7 +48,7 @@ def run(
     store: options.StoreOption = None,
     data_dir: options.DataDirOption = None,
     offline: options.OfflineOption = False,
-    name: NameOption = None,
+    name: options.NameOption = None,
     tag: options.TagsOption = None,
     seeds: Annotated[
         str | None,
@@ -80,9 +68,7 @@ def run(
             "--together-if-faster", help="Train them at once only if a trial shows it faster."
         ),
     ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the plan and its cost; train nothing.")
-    ] = False,
+    dry_run: options.PlanOnlyOption = False,
     format: Annotated[
         PlanFormat | None,
         typer.Option(
@@ -205,7 +191,7 @@ def rerun(
     store: options.StoreOption = None,
     data_dir: options.DataDirOption = None,
     offline: options.OfflineOption = False,
-    name: NameOption = None,
+    name: options.NameOption = None,
     tag: options.TagsOption = None,
     as_json: options.JsonOption = False,
     **fields: Any,
