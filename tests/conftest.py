@@ -14,7 +14,9 @@ import pytest
 from command_line import CommandLine, Said, in_process
 
 if TYPE_CHECKING:
-    from genbench.contracts import DataAccess
+    from torch import Tensor
+
+    from genbench.contracts import Batch, DataAccess
     from genbench.store import Store
 
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -122,3 +124,18 @@ def real_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("real")
     subprocess.run([str(packed / "unpack"), str(folder)], check=True, capture_output=True)
     return folder
+
+
+@pytest.fixture
+def shared_noise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give each update noise that depends on its step only, the same for all seeds."""
+    from genbench.engine.shared_noise import SharedNoise
+    from genbench.engine.update import Update
+
+    ordinary = Update.__call__
+
+    def call(self: Update, batch: Batch) -> list[Tensor]:
+        with SharedNoise(batch.step):
+            return ordinary(self, batch)
+
+    monkeypatch.setattr(Update, "__call__", call)

@@ -16,25 +16,11 @@ from tape import Tape
 
 from genbench.engine import GroupedRun, seed_everything, train, train_together, try_together
 from genbench.engine.restoring import read_checkpoint
-from genbench.engine.shared_noise import SharedNoise
-from genbench.engine.update import Update
 from genbench.errors import DivergedError, InterruptedRunError
 from genbench.events import EpochDone, never
 
 CPU = torch.device("cpu")
 SEEDS = (5, 0, 7)
-
-
-@pytest.fixture
-def shared_noise(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give each update noise that depends on its step only, the same for all seeds."""
-    ordinary = Update.__call__
-
-    def call(self: Update, batch: Any) -> Any:
-        with SharedNoise(batch.step):
-            return ordinary(self, batch)
-
-    monkeypatch.setattr(Update, "__call__", call)
 
 
 def together(

@@ -13,8 +13,6 @@ import torch
 from genbench.contracts import Data
 from genbench.engine import GroupedRun, train, train_together, try_together
 from genbench.engine.restoring import read_checkpoint
-from genbench.engine.shared_noise import SharedNoise
-from genbench.engine.update import Update
 from genbench.events import never
 from genbench.registry import Registry
 from genbench.runner import data_access
@@ -105,18 +103,6 @@ def train_both_ways(
         )
         for seed in SEEDS
     ]
-
-
-@pytest.fixture
-def shared_noise(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give each update noise that depends on its step only, the same for all seeds."""
-    ordinary = Update.__call__
-
-    def call(self: Update, batch: Any) -> Any:
-        with SharedNoise(batch.step):
-            return ordinary(self, batch)
-
-    monkeypatch.setattr(Update, "__call__", call)
 
 
 def before_batch_norm(name: str) -> bool:
