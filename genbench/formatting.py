@@ -45,6 +45,19 @@ def measured(value: float | None, std: float | None, draws: int = 1) -> str:
     return f"{number(value)}{spread}" + (f" ({draws} draws)" if draws > 1 else "")
 
 
+_LOGIN = re.compile(r"(\b[\w+.-]+://[^\s:/?#@'\"]*):[^\s'\"]*@")
+_SECRET = re.compile(r"([?&](?:ssl)?password=)[^\s&'\"]*")
+
+
+def without_passwords(text: str) -> str:
+    """The text with ``***`` in place of each password in a URL.
+
+    >>> without_passwords("no store at postgresql://me:p@ss:/1@host/bench?x=1&password=secret")
+    'no store at postgresql://me:***@host/bench?x=1&password=***'
+    """
+    return _SECRET.sub(r"\1***", _LOGIN.sub(r"\1:***@", text))
+
+
 def main_losses(names: Iterable[str]) -> list[str]:
     """The recorded losses that matter first: each optimizer's sum and the test means, or all.
 

@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, TextIO
 
 from genbench.errors import GenbenchWarning
-from genbench.formatting import plain, visible
+from genbench.formatting import plain, visible, without_passwords
 
 if TYPE_CHECKING:
     from genbench.registry import Registry
@@ -77,7 +77,7 @@ SESSION = Session()
 
 def warn(message: str) -> None:
     """A warning on stderr."""
-    print(_broken(f"genbench: warning: {visible(message)}"), file=sys.stderr)
+    print(_broken(f"genbench: warning: {visible(without_passwords(message))}"), file=sys.stderr)
 
 
 def _show_warning(
@@ -101,13 +101,13 @@ def _show_warning(
 
 def complain(message: str) -> None:
     """An error on stderr."""
-    print(f"genbench: error: {visible(message)}", file=sys.stderr)
+    print(f"genbench: error: {visible(without_passwords(message))}", file=sys.stderr)
 
 
 def say(message: str) -> None:
     """A plain line on stderr, unless -q; on a terminal it breaks between words."""
     if SESSION.verbosity >= 0:
-        print(_broken(plain(message)), file=sys.stderr, flush=True)
+        print(_broken(plain(without_passwords(message))), file=sys.stderr, flush=True)
 
 
 def _broken(text: str) -> str:

@@ -13,7 +13,7 @@ from genbench.cli.opening import age, open_store
 from genbench.cli.output import Format, print_json, print_table
 from genbench.cli.session import SESSION, say
 from genbench.errors import InterruptedRunError, UsageError
-from genbench.formatting import counted
+from genbench.formatting import counted, without_passwords
 from genbench.spec import MOST
 
 if TYPE_CHECKING:
@@ -229,7 +229,7 @@ def launch(
         from genbench.store.address import Address
 
         folder = Address.parse(url).runs_folder / "workers"
-        print(starter.script(wanted.order(workers, folder)))
+        print(without_passwords(starter.script(wanted.order(workers, folder))))
         return
     with Store.open(url) as opened:
         say(starter.start(wanted.order(workers, opened.runs_folder / "workers")))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from genbench.errors import StoreError
+from genbench.formatting import without_passwords
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +43,4 @@ class Address:
         """The path, or the URL without its password."""
         if self.path:
             return str(self.path)
-        scheme, _, rest = self.url.partition("://")
-        login, at, place = rest.rpartition("@")
-        return f"{scheme}://{login.partition(':')[0]}{at}{place}"
+        return without_passwords(self.url).replace(":***@", "@")

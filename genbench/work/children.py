@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from genbench.formatting import without_passwords
 from genbench.store.process import ENDS_WITH
 
 POLL_S = 0.05
@@ -113,7 +114,7 @@ class Child:
         command.log.parent.mkdir(parents=True, exist_ok=True)
         self._out: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed when it has ended)
         with command.log.open("a", encoding="utf-8") as log:
-            log.write(f"$ genbench {shlex.join(command.arguments)}\n")
+            log.write(f"$ genbench {without_passwords(shlex.join(command.arguments))}\n")
             log.flush()
             self._from = log.tell()
             self._process = subprocess.Popen(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from stores import STORES, opened_store
 
 from genbench.contracts import Score
 from genbench.events import ArtifactMade, EpochDone, Evaluated, StageStarted, StepsDone, Warned
@@ -135,3 +137,20 @@ def make() -> SimpleNamespace:
 @pytest.fixture
 def create(store: Store) -> Create:
     return partial(_create, store)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Each test of a store runs on both kinds, unless its file names other ``KINDS``."""
+    if "store" in metafunc.fixturenames:
+        kinds = getattr(metafunc.module, "KINDS", STORES)
+        metafunc.parametrize("store", kinds, indirect=True)
+
+
+@pytest.fixture
+def store(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Store]:
+    """An empty store of a kind, with the folders of its runs in the test's folder."""
+    monkeypatch.chdir(tmp_path)
+    with opened_store(request.param, tmp_path) as opened:
+        yield opened

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from stores import SQLITE_ONLY
+
+KINDS = SQLITE_ONLY
+
 
 def test_the_final_scores_are_found_by_their_index(store):
     plan = store.query("EXPLAIN QUERY PLAN SELECT * FROM v_scores WHERE metric = 'fd_clf'")[1]

@@ -9,10 +9,13 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from stores import SQLITE_ONLY
 
 from genbench.errors import StoreError, UsageError
 from genbench.store import Store
 from genbench.store.version import APPLICATION_ID
+
+KINDS = SQLITE_ONLY
 
 
 def foreign_database(path):

@@ -1,16 +1,18 @@
-"""The same store on PostgreSQL: GENBENCH_TEST_POSTGRES names an empty database that may be used."""
+"""What only a store on PostgreSQL can do, and that it answers as SQLite does."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
+from postgres_server import shared_server
 from recorded import record, start
-from stores import NO_POSTGRES, POSTGRES, address_of, opened_store
+from stores import GIVEN, NO_POSTGRES, STORES, address_of
 
 from genbench.errors import NoSuchRunError, StoreError, UsageError
 from genbench.events import Resumed
@@ -18,20 +20,16 @@ from genbench.live.run_list import run_list
 from genbench.live.run_page import run_page
 from genbench.live.state import read_live
 from genbench.store import Recorder, Status, Store
+from genbench.store.address import Address
+from genbench.store.database import Database, lock_schema
 from genbench.store.filters import parse
 from genbench.store.migrate import migrate
 from genbench.store.schema import metadata
 from genbench.store.views import VIEWS
+from genbench.work.children import Command, carry_out
 
 pytestmark = NO_POSTGRES
-
-
-@pytest.fixture
-def store(tmp_path, monkeypatch) -> Iterator[Store]:
-    """A store in a schema of its own, dropped at the end."""
-    monkeypatch.chdir(tmp_path)
-    with opened_store("postgresql", tmp_path) as opened:
-        yield opened
+KINDS = STORES[1:]
 
 
 def test_processes_that_open_an_empty_database_at_once_make_one_store(tmp_path):
@@ -177,9 +175,11 @@ def test_the_comparison_follows_a_postgresql_store(store):
     assert pages.settled() != before
 
 
-def test_opening_for_reading_makes_no_store_on_postgresql():
-    url = f"{POSTGRES}?options=-csearch_path%3Dno_such_schema"
-    with pytest.raises(StoreError, match="no store at"):
+def test_opening_for_reading_makes_no_store_on_postgresql(tmp_path):
+    with (
+        address_of("postgresql", tmp_path) as url,
+        pytest.raises(StoreError, match="no store at"),
+    ):
         Store.open(url, mode="read")
 
 
@@ -270,3 +270,64 @@ def test_datasette_cannot_read_postgresql_and_the_message_says_so(
     )
     assert said.code == 2
     assert "datasette reads SQLite files" in said.err
+
+
+def test_processes_that_open_an_empty_database_at_once_wait_for_one_lock(tmp_path):
+    """The lock is held by another connection: nobody makes tables until it is given back."""
+    from sqlalchemy import inspect
+
+    with address_of("postgresql", tmp_path) as url:
+        database = Database(Address.parse(url))
+        with ThreadPoolExecutor(2) as pool:
+            with database.transaction() as connection:
+                lock_schema(connection)
+                opening = [pool.submit(Store.open, url, mode="create") for _ in range(2)]
+                waited = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+                deadline = time.monotonic() + 30
+                while connection.exec_driver_sql(waited).scalar() != 2:
+                    assert time.monotonic() < deadline
+                    time.sleep(0.02)
+                assert inspect(connection).get_table_names() == []
+            for opened in opening:
+                opened.result().close()
+        database.close()
+
+
+SECRET = "pass:/word"
+
+
+@pytest.fixture(scope="module")
+def guarded() -> str:
+    """The URL of a database that asks for a password."""
+    if GIVEN:
+        pytest.skip("the role with a password is one of the tests' own server")
+    server = shared_server()
+    server.sql(f"CREATE ROLE guarded LOGIN CREATEDB PASSWORD '{SECRET}'")
+    server.sql("CREATE DATABASE guarded OWNER guarded")
+    return server.url("guarded", f"guarded:{quote(SECRET, safe='')}")
+
+
+def test_no_message_and_no_output_of_a_store_has_its_password(guarded, command_line, tmp_path):
+    wrong = guarded.replace("%2F", "")
+    cases = (
+        (5, ("runs",), wrong),
+        (5, ("runs",), guarded.replace("genbench-pg", "no-such-server")),
+        (5, ("runs",), guarded.replace("/guarded?", "/nothing?")),
+        (5, ("runs",), guarded.replace("postgresql:", "postgresq:")),
+        (5, ("query", "SELECT 1"), guarded),  # no store is there yet
+        (0, ("bench", "vae", "moons", "--help"), guarded),
+        (0, ("launch", "local", "--dry-run"), guarded),
+    )
+    for code, words, url in cases:
+        said = command_line(*words, folder=tmp_path, env={"GENBENCH_STORE": url})
+        assert said.code == code, (words, said.err)
+        assert "word" not in (said.out + said.err).replace("password", ""), said.err
+        assert said.err.count("\n") <= 1, said.err
+
+
+def test_a_child_writes_no_password_into_its_log(guarded, tmp_path):
+    command = Command(title="runs", arguments=("runs", "--store", guarded), log=tmp_path / "log")
+    carry_out([command], at_once=1, should_stop=lambda: False, ended=lambda end: None)
+    log = (tmp_path / "log").read_text()
+    assert "guarded:***@" in log
+    assert "word" not in log.replace("password", "")

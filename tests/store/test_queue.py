@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
 
 import pytest
-from stores import STORES, opened_store
 
 from genbench.errors import NoSuchRunError, TakenOverError, UsageError
 from genbench.store import Store, claims
@@ -17,13 +15,6 @@ from genbench.store.tasks import NewTask, Task, TaskState, chosen, counts, selec
 from genbench.work.next_command import next_command
 
 ANY = ("auto", "cpu")
-
-
-@pytest.fixture(params=STORES)
-def store(request, tmp_path, monkeypatch) -> Iterator[Store]:
-    monkeypatch.chdir(tmp_path)
-    with opened_store(request.param, tmp_path) as opened:
-        yield opened
 
 
 def task(name: str, **changes: object) -> NewTask:

@@ -15,10 +15,19 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
+from stores import SQLITE_ONLY
 
-from genbench.errors import InterruptedRunError, LockedError, StoreError, TakenOverError
+from genbench.errors import (
+    DiskFullError,
+    InterruptedRunError,
+    LockedError,
+    StoreError,
+    TakenOverError,
+)
 from genbench.events import Checkpointing, Noticed, StepsDone
 from genbench.store import Recorder, Status, Store, database, failures, recorder as recording
+
+KINDS = SQLITE_ONLY
 
 
 @pytest.fixture(autouse=True)
@@ -248,3 +257,24 @@ def test_a_store_whose_folder_is_gone_fails_in_one_sentence(tmp_path, make):
         os.rename(folder, tmp_path / "moved")  # noqa: PTH104
         with pytest.raises(StoreError, match=r"deleted or moved away.*can't be copied"):
             recorder(make.epoch(1))
+
+
+def record_until_the_disk_is_full(store, run, make):
+    with Recorder(store, run.id) as recorder:
+        recorder(make.epoch(1))
+        with store.transaction() as connection:
+            pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
+            connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+        series = {f"net{i}/loss": [(s, 0.1) for s in range(1000)] for i in range(30)}
+        recorder(StepsDone(stage="s", epoch=2, step=1000, series=series))
+        for _ in range(400):  # the thread's failure is told by one of these
+            recorder(make.steps(2))
+            time.sleep(0.05)
+
+
+def test_a_full_disk_is_told_by_the_next_event_and_keeps_what_was_committed(store, create, make):
+    run = create()
+    with pytest.raises(DiskFullError, match="no space is left"):
+        record_until_the_disk_is_full(store, run, make)
+    assert store.query("PRAGMA integrity_check")[1] == [("ok",)]
+    assert len(store.epochs(run.id)) == 1
