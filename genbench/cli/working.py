@@ -130,9 +130,14 @@ def queue(
     if json:
         print_json({"counts": totals, "tasks": [_as_dict(task) for task in found[:limit]]})
         return
-    columns = ["task", "batch", "title", "state", "device", "priority", "attempts", "worker"]
     rows = [_row(task) for task in found[:limit]]
-    print_table([*columns, "age", "note"], rows, format=format, right=("task", "priority", "age"))
+    shown = _worth_showing(rows) if format is not Format.CSV else range(len(_COLUMNS))
+    print_table(
+        [_COLUMNS[i] for i in shown],
+        [[row[i] for i in shown] for row in rows],
+        format=format,
+        right=("task", "priority", "attempts", "age"),
+    )
     for name, count in totals.items():
         say(f"{counted(count, 'task')} {name}")
     if len(found) > limit:
@@ -148,13 +153,24 @@ def _chosen(store: Store, words: Sequence[str], state: str | None) -> list[Task]
     return [task for task in found if state in (None, task.state)]
 
 
+_COLUMNS = ("task", "batch", "title", "state", "device", "priority", "attempts", "age", "note")
+
+
+def _worth_showing(rows: Sequence[Sequence[Any]]) -> list[int]:
+    """The columns that tell something: a terminal has no room for the others."""
+    told = {name: {row[i] for row in rows} for i, name in enumerate(_COLUMNS)}
+    dull = {name for name in ("priority", "attempts") if told[name] <= {0}}
+    dull |= {"device"} if len(told["device"]) == 1 else set()
+    return [i for i, name in enumerate(_COLUMNS) if name not in dull]
+
+
 def _row(task: Task) -> list[Any]:
     note = task.error or (f"waits for {counted(task.waiting, 'task')}" if task.waiting else "")
-    where = f"{task.host}:{task.pid}" if task.pid and task.state == "running" else ""
+    where = (f"on {task.host}:{task.pid}",) if task.state == "running" else ()
     since = age(task.finished_at or task.started_at or task.created_at)
     return [
         *(task.number, task.batch, task.title, task.state, task.device, task.priority),
-        *(task.attempts, where, since, note or ", ".join(task.runs)),
+        *(task.attempts, since, note or ", ".join((*where, *task.runs))),
     ]
 
 
@@ -192,7 +208,17 @@ def _change(
             numbers = remove(opened, numbers)
         else:
             numbers = set_state(opened, numbers, states[action])
-    say(f"{counted(len(numbers), 'task')} changed by {action}")
+    say(f"{counted(len(numbers), 'task')} {_DONE[action].format(priority)}")
+
+
+_DONE = {
+    Action.PAUSE: "paused",
+    Action.RESUME: "queued again",
+    Action.RAISE: "given the priority {}",
+    Action.CANCEL: "cancelled",
+    Action.RETRY: "queued again",
+    Action.RM: "removed",
+}
 
 
 # --- launchers

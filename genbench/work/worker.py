@@ -130,9 +130,14 @@ class Worker:
         kept = claims.beat(self._store, [job.task for job in self._jobs])
         self._beaten = time.monotonic()
         for job in self._jobs:
-            if job.task.number not in kept:
+            if job.kept and job.task.number not in kept:
                 job.kept = False
                 job.stop()
+                task = job.task
+                self.say(
+                    f"task {task.number}, {task.title}: stops, because it was cancelled, paused or "
+                    "given to another worker"
+                )
 
     # --- claiming
 

@@ -6,21 +6,24 @@ The slow tests run a study through a real one-node Slurm and through a real loca
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from command_line import CommandLine
+from slurm_node import one_node_slurm, skip_without_slurm
 from stores import NO_POSTGRES, address_of
 
 from genbench import UsageError, WorkOrder
 from genbench.errors import SettingError, UnknownNameError
 from genbench.registry import Registry
 from genbench.store import Store
+from genbench.store.enqueuing import enqueue
+from genbench.store.tasks import NewTask, TaskState, counts
 from genbench.work import WorkerOptions, make_launcher
 
 REGISTRY = Registry.from_environment()
@@ -136,12 +139,38 @@ def test_before_the_time_limit_a_job_stops_its_worker_and_is_submitted_again(tmp
 # --- the real ones
 
 
+@pytest.fixture(scope="module")
+def slurm_node() -> Iterator[Path]:
+    """The settings file of a running Slurm; without its packages, the tests are skipped."""
+    pytest.importorskip("submitit")
+    skip_without_slurm()
+    with one_node_slurm() as conf:
+        yield conf
+
+
 @pytest.fixture
-def slurm_folder() -> None:
-    if not shutil.which("sbatch") or not shutil.which("srun"):
-        pytest.skip("Slurm is not installed: apt-get install slurm-wlm munge")
-    if os.system("sinfo > /dev/null 2>&1"):
-        pytest.skip("Slurm is installed, but no controller runs; see CONTRIBUTING.md")
+def slurm(slurm_node: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_CONF", str(slurm_node))
+
+
+def test_workers_that_a_real_slurm_starts_empty_the_queue(
+    slurm, command_line, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    url = str(tmp_path / "runs.db")
+    command = ("run", "vae", "digits", "--dry-run", "--json")
+    new = NewTask(batch="b", identity="a", title="a", command=command)
+    with Store.open(url, mode="create") as store:
+        enqueue(store, [new])
+        wanted = WorkerOptions(store=url).order(2, tmp_path / "logs")
+        wanted = replace(wanted, command=(str(command_line.python), *wanted.command[1:]))
+        said = make_launcher(REGISTRY, "slurm", ["minutes=1", "notice=10"]).start(wanted)
+        assert "submitted 2 jobs to Slurm" in said
+        deadline = time.monotonic() + 60
+        while TaskState.DONE not in (found := counts(store)):
+            assert time.monotonic() < deadline, (found, said)
+            assert TaskState.FAILED not in found
+            time.sleep(0.1)
 
 
 def carried_out(command_line: CommandLine, folder: Path, *words: str) -> None:
@@ -160,8 +189,7 @@ def carried_out(command_line: CommandLine, folder: Path, *words: str) -> None:
 
 @pytest.mark.slow
 @NO_POSTGRES
-def test_a_study_through_a_real_slurm(slurm_folder, command_line, tmp_path):
-    pytest.importorskip("submitit")
+def test_a_study_through_a_real_slurm(slurm, command_line, tmp_path):
     carried_out(command_line, tmp_path, "--launcher", "slurm", "--launcher-set", "minutes=10")
 
 
