@@ -76,7 +76,9 @@ class RunFields:
         int | None, Choice("Number of images per optimizer step.", ge=1, le=MOST)
     ] = None
     seed: Annotated[int, Choice("Random seed.", ge=0, le=MOST_SEED)] = 0
-    device: Annotated[str, Choice("Device: auto, cpu, cuda, cuda:N or mps.")] = "auto"
+    device: Annotated[
+        str, Choice("Device: auto, cpu, cuda, cuda:N or mps; cuda:0,1 is one run on two GPUs.")
+    ] = "auto"
     precision: Annotated[
         Literal["fp32", "bf16", "auto"],
         Choice("Precision of the training: fp32, bf16 by autocast, or auto (the faster one)."),
@@ -147,7 +149,8 @@ class RunSpec(RunFields):
     `genbench.engine.held_out` names are left out of the training and take the place of the test
     split. With ``watch``, cheap metrics of few samples are computed between epochs; they don't
     affect the training. ``threads`` changes no number beyond the rounding of sums, as another
-    machine does, and is no part of the experiment. ``parents`` are the ids of the runs that it
+    machine does, and is no part of the experiment; nor is the number of devices of a run on several
+    (see `device_names`). ``parents`` are the ids of the runs that it
     builds upon, and ``parent_experiments`` are the hashes of their experiments. A run with
     ``compressors`` compresses the first of its parents by the last of them; that run was compressed
     by the others, in their order. The other parents are the runs that the data is made of.
@@ -209,10 +212,23 @@ class RunSpec(RunFields):
     def _hash(self, values: dict[str, Any]) -> str:
         for name in ("preset", "log_every", "watch", "threads", "parent_experiments"):
             del values[name]
+        values["device"] = values["device"].partition(":")[0]
         for name, default in LATER.items():
             if values[name] == default:
                 del values[name]
         return content_hash(values)
+
+
+def device_names(device: str) -> tuple[str, ...]:
+    """The devices of a run, on each of which there is a process of it.
+
+    >>> device_names("cuda:0,1"), device_names("cuda:1")
+    (('cuda:0', 'cuda:1'), ('cuda:1',))
+    """
+    kind, _, numbers = device.partition(":")
+    if "," not in numbers:
+        return (device,)
+    return tuple(f"{kind}:{number}" for number in numbers.split(","))
 
 
 def labels(parts: Sequence[Part]) -> list[str]:

@@ -21,6 +21,8 @@ from filelock import FileLock
 
 CODES = frozenset((0, 1, 2, 3, 4, 5, 130))
 """The exit codes that the README documents."""
+FORKED = ("genbench", "genbench.runner.following", "shard_process", "pytest")
+"""The modules that ``python -m`` runs in a fork."""
 TALLY: Counter[str] = Counter()
 
 
@@ -89,7 +91,7 @@ class CommandLine:
     """Runs ``genbench`` command lines in forks of one process that has imported everything.
 
     The process is started if nobody has, and goes when the last one who holds it closes.
-    ``python`` is a program that runs ``-m genbench ...`` and ``-m pytest ...`` so, in place of
+    ``python`` is a program that runs ``-m`` with the modules of `FORKED` so, in place of
     `sys.executable`; a ``genbench`` stands beside it.
     """
 
@@ -138,7 +140,8 @@ class CommandLine:
         python, genbench = self.python, self.python.with_name("genbench")
         fork = shlex.join([sys.executable, "-IS", str(client), self._path, str(python)])
         either = (
-            f'case "$1 $2" in "-m genbench" | "-m pytest") shift; exec {fork} "$@";; esac\n'
+            f'case "$1" in -m) case "$2" in {"|".join(FORKED)})'
+            f' shift; exec {fork} "$@";; esac;; esac\n'
             f'exec {shlex.quote(sys.executable)} "$@"'
         )
         python.parent.mkdir(exist_ok=True)

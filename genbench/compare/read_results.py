@@ -20,7 +20,7 @@ from genbench.compare.run_results import (
 from genbench.compare.sampler_labels import sampler_label
 from genbench.formatting import counted
 from genbench.store import Store
-from genbench.store.records import TOGETHER
+from genbench.store.records import DEVICES, TOGETHER
 
 NFE, PER_SAMPLE = "nfe", "measured_seconds_per_sample"
 """The diagnostics of a draw that a comparison shows; the evaluation measures the second one."""
@@ -268,6 +268,8 @@ class Machines:
         words = [known.get("gpu") if kind == "cuda" else known.get("cpu")]
         if kind != "cuda" and words[0] and known.get("threads"):
             words.append(counted(known["threads"], "thread"))
+        if known.get(DEVICES):
+            words.append(f"split over {len(known[DEVICES])} devices")
         # The share of a run in the seconds of several is not what it takes alone.
         if known.get(TOGETHER):
             words.append(f"{len(known[TOGETHER])} seeds together")

@@ -16,7 +16,12 @@ from genbench.engine.checkpoint import (
     drop_training_state as drop_training_state,
     has_checkpoint as has_checkpoint,
 )
-from genbench.engine.device import autocast as autocast, resolve_device as resolve_device
+from genbench.engine.device import (
+    autocast as autocast,
+    resolve_device as resolve_device,
+    resolve_devices as resolve_devices,
+)
+from genbench.engine.follower import follow as follow
 from genbench.engine.group import GroupedRun as GroupedRun, train_together as train_together
 from genbench.engine.loop import train as train
 from genbench.engine.modes import evaluation as evaluation
@@ -29,6 +34,8 @@ from genbench.engine.restoring import (
     checkpoint_position as checkpoint_position,
     load_weights as load_weights,
 )
+from genbench.engine.shard_trial import check_shards as check_shards
+from genbench.engine.shards import Shards as Shards, joined as joined
 from genbench.engine.slow_options import resolve_precision as resolve_precision
 from genbench.engine.stack_trial import try_together as try_together
 from genbench.engine.threads import (

@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 
 from genbench.errors import DeviceError, SettingError
+from genbench.spec import device_names
 
 PRECISIONS = ("fp32", "bf16")
 AUTO = "auto"
@@ -21,12 +22,14 @@ AUTO = "auto"
 
 
 def resolve_device(name: str) -> torch.device:
-    """The device for a name: ``auto|cpu|cuda|cuda:N|mps``.
+    """The device for a name: ``auto|cpu|cuda|cuda:N|mps``, the first of several (``cuda:0,1``).
 
     ``auto`` is the first CUDA device, else mps, else the CPU. Raises DeviceError, with the
     available devices, for a device that this machine or this PyTorch doesn't have.
     """
     present = _present()
+    if len(device_names(name)) > 1:
+        return resolve_devices(name)[0]
     if name == AUTO:
         preferred = (kind for kind in ("cuda:0", "mps", "cpu") if kind in present)
         return torch.device(next(preferred))
@@ -39,6 +42,18 @@ def resolve_device(name: str) -> torch.device:
         what = f"no device '{name}' here" if index else f"no {_TITLES[kind]} device here"
         raise DeviceError(f"{what}; {seen}. Use --device {present[0]} or auto.")
     raise DeviceError(f"unknown device '{name}'; use auto, cpu, cuda, cuda:N or mps; {seen}.")
+
+
+def resolve_devices(names: str) -> tuple[torch.device, ...]:
+    """The devices of the processes of a run: one, or several for ``cuda:0,1`` or ``cpu:0,1``.
+
+    On the CPU, a number only names a process. Raises DeviceError as `resolve_device`.
+    """
+    found = device_names(names)
+    if len({*found}) < len(found):
+        raise DeviceError(f"--device {names} names a device twice; name each of them once.")
+    cpu = len(found) > 1 and names.startswith("cpu:")
+    return tuple(resolve_device("cpu" if cpu else name) for name in found)
 
 
 def autocast(

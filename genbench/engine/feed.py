@@ -9,6 +9,7 @@ a data set smaller than a batch is one batch.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from torch import Tensor
 from genbench.contracts import Split
 from genbench.engine.capture import Move
 from genbench.engine.randomness import cpu_generator, rng_state, set_rng_state
+from genbench.engine.shards import Shards
 from genbench.errors import PluginError
 from genbench.pixels import as_float
 
@@ -116,7 +118,8 @@ class Feed:
     batches than one iteration needs, it has one iteration, in which batches are repeated; with a
     ``width`` of 0 it has no iterations. With a ``move``, the batches of all iterations are the same
     tensors with new content, and drawing them may become a CUDA graph. ``count`` is the number of
-    draws since `start`.
+    draws since `start`. With ``shards``, a draw has only the rows of this process: an equal part of
+    each of the ``accumulate`` microbatches.
     """
 
     def __init__(
@@ -129,7 +132,10 @@ class Feed:
         stage: int,
         limit: int | None = None,
         move: Move[None] | None = None,
+        shards: Shards | None = None,
+        accumulate: int = 1,
     ):
+        self._shards, self._accumulate = shards, accumulate
         self._samples, self._width, self._seed, self._stage = samples, width, seed, stage
         self.move, self._fixed = move, list[Pair]()
         self.count = 0
@@ -157,11 +163,20 @@ class Feed:
         indices = [self._index((first + k) % self._batches) for k in range(self._width)]
         self.count += 1
         if self.move is None:
-            return [self._samples.take(index) for index in indices]
+            with self._whole():
+                return [self._samples.take(index) for index in indices]
         return self._filled(indices, self.move)
 
     def _index(self, k: int) -> Tensor:
-        return self._order.narrow(0, k * self.batch_size, self.batch_size)
+        whole = self._order.narrow(0, k * self.batch_size, self.batch_size)
+        return whole if self._shards is None else self._shards.own(whole, self._accumulate)
+
+    def _whole(self) -> AbstractContextManager[object]:
+        """An augmentation draws noise for the whole batch."""
+        if self._shards is None:
+            return nullcontext()
+        rows = self.batch_size // self._shards.count // self._accumulate
+        return self._shards.whole_batch(rows, interleaved=False)
 
     def _filled(self, indices: list[Tensor], move: Move[None]) -> list[Pair]:
         """Draw into tensors that stay the same, as captured updates need."""

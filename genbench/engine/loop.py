@@ -26,6 +26,7 @@ from genbench.engine.optim import build_optimizers
 from genbench.engine.planned_stages import planned_stages, stage_epochs
 from genbench.engine.randomness import forked_rng, seed_everything
 from genbench.engine.recovery import Position, Recovery
+from genbench.engine.shards import Shards
 from genbench.engine.slow_options import slow_options
 from genbench.engine.stage import StageRun, begin_stage, end_epoch, ready, validation
 from genbench.errors import DivergedError, InterruptedRunError
@@ -62,6 +63,7 @@ def train(
     checkpoint_s: float = CHECKPOINT_S,
     identity: RunIdentity | None = None,
     graphs: Graphs | None = None,
+    shards: Shards | None = None,
 ) -> None:
     """Train a newly built model through all its stages, or continue from its last checkpoint.
 
@@ -71,7 +73,8 @@ def train(
     ``should_stop`` is called after each iteration. A ``resume`` of a run that was killed before its
     first checkpoint starts from the beginning. ``identity`` is written into each checkpoint; a
     checkpoint with another identity is an error. ``graphs`` make the graphs of captured steps; by
-    default, they are CUDA graphs on a CUDA device, and there are none elsewhere.
+    default, they are CUDA graphs on a CUDA device, and there are none elsewhere. With ``shards``,
+    this is the first process of several, and `genbench.engine.follow` runs in the others.
 
     Law: an interrupted and resumed fp32 run on the CPU ends bitwise equal to an uninterrupted one:
     weights, optimizers, EMA, and the reported losses.
@@ -79,7 +82,9 @@ def train(
     Raises DivergedError, InterruptedRunError (after a checkpoint), CheckpointError, DiskFullError,
     PluginError (an invalid model).
     """
-    trainer = Trainer(model, data, spec, device, folder, emit, checkpoint_s, identity, graphs)
+    trainer = Trainer(
+        model, data, spec, device, folder, emit, checkpoint_s, identity, graphs, shards
+    )
     try:
         trainer.train(between_epochs, should_stop, resume)
     except DivergedError as error:
@@ -104,11 +109,14 @@ class Trainer:
         checkpoint_s: float,
         identity: RunIdentity | None,
         graphs: Graphs | None,
+        shards: Shards | None = None,
     ) -> None:
         self.model, self.spec, self.device, self.folder = model, spec, device, folder
         self.emit, self.checkpoint_s = emit, checkpoint_s
         self.share = 1.0
-        self.graphs = (graphs or default_graphs(device)) if spec.capture else None
+        self.shards = shards
+        captures = spec.capture and shards is None
+        self.graphs = (graphs or default_graphs(device)) if captures else None
         self.stages = planned_stages(model)
         self._own_nets()
         self.train_samples = Samples.of(data.train, device, data.augment)
@@ -145,6 +153,7 @@ class Trainer:
             sums = self._restore()
         else:
             seed_everything(self.spec.seed)
+        self._check_alike()
         if resume:
             self.emit(Resumed(step=self.position.step, epoch=self.position.epoch))
         self._epoch_began = time.perf_counter()
@@ -177,7 +186,11 @@ class Trainer:
                 self.device,
                 self.ema,
                 self.graphs,
+                self.shards,
             )
+        if self.shards is not None:
+            # A device may round what a stage fits in another way.
+            self.shards.share([*self.model.nets.parameters(), *self.model.nets.buffers()])
         if sums:
             run.losses.restore(sums)
         self.ema.follow(run.learning, reset=fresh)
@@ -208,7 +221,8 @@ class Trainer:
 
     def _warn_of_slow_options(self, run: StageRun) -> float:
         """Say which options make the stage slower; returns the seconds of trying them."""
-        if not (self.spec.compile or self.spec.precision != "fp32") or not run.updates:
+        asked = self.spec.compile or self.spec.precision != "fp32"
+        if not asked or not run.updates or self.shards is not None:
             return 0.0
         begun = time.perf_counter()
         run.feed.start(self.position.stage_epoch)
@@ -247,6 +261,7 @@ class Trainer:
         """Read the last losses, stop the clock, validate, and emit EpochDone."""
         self._read(run, epoch_ends=True)
         end_epoch(run, self.model, self.spec.seed, self.position.stage_epoch + 1, self.device)
+        self._check_alike()
         self._stop_clock()
         return self._report(run)
 
@@ -302,6 +317,12 @@ class Trainer:
         if between_epochs is not None:
             with self.ema.swapped_in(), evaluation(self.model, self.device):
                 between_epochs(done)
+
+    def _check_alike(self) -> None:
+        """Wait for the other processes of the run, which must be where this one is."""
+        if self.shards is not None:
+            at = self.position
+            self.shards.check_alike(self.model.nets, at.stage, at.epoch, at.step)
 
     # --- losses and clocks
 

@@ -22,6 +22,7 @@ from genbench.engine.modes import evaluation, set_modes
 from genbench.engine.optim import NamedOptimizer, updated_nets
 from genbench.engine.planned_stages import stage_epochs
 from genbench.engine.randomness import cpu_generator, derive_seed, seed_everything
+from genbench.engine.shards import Shards
 from genbench.engine.update import Update
 from genbench.errors import PluginError
 from genbench.events import BATCHES, NO_GRAPHS, Execution
@@ -111,10 +112,12 @@ def ready(
     device: torch.device,
     ema: EMA,
     graphs: Graphs | None,
+    shards: Shards | None = None,
 ) -> StageRun:
     """Prepare the data of a stage, set the modes of its nets, and create its updates.
 
-    With ``graphs``, its moves are captured where they can be.
+    With ``graphs``, its moves are captured where they can be; with ``shards``, this process updates
+    on its part of each batch.
     """
 
     def new_move() -> Move[Any] | None:
@@ -131,6 +134,7 @@ def ready(
             accumulate=spec.accumulate,
             measure_every=max(1, spec.log_every // phase.every),
             move=new_move(),
+            shards=shards,
         )
         for phase in stage.phases
     )
@@ -152,13 +156,15 @@ def ready(
             stage=index,
             limit=spec.epoch_images,
             move=new_move(),
+            shards=shards,
+            accumulate=spec.accumulate,
         ),
         updates=updates,
         losses=LossAccumulator(stage, log_every=spec.log_every, device=device),
         prepare_s=prepare_s,
         learning=learning,
         average=_averaging(ema, new_move()),
-        uncaptured=_no_graphs(spec, device) if graphs is None else "",
+        uncaptured=_no_graphs(spec, device, shards) if graphs is None else "",
     )
 
 
@@ -180,7 +186,9 @@ def _averaging(ema: EMA, move: Move[None] | None) -> Callable[[], None]:
     return ema.update if move is None else partial(move, "average", ema.update)
 
 
-def _no_graphs(spec: RunSpec, device: torch.device) -> str:
+def _no_graphs(spec: RunSpec, device: torch.device, shards: Shards | None) -> str:
+    if shards is not None and spec.capture:
+        return f"the batches are split over {shards.count} devices"
     return f"{NO_GRAPHS}{device.type}" if spec.capture else "capture is switched off"
 
 

@@ -9,7 +9,7 @@ to its own parameters only. All totals are differentiated before any optimizer s
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import partial
 
 import torch
@@ -22,6 +22,7 @@ from genbench.engine.device import autocast
 from genbench.engine.eager import eager_backward
 from genbench.engine.memory import step_out_of_memory
 from genbench.engine.optim import NamedOptimizer
+from genbench.engine.shards import Shards
 from genbench.errors import PluginError, is_out_of_memory, suggest
 
 Layout = dict[str, tuple[str, ...]]
@@ -42,6 +43,9 @@ class Update:
     share of its microbatch. This gives the gradient of the whole batch if the loss is a mean over
     samples (but BatchNorm then sees microbatches).
 
+    With ``shards``, batches are the parts of this process, and values and gradients are averaged
+    over all processes before anything else uses them.
+
     With a ``move``, an update may become a CUDA graph. Its batches must then be the same tensors in
     each iteration, with new content. ``count`` is the number of updates since `start`.
     """
@@ -58,8 +62,9 @@ class Update:
         accumulate: int = 1,
         measure_every: int = 0,
         move: Move[list[Tensor]] | None = None,
+        shards: Shards | None = None,
     ) -> None:
-        self.phase, self._model = phase, model
+        self.phase, self._model, self._shards = phase, model, shards
         self.norms = tuple(f"{name}{NORM}" for name in phase.updates)
         self.layout: Layout | None = None
         self.count = 0
@@ -116,10 +121,11 @@ class Update:
         """
         loss = self._loss if compiled else self.phase.loss
         batch = _microbatches(batch, self._accumulate)[0]
-        with _WithoutGradients(self._others), self._casts(precision):
+        with _WithoutGradients(self._others), self._casts(precision), self._whole(batch):
             terms = loss(batch)
         values = self._values(terms)
         self._differentiate(values)
+        values = self._averaged(values)
         found = [value.detach() for value in values]
         for parameter in self._parameters:
             if parameter.grad is not None:
@@ -162,6 +168,9 @@ class Update:
             self._differentiate(values)
         else:
             values = self._accumulated(batch)
+        if self._shards is not None:
+            values = self._averaged(values)
+        if self._shards is not None or self._accumulate > 1:
             terms = self._terms(values)
         norms = [optimizer.clip(measure=measure) for optimizer in self._optimizers]
         for optimizer in self._optimizers:
@@ -193,8 +202,16 @@ class Update:
             batch = watched(batch, self.move)
             # Compiled code can't be followed operation by operation.
             loss = self.phase.loss if self.move.rehearsing else loss
-        with _WithoutGradients(self._others), self._casts():
+        with _WithoutGradients(self._others), self._casts(), self._whole(batch):
             return loss(batch)
+
+    def _averaged(self, values: list[Tensor]) -> list[Tensor]:
+        """The values over all processes, whose gradients are averaged too."""
+        return values if self._shards is None else self._shards.exchange(values, self._parameters)
+
+    def _whole(self, batch: Batch) -> AbstractContextManager[object]:
+        """What a loss on a part of a batch has in common with the other processes."""
+        return nullcontext() if self._shards is None else self._shards.whole_batch(len(batch.x))
 
     def _casts(self, precision: str | None = None) -> AbstractContextManager[object]:
         """The precision of a loss; a graph has no cache of weights that autocast has cast."""

@@ -30,7 +30,7 @@ from genbench.planning.sweeps import grid, varying
 from genbench.registration.capabilities import alternatives
 from genbench.registry import Kind, Registration, Registry
 from genbench.settings import DatasetSettings, ModelSettings, Preset, Settings, Training, validate
-from genbench.spec import Part, RunSpec
+from genbench.spec import Part, RunSpec, device_names
 
 NONE = "none"
 """What ``--metric`` and ``--listen`` take for no metric and for no listener at all."""
@@ -354,6 +354,7 @@ def check_batch(spec: RunSpec, data: DataSpec) -> None:
             f"accumulate = {spec.accumulate} must divide the batch size, {spec.batch_size}; "
             f"choose a divisor, or another --batch-size"
         )
+    _check_devices(spec)
     if spec.epoch_images and spec.epoch_images < spec.batch_size:
         raise SettingError(
             f"epoch_images = {spec.epoch_images} is less than a batch of {spec.batch_size}; set it "
@@ -363,4 +364,23 @@ def check_batch(spec: RunSpec, data: DataSpec) -> None:
         raise IncompatibleError(
             f"a batch of {spec.batch_size} is larger than the {data.train} training images of "
             f"'{data.name}'; set --batch-size {data.train} or less"
+        )
+
+
+def _check_devices(spec: RunSpec) -> None:
+    """Raise SettingError for what a run on several devices can't be."""
+    count = len(device_names(spec.device))
+    if count == 1:
+        return
+    if spec.compile:
+        raise SettingError(
+            f"device = {spec.device} and compile: a compiled loss can't be split over devices; "
+            "leave out --compile, or name one device"
+        )
+    parts = count * spec.accumulate
+    if spec.batch_size % parts:
+        each = f" in {spec.accumulate} microbatches" if spec.accumulate > 1 else ""
+        raise SettingError(
+            f"a batch of {spec.batch_size}{each} can't be split into equal parts for {count} "
+            f"devices ({spec.device}); set --batch-size {-(-spec.batch_size // parts) * parts}"
         )

@@ -27,7 +27,7 @@ from genbench.settings import (
     Settings,
     drawing_settings,
 )
-from genbench.spec import RunFields
+from genbench.spec import RunFields, device_names
 
 SECTIONS: Mapping[str, Kind] = {
     "model": "model",
@@ -100,8 +100,13 @@ class RunSettings(Settings, RunFields):  # type: ignore[misc]  # both are frozen
     @field_validator("device")
     @classmethod
     def _known_device(cls, name: str) -> str:
-        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?|mps", name):
-            raise ValueError("a device is one of auto, cpu, cuda, cuda:N (a number), mps")
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?|mps|(cpu|cuda):\d+(,\d+)+", name):
+            raise ValueError(
+                "a device is one of auto, cpu, cuda, cuda:N (a number), mps; several for one "
+                "run are cuda:0,1 or cpu:0,1"
+            )
+        if len({*device_names(name)}) < len(device_names(name)):
+            raise ValueError("it names a device twice; name each of them once")
         return name
 
 

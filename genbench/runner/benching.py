@@ -11,12 +11,13 @@ import torch
 from genbench.contracts import DataAccess
 from genbench.engine import StageBench, Way, bench_stages, matrix_rate, using_threads
 from genbench.engine.device import load_average
+from genbench.errors import UsageError
 from genbench.evaluation.job import Job
 from genbench.registry import Registry
 from genbench.runner.build_parts import build_model
 from genbench.runner.environment import environment
 from genbench.runner.train_run import assemble
-from genbench.spec import RunSpec
+from genbench.spec import RunSpec, device_names
 from genbench.store import Store
 from genbench.store.benches import add_bench
 
@@ -39,6 +40,8 @@ def bench(
     ``compared`` are names of `WAYS`; ``measured`` gets each stage when it is done. The result is
     what ``bench --json`` prints. Nothing is trained to an end, and no run is stored.
     """
+    if len(device_names(spec.device)) > 1:
+        raise UsageError(f"--device {spec.device}: the steps of one device are measured; name one")
     job = assemble(replace(spec, samplers=(), metrics=()), registry, store, access, lambda: False)
     with using_threads(job.spec.threads):
         ways = [way for name in compared for way in _WAYS[name](job)]

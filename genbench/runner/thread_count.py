@@ -9,7 +9,7 @@ import torch
 from genbench.engine import fastest_threads, threads_are_chosen
 from genbench.evaluation.job import Job
 from genbench.runner.environment import environment
-from genbench.spec import RunSpec
+from genbench.spec import RunSpec, device_names
 from genbench.store import Store
 from genbench.store.records import Run
 
@@ -24,12 +24,13 @@ def with_threads(job: Job, store: Store) -> tuple[Job, bool]:
 
     Runs of one experiment on one machine get the number that its first trial found, so that their
     seconds can be compared and a repeated run ends with the same bits. On a GPU nothing is chosen.
+    A run on several devices shares PyTorch's own number among its processes.
     """
     spec, tried = job.spec, False
     if job.device.type != "cpu" or spec.threads is not None:
         return job, False
     threads: int | None = torch.get_num_threads()
-    if not threads_are_chosen():
+    if not threads_are_chosen() and len(device_names(spec.device)) == 1:
         tried = True
         threads = _earlier(spec, store, environment(job.device))
         threads = threads or fastest_threads(job.model, job.data, spec)

@@ -14,10 +14,11 @@ from typing import Any
 
 from genbench.contracts import Data, DataAccess
 from genbench.engine import (
+    Shards,
     checkpoint_position,
     drop_checkpoints,
     drop_training_state,
-    resolve_device,
+    resolve_devices,
     resolve_precision,
     train,
     using_threads,
@@ -41,6 +42,7 @@ from genbench.runner.checkpoints import check_checkpoint, identity
 from genbench.runner.compressing import model_of
 from genbench.runner.environment import environment
 from genbench.runner.listening import build_listeners
+from genbench.runner.processes import Processes
 from genbench.runner.recording import Recording, recorded, to_all
 from genbench.runner.source_runs import with_runs
 from genbench.runner.thread_count import TRIED, was_tried, with_threads
@@ -72,15 +74,19 @@ def run(
     DiskFullError, GenbenchError), the run is interrupted or failed, and can be resumed.
     """
     plugins = build_listeners(listen, registry)
-    job, tried = with_threads(assemble(spec, registry, store, access, should_stop), store)
-    with using_threads(job.spec.threads):
-        facts = {TRIED: True} if tried else {}
-        made = create(job, registry, store, name=name, tags=tags, facts=facts)
-        if started is not None:
-            started(made)
-        return _execute(
-            recorded(job, made, registry, store, listeners, plugins, should_stop, resume=False)
-        )
+    with Processes(spec.device) as others:
+        job, tried = with_threads(assemble(spec, registry, store, access, should_stop), store)
+        with using_threads(others.threads(job.spec.threads)):
+            shards = others.join(job, store, new=True)
+            facts = {**others.facts(shards), **({TRIED: True} if tried else {})}
+            made = create(job, registry, store, name=name, tags=tags, facts=facts)
+            if started is not None:
+                started(made)
+            return _execute(
+                recorded(job, made, registry, store, listeners, plugins, should_stop, resume=False),
+                others,
+                shards,
+            )
 
 
 def create(
@@ -134,22 +140,31 @@ def resume(
     check_versions(store, found.id, registry)
     spec = RunSpec.from_json(found.spec)
     plugins = build_listeners(listen, registry)
-    job = assemble(spec, registry, store, access, should_stop, resume_on=device or spec.device)
-    with using_threads(spec.threads):
-        taken = store.take_over(
-            found.id,
-            environment={**environment(job.device), **was_tried(store, found)},
-            plugins=installed(names_in(spec), registry),
-        )
-        if from_scratch:
-            drop_checkpoints(store.folder(taken.id))
-        if started is not None:
-            started(taken)
-        if not from_scratch:
-            _warn_of_older_checkpoint(found, store, to_all(*listeners))
-        return _execute(
-            recorded(job, taken, registry, store, listeners, plugins, should_stop, resume=True)
-        )
+    device = device or spec.device
+    with Processes(device) as others:
+        job = assemble(spec, registry, store, access, should_stop, resume_on=device)
+        with using_threads(others.threads(spec.threads)):
+            shards = others.join(job, store, new=False)
+            taken = store.take_over(
+                found.id,
+                environment={
+                    **environment(job.device),
+                    **others.facts(shards),
+                    **was_tried(store, found),
+                },
+                plugins=installed(names_in(spec), registry),
+            )
+            if from_scratch:
+                drop_checkpoints(store.folder(taken.id))
+            if started is not None:
+                started(taken)
+            if not from_scratch:
+                _warn_of_older_checkpoint(found, store, to_all(*listeners))
+            return _execute(
+                recorded(job, taken, registry, store, listeners, plugins, should_stop, resume=True),
+                others,
+                shards,
+            )
 
 
 def _warn_of_older_checkpoint(found: Run, store: Store, tell: Listener) -> None:
@@ -187,14 +202,17 @@ def assemble(
     Raises DataError, DeviceError, IncompatibleError, SettingError or PluginError.
     """
     is_new = resume_on is None
-    device = resolve_device(resume_on or spec.device)
+    name = resume_on or spec.device
+    device, *others = resolve_devices(name)
     if data is None:
         data = load_data(spec, registry, with_runs(stoppable(access, should_stop), registry, store))
     stop_if(should_stop)
     if is_new:
         precision = resolve_precision(spec.precision, device)
         spec = replace(
-            completed(spec, data.spec, registry), device=device.type, precision=precision
+            completed(spec, data.spec, registry),
+            device=name if others else device.type,
+            precision=precision,
         )
     model = model_of(spec, data.spec, registry, store, start=is_new)
     samplers = build_samplers(spec.samplers, registry, strict=is_new)
@@ -212,22 +230,29 @@ def assemble(
     )
 
 
-def _execute(life: AbstractContextManager[Recording]) -> Run:
+def _execute(
+    life: AbstractContextManager[Recording], others: Processes, shards: Shards | None
+) -> Run:
     """Train and score the run that is recorded; return the finished run."""
     with life as recording:
         job, made, store = recording.job, recording.made, recording.store
-        train(
-            job.model,
-            job.data,
-            job.spec,
-            device=job.device,
-            folder=recording.folder,
-            emit=recording.emit,
-            between_epochs=recording.between_epochs,
-            should_stop=recording.should_stop,
-            resume=recording.resumed,
-            identity=identity(made),
-        )
+        if shards is not None:
+            recording.emit(Noticed(message=others.in_words(shards)))
+        others.begin(recording.folder, identity(made), resume=recording.resumed)
+        with others.watched():
+            train(
+                job.model,
+                job.data,
+                job.spec,
+                device=job.device,
+                folder=recording.folder,
+                emit=recording.emit,
+                between_epochs=recording.between_epochs,
+                should_stop=recording.should_stop,
+                resume=recording.resumed,
+                identity=identity(made),
+                shards=shards,
+            )
         recording.score()
     drop_training_state(store.folder(made.id))
     return store.run(made.id)

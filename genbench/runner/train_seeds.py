@@ -29,7 +29,7 @@ from genbench.runner.checkpoints import identity
 from genbench.runner.listening import build_listeners
 from genbench.runner.recording import Recording, recorded
 from genbench.runner.train_run import assemble, create, run
-from genbench.spec import Part, RunSpec
+from genbench.spec import Part, RunSpec, device_names
 from genbench.store import Store
 from genbench.store.records import TOGETHER, Run
 
@@ -167,6 +167,9 @@ class _Seeds:
     def jobs_to_train_together(self, together: Together) -> list[Job]:
         """The runs that are ready to be trained together; none, with a notice, if they can't be."""
         if len(self.seeds) < 2:
+            return []
+        if len(device_names(self.spec.device)) > 1:
+            self._notice("trained one after the other: each run is split over several devices")
             return []
         jobs: list[Job] = []
         for seed in self.seeds:

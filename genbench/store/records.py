@@ -9,6 +9,8 @@ from typing import Any
 
 from genbench.events import TrainedEpoch
 
+DEVICES = "devices"
+"""A key of a run's environment: the devices over which its batches are split."""
 TOGETHER = "together"
 """A key of a run's environment: the seeds that it was trained together with, and its own."""
 

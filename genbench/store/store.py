@@ -92,6 +92,11 @@ class Store(ReadableStore):
         return str(self._address)
 
     @property
+    def address(self) -> str:
+        """The URL with its password, for another process that opens the same store."""
+        return self._address.url
+
+    @property
     def runs_folder(self) -> Path:
         """The folder that holds the runs' folders."""
         return self._address.runs_folder

@@ -63,7 +63,9 @@ class ExistingRuns:
 
     def _fits(self, run: Run, planned: PlannedRun) -> bool:
         wanted = self._plan.device
-        if wanted != "auto" and run.device != wanted.partition(":")[0]:
+        if "," not in wanted:  # any number names one device
+            wanted = wanted.partition(":")[0]
+        if wanted not in ("auto", run.device):
             return False
         if run.device == "cpu":
             threads = self._store.environment(run.id).get("threads")

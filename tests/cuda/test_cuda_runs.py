@@ -141,3 +141,18 @@ def test_the_commands_of_a_vaegan_work_on_the_device(
         out = tmp_path / f"{command}.png"
         genbench(command, "@1", "--out", str(out), *on, folder=tmp_path)
         assert out.stat().st_size > 0
+
+
+@pytest.mark.parametrize("model", ["vae", "gan", "wgan-gp"])
+def test_a_run_on_two_gpus_has_the_losses_of_one(bench: Any, on_cuda: Any, model: str) -> None:
+    if torch.cuda.device_count() < 2:
+        pytest.skip("this needs two CUDA devices")
+    found = []
+    for device in ("cuda:0", "cuda:0,1"):
+        done = bench.train(bench.plan(model, "digits", "data.size=8", device=device))
+        found.append([epoch.losses for epoch in bench.store.epochs(done.id)])
+    assert bench.store.environment(done.id)["devices"] == ["cuda:0", "cuda:1"]
+    for one, two in zip(*found, strict=True):
+        for key, value in one.items():
+            if not key.startswith("monitor/"):
+                assert two[key] == pytest.approx(value, rel=2e-2, abs=1e-3), key
