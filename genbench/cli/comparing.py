@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from enum import StrEnum
 from itertools import chain
@@ -24,6 +24,8 @@ from genbench.spec import MOST
 if TYPE_CHECKING:
     from genbench.compare import Selected, Table
     from genbench.report.cells import Cell
+    from genbench.report.searches import Search
+    from genbench.store import Store
 
 BaselineOption = Annotated[
     str | None,
@@ -298,6 +300,7 @@ def report(
         selection = Selection(where=where, baseline=meant, archived=archived, limit=limit)
         question = Question(baseline=meant, all_metrics=all_metrics, defaults=_defaults)
         gathered = read_report(opened, selection, question)
+        gathered = replace(gathered, searches=searches_of(opened, gathered.runs))
         if out.suffix in REPORT_FILES[ReportFormat.MD]:
             page = render_markdown(gathered, folder=out.resolve().parent)
         else:
@@ -310,6 +313,25 @@ def report(
     _tell_hidden(gathered.hidden)
     if SESSION.verbosity > 0:
         say(f"{len(page.encode()) / 1e6:.1f} MB")
+
+
+def searches_of(store: Store, runs: Collection[str]) -> tuple[Search, ...]:
+    """The searches whose trials are among some runs, with their pictures."""
+    from genbench.report.searches import Search
+    from genbench.store.tunings import tunings
+    from genbench.tuning.history import read_history
+    from genbench.tuning.pictures import drawn
+    from genbench.tuning.question import Question
+    from genbench.tuning.result import findings
+
+    found = []
+    for record in tunings(store):
+        asked = Question.from_json(record.body["question"])
+        history = read_history(store, record, asked)
+        if not {*history.runs.values()}.isdisjoint(runs):
+            told = tuple(findings(asked, history, record.body["effort"]["top"]))
+            found.append(Search(name=record.name, findings=told, pictures=drawn(asked, history)))
+    return tuple(found)
 
 
 def abilities(model: str, dataset: str) -> frozenset[str]:

@@ -24,6 +24,7 @@ from genbench.report.curves import (
 from genbench.report.evaluations import Evaluations, evaluations
 from genbench.report.health_curves import health_panels, probe_panels
 from genbench.report.pareto import Front, fronts
+from genbench.report.searches import Search
 from genbench.store import Store
 
 Facts = Mapping[str, Any]
@@ -71,13 +72,23 @@ class Section:
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """The content of the page; ``shrunk`` and ``left_out`` count pictures that had to be."""
+    """The content of the page; ``shrunk`` and ``left_out`` count pictures that had to be.
+
+    ``searches`` are added by whoever knows the tunings of the store.
+    """
 
     sections: tuple[Section, ...]
     unfinished: Mapping[str, int]
     hidden: Mapping[str, int]
+    searches: tuple[Search, ...] = ()
     shrunk: int = 0
     left_out: int = 0
+
+    @property
+    def runs(self) -> frozenset[str]:
+        """The ids of all runs in its tables."""
+        rows = (row for section in self.sections for row in section.table.rows)
+        return frozenset(run.id for row in rows for run in row.runs)
 
 
 def read_report(store: Store, selection: Selection, question: Question) -> Report:

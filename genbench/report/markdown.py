@@ -13,6 +13,7 @@ from genbench.report.content import Experiment, Report, Section
 from genbench.report.findings import findings
 from genbench.report.page import headline
 from genbench.report.rerun_command import rerun_command
+from genbench.report.searches import as_markdown
 
 
 def render_markdown(report: Report, *, folder: Path) -> str:
@@ -20,6 +21,7 @@ def render_markdown(report: Report, *, folder: Path) -> str:
     lines = [f"# {escape(headline(report))}", ""]
     for section in report.sections:
         lines += _section(section, folder)
+    lines += as_markdown(report.searches)
     return "\n".join(lines)
 
 

@@ -11,7 +11,9 @@ What stands where, from the question that a reader has first to the one that he 
 4. What does it look like? *Sample grids* side by side; one slider steps all of them.
 5. What was it, exactly? A folded *card* for each experiment: settings, seeds, losses, pictures of
    the trained model, warnings, the command that runs it again, the environment.
-6. How was it measured? The *protocols*, folded; footnotes of the columns lead to them.
+6. How were settings found? For each search its best trials, scores over the trials, settings side
+   by side, their importance, and the Pareto front.
+7. How was it measured? The *protocols*, folded; footnotes of the columns lead to them.
 
 The legend stays in view while one reads 1 to 5: a button hides a row in all charts and grids, and
 one choice (seconds or epochs) holds for curves and samples. Without scripts the page shows the same
@@ -36,6 +38,7 @@ from genbench.report.cards import Abilities, cards, facts_list
 from genbench.report.content import Report, Section
 from genbench.report.figures import evaluations, figures, grids, legend, pareto, probes
 from genbench.report.findings import findings
+from genbench.report.searches import as_html
 from genbench.report.table_part import protocol_number, table_part
 
 
@@ -75,12 +78,17 @@ def render(report: Report, *, can: Abilities = no_abilities, now: datetime | Non
 
 
 def sections(report: Report, *, can: Abilities = no_abilities) -> dict[str, str]:
-    """What stands in the frame, by the id of its element: the data sets, then the protocols.
+    """What stands in the frame, by the id of its element: data sets, searches, protocols.
 
     It needs the page's style and script.
     """
     drawn = {f"data-{i}": _section(s, i, can) for i, s in enumerate(report.sections)}
-    return {**drawn, "protocols": _protocols(report)}
+    searches = as_html(report.searches)
+    return {
+        **drawn,
+        **({"searches": searches} if searches else {}),
+        "protocols": _protocols(report),
+    }
 
 
 def own_file(name: str) -> str:
@@ -122,6 +130,8 @@ def _masthead(report: Report, title: str) -> str:
         counts = listed([f"{n} {status}" for status, n in report.unfinished.items()])
         dek += f" Left out because they are not finished: {escape(counts)}."
     links = [(f"#data-{i}", escape(table.title)) for i, table in enumerate(tables)]
+    if report.searches:
+        links.append(("#searches", "Searches for settings"))
     links.append(("#protocols", "How scores were computed"))
     items = "".join(f'<li><a href="{href}">{text}</a></li>' for href, text in links)
     nav = f'<nav aria-label="Sections"><ul>{items}</ul></nav>\n' if len(tables) > 1 else ""

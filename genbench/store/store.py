@@ -97,6 +97,11 @@ class Store(ReadableStore):
         return self._address.url
 
     @property
+    def can_write(self) -> bool:
+        """Whether it was opened for writing."""
+        return self._mode != "read"
+
+    @property
     def runs_folder(self) -> Path:
         """The folder that holds the runs' folders."""
         return self._address.runs_folder

@@ -103,7 +103,8 @@ class History:
 def read_history(
     store: Store, tuning: TuningRecord, question: Question, known: History | None = None
 ) -> History:
-    """The history of a tuning. A run is found by its name, too, and is then stored as its own.
+    """The history of a tuning. A run is found by its name, too, and is then stored as its own,
+    unless the store is open for reading only.
 
     Entries of ``known`` that are settled are not read again.
     """
@@ -177,7 +178,7 @@ def _by_name(
     names = quoted(open_ones)
     rows = store.rows(f"SELECT name, id FROM runs WHERE name IN ({names})") if names else []
     runs = {open_ones[name].number: str(run) for name, run in rows}
-    for number, run in runs.items():
+    for number, run in runs.items() if store.can_write else ():
         attach(store, tuning.number, number, run)
     here = {one.number: one.run if one.run in known else None for one in found}
     return [replace(one, run=runs.get(one.number, here[one.number])) for one in found]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from genbench.errors import UsageError
 from genbench.tuning.history import History, shown
 from genbench.tuning.question import Question, State
 from genbench.tuning.search import Trial, best, importance
@@ -17,6 +19,15 @@ if TYPE_CHECKING:
 
 LEAST = 4
 """Trials with a score below which nothing is said about importance."""
+
+
+CAPTIONS = {
+    "trials": "Scores over the trials",
+    "importance": "What the score depends on",
+    "settings": "Settings side by side",
+    "front": "Pareto front",
+}
+"""The pictures by the names of their files, in the order of the report."""
 
 
 def draw(folder: Path, question: Question, history: History) -> list[Path]:
@@ -31,6 +42,17 @@ def draw(folder: Path, question: Question, history: History) -> list[Path]:
             picture(figure)
         written.append(path)
     return written
+
+
+def drawn(question: Question, history: History) -> dict[str, str]:
+    """The pictures that the trials allow as SVG texts, by their captions."""
+    with TemporaryDirectory(prefix="genbench-") as folder:
+        paths = {path.stem: path for path in draw(Path(folder), question, history)}
+        return {
+            caption: paths[name].read_text(encoding="utf-8")
+            for name, caption in CAPTIONS.items()
+            if name in paths
+        }
 
 
 def _pictures(question: Question, history: History) -> list[tuple[str, Callable[[Any], object]]]:
@@ -55,8 +77,8 @@ def _pictures(question: Question, history: History) -> list[tuple[str, Callable[
         ),
         ("settings", lambda f: searches.draw_parallel(f, axes, first, name)),
     ]
-    if len(done) >= LEAST and len(question.space) > 1:
-        shares = importance(question, history.trials)
+    shares = _importance(question, history) if len(done) >= LEAST else {}
+    if len(shares) > 1:
         about = f"what {name} depends on among {len(done)} trials (PED-ANOVA)"
         found.append(("importance", lambda f: searches.draw_importance(f, shares, about)))
     if len(question.objectives) > 1:
@@ -66,6 +88,14 @@ def _pictures(question: Question, history: History) -> list[tuple[str, Callable[
         scores, names = np.array([shown(v, way) for v in first]), (name, question.objectives[1])
         found.append(("front", lambda f: searches.draw_front(f, scores, second, on_it, names)))
     return found
+
+
+def _importance(question: Question, history: History) -> dict[str, float]:
+    """The share of each setting; none without optuna, which a report can do without."""
+    try:
+        return importance(question, history.trials)
+    except UsageError:
+        return {}
 
 
 def _last(trial: Trial) -> float:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
 
 from genbench.compare.student import critical
-from genbench.tuning.history import shown
-from genbench.tuning.question import State
+from genbench.formatting import counted, duration, number
+from genbench.tuning.history import History, shown
+from genbench.tuning.question import Question, State
 from genbench.tuning.search import Trial, best
 
 LEVEL = 0.95
@@ -68,6 +69,33 @@ def winners(
     if found and all(one.confirmed for one in found):
         found.sort(key=lambda one: (not math.isfinite(one.mean or 0.0), one.mean))
     return found
+
+
+def findings(question: Question, history: History, top: int) -> Iterator[str]:
+    """What a search has found, in sentences: what was asked, and its best trials."""
+    how_many = ", ".join(f"{count} {state}" for state, count in counts(history.trials).items())
+    limit = "" if question.limit is None else f" of {question.limit[1]:g} {question.limit[0]}"
+    names = ", ".join(knob.name for knob in question.space)
+    yield (
+        f"{question.model} on {question.dataset}: {question.sampler} over {names} for "
+        f"{' and '.join(question.objectives)}; trials{limit}: {how_many}; "
+        f"{duration(history.spent_s)} of all runs"
+    )
+    for one in winners(history.trials, top, history.runs, history.confirmed):
+        told = as_dict(one, history.direction)
+        pairs = zip(question.objectives, told["reported"], strict=True)
+        reported = ", ".join(f"{name} {number(value)}" for name, value in pairs)
+        settings = ", ".join(
+            f"{name} {number(v, 3) if isinstance(v, float) else v}"
+            for name, v in one.trial.settings.items()
+        )
+        text = f"trial {one.trial.number} ({settings}): reported {reported}"
+        if one.confirmed:
+            n = counted(len(one.confirmed), "fresh seed")
+            text += f"; confirmed {number(told['confirmed_mean'])} by {n}"
+        if one.interval:
+            text += f", 95 % interval {' to '.join(map(number, told['confirmed_interval']))}"
+        yield text
 
 
 def counts(history: Sequence[Trial]) -> dict[str, int]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from genbench.errors import UsageError
@@ -182,11 +182,12 @@ def importance(question: Question, history: Sequence[Trial]) -> dict[str, float]
     PED-ANOVA (Watanabe et al. 2023, arXiv:2304.10255), from the trials that are done.
     """
     optuna = _optuna()
-    study = optuna.create_study(directions=["minimize"] * len(question.objectives))
-    study.add_trials([frozen(question, trial) for trial in history if trial.is_good])
-    target = (lambda trial: trial.values[0]) if len(question.objectives) > 1 else None
+    study = optuna.create_study()
+    for trial in history:
+        if trial.is_good:
+            study.add_trial(frozen(question, replace(trial, values=trial.values[:1], reported={})))
     evaluator = optuna.importance.PedAnovaImportanceEvaluator()
-    found = optuna.importance.get_param_importances(study, evaluator=evaluator, target=target)
+    found = optuna.importance.get_param_importances(study, evaluator=evaluator)
     return {str(name): float(share) for name, share in found.items()}
 
 

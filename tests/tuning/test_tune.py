@@ -119,6 +119,22 @@ def test_the_best_are_confirmed_on_fresh_seeds_and_a_search_goes_on(
     assert "next, on the test split: genbench run gan digits" in table.err
 
 
+def test_a_report_shows_a_search_in_sentences_and_pictures(genbench, stage, tmp_path: Path) -> None:
+    two = ("--objective", "fd_clf", "--objective", "seconds", "--confirm", "2", "--top", "1")
+    genbench(*SEARCH, *SPACE, *two, "--trials", "5", "--name", "<s>")
+    assert genbench("report", "--out", "page.html").code == 0
+    page = (tmp_path / "page.html").read_text()
+    assert page.count("data:image/svg+xml;base64,") == 4
+    for caption in ("Scores over", "What the score depends on", "Settings side by side", "Pareto"):
+        assert f"<figcaption>{caption}" in page
+    assert "tpe over g_lr, n_critic for fd_clf and seconds; trials of 2 epochs: 5 done" in page
+    assert "confirmed" in page
+    assert "genbench tune --resume &lt;s&gt; --table-only" in page
+    genbench("report", "--out", "page.md", "model=gan")
+    text = (tmp_path / "page.md").read_text()
+    assert "## Searches for settings" in text
+
+
 def test_a_trial_whose_score_is_not_finite_or_settings_are_refused_fails_alone(
     genbench, stage
 ) -> None:
