@@ -8,7 +8,7 @@ was stopped. optuna is imported when it is first needed.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -23,11 +23,20 @@ STUDY = "genbench"
 POPULATION = 10
 """The size of a generation of NSGA-II; optuna's 50 is more than most searches have trials."""
 
+GP_TRIALS = 100
+"""How many trials a Gaussian process is fitted to: the best half of them, and the newest half.
+
+Its cost grows with their cube: a proposal from 1,000 trials takes 13 s of a slow core.
+"""
+
 FIRST_CHECK = 10
 """The percentage of a training after which a pruner may stop it."""
 
 REDUCTION = 3
-"""ASHA keeps the best third of the trials at 10, 30 and 90 % of their training."""
+"""ASHA keeps the best third of the trials at each of the `RUNGS`."""
+
+RUNGS = (10, 30, 90)
+"""The percentages of the training at which ASHA and Hyperband compare trials."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,12 +115,22 @@ class Pruning:
         self, number: int, settings: Mapping[str, Value], reported: Mapping[int, float]
     ) -> bool:
         """Take the reports of a trial in; whether it is to be stopped after the last new one."""
+        return self._report(number, settings, reported, reported)
+
+    def _report(
+        self,
+        number: int,
+        settings: Mapping[str, Value],
+        reported: Mapping[int, float],
+        asked: Collection[int],
+    ) -> bool:
+        """Take reports in, and ask the pruner after the steps ``asked``; its last answer."""
         trial = self._trials.get(number) or self._begin(number, settings)
         known = self._study._storage.get_trial(trial._trial_id).intermediate_values
         stop = False
         for step in sorted(set(reported) - set(known)):
             trial.report(reported[step], step)
-            stop = trial.should_prune()
+            stop = step in asked and trial.should_prune()
         return stop
 
     def take(self, trial: Trial) -> None:
@@ -119,7 +138,7 @@ class Pruning:
         if self._taken.get(trial.number) == trial:
             return
         self._taken[trial.number] = trial
-        self.should_prune(trial.number, trial.settings, trial.reported)
+        self._report(trial.number, trial.settings, trial.reported, self._rungs(trial.reported))
         optuna = _optuna()
         states = optuna.trial.TrialState
         own = self._trials[trial.number]
@@ -129,6 +148,16 @@ class Pruning:
             self._study.tell(own, state=states.PRUNED)
         elif trial.state in (State.FAILED, State.DONE):
             self._study.tell(own, state=states.FAIL)
+
+    def _rungs(self, reported: Mapping[int, float]) -> set[int]:
+        """The steps of another trial at which ASHA and Hyperband note what it is compared by.
+
+        The median needs none. Each question to a pruner costs time that grows with the trials.
+        """
+        if self._question.pruner == "median":
+            return set()
+        after = ([step for step in reported if step >= rung] for rung in RUNGS)
+        return {min(steps) for steps in after if steps}
 
     def _begin(self, number: int, settings: Mapping[str, Value]) -> Any:
         """A trial with this number, which decides its bracket; missing ones before it failed."""
@@ -198,8 +227,19 @@ def _study(question: Question, history: Sequence[Trial], number: int) -> Any:
         directions=["minimize"] * len(question.objectives),
         sampler=_sampler(question, number),
     )
+    if question.sampler == "gp":
+        history = _for_gp(history)
     study.add_trials([frozen(question, trial) for trial in history])
     return study
+
+
+def _for_gp(history: Sequence[Trial]) -> list[Trial]:
+    """The best and the newest trials, in the order of their numbers."""
+    if len(history) <= GP_TRIALS:
+        return list(history)
+    half = GP_TRIALS // 2
+    kept = {trial.number for trial in (*history[-half:], *best(history)[:half])}
+    return [trial for trial in history if trial.number in kept]
 
 
 def _sampler(question: Question, number: int) -> Any:
