@@ -258,7 +258,8 @@ def _given(
 def curves(
     references: options.RunsArgument,
     term: Annotated[
-        list[str] | None, typer.Option(help="Draw only this term of the loss (repeatable).")
+        list[str] | None,
+        typer.Option(help="Draw only this term of the loss, or seconds of training (repeatable)."),
     ] = None,
     together: Annotated[
         bool, typer.Option("--together", help="Draw all runs in one panel for each term.")

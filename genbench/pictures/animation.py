@@ -1,4 +1,4 @@
-"""Pictures of one run over its epochs as a GIF or an MP4.
+"""Pictures of one run over its epochs as a GIF or an MP4, or side by side as a PNG.
 
 A GIF is written by Pillow. An MP4 needs ffmpeg: that of the package imageio-ffmpeg, or the one on
 the path.
@@ -35,6 +35,21 @@ def save_animation(pictures: Sequence[Path], path: Path, fps: float) -> int:
             _write_gif(frames, part, fps)
         else:
             _write_mp4(encoder, frames, part, fps)
+    return len(frames)
+
+
+def save_side_by_side(pictures: Sequence[Path], path: Path) -> int:
+    """Write pictures from left to right into ``path`` (.png); return their number.
+
+    Raises DataError for a picture that is missing or damaged.
+    """
+    frames = _padded([_opened(picture) for picture in pictures])
+    width, height = frames[0].size
+    whole = Image.new(frames[0].mode, (width * len(frames), height), "white")
+    for place, frame in enumerate(frames):
+        whole.paste(frame, (place * width, 0))
+    with replacing(path) as part:
+        whole.save(part, "PNG")
     return len(frames)
 
 

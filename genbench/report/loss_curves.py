@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 TOTAL, HELD_OUT, MONITOR = "loss", "test", "monitor"
 """How the store names a sum of terms, losses on the test split, and what is no loss."""
 
+SECONDS = "seconds"
+"""The term that is no loss: the seconds of training until the end of an epoch, all stages included.
+"""
+
 WIDTH, HEIGHT, MARGIN, LINE = 4.4, 2.6, 0.8, 0.17
 """Inches of a panel, between two of a row, and of a line of text."""
 
@@ -50,14 +54,15 @@ class PanelRow:
 def save_loss_curves(store: Store, runs: Sequence[str], path: Path, terms: Sequence[str]) -> None:
     """Draw a row of panels for each stage of each run, one panel for each term.
 
-    Without ``terms``: the loss, and each of its terms that was taken on the test split too.
-    Raises UsageError where a run has no epoch yet, or no such term.
+    Without ``terms``: the loss, and each of its terms that was taken on the test split too. The
+    term "seconds" is the training time. Raises UsageError where a run has no epoch yet, or no such
+    term.
     """
     rows: list[PanelRow] = []
     for run_id in runs:
         run, epochs = _stored(store, run_id)
         stages = list(dict.fromkeys(epoch.stage for epoch in epochs))
-        found = [_row(run, [e for e in epochs if e.stage == s], stages, terms) for s in stages]
+        found = [_row(run, epochs, s, stages, terms) for s in stages]
         if not any(row.panels for row in found):
             raise _no_such(run_id, terms, epochs)
         rows += [row for row in found if row.panels]
@@ -80,12 +85,16 @@ def save_curves_together(
         made[f"{run.model} on {run.dataset}"] = None
         longest = max(longest, main[-1].stage_epoch)
         for term, curves in panels.items():
+            name = _called(run)
+            name = f"{name} ({run.id})" if name in curves else name
+            if term == SECONDS:
+                curves[name] = _seconds(epochs, last)
+                continue
             keys = [key for key in _keys(main) if _term(key) == term]
             if not keys:
                 raise _no_such(run_id, [term], main)
             key = next((key for key in keys if key.startswith(f"{HELD_OUT}/")), keys[0])
-            name = _called(run)
-            curves[f"{name} ({run.id})" if name in curves else name] = _series(main, key)
+            curves[name] = _series(main, key)
     caption = f"{', '.join(made)}: {len(runs)} runs, up to epoch {longest}"
     _save([PanelRow(caption=caption, panels=panels, beside=True)], path)
 
@@ -122,14 +131,17 @@ def _keys(epochs: Sequence[Epoch]) -> list[str]:
 
 
 def _row(
-    run: Run, epochs: Sequence[Epoch], stages: Sequence[str], terms: Sequence[str]
+    run: Run, every: Sequence[Epoch], name: str, stages: Sequence[str], terms: Sequence[str]
 ) -> PanelRow:
     """The panels of one stage; none for terms that it has no values of."""
+    epochs = [epoch for epoch in every if epoch.stage == name]
     keys, panels = _keys(epochs), dict[str, Mapping[str, Series]]()
     held_out = [_term(key) for key in keys if key.startswith(f"{HELD_OUT}/")]
     for term in terms or dict.fromkeys([TOTAL, *held_out]):
         own = [key for key in keys if _term(key) == term]
-        if own:
+        if term == SECONDS:
+            panels[term] = {"training": _seconds(every, name)}
+        elif own:
             panels[term] = {name: _series(epochs, key) for key, name in _labels(own).items()}
     name = f"{run.name}: " if run.name else ""
     stage = f", stage {epochs[0].stage}" if len(stages) > 1 else ""
@@ -148,6 +160,16 @@ def _labels(keys: Sequence[str]) -> Mapping[str, str]:
 def _series(epochs: Sequence[Epoch], key: str) -> Series:
     taken = [(e.stage_epoch, e.losses[key]) for e in epochs if key in e.losses]
     return [float(x) for x, _ in taken], [float("nan") if y is None else y for _, y in taken]
+
+
+def _seconds(epochs: Sequence[Epoch], stage: str) -> Series:
+    """The seconds of training until the end of each epoch of a stage, with the stages before."""
+    spent, found = 0.0, list[tuple[float, float]]()
+    for epoch in epochs:
+        spent += epoch.train_s
+        if epoch.stage == stage:
+            found.append((float(epoch.stage_epoch), spent))
+    return [x for x, _ in found], [y for _, y in found]
 
 
 def _term(key: str) -> str:

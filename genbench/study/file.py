@@ -163,7 +163,14 @@ class FigureEntry(Settings):
     title: str = Field(min_length=1)
     about: str = Field(default="", description="one or two sentences below the title")
     command: Literal[
-        "sample", "interpolate", "traverse", "latents", "reconstruct", "translate", "curves"
+        "sample",
+        "interpolate",
+        "traverse",
+        "latents",
+        "reconstruct",
+        "translate",
+        "curves",
+        "animate",
     ]
     rows: Names | None = Field(default=None, description="rows to show; default: all rows")
     together: bool = Field(

@@ -144,8 +144,9 @@ def _runs(plan: Plan, places: Places, store: Store) -> dict[str, Run]:
 def _command(drawing: _Drawing, plan: Plan, places: Places, folder: Path) -> Command:
     title = f"figure {drawing.number}, {drawing.caption}"
     entry, runs = drawing.entry, [run.id for run in drawing.runs]
-    # Curves need the store alone; the others load the model.
-    flags = ("--store", places.store) if entry.command == "curves" else places.flags
+    # Curves and stored samples need the store alone; the others load the model.
+    needs_model = entry.command not in ("curves", "animate")
+    flags = places.flags if needs_model else ("--store", places.store)
     out = ("--out", str(folder / drawing.name))
     return Command(
         title=title,

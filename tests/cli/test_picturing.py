@@ -159,10 +159,10 @@ def test_curves_hold_training_and_validation_by_term_and_read_the_store_alone(st
 
 def test_runs_together_have_one_curve_each_by_name(store, genbench, tmp_path):
     out = tmp_path / "t.svg"
-    words = ("--together", "--term", "reconstruction", "--out", str(out))
+    words = ("--together", "--term", "reconstruction", "--term", "seconds", "--out", str(out))
     assert genbench("curves", "plane", "line", *words).code == 0
     texts = ["".join(e.itertext()) for e in ElementTree.fromstring(out.read_text()).iter()]
-    assert {"plane", "line", "reconstruction"} <= set(texts)
+    assert {"plane", "line", "reconstruction", "seconds"} <= set(texts)
     assert "training" not in texts
 
 

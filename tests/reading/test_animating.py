@@ -15,6 +15,17 @@ def test_animate_makes_one_frame_of_each_epoch(filled, genbench, tmp_path):
         assert gif.n_frames == len(epochs)
 
 
+def test_a_png_shows_the_pictures_nearest_to_shares_of_the_last_stage(filled, genbench, tmp_path):
+    run = filled.store.runs()[-1]
+    epochs = [a.epoch for a in filled.store.artifacts(run.id) if a.kind == "samples"]
+    said = genbench("animate", run.id, "--at", "0,1", "--out", "a.png", "--json")
+    assert said.json["epochs"] == [min(epochs), max(epochs)]
+    genbench("animate", run.id, "--at", "1", "--out", "b.png")
+    with Image.open(tmp_path / "a.png") as both, Image.open(tmp_path / "b.png") as last:
+        assert both.size == (2 * last.width, last.height)
+    assert "expected shares" in genbench("animate", run.id, "--at", "0,2").err
+
+
 def test_animate_refuses_what_it_cannot_show(filled, genbench):
     bare = filled.add("vae", score=1.0)
     said = genbench("animate", bare)
