@@ -2,8 +2,8 @@
 
 Each group of commands has its own file, with a function for each of them; those files import only
 typer, rich-free helpers and the standard library at the top, and everything else inside a command.
-Options that hold for every command (``--debug``, ``-q``, ``-v``, ``--strict-plugins``) can be given
-anywhere on the line.
+Options that hold for every command (``--debug``, ``-q``, ``-v``, ``--strict-plugins``, ``--files``)
+can be given anywhere on the line.
 
 Exit codes: 0 done, 1 run failed, 2 usage, 3 nothing matched, 4 plugin, 5 store, 130 interrupted.
 """
@@ -13,9 +13,11 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from contextlib import contextmanager
 
 TYPE_CHECKING = False  # what main() does first must not wait for an import
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import FrameType
 
     import typer
@@ -52,6 +54,8 @@ GROUPS = {
 }
 """Files of this folder and their commands, in the order in which ``--help`` shows them."""
 HELP = ("-h", "--help")
+FILES = "GENBENCH_FILES"
+SETTINGS = ("genbench.toml", "pyproject.toml")
 
 
 INTERRUPTED = 130
@@ -101,10 +105,11 @@ def _run(given: list[str]) -> int:
 
     _few_spins()
     streams.prepare()
-    SESSION.opened = None
+    SESSION.opened = SESSION.files = None
     try:
         arguments = SESSION.take_global_options(given)
-        code = _carry_out(arguments)
+        with _files_address(SESSION.files):
+            code = _carry_out(arguments)
         streams.finish()
     except streams.ReaderGoneError:
         return 0  # genbench query ... | head: not an error of ours
@@ -117,6 +122,33 @@ def _run(given: list[str]) -> int:
         complain(str(told))
         return told.exit_code
     return code
+
+
+@contextmanager
+def _files_address(given: str | None) -> Iterator[None]:
+    """Let all stores, also those of child processes, have their files at the given address.
+
+    ``--files`` comes before GENBENCH_FILES, and that before ``files`` in genbench.toml.
+    """
+    before = os.environ.get(FILES)
+    address = given or before or _in_settings()
+    try:
+        if address:
+            os.environ[FILES] = address
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(FILES, None)
+        else:
+            os.environ[FILES] = before
+
+
+def _in_settings() -> str | None:
+    if not any(os.path.exists(name) for name in SETTINGS):  # noqa: PTH110 (pathlib isn't imported)
+        return None
+    from genbench.files.toml import files_address
+
+    return files_address(SETTINGS)
 
 
 def _carry_out(arguments: list[str]) -> int:
@@ -190,7 +222,8 @@ def _app(arguments: list[str]) -> typer.Typer:
         """Train, sample, score and compare generative models.
 
         For every command: --debug shows tracebacks, -q less, -v more, --strict-plugins stops at
-        a broken plugin.
+        a broken plugin, --files ADDRESS is where the files of runs are (a folder or an fsspec
+        address).
         """
 
     command = arguments[0] if arguments else ""

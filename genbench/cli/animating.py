@@ -82,7 +82,7 @@ def _pictures(store: Store, run_id: str) -> dict[int, Path]:
     from genbench.errors import UsageError
 
     found = {
-        artifact.epoch: store.folder(run_id) / artifact.path
+        artifact.epoch: store.file(run_id, artifact.path)
         for artifact in store.artifacts(run_id)
         if artifact.kind == "samples" and artifact.epoch is not None
     }

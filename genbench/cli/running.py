@@ -288,11 +288,11 @@ def _listeners_of(store: Store, run_id: str, named: Sequence[str] | None) -> tup
     """The listeners of a run that is continued or repeated; says which, unless they are named."""
     import os
 
-    from genbench.planning.listening import listeners_for
+    from genbench.planning.listening import FILE, listeners_for
     from genbench.spec import RunSpec
 
     spec = RunSpec.from_json(store.run(run_id).spec)
-    folder = store.folder(run_id)
+    folder = store.fetch(run_id, lambda path: path == FILE)
     found = listeners_for(named or (), folder, spec, SESSION.registry, os.environ)
     if found and not named:
         say(f"sent to: {', '.join(part.name for part in found)} (for none: --listen none)")

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, TextIO
 
-from genbench.errors import GenbenchWarning
+from genbench.errors import GenbenchWarning, UsageError
 from genbench.formatting import plain, visible, without_passwords
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ class Session:
     debug: bool = False
     strict_plugins: bool = False
     verbosity: int = 0
+    files: str | None = None
+    """The address that --files gives."""
     opened: str | None = None
     """The store that the command uses, once it has asked for it."""
     warned: set[str] = field(default_factory=set)
@@ -38,7 +40,8 @@ class Session:
         """Take out the options that may be anywhere (before a ``--``); return the rest."""
         end = arguments.index("--") if "--" in arguments else len(arguments)
         rest = []
-        for argument in arguments[:end]:
+        given = iter(arguments[:end])
+        for argument in given:
             if argument == "--debug":
                 self.debug = True
             elif argument == "--strict-plugins":
@@ -47,6 +50,11 @@ class Session:
                 self.verbosity = -1
             elif argument in ("-v", "--verbose"):
                 self.verbosity = 1
+            elif argument == "--files" or argument.startswith("--files="):
+                _, _, self.files = argument.partition("=")
+                self.files = self.files or next(given, "")
+                if not self.files:
+                    raise UsageError("--files: expected a folder or an fsspec address")
             else:
                 rest.append(argument)
         return rest + arguments[end:]

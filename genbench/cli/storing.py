@@ -17,12 +17,13 @@ def group() -> typer.Typer:
     """The group of commands."""
     made = typer.Typer(
         name="store",
-        help="Copy and merge stores.",
+        help="Copy and merge stores, and move the files of their runs.",
         no_args_is_help=True,
         rich_markup_mode=None,
     )
     made.command("copy")(copy)
     made.command("merge")(merge)
+    made.command("files")(files)
     return made
 
 
@@ -40,7 +41,7 @@ def copy(
     if Address.parse(source).url == Address.parse(target).url:
         raise UsageError("FROM and TO are the same store")
     SESSION.store_url(source)
-    with Store.open(source) as old, Store.open(target, mode="create") as new:
+    with Store.open(source, files="") as old, Store.open(target, mode="create") as new:
         found = copy_store(old, new)
         where = str(new)
     if as_json:
@@ -62,7 +63,7 @@ def merge(
     from genbench.store.copying import merge_store
 
     url = SESSION.store_url(store)
-    with Store.open(file) as spool, Store.open(url, mode="create") as target:
+    with Store.open(file, files="") as spool, Store.open(url, mode="create") as target:
         found, running = merge_store(spool, target)
     for run_id, name in found.unnamed.items():
         say(f"note: the name '{name}' is taken, so run {run_id} has none; see: genbench edit")
@@ -73,3 +74,33 @@ def merge(
         print_json({"merged": new, "known": known, "running": list(running)})
         return
     say(f"{counted(len(found.new), 'run')} merged, {len(found.known)} already known")
+
+
+def files(
+    address: Annotated[
+        str | None,
+        typer.Argument(metavar="ADDRESS", help="Folder or fsspec address to move them to."),
+    ] = None,
+    moved: Annotated[
+        bool, typer.Option("--moved", help="The files are there already: only store the address.")
+    ] = False,
+    store: options.StoreOption = None,
+    as_json: options.JsonOption = False,
+) -> None:
+    """Show where the files of the runs are, or copy them to a shared folder or an fsspec address.
+
+    All commands find them there from then on; the old ones may be deleted.
+    """
+    from genbench.store import Store
+    from genbench.store.copying import move_files
+
+    url = SESSION.store_url(store)
+    with Store.open(url, mode="read" if address is None else "write", files="") as opened:
+        copied = [] if address is None else move_files(opened, address, moved=moved)
+        where = opened.files.address or str(opened.runs_folder)
+    if as_json:
+        print_json({"files": where, "copied": copied})
+    elif address is None:
+        print(where)
+    else:
+        say(f"the files of the runs are at {where}; {counted(len(copied), 'folder')} copied")

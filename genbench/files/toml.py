@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,3 +31,21 @@ def read_toml(path: Path, what: str) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise UsageError(f"can't read {what} {path}: {reason}") from None
+
+
+def files_address(names: Sequence[str]) -> str | None:
+    """The key ``files`` of the first of these settings files; None if it has none, or is invalid.
+
+    What is wrong with such a file is said by the commands that take their settings from it.
+    """
+    path = next((path for path in map(Path, names) if path.is_file()), None)
+    if path is None:
+        return None
+    try:
+        values = read_toml(path, "the settings file")
+    except UsageError:
+        return None
+    if path.name == "pyproject.toml":
+        values = values.get("tool", {}).get("genbench", {})
+    found = values.get("files")
+    return found if isinstance(found, str) else None

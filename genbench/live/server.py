@@ -113,7 +113,7 @@ class Pages:
         if not listed:
             return None
         folder = self.store.runs_folder.resolve() / run_id
-        path = (folder / given).resolve()
+        path = self.store.file(run_id, given).resolve()
         return path if path.is_file() and path.is_relative_to(folder) else None
 
     def pulse(self) -> object:

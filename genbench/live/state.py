@@ -230,4 +230,4 @@ def _picture(store: Store, run_id: str) -> Path | None:
         "AND a.kind = 'samples' ORDER BY a.created_at DESC, a.artifact DESC LIMIT 1",
         {"id": run_id},
     )
-    return store.folder(run_id) / rows[0][0] if rows else None
+    return store.file(run_id, rows[0][0]) if rows else None

@@ -2,6 +2,7 @@
 
 A file holds, at its top level or under ``[tool.genbench]`` of a pyproject.toml::
 
+    files = "s3://bucket/bench" # where the files of runs are, as --files
     epochs = 3                  # run fields: see genbench.planning.sources.RunSettings
     samplers = ["plain"]
     [model]                     # the model of this run, whichever it is
@@ -50,6 +51,9 @@ def _from_table(values: Mapping[str, Any], source: str, scope: Scope) -> Layer:
     for key, value in values.items():
         if key in SECTIONS and isinstance(value, Mapping):
             _add_section(SECTIONS[key], key, value, source, scope, settings)
+        elif key == "files":
+            if not isinstance(value, str):
+                raise SettingError(f"{source}: files: expected a folder or an fsspec address")
         elif key in RunSettings.model_fields:
             run[key] = _none(value, RunSettings.model_fields[key])
         else:

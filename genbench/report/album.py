@@ -122,6 +122,8 @@ def _files(store: Store, runs: Sequence[str]) -> dict[str, list[_File]]:
     """The pictures of each run by epoch; of several of one kind at an epoch, the last one."""
     kinds = quoted(("samples", *OTHERS))
     found: dict[str, dict[tuple[str, int], _File]] = defaultdict(dict)
+    for run in runs:
+        store.fetch(run, lambda path: path.endswith(".png"))
     for run, kind, path, epoch in store.rows(
         "SELECT r.id, a.kind, a.path, a.epoch FROM artifacts a JOIN runs r ON r.run = a.run "
         f"WHERE r.id IN ({quoted(runs)}) AND a.kind IN ({kinds}) AND a.epoch IS NOT NULL "

@@ -19,8 +19,8 @@ def check_checkpoint(run: Run, store: Store) -> bool:
     Raises CheckpointError if a checkpoint was written but is missing, has no readable manifest, or
     belongs to another run.
     """
-    folder = store.folder(run.id)
     store.restore_folder(run.id)
+    folder = store.fetch(run.id)
     if has_checkpoint(folder):
         with hints_for(run.id):
             checkpoint_position(folder, identity(run))

@@ -69,6 +69,8 @@ def ending(
         with contextlib.suppress(OSError):
             _write_trace(file, error)
         with contextlib.suppress(GenbenchError):
+            store.publish(run_id)
+        with contextlib.suppress(GenbenchError):
             store.fail(run_id, str(failure), kind=type(error).__name__)
         for listener in listeners:
             listener(RunFailed(error=str(failure), kind=type(error).__name__))

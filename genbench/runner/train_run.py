@@ -156,6 +156,7 @@ def resume(
             )
             if from_scratch:
                 drop_checkpoints(store.folder(taken.id))
+                store.publish(taken.id)
             if started is not None:
                 started(taken)
             if not from_scratch:
@@ -255,6 +256,7 @@ def _execute(
             )
         recording.score()
     drop_training_state(store.folder(made.id))
+    store.publish(made.id)
     return store.run(made.id)
 
 

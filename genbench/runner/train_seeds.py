@@ -287,6 +287,7 @@ class _Grouped:
         self.ended = True
         self.life.close()
         drop_training_state(self.recording.folder)
+        self.recording.store.publish(self.recording.made.id)
 
     def end(self, error: BaseException) -> None:
         """End the run with an error, unless it has ended: its recording stores how."""

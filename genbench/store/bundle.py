@@ -27,6 +27,7 @@ from sqlalchemy import or_, select
 
 from genbench import __version__
 from genbench.errors import DataError, UsageError
+from genbench.files.remote import visible_files
 from genbench.files.writing import replacing
 from genbench.store import lifecycle
 from genbench.store.bundle_rows import check_rows, content, insert_rows, read_rows
@@ -84,25 +85,13 @@ def _add_run(archive: zipfile.ZipFile, store: Store, run_id: str) -> dict[str, A
     text = json.dumps(rows, ensure_ascii=False, allow_nan=False).encode()
     archive.writestr(f"runs/{run_id}/rows.json", text)
     described = {"rows": {"bytes": len(text), "sha256": hashlib.sha256(text).hexdigest()}}
-    files = {}
-    for file in run_files(store.folder(run_id)):
-        name = file.relative_to(store.folder(run_id)).as_posix()
+    files, folder = {}, store.fetch(run_id)
+    for file in visible_files(folder):
+        name = file.relative_to(folder).as_posix()
         member = f"runs/{run_id}/files/{name}"
         with file.open("rb") as source, archive.open(member, "w", force_zip64=True) as target:
             files[name] = _copied(source, target)
     return {**described, "files": files}
-
-
-def run_files(folder: Path) -> list[Path]:
-    """The regular files of a run's folder, without what is hidden or temporary."""
-    found = sorted(folder.rglob("*")) if folder.is_dir() else []
-    return [
-        path
-        for path in found
-        if path.is_file()
-        and not path.is_symlink()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    ]
 
 
 def _rows(store: Store, run_id: str) -> dict[str, Any]:
@@ -175,9 +164,7 @@ def _is_here(connection: Connection, store: Store, run_id: str, rows: dict[str, 
     here = read_rows(connection, int(number))
     if here["runs"][0]["status"] == Status.RUNNING.value:
         here["runs"][0]["status"] = Status.INTERRUPTED.value
-    if content(here, digests(store.folder(run_id))) != content(
-        rows, digests(store.staging(run_id))
-    ):
+    if content(here, digests(store.fetch(run_id))) != content(rows, digests(store.staging(run_id))):
         raise UsageError(
             f"run {run_id} is already in this store with other content; nothing was imported",
             hint=f"To use the run in the file instead: genbench rm {run_id}",
@@ -188,7 +175,7 @@ def _is_here(connection: Connection, store: Store, run_id: str, rows: dict[str, 
 def digests(folder: Path) -> dict[str, str]:
     """The SHA-256 of each file of a run's folder."""
     found = {}
-    for path in run_files(folder):
+    for path in visible_files(folder):
         with path.open("rb") as file:
             name = path.relative_to(folder).as_posix()
             found[name] = hashlib.file_digest(file, "sha256").hexdigest()

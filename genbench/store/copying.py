@@ -6,7 +6,6 @@ before it is committed.
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -20,13 +19,13 @@ from sqlalchemy.engine import Connection
 from genbench.errors import StoreError, UsageError
 from genbench.store.bundle import Imported, export_runs, import_runs
 from genbench.store.records import Status
-from genbench.store.schema import metadata
+from genbench.store.run_files import RunFiles, parse_files
+from genbench.store.schema import metadata, store_info
 from genbench.store.store import Store
+from genbench.store.upsert import insert_or_replace
 
 CHUNK = 5_000
 """Rows that are held at once."""
-STARTING = ".copying-"
-"""The beginning of the name of a run's folder while it is copied."""
 
 TABLES = tuple(
     table for table in metadata.sorted_tables if table.name not in ("schema_version", "store_info")
@@ -51,6 +50,8 @@ def copy_store(source: Store, target: Store) -> Copied:
     running = source.runs(status=Status.RUNNING, limit=1)
     if running:
         raise UsageError(f"run {running[0].id} is still running; copy the store when it has ended")
+    if target.files.address is None and source.files.address is not None:
+        target.use_files(source.files.address)
     with source.transaction() as there, target.transaction() as here:
         for table in TABLES:
             if here.execute(select(func.count()).select_from(table)).scalar_one():
@@ -61,6 +62,8 @@ def copy_store(source: Store, target: Store) -> Copied:
         counted = {table.name: _copy(there, here, table) for table in TABLES}
         for table in TABLES:
             _compare(there, here, table, target)
+        if target.files.address is not None:
+            _store_address(here, target.files.address)
     return Copied(rows=counted, folders=_copy_folders(source, target))
 
 
@@ -110,19 +113,36 @@ def _compare(there: Connection, here: Connection, table: Table, target: Store) -
 
 
 def _copy_folders(source: Store, target: Store) -> list[str]:
-    """Copy the folders of runs to the other store, unless both keep them in one place."""
-    made = []
-    for run in source.runs():
-        old, new = source.folder(run.id), target.folder(run.id)
-        if old.resolve() == new.resolve() or new.exists() or not old.is_dir():
-            continue
-        part = new.with_name(f"{STARTING}{run.id}")
-        shutil.rmtree(part, ignore_errors=True)
-        shutil.copytree(old, part)
-        part.rename(new)
-        target.mark(run.id)
-        made.append(run.id)
+    """Copy the files of runs to the other store, unless both keep them in one place."""
+    if source.files.address is not None and source.files.address == target.files.address:
+        return []
+    made = [run.id for run in source.runs() if source.copy_files(run.id, target.files)]
+    for run_id in made:
+        if target.folder(run_id).is_dir():
+            target.mark(run_id)
     return made
+
+
+def move_files(store: Store, address: str, *, moved: bool = False) -> list[str]:
+    """Copy the files of all runs to another address, then store it; return the ids of the runs.
+
+    ``moved``: the files are there already. The old ones are left where they are. Raises UsageError
+    while a run is running, and StoreError, with the old address kept, if one can't be copied.
+    """
+    if running := store.runs(status=Status.RUNNING, limit=1):
+        raise UsageError(f"run {running[0].id} is still running; wait until it has ended")
+    new = RunFiles(parse_files(address), store.runs_folder)
+    new.check()
+    copied = [] if moved else [run.id for run in store.runs() if store.copy_files(run.id, new)]
+    with store.transaction() as connection:
+        _store_address(connection, parse_files(address))
+    store.use_files(address)
+    return copied
+
+
+def _store_address(connection: Connection, address: str) -> None:
+    row = {"key": "files", "value": address}
+    insert_or_replace(connection, store_info, [row], key=("key",))
 
 
 def merge_store(spool: Store, target: Store) -> tuple[Imported, Sequence[str]]:

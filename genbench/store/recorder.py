@@ -115,7 +115,7 @@ class Recorder:
         from genbench.store import lifecycle
 
         self._raise_failure()
-        self._write(lambda c: lifecycle.end(c, self.run_id, Status.FINISHED))
+        self._write_with_files(lambda c: lifecycle.end(c, self.run_id, Status.FINISHED))
 
     def _collect(self, event: StepsDone) -> None:
         with self._collecting:
@@ -150,12 +150,23 @@ class Recorder:
                 # The owner of the run must be checked even if there is nothing to write.
                 self._write(lambda c: None)
             case Checkpointed():
-                self._write(lambda c: journal.note_checkpoint(c, run, event))
+                # A checkpoint counts when it is where every machine finds it.
+                self._write_with_files(lambda c: journal.note_checkpoint(c, run, event))
             case Resumed():
                 self._write(lambda c: journal.rewind(c, run, step=event.step, epoch=event.epoch))
             case RunFailed():
                 self._write()
                 self.store.fail(self.run_id, event.error, kind=event.kind)
+
+    def _write_with_files(self, statements: Callable[[Connection], None]) -> None:
+        """Upload the files of the run; they count if this process still owns it."""
+        commit = self.store.upload(self.run_id)
+
+        def both(connection: Connection) -> None:
+            commit()
+            statements(connection)
+
+        self._write(both)
 
     def _write(
         self,

@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -19,9 +20,11 @@ from genbench.errors import DiskFullError, StoreError, UsageError
 from genbench.store.address import Address
 from genbench.store.failures import Patience, as_usual, store_errors, up_to
 from genbench.store.open_store import Mode, open_other, open_sqlite
+from genbench.store.process import Owner
 from genbench.store.readable import ReadableStore
 from genbench.store.records import PartVersion, Run, Status
 from genbench.store.rescue import FileIdentity, file_identity, log_of, rescue
+from genbench.store.run_files import FILES, RunFiles, parse_files
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -36,6 +39,8 @@ RESERVE, RESERVED_BYTES = ".reserve", 1 << 18
 
 SQLite first writes a deletion to its log [-shm 32 KB, -wal some 100 KB].
 """
+COPYING = ".copying-"
+"""The beginning of the name of a run's folder while it is copied."""
 ADDRESS_FILE = ".store"
 """A file in a run's folder with the store's address, if the store is not a file next to it."""
 ENDING_S = 5.0
@@ -45,8 +50,10 @@ ENDING_S = 5.0
 class Store(ReadableStore):
     """An open store, made by `Store.open`: a context manager that several threads may use."""
 
-    def __init__(self, address: Address, *, mode: Mode) -> None:
+    def __init__(self, address: Address, *, mode: Mode, files: str | None = None) -> None:
         super().__init__(address)
+        given = os.environ.get(FILES) if files is None else files
+        self._given_files = parse_files(given) if given else None
         self._mode = mode
         self._lost: StoreError | None = None
         self._log: FileIdentity | None = None
@@ -62,12 +69,14 @@ class Store(ReadableStore):
             raise
 
     @classmethod
-    def open(cls, url: str | Path, *, mode: Mode = "write") -> Store:
+    def open(cls, url: str | Path, *, mode: Mode = "write", files: str | None = None) -> Store:
         """Open the store at a path or an SQLAlchemy URL; the mode "create" makes a missing one.
 
-        An older store is backed up and migrated, unless the mode is "read". Raises StoreError.
+        ``files`` is the address of the files of its runs: None is that in GENBENCH_FILES, and
+        without that, as with "", the one that is stored. An older store is backed up and migrated,
+        unless the mode is "read". Raises StoreError.
         """
-        return cls(Address.parse(url), mode=mode)
+        return cls(Address.parse(url), mode=mode, files=files)
 
     def __enter__(self) -> Self:
         return self
@@ -103,12 +112,69 @@ class Store(ReadableStore):
 
     @property
     def runs_folder(self) -> Path:
-        """The folder that holds the runs' folders."""
-        return self._address.runs_folder
+        """The folder on this machine that holds the runs' folders."""
+        return self.files.root
+
+    @cached_property
+    def files(self) -> RunFiles:
+        """Where the files of the runs are."""
+        return RunFiles(self._given_files or self._stored_files(), self._address.runs_folder)
+
+    def use_files(self, address: str) -> None:
+        """Use another address for the files of the runs from now on, without storing it."""
+        self._given_files = parse_files(address)
+        self.__dict__.pop("files", None)
+
+    def _stored_files(self) -> str | None:
+        found = self.rows("SELECT value FROM store_info WHERE key = 'files'")
+        return str(found[0][0]) if found else None
 
     def folder(self, run_id: str) -> Path:
-        """The folder of a run's files."""
+        """The folder of a run's files on this machine; `fetch` brings it up to date."""
         return self.runs_folder / run_id
+
+    def fetch(self, run_id: str, wanted: Callable[[str], bool] | None = None) -> Path:
+        """The folder of a run with all of its files, or those ``wanted``, as they are now.
+
+        Files that are not on this machine are downloaded. Raises StoreError.
+        """
+        if self.files.remote is not None:
+            found = self.rows(
+                "SELECT host, pid, process_start FROM runs WHERE id = :id AND status = 'running'",
+                {"id": run_id},
+            )
+            owner = Owner(host=found[0][0], pid=found[0][1], started=found[0][2]) if found else None
+            self.files.fetch(run_id, owner, wanted)
+            if self.folder(run_id).is_dir():
+                self.mark(run_id)
+        return self.folder(run_id)
+
+    def publish(self, run_id: str) -> None:
+        """Upload what is new in the folder of a run of this process.
+
+        Raises StoreError, DiskFullError or TakenOverError; the files of the last upload count then.
+        """
+        from genbench.store import lifecycle
+
+        if self.files.remote is not None:
+            commit = self.upload(run_id)
+            with self.transaction() as connection:
+                lifecycle.check_owner(connection, run_id)
+                commit()
+
+    def file(self, run_id: str, path: str) -> Path:
+        """A file in the folder of a run, downloaded if it is not on this machine."""
+        found = self.folder(run_id) / path
+        if not found.is_file():
+            self.fetch(run_id, lambda name: name == path)
+        return found
+
+    def upload(self, run_id: str, only: Iterable[Path] | None = None) -> Callable[[], None]:
+        """Upload files of a run; they count once the result is called."""
+        remote = self.files.remote
+        return (
+            (lambda: None) if remote is None else remote.upload(run_id, self.folder(run_id), only)
+        )
 
     @contextmanager
     def transaction(self, patience: Patience = as_usual) -> Iterator[Connection]:
@@ -174,7 +240,9 @@ class Store(ReadableStore):
         from genbench.store import lifecycle
         from genbench.store.claimed_task import CLAIM, link_run
 
+        self.files.check()
         with self.transaction() as connection:
+            self.keep_files_address(connection)
             run_id = lifecycle.create(
                 connection,
                 spec,
@@ -191,11 +259,45 @@ class Store(ReadableStore):
         try:
             with store_errors(self._address):
                 self._make_folder(run_id)
+            self.upload(run_id)()
         except StoreError:
             with self.transaction() as connection:
                 lifecycle.discard(connection, run_id)
             raise
         return self.run(run_id)
+
+    def keep_files_address(self, connection: Connection) -> None:
+        """Store the address of the files with a store that has no run yet. Raises UsageError."""
+        from sqlalchemy import func, insert, select
+
+        from genbench.store.schema import runs, store_info
+
+        if self._given_files is None or self._stored_files() is not None:
+            return
+        if connection.execute(select(func.count()).select_from(runs)).scalar_one():
+            raise UsageError(
+                f"the files of the runs of {self} are in {self._address.runs_folder}",
+                hint=f"To move them: genbench store files {self._given_files} --store {self}",
+            )
+        row = {"key": "files", "value": self._given_files}
+        connection.execute(insert(store_info).values(row))
+
+    def copy_files(self, run_id: str, to: RunFiles) -> bool:
+        """Copy the files of a run to another place, unless they are there."""
+        folder, target = self.fetch(run_id), to.root / run_id
+        if not folder.is_dir():
+            return False
+        if to.remote is not None:
+            to.remote.upload(run_id, folder)()
+            return True
+        if target.exists():
+            return False
+        part = to.root / f"{COPYING}{run_id}"
+        with store_errors(self._address):
+            shutil.rmtree(part, ignore_errors=True)
+            shutil.copytree(folder, part)
+            part.rename(target)
+        return True
 
     def check_names(self, names: Sequence[str | None]) -> None:
         """Raise UsageError if one of these can't be the name of a new run."""
@@ -217,6 +319,8 @@ class Store(ReadableStore):
 
         with self.transaction() as connection:
             lifecycle.take_over(connection, run_id, environment=environment, plugins=plugins)
+            self.files.check()
+            self.files.fetch(run_id, None)
             self._make_folder(run_id)
         return self.run(run_id)
 
@@ -229,7 +333,9 @@ class Store(ReadableStore):
 
     def finish(self, run_id: str) -> None:
         """Mark the run as finished; from then on it never changes."""
+        commit = self.upload(run_id)
         self._end(run_id, Status.FINISHED)
+        commit()
 
     def fail(self, run_id: str, error: str, *, kind: str | None = None) -> None:
         """Mark the run as failed; it keeps its epochs.
@@ -267,6 +373,8 @@ class Store(ReadableStore):
             self._remove_folder(aside)
             self._delete_row_with_reserve(run_id)
         self._remove_folder(aside)
+        if self.files.remote is not None:
+            self.files.remote.remove(run_id)
 
     @property
     def _reserve(self) -> Path:
@@ -274,7 +382,7 @@ class Store(ReadableStore):
 
     def _keep_reserve(self) -> None:
         """Reserve the space that the deletion of a row needs, unless the disk is full already."""
-        if self._address.path is None or self._reserve.exists():
+        if self._address.path is None or self.files.address or self._reserve.exists():
             return
         try:
             self._reserve.write_bytes(secrets.token_bytes(RESERVED_BYTES))  # can't be compressed
@@ -333,6 +441,7 @@ class Store(ReadableStore):
         """Put the files of an imported run, which has its row now, into their place."""
         self.staging(run_id).rename(self.folder(run_id))
         self.mark(run_id)
+        self.upload(run_id)()
 
     def _remove_folder(self, folder: Path) -> None:
         try:
@@ -395,6 +504,7 @@ class Store(ReadableStore):
         from genbench.store.artifact import describe
 
         row = describe(kind, Path(path), epoch, self.folder(run_id))
+        self.upload(run_id, [self.folder(run_id) / row["path"]])()
         with self.transaction() as connection:
             journal.add_artifact(connection, lifecycle.number_of(connection, run_id), row)
 
@@ -404,9 +514,10 @@ class Store(ReadableStore):
         folder.mkdir(parents=True, exist_ok=True)
         self._keep_reserve()
         self.mark(run_id)
+        self.files.begin(run_id)
 
     def mark(self, run_id: str) -> None:
         """Write into a run's folder which store it belongs to, where its place doesn't say it."""
-        if self._address.path is None:
+        if self._address.path is None or self.files.shared is not None:
             # A folder next to an SQLite file belongs to that store; this one could be of any store.
             (self.folder(run_id) / ADDRESS_FILE).write_text(self.url, encoding="utf-8")
