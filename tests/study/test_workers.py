@@ -158,6 +158,31 @@ def test_a_study_ends_as_a_quiet_one_although_a_worker_is_killed(
     assert scores(url) == quiet
 
 
+COMPRESSED = """
+[[compress]]
+rows = ["vae"]
+methods = [{ name = "prune", label = "pruned", settings = { finetune = false } }]
+ratios = [0.5]
+epochs = 1
+"""
+
+
+def test_compressed_rows_wait_in_the_queue_for_the_runs_that_they_compress(command_line, tmp_path):
+    study(tmp_path, 1, 1, COMPRESSED)
+    enqueue = ("study", "killed.toml", "--enqueue", "--device", "cpu")
+    assert command_line(*enqueue, folder=tmp_path, env=ENV).code == 0
+    with Store.open(tmp_path / "runs.db", mode="read") as store:
+        assert [task.waiting for task in select_tasks(store)] == [0, 1]
+    work = ("work", "--until-empty", "--device", "cpu")
+    said = command_line(*work, folder=tmp_path, env=ENV, limit=120)
+    assert said.code == 0, said.err
+    with Store.open(tmp_path / "runs.db", mode="read") as store:
+        first, second = select_tasks(store)
+        assert {first.state, second.state} == {TaskState.DONE}
+        [smaller] = second.runs
+        assert store.run(smaller).parents == first.runs
+
+
 @pytest.mark.slow
 @NO_POSTGRES
 def test_sixty_runs_by_eight_workers_of_which_one_is_killed_every_five_seconds(
