@@ -117,15 +117,15 @@ def plus_minus(mean: float, sd: float | None) -> str:
 
 
 def in_words(value: object) -> str:
-    """A JSON value without brackets: lists with commas, an object as its keys and values.
+    """A JSON value without brackets, but [] if empty: lists with commas, an object as its pairs.
 
-    >>> [in_words([1, 0.5, None]), in_words({"epochs": 3, "of": ["a", "b"]})]
-    ['1, 0.5, none', 'epochs 3, of a, b']
+    >>> [in_words([1, 0.5, None]), in_words([]), in_words({"epochs": 3, "of": ["a", "b"]})]
+    ['1, 0.5, none', '[]', 'epochs 3, of a, b']
     """
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {in_words(item)}" for key, item in value.items())
     if isinstance(value, (list, tuple)):
-        return ", ".join(map(in_words, value))
+        return ", ".join(map(in_words, value)) or "[]"
     return "none" if value is None else str(value)
 
 

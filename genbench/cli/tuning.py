@@ -197,7 +197,7 @@ def trial(
     ] = None,
     confirm: Annotated[
         int | None,
-        typer.Option(min=0, metavar="RANK", help="A repeat of the best trials, instead of one."),
+        typer.Option(min=0, metavar="RANK", help="Number of a repeat of the best trials."),
     ] = None,
     device: options.DeviceOption = None,
     store: options.StoreOption = None,

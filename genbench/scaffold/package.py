@@ -36,7 +36,7 @@ def new_plugin(name: str, kind: Kind, into: Path, registry: Registry) -> list[Pa
     """
     if kind not in TRY_IT:
         raise UsageError(
-            f"there is no template of a {kind}; docs/plugins.md says what a {kind} is, and "
+            f"there is no template for a {kind}; docs/plugins.md says what a {kind} is, and "
             f"--kind takes {', '.join(TRY_IT)}"
         )
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name):

@@ -72,7 +72,7 @@ def check_devices(devices: Sequence[str], environ: Mapping[str, str]) -> None:
 def _check_numbers(name: str, numbers: Sequence[int], environ: Mapping[str, str]) -> None:
     gpus = count_gpus(environ)
     if max(numbers) >= gpus:
-        found = f"{counted(gpus, 'GPU')}, which begin with cuda:0" if gpus else "no GPU of NVIDIA"
+        found = f"{counted(gpus, 'GPU')}, from cuda:0 on" if gpus else "no NVIDIA GPU"
         raise DeviceError(f"no device '{name}' here: this machine has {found}; use cpu or auto")
 
 

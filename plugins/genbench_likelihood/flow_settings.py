@@ -30,7 +30,7 @@ class FlowSettings(ModelSettings):
         gt=0,
         lt=0.5,
         description="margin of the logits: pixels in [0, 1] are moved into [margin, 1 - margin]; "
-        "0.05 suits photographs, and far less images with many black pixels",
+        "0.05 suits photographs; images with many black pixels need far less",
     )
 
     def fitted(self, data: DataSpec) -> Self:

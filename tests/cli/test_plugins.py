@@ -228,7 +228,7 @@ def test_a_name_that_cannot_be_used_is_refused_and_nothing_is_written(
 def test_a_kind_without_a_template_is_refused_in_one_sentence(genbench, tmp_path):
     done = genbench(tmp_path, "plugins", "new", "mine", "--kind", "launcher")
     assert done.code == 2
-    assert "there is no template of a launcher" in done.err
+    assert "there is no template for a launcher" in done.err
     assert list(tmp_path.iterdir()) == []
 
 
