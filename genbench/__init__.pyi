@@ -48,6 +48,7 @@ from genbench.engine.cpu import cpu_name as cpu_name
 from genbench.engine.device import synchronize as synchronize
 from genbench.engine.randomness import forked_rng as forked_rng
 from genbench.engine.shapes import take_shapes as take_shapes
+from genbench.engine.used_nets import used_nets as used_nets
 from genbench.errors import (
     DataError as DataError,
     GenbenchError as GenbenchError,

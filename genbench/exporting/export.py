@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genbench.contracts import CAPABILITIES
+from genbench.contracts import CAPABILITIES, evaluations
 from genbench.engine import evaluation
 from genbench.errors import GenbenchError, IncompatibleError
 from genbench.evaluation.loaded_run import LoadedRun
@@ -29,6 +29,8 @@ from genbench.files.writing import replacing
 SAMPLES = 64
 """Number of samples that a file is checked on, and after them one alone."""
 TRACED = 3
+MOST_PASSES = 100
+"""Passes that a file may hold one after the other."""
 TOLERANCE = 1e-4
 """The largest difference of a pixel in [-1, 1], an eightieth of a grey level; for points that are
 larger than 1, the largest relative to the largest value."""
@@ -73,6 +75,7 @@ def export_generator(loaded: LoadedRun, path: Path, format: Format, *, weights: 
     there is no file.
     """
     check_generates(loaded)
+    check_passes(loaded)
     with evaluation(loaded.model, loaded.device), torch.no_grad(), replacing(path) as part:
         network = SamplingNetwork(loaded.model, loaded.data)
         many = inputs(loaded.model, SAMPLES, seed=0)
@@ -111,6 +114,17 @@ def check_generates(loaded: LoadedRun) -> None:
         "it has no generator to export; name a run of a model that generates",
         hint="See: genbench models",
     )
+
+
+def check_passes(loaded: LoadedRun) -> None:
+    """Raise IncompatibleError if a sample takes more passes than a file is to hold."""
+    passes = evaluations(loaded.model)
+    if passes > MOST_PASSES:
+        raise IncompatibleError(
+            f"model '{loaded.spec.model}' of run {loaded.id} draws a sample in {passes:,} passes "
+            "through its network, one after the other, and a file would hold the computation of "
+            f"each; models of at most {MOST_PASSES} passes are exported"
+        )
 
 
 def _difference(found: Tensor, wanted: Tensor) -> float:

@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from genbench import __version__
 from genbench.contracts import Conditional, Data, prior_kind, rendered, samples_data
+from genbench.engine.used_nets import used_nets
 from genbench.evaluation.loaded_run import LoadedRun
 from genbench.pictures.classes import class_name
 from genbench.pictures.samples import has_images
@@ -32,7 +32,8 @@ class SamplingNetwork(nn.Module):
         self._hidden = [model]
         self._render = data.render
         self.nets = nn.ModuleDict()
-        self.nets.update(used_nets(model.nets, self, inputs(model, 2, seed=0)))
+        given = inputs(model, 2, seed=0)
+        self.nets.update(used_nets(model.nets, lambda: self(*given)))
         self.eval()
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
@@ -46,34 +47,6 @@ def inputs(model: Any, n: int, *, seed: int) -> tuple[Tensor, ...]:
     """z of the prior, and for a conditional model all classes in turn."""
     z = model.prior(n, torch.Generator().manual_seed(seed))
     return (z, torch.arange(n) % model.classes) if isinstance(model, Conditional) else (z,)
-
-
-class _Seen(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Collects the storages that operations read."""
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.storages: set[int] = set()
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        for leaf in torch.utils._pytree.tree_leaves((args, kwargs)):
-            if isinstance(leaf, Tensor):
-                self.storages.add(leaf.untyped_storage().data_ptr())
-        return func(*args, **(kwargs or {}))
-
-
-def used_nets(
-    nets: nn.ModuleDict, network: nn.Module, given: tuple[Tensor, ...]
-) -> dict[str, nn.Module]:
-    """The nets with a parameter or a buffer that the network reads."""
-    with torch.no_grad(), _Seen() as seen:
-        network(*given)
-
-    def used(net: nn.Module) -> bool:
-        state = (*net.parameters(), *net.buffers())
-        return any(tensor.untyped_storage().data_ptr() in seen.storages for tensor in state)
-
-    return {name: net for name, net in nets.items() if used(net)}
 
 
 @contextmanager

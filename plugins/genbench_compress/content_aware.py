@@ -52,7 +52,10 @@ class ContentAware:
     def check(self, model: Model, parent: ParentRun) -> None:
         """Samples are images, and the distance can be computed."""
         check_features(model, self.settings)
-        if len(_samples(model, 1).shape) != 4:
+        # In train mode, batch normalisation takes no minibatch of one.
+        with evaluated(model.nets):
+            dimensions = _samples(model, 1).dim()
+        if dimensions != 4:
             raise IncompatibleError(
                 f"a mask of interest needs images, and '{parent.data.name}' has points; use "
                 "--method distil"

@@ -17,6 +17,7 @@ from genbench import (
     IncompatibleError,
     Model,
     rendered,
+    used_nets,
 )
 
 FEW = 2
@@ -72,24 +73,9 @@ def device_of(model: Any) -> torch.device:
 
 
 def used(model: Model, work: Callable[[], object]) -> tuple[str, ...]:
-    """The names of the nets that take part in some work."""
-    found: dict[str, None] = {}
-
-    def note(name: str) -> Callable[..., None]:
-        return lambda *_: found.update({name: None})
-
-    hooks = [
-        module.register_forward_hook(note(name))
-        for name, net in model.nets.items()
-        for module in net.modules()
-    ]
-    try:
-        with evaluated(model.nets), torch.no_grad():
-            work()
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return tuple(name for name in model.nets if name in found)
+    """The names of the nets that take part in some work, in eval mode."""
+    with evaluated(model.nets):
+        return tuple(used_nets(model.nets, work))
 
 
 @contextmanager

@@ -27,6 +27,7 @@ class FieldSettings(ModelSettings):
     """The network, its training, labels: what the models of the family have in common."""
 
     training: ClassVar[Training] = Training(images=600_000, batch_size=128, ema_share=0.05)
+    widths: ClassVar[tuple[str, ...]] = ("channels", "width")
     vector_training: ClassVar[Training] = Training(
         images=10_000_000, max_epochs=2_000, batch_size=500, ema_share=0.05
     )

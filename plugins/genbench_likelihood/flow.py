@@ -37,7 +37,12 @@ SCALE = math.log(128)
 
 
 class Bijection(nn.Module):
-    """An invertible network of standardised samples (B, *shape) and normal noise z (B, D)."""
+    """An invertible network of standardised samples (B, *shape) and normal noise z (B, D).
+
+    ``evaluations`` is the number of passes of an inverse, one after the other.
+    """
+
+    evaluations = 1
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """z (B, D) and log |dz/dx| in nats, (B,)."""
@@ -56,6 +61,7 @@ class Flow:
     def __init__(self, bijection: Bijection, data: DataSpec, s: FlowSettings) -> None:
         self._bounded, self._dims, self._lr = data.bounded, flat_size(data.shape), s.lr
         self._bijection = bijection
+        self.evaluations = bijection.evaluations
         self._scaling = Scaling(data.shape, s.margin if data.bounded else None)
         self.nets = nn.ModuleDict({"flow": bijection, "scaling": self._scaling})
 

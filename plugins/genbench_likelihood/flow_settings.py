@@ -17,6 +17,7 @@ class FlowSettings(ModelSettings):
     point_training: ClassVar[Training] = Training(images=3_000_000, batch_size=256)
     latent_training: ClassVar[Training] = Training(images=1_200_000, batch_size=100)
     image_hidden: ClassVar[tuple[int, ...]] = (256, 256)
+    widths: ClassVar[tuple[str, ...]] = ("hidden",)
 
     hidden: tuple[int, ...] | None = Field(
         None,
@@ -49,6 +50,7 @@ class RealNVPSettings(FlowSettings):
     """Couplings with small networks; ``paper`` has wider ones."""
 
     training: ClassVar[Training] = Training(images=200_000, batch_size=100)
+    widths: ClassVar[tuple[str, ...]] = ("hidden", "channels")
 
     couplings: int = Field(
         8, ge=2, le=100, description="number of couplings (points and vectors of latents)"

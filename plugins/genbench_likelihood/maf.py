@@ -37,7 +37,7 @@ class AutoregressiveLayers(Bijection):
 
     def __init__(self, shape: tuple[int, ...], hidden: tuple[int, ...], layers: int) -> None:
         super().__init__()
-        self.shape = shape
+        self.shape, self.evaluations = shape, flat_size(shape)
         made = [MADE(flat_size(shape), hidden) for _ in range(layers)]
         self.layers = cast("Sequence[MADE]", nn.ModuleList(made))
 

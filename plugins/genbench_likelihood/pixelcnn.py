@@ -41,6 +41,7 @@ class PixelCNN:
         settings.check(data)
         self.settings, self.likelihood = settings, settings.likelihood
         self._shape, self._dims = data.shape, flat_size(data.shape)
+        self.evaluations = self._dims // data.shape[0]
         self._network = PixelNetwork(settings, data.shape[0], law_of(settings))
         self.nets = nn.ModuleDict({"network": self._network})
 

@@ -64,7 +64,7 @@ def test_a_student_that_is_its_teacher_has_no_distance(name, settings):
 def test_every_model_that_makes_images_of_noise_declares_its_widths():
     for registered in REGISTRY.of("model"):
         cls = REGISTRY.settings("model", registered.name)
-        if registered.family in ("gan", "vae", "hybrid") and "generates" in registered.capabilities:
+        if "generates" in registered.capabilities and registered.name != "pixelcnn":
             assert cls.widths, registered.name
             assert set(cls.widths) <= set(cls.model_fields), registered.name
 
@@ -147,6 +147,16 @@ def test_a_channel_without_effect_on_the_content_is_removed_first():
     kept = last.weight.detach()[:, [0, 2, 3, 4, 5, 7]].clone()
     content_aware.remove(model, ContentAwareSettings(ratio=0.25, mask="centre", samples=8))
     assert torch.equal(model.generator[2].weight, kept)
+
+
+def test_a_content_aware_check_leaves_batch_normalisation_as_it_is():
+    settings = {**GAN, "g_norm": "batch"}
+    model = built(**settings)
+    before = {name: tensor.clone() for name, tensor in model.nets.state_dict().items()}
+    method = content_aware.ContentAware(ContentAwareSettings())
+    method.check(model, parent(**settings))
+    assert all(torch.equal(before[name], t) for name, t in model.nets.state_dict().items())
+    assert model.nets.training
 
 
 # --- as runs

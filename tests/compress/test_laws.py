@@ -16,7 +16,7 @@ from genbench.errors import IncompatibleError, SettingError, UsageError
 from genbench.planning.compressing import check_parent, compression_of
 from genbench.registry import Registry
 from genbench.spec import RunSpec
-from genbench.testing import check_compressor
+from genbench.testing import check_compressor, small_data
 from genbench_compress.channels import by_channel, channels_of, narrow
 from genbench_compress.cost_settings import LatencySettings
 from genbench_compress.criteria import channel_values, lowest, with_gradients
@@ -118,6 +118,11 @@ def test_only_what_makes_samples_is_called_generating_and_only_the_judge_judging
         ("discriminator",),
     )
     assert (generating(built("vae")), judging(built("vae"))) == (("decoder",), ())
+    # A flow is drawn from by its inverse, which calls no module.
+    points = small_data((2,)).spec
+    settings = REGISTRY.settings("model", "maf")(hidden=(8,)).fitted(points)
+    flow = REGISTRY.target("model", "maf")(settings, points)
+    assert (generating(flow), judging(flow)) == (("flow", "scaling"), ())
 
 
 def test_a_channel_of_a_transposed_convolution_is_its_second_dimension():

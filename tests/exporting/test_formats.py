@@ -149,6 +149,15 @@ def test_a_model_without_a_generator_is_refused_in_one_sentence() -> None:
         check_generates(loaded(model, data, "stargan"))
 
 
+def test_a_model_of_many_passes_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    data = small_data((1, 12, 12))
+    kind = REGISTRY.settings("model", UNROLLED)
+    model = REGISTRY.target("model", UNROLLED)(kind(channels=2, hidden=2, layers=1), data.spec)
+    with pytest.raises(IncompatibleError, match=r"a sample in 144 passes .* at most 100 passes"):
+        exported(loaded(model, data, UNROLLED), tmp_path, Format.TORCHSCRIPT)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_without_the_extra_onnx_is_refused_in_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
