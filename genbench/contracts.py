@@ -334,8 +334,9 @@ class Model(Protocol):
 
     Its whole state must be in parameters and buffers of ``nets``, so that checkpoints are complete.
     ``averaged`` names the nets for the EMA of a run. If a loss depends on which samples share a
-    batch, as with batch normalisation, the model or module should set ``mixes_samples = True``;
-    hints on memory then mention the effect of microbatches.
+    batch, other than by batch normalisation, the model or module should set ``mixes_samples =
+    True``; it is then not split over several devices, and hints on memory mention the effect of
+    microbatches.
     """
 
     nets: nn.ModuleDict

@@ -38,7 +38,7 @@ MODELS: dict[str, tuple[str, ...]] = {
 }
 """Between them: augmented data, BatchNorm, dropout, a penalty that is differentiated twice, five
 updates in an iteration, clipping, averages, accumulation, and a stage on latents."""
-TRAINED = {"epochs": 4, "batch_size": 60, "log_every": 1, "device": "cpu"}
+TRAINED = {"epochs": 2, "batch_size": 120, "log_every": 1, "device": "cpu"}
 ALSO = {"gan": {"accumulate": 3, "ema": 0.9}, "wgan-gp": {"clip_norm": 1.0}}
 
 

@@ -37,7 +37,7 @@ def test_a_run_on_two_devices_has_the_losses_of_one_device(found: list[Any], mod
         # The accuracy of a critic is counted from the median of the batch: it is no mean.
         if (model, key) != ("wgan-gp", "monitor/d_accuracy"):
             assert run["two"][key] == pytest.approx(values, rel=1e-5, abs=1e-6), key
-    assert sum(map(len, run["one"].values())) > 50
+    assert sum(map(len, run["one"].values())) > 30
 
 
 def test_batch_normalisation_is_by_the_whole_batch_also_where_it_is_differentiated_twice(
