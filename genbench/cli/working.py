@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -40,6 +41,14 @@ def work(
         bool,
         typer.Option("--until-empty", help="End when no task is running and none is ready."),
     ] = False,
+    spool: Annotated[
+        Path | None,
+        typer.Option(
+            "--spool",
+            metavar="FILE",
+            help="SQLite file of this machine that runs are recorded in until they have ended.",
+        ),
+    ] = None,
     store: options.StoreOption = None,
     data_dir: options.DataDirOption = None,
     offline: options.OfflineOption = False,
@@ -48,7 +57,7 @@ def work(
     import os
 
     from genbench.cli.stopping import StopSignals
-    from genbench.work import Worker, check_devices, slots_for
+    from genbench.work import Spool, Worker, check_devices, slots_for
 
     environ = {"GENBENCH_OFFLINE": "1"} if offline else {}
     environ |= {"GENBENCH_DATA": str(data_dir)} if data_dir else {}
@@ -68,6 +77,7 @@ def work(
                 started=lambda task, words: say(f"task {task.number}, {task.title}: {words[0]}"),
                 ended=_tell_end,
                 say=say,
+                spool=Spool(spool.expanduser().resolve()) if spool else None,
             ).work()
     except KeyboardInterrupt:
         raise InterruptedRunError(

@@ -19,6 +19,7 @@ from genbench.errors import (
     InterruptedRunError,
     LockedError,
     OutOfMemoryError,
+    StoreError,
     TakenOverError,
     is_out_of_memory,
 )
@@ -64,6 +65,8 @@ def ending(
     except Exception as error:  # a run may fail with any error, such as a bug of a plugin
         file = store.folder(run_id) / ERROR_FILE
         failure = in_words(error, spec, file)
+        if isinstance(failure, StoreError) and not failure.hint:
+            failure.hint = "To resume: genbench resume RUN"
         failure.hint = failure.hint.replace("RUN", run_id)
         # On a full disk, both may fail; the error of the run is reported then, too.
         with contextlib.suppress(OSError):

@@ -6,6 +6,7 @@ before it is committed.
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -20,12 +21,16 @@ from genbench.errors import StoreError, UsageError
 from genbench.store.bundle import Imported, export_runs, import_runs
 from genbench.store.records import Status
 from genbench.store.run_files import RunFiles, parse_files
-from genbench.store.schema import metadata, store_info
+from genbench.store.schema import metadata, store_info, task_runs, tasks
 from genbench.store.store import Store
-from genbench.store.upsert import insert_or_replace
+from genbench.store.tasks import Task
+from genbench.store.upsert import insert_missing, insert_or_replace
 
 CHUNK = 5_000
 """Rows that are held at once."""
+
+TASK_OF = "task of run "
+"""The beginning of the key in ``store_info`` under which a worker's own store has a run's task."""
 
 TABLES = tuple(
     table for table in metadata.sorted_tables if table.name not in ("schema_version", "store_info")
@@ -145,16 +150,43 @@ def _store_address(connection: Connection, address: str) -> None:
     insert_or_replace(connection, store_info, [row], key=("key",))
 
 
-def merge_store(spool: Store, target: Store) -> tuple[Imported, Sequence[str]]:
+def merge_store(
+    spool: Store, target: Store, run_ids: Sequence[str] | None = None
+) -> tuple[Imported, Sequence[str]]:
     """Take the runs of one store into another; return what came in, and the ids still running.
 
+    With ``run_ids``, only these are taken. A task of the target that such a run is of has it then.
     A run that is there with equal content stays, so merging twice is merging once. Raises
     UsageError, with nothing changed, for a run of the same id with other content.
     """
     runs = spool.runs()
     running = [run.id for run in runs if run.status is Status.RUNNING]
-    ended = [run.id for run in reversed(runs) if run.id not in running]
+    if run_ids is None:
+        ended = [run.id for run in reversed(runs) if run.id not in running]
+    else:
+        ended = list(run_ids)
     with tempfile.TemporaryDirectory(prefix="genbench-merge-") as folder:
         path = Path(folder) / "runs.zip"
         export_runs(spool, ended, path)
-        return import_runs(target, path), running
+        found = import_runs(target, path)
+    _link_tasks(spool, target, ended)
+    return found, running
+
+
+def note_task(spool: Store, task: Task, run_ids: Sequence[str]) -> None:
+    """Store in a worker's own store which task of another store its runs are of."""
+    value = json.dumps([task.batch, task.identity])
+    rows = [{"key": f"{TASK_OF}{run_id}", "value": value} for run_id in run_ids]
+    with spool.transaction() as connection:
+        insert_or_replace(connection, store_info, rows, key=("key",))
+
+
+def _link_tasks(spool: Store, target: Store, run_ids: Sequence[str]) -> None:
+    """Link runs that came from a worker's own store to their tasks, so that none is made twice."""
+    noted: dict[str, str] = dict(spool.rows("SELECT key, value FROM store_info"))
+    with target.transaction() as connection:
+        for run_id in run_ids:
+            batch, identity = json.loads(noted.get(f"{TASK_OF}{run_id}", "[null, null]"))
+            of_task = (tasks.c.batch == batch) & (tasks.c.identity == identity)
+            for (number,) in connection.execute(select(tasks.c.task).where(of_task)).all():
+                insert_missing(connection, task_runs, [{"task": number, "run_id": run_id}])

@@ -73,9 +73,20 @@ def translate(error: BaseException, address: Address) -> StoreError | None:
         return StoreError(f"the store {address} {_SENTENCES['SQLITE_CORRUPT'].format(error=found)}")
     if isinstance(cause, OSError):
         return StoreError(f"the store {address} can't be used: {cause.strerror or cause}")
+    if _is_gone(error, cause):
+        reason = str(cause).strip().splitlines()[0]
+        return StoreError(f"the store {address} can't be reached ({reason})")
     if hasattr(error, "orig") or hasattr(cause, "sqlstate"):
         return StoreError(f"the store {address} failed: {str(cause).strip().splitlines()[0]}")
     return None
+
+
+def _is_gone(error: Any, cause: Any) -> bool:
+    """Whether a server has ended the connection, or doesn't take a new one."""
+    state = getattr(cause, "sqlstate", None)
+    if state is None:
+        return type(cause).__name__ == "OperationalError"
+    return getattr(error, "connection_invalidated", False) or state[:2] in ("08", "57")
 
 
 def _of_sqlite(error: sqlite3.Error, address: Address) -> StoreError:

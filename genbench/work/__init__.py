@@ -8,6 +8,7 @@ from __future__ import annotations
 from genbench.work.children import Child, Command, Ended, carry_out
 from genbench.work.launching import Launcher, WorkerOptions, WorkOrder, make_launcher
 from genbench.work.slots import Slot, check_devices, slots_for
+from genbench.work.spool import Spool
 from genbench.work.worker import Worker, log_of
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Ended",
     "Launcher",
     "Slot",
+    "Spool",
     "WorkOrder",
     "Worker",
     "WorkerOptions",

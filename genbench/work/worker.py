@@ -30,6 +30,7 @@ from genbench.store.tasks import Task, runs_made_by, work_left
 from genbench.work.children import POLL_S, Child, Command, Ended
 from genbench.work.next_command import next_command
 from genbench.work.slots import Slot
+from genbench.work.spool import Spool
 
 IDLE_S = 1.0
 """Seconds between two looks into a queue that had nothing to do."""
@@ -53,6 +54,7 @@ class _Job:
     child: Child
     kept: bool = True
     stopped: bool = False
+    spooled: bool = False
 
     def stop(self) -> None:
         """Ask the child to stop with a checkpoint."""
@@ -78,6 +80,7 @@ class Worker:
     ended: Callable[[Task, Ended], None] = lambda task, end: None
     say: Callable[[str], None] = lambda text: None
     patience: float = GONE_S
+    spool: Spool | None = None
 
     def work(self) -> None:
         """Work until the queue is empty or for ever.
@@ -91,8 +94,18 @@ class Worker:
         self._reached, self._told = time.monotonic(), False
         with Store.open(self.url) as self._store:
             try:
+                if self.spool is not None:
+                    self.spool.prepare()
+                    self.spool.take_in(self._store)
                 while self._once():
                     time.sleep(POLL_S)
+            except StoreError as error:
+                if self.spool is not None and self.spool.path.exists() and not error.hint:
+                    error.hint = (
+                        f"What was trained is in {self.spool.path}; to take it in later: genbench "
+                        f"store merge {self.spool.path}"
+                    )
+                raise
             finally:
                 self._end_all()
 
@@ -117,10 +130,14 @@ class Worker:
 
     def _bear(self, error: StoreError) -> None:
         """Wait for a store that can't be reached; raise the error when that takes too long."""
-        if time.monotonic() - self._reached > self.patience:
+        spooling = any(job.spooled and not job.child.has_ended() for job in self._jobs)
+        if time.monotonic() - self._reached > self.patience and not spooling:
             raise error
         if not self._told:
-            self.say(f"{error} Waiting for {self.patience:g} s until it can be reached again")
+            first = "Runs here go on. " if spooling else ""
+            self.say(
+                f"{error} {first}Waiting for {self.patience:g} s until it can be reached again"
+            )
             self._told = True
         time.sleep(IDLE_S)
 
@@ -183,7 +200,8 @@ class Worker:
             self._done(task, runs, end)
             return None
         child = self._start(slot, task, words)
-        self._jobs.append(_Job(slot=slot, task=task, child=child))
+        spooled = self.spool is not None and self.spool.takes(words)
+        self._jobs.append(_Job(slot=slot, task=task, child=child, spooled=spooled))
         self.started(task, words)
         return child
 
@@ -209,6 +227,8 @@ class Worker:
 
     def _command(self, task: Task, words: Sequence[str]) -> Command:
         environ = {**self.environ, "GENBENCH_STORE": self.url, CLAIM: task.claim}
+        if self.spool is not None and words and self.spool.takes(words):
+            environ |= self.spool.environ
         return Command(
             title=task.title,
             arguments=tuple(words),
@@ -225,6 +245,9 @@ class Worker:
             key = job.task.number
             end = self._ends[key] if key in self._ends else job.child.result()
             self._ends[key] = end
+            if self.spool is not None and job.spooled and end.code == 0:
+                self.spool.keep(job.task, end.answer)
+                self.spool.take_in(self._store)
             if job.kept:
                 self._settle_one(job, end)
             self._forget(job)

@@ -9,10 +9,11 @@ import pytest
 from stores import STORES, address_of
 
 from genbench.errors import StoreError, UsageError
-from genbench.store import Status, Store
-from genbench.store.copying import TABLES, _rows, copy_store, merge_store
+from genbench.store import Status, Store, claims
+from genbench.store.copying import TABLES, _rows, copy_store, merge_store, note_task
 from genbench.store.enqueuing import enqueue
-from genbench.store.tasks import NewTask
+from genbench.store.tasks import NewTask, runs_made_by, select_tasks
+from genbench.work.next_command import next_command
 
 
 def everything(store: Store) -> dict[str, list[tuple]]:
@@ -102,3 +103,24 @@ def test_the_commands_copy_and_merge(make, tmp_path, genbench):
     said = genbench("store", "merge", "new/runs.db", "--json")
     assert (said.code, len(said.json["known"])) == (0, 2), said.err
     assert genbench("store", "copy", "runs.db", "./runs.db").code == 2
+
+
+def test_a_merged_run_of_a_task_is_not_made_again(make, tmp_path):
+    """A worker's own store notes the tasks of its runs, and the queue knows them after a merge."""
+    (tmp_path / "spool").mkdir()
+    with (
+        Store.open(tmp_path / "spool" / "node.db", mode="create") as spool,
+        Store.open(tmp_path / "runs.db", mode="create") as store,
+    ):
+        names = ("a", "b")
+        new = [NewTask(batch="s", identity=i, title=i, command=("run",), parents=()) for i in names]
+        enqueue(store, new)
+        task = claims.claim(store, ("auto",))
+        run = spool.create_run(make.spec(), stages=make.stages, environment={})
+        make.fill(spool, run)
+        note_task(spool, task, [run.id])
+        for new in ((run.id,), ()):
+            assert merge_store(spool, store)[0].new == new
+            assert runs_made_by(store, task) == [run.id]
+        assert next_command(task, [store.run(run.id)], {}) is None
+        assert [runs_made_by(store, other) for other in select_tasks(store)].count([]) == 1
