@@ -219,6 +219,10 @@ class RunSpec(RunFields):
         return content_hash(values)
 
 
+DEVICE = r"auto|cpu|cuda(:\d+)?|mps|(cpu|cuda):\d+(,\d+)+"
+"""What the name of a device looks like, as a regular expression; several are those of one run."""
+
+
 def device_names(device: str) -> tuple[str, ...]:
     """The devices of a run, on each of which there is a process of it.
 

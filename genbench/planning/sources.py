@@ -27,7 +27,7 @@ from genbench.settings import (
     Settings,
     drawing_settings,
 )
-from genbench.spec import RunFields, device_names
+from genbench.spec import DEVICE, RunFields, device_names
 
 SECTIONS: Mapping[str, Kind] = {
     "model": "model",
@@ -100,7 +100,7 @@ class RunSettings(Settings, RunFields):  # type: ignore[misc]  # both are frozen
     @field_validator("device")
     @classmethod
     def _known_device(cls, name: str) -> str:
-        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?|mps|(cpu|cuda):\d+(,\d+)+", name):
+        if not re.fullmatch(DEVICE, name):
             raise ValueError(
                 "a device is one of auto, cpu, cuda, cuda:N (a number), mps; several for one "
                 "run are cuda:0,1 or cpu:0,1"

@@ -5,6 +5,7 @@ The GPUs are counted without torch, whose import takes a second.
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from genbench.errors import DeviceError
 from genbench.formatting import counted
+from genbench.spec import DEVICE
 
 KINDS = ("auto", "cpu", "cuda", "mps")
 IS_MAC = sys.platform == "darwin"
@@ -59,10 +61,9 @@ def _kinds(device: str) -> tuple[str, ...]:
 def check_devices(devices: Sequence[str], environ: Mapping[str, str]) -> None:
     """Raise DeviceError for one that this machine doesn't have: all of its tasks would fail."""
     for name in devices:
-        kind, colon, numbers = name.partition(":")
-        known = kind in KINDS and (not colon or kind == "cuda")
-        if not known or (colon and not all(map(str.isdecimal, numbers.split(",")))):
+        if not re.fullmatch(DEVICE, name):
             raise DeviceError(f"unknown device '{name}'; use auto, cpu, cuda, cuda:N or mps")
+        kind, _, numbers = name.partition(":")
         if kind == "mps" and not IS_MAC:
             raise DeviceError(f"no device '{name}' here: it is the GPU of a Mac; use cpu or auto")
         if kind == "cuda" and not AMD.exists():

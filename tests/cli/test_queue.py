@@ -84,7 +84,7 @@ def test_a_worker_refuses_a_device_that_it_lacks(device, text, genbench, monkeyp
 def test_a_device_is_looked_for_where_the_worker_runs():
     two = {"CUDA_VISIBLE_DEVICES": "0,1"}
     check_devices(["cpu", "auto", "cuda", "cuda:1"], two)
-    with pytest.raises(DeviceError, match="no GPU"):
+    with pytest.raises(DeviceError, match="no NVIDIA GPU"):
         check_devices(["cuda"], {"CUDA_VISIBLE_DEVICES": ""})
 
 
