@@ -92,6 +92,12 @@ def one_node_slurm() -> Iterator[Path]:
             programs.enter_context(running(command, folder))
         wait_until_idle(conf, folder)
         yield conf
+        # Jobs are children of the daemon's own processes, which would go on without it.
+        subprocess.run(
+            [str(shutil.which("scancel", path=PATH)), f"--user={getpass.getuser()}"],
+            env={**os.environ, "SLURM_CONF": str(conf)},
+        )
+        wait_until_idle(conf, folder)
 
 
 def free_ports(count: int) -> list[int]:
