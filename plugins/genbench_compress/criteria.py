@@ -3,20 +3,21 @@
 - magnitude, l2: the norm of a filter's weights (Li et al. 2017, arXiv:1608.08710), or the absolute
   value of a weight (Han et al. 2015, arXiv:1506.02626).
 - bn_scale: the scale of a channel in batch normalisation (Liu et al. 2017, arXiv:1708.06519).
-- taylor: |weight * gradient| summed over a filter, the change of the loss to first order without it
-  (Molchanov et al. 2019, arXiv:1906.10771, eq. 8, of the filter as a group).
+- taylor: |the sum of weight * gradient| over a filter, the change of the loss without it to first
+  order (Molchanov et al. 2019, arXiv:1906.10771, eq. 8, of the filter as a group).
 - random: the baseline of all of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 
 import torch
 from torch import Tensor
 
-from genbench import MONITOR, Batch, IncompatibleError, Model
+from genbench import MONITOR, Batch, IncompatibleError, Model, Stage
 from genbench_compress.channels import Channels
 from genbench_compress.nets import leave_gradients
 from genbench_compress.prune_settings import Criterion
@@ -57,15 +58,27 @@ def lowest(values: Tensor, n: int) -> Tensor:
 
 
 def with_gradients(model: Model, batches: Iterator[Batch], n: int, nets: Sequence[str]) -> None:
-    """Leave the gradients of the model's own losses of some nets, summed over n minibatches."""
+    """Leave the gradients of the model's own losses of some nets, summed over n minibatches.
+
+    The minibatches are those of the data set; each stage gets them as it prepares its own.
+    """
+    generator = torch.Generator().manual_seed(0)
 
     def losses() -> None:
         for batch in islice(batches, n):
             for stage in model.stages():
+                own = _prepared(stage, batch, generator)
                 for phase in stage.phases:
-                    _differentiate(model, phase.loss(batch), nets)
+                    _differentiate(model, phase.loss(own), nets)
 
     leave_gradients(model.nets, losses)
+
+
+def _prepared(stage: Stage, batch: Batch, generator: torch.Generator) -> Batch:
+    if stage.prepare is None:
+        return batch
+    with torch.no_grad():
+        return replace(batch, x=stage.prepare(batch.x, generator))
 
 
 def _differentiate(model: Model, terms: object, nets: Sequence[str]) -> None:

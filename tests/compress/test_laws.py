@@ -37,7 +37,7 @@ REGISTRY = Registry.from_environment()
 
 def built(name, seed=0):
     kind = name.split()[0]
-    settings = REGISTRY.settings("model", kind)(**MODELS[name]).fitted(IMAGES)
+    settings = REGISTRY.settings("model", kind)(**MODELS.get(name, {})).fitted(IMAGES)
     seed_everything(seed)
     model = REGISTRY.target("model", kind)(settings, IMAGES)
     for module in model.nets.modules():  # as after a training
@@ -87,6 +87,13 @@ def test_taylor_ranks_channels_by_weights_times_gradients_of_the_losses():
         wanted = (layer.weights() * layer.gradients()).sum(1).abs().detach()
         torch.testing.assert_close(values, wanted)
         assert wanted.std() > 0
+
+
+def test_taylor_gives_a_stage_the_data_that_it_prepares():
+    model, batch = built("vaegan"), Batch(x=torch.rand(16, 1, 28, 28) * 2 - 1)
+    with_gradients(model, iter([batch]), 1, ("generator", "decoder"))
+    for net in ("generator", "decoder"):
+        assert all(p.grad.abs().sum() > 0 for p in model.nets[net].parameters())
 
 
 def test_latency_is_a_time_its_rate_and_the_memory_that_a_draw_holds(tmp_path):
