@@ -13,7 +13,7 @@ from genbench.cli.opening import ModelOptions, open_store, resolved
 from genbench.cli.output import print_json
 from genbench.cli.session import SESSION, say
 from genbench.errors import UsageError
-from genbench.exporting.format import Format
+from genbench.exporting.format import ExportFormat
 from genbench.formatting import counted, plain
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def export(
         ),
     ] = None,
     format: Annotated[
-        Format | None,
+        ExportFormat | None,
         typer.Option(
             "--format",
             help="Write the run's generator as one file in this format, which runs without "
@@ -136,7 +136,7 @@ def _tables(
 
 
 def _generator(
-    reference: str, format: Format, out: str | None, given: ModelOptions, *, as_json: bool
+    reference: str, format: ExportFormat, out: str | None, given: ModelOptions, *, as_json: bool
 ) -> None:
     """Write the generator of a run, and print its path, or all that is known of the file."""
     with open_store(given.store) as opened:

@@ -18,7 +18,7 @@ from genbench.spec import MOST
 
 if TYPE_CHECKING:
     from genbench.study import Forecast, Launched, Outcome, Places, Plan, Results
-    from genbench.study.claims import Finding
+    from genbench.study.claims import ClaimResult
 
 
 def study(
@@ -297,7 +297,7 @@ def _print_results(
         say(f"written: {out}")
 
 
-def _claim_as_dict(found: Finding) -> dict[str, Any]:
+def _claim_as_dict(found: ClaimResult) -> dict[str, Any]:
     values = {"dataset": found.dataset, "verdict": found.verdict, "numbers": found.numbers}
     return {"text": found.claim.text, **values}
 

@@ -51,7 +51,7 @@ class Way:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Part:
+class StepPart:
     """Milliseconds of a part of a step, the median over steps, and its share of the step."""
 
     name: str
@@ -73,7 +73,7 @@ class StageBench:
     images: int
     ms: float
     images_per_s: float
-    parts: tuple[Part, ...]
+    parts: tuple[StepPart, ...]
     flops: int
     limit_ms: float
     ways: Mapping[str, float | str] = field(default_factory=dict)
@@ -124,7 +124,7 @@ def bench_stages(
             images=steps.images,
             ms=ms,
             images_per_s=steps.images / ms * 1e3,
-            parts=tuple(Part(name=n, ms=t, share=t / ms) for n, t in parts.items()),
+            parts=tuple(StepPart(name=n, ms=t, share=t / ms) for n, t in parts.items()),
             flops=flops,
             limit_ms=flops / rate * 1e3,
             ways=found,

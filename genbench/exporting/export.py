@@ -16,7 +16,7 @@ from genbench.contracts import CAPABILITIES, evaluations
 from genbench.engine import evaluation
 from genbench.errors import GenbenchError, IncompatibleError
 from genbench.evaluation.loaded_run import LoadedRun
-from genbench.exporting.format import Format
+from genbench.exporting.format import ExportFormat
 from genbench.exporting.formats import FORMATS, without_exporters_warnings
 from genbench.exporting.network import (
     SamplingNetwork,
@@ -29,6 +29,7 @@ from genbench.files.writing import replacing
 SAMPLES = 64
 """Number of samples that a file is checked on, and after them one alone."""
 TRACED = 3
+"""Number of samples that a network is traced with; unlike 1, it is not taken for a fixed size."""
 MOST_PASSES = 100
 """Passes that a file may hold one after the other."""
 TOLERANCE = 1e-4
@@ -45,7 +46,7 @@ class Exported:
     """
 
     path: Path
-    format: Format
+    format: ExportFormat
     difference: float
     samples: int
     description: Mapping[str, Any]
@@ -67,7 +68,9 @@ def _shape(part: Mapping[str, Any]) -> str:
     return f"({', '.join(map(str, part['shape']))})"
 
 
-def export_generator(loaded: LoadedRun, path: Path, format: Format, *, weights: str) -> Exported:
+def export_generator(
+    loaded: LoadedRun, path: Path, format: ExportFormat, *, weights: str
+) -> Exported:
     """Write what a run on the CPU draws, z[, y] -> x, into one file, and check it.
 
     ``weights`` is the digest of the run's weights. Raises IncompatibleError for a model that
@@ -143,8 +146,8 @@ def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {lines[-1 if nested else 0]}"[:300]
 
 
-def _cannot(loaded: LoadedRun, format: Format, reason: str) -> IncompatibleError:
-    others = " or ".join(f"--format {other}" for other in Format if other is not format)
+def _cannot(loaded: LoadedRun, format: ExportFormat, reason: str) -> IncompatibleError:
+    others = " or ".join(f"--format {other}" for other in ExportFormat if other is not format)
     return IncompatibleError(
         f"model '{loaded.spec.model}' of run {loaded.id} can't be exported as {format}: {reason}",
         hint=f"Try {others}.",

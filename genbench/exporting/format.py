@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 
-class Format(StrEnum):
+class ExportFormat(StrEnum):
     """The formats of an exported generator."""
 
     TORCH = "torch"

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from genbench.errors import UsageError
-from genbench.exporting.format import Format
+from genbench.exporting.format import ExportFormat
 
 METADATA = "genbench.json"
 """The name of the metadata in a torch or torchscript file; in an onnx file it is "genbench"."""
@@ -97,10 +97,10 @@ def run_onnx(path: Path, inputs: Inputs) -> Tensor:
     return torch.from_numpy(session.run(["x"], given)[0])
 
 
-FORMATS: Mapping[Format, tuple[Writer, Runner]] = {
-    Format.TORCH: (write_torch, run_torch),
-    Format.ONNX: (write_onnx, run_onnx),
-    Format.TORCHSCRIPT: (write_torchscript, run_torchscript),
+FORMATS: Mapping[ExportFormat, tuple[Writer, Runner]] = {
+    ExportFormat.TORCH: (write_torch, run_torch),
+    ExportFormat.ONNX: (write_onnx, run_onnx),
+    ExportFormat.TORCHSCRIPT: (write_torchscript, run_torchscript),
 }
 
 

@@ -167,7 +167,7 @@ def recover(store: Store, batch: str | None = None) -> int:
         for row in connection.execute(running.with_for_update(skip_locked=True)).all():
             if _is_silent(row) and not _has_a_living_run(connection, row.task):
                 task = _by_number(connection, row.task)
-                found += _release(connection, task, "its worker ended without a word")
+                found += _release(connection, task, "its worker ended without a message")
     return found
 
 

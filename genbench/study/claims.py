@@ -20,7 +20,7 @@ HOLDS, FAILS, UNSEEN = "holds", "does not hold", "not seen here"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
+class ClaimResult:
     """A claim on one data set: the verdict, and the numbers that it rests on."""
 
     claim: ClaimEntry
@@ -30,16 +30,16 @@ class Finding:
 
     @property
     def sentence(self) -> str:
-        """'holds (mnist): An epoch is cheaper: 0.5 against 1.9 s/epoch'."""
+        """Verdict, data set, claim and numbers: 'holds (mnist): A is faster (...)'."""
         return f"{self.verdict} ({self.dataset}): {self.claim.text.strip()} {self.numbers}"
 
 
-def findings(results: Results, plan: Plan) -> list[Finding]:
+def findings(results: Results, plan: Plan) -> list[ClaimResult]:
     """What the tables say about each claim of a study, in the order of the file."""
     return [one for claim in plan.study.claims for one in _of_claim(claim, results.tables, plan)]
 
 
-def _of_claim(claim: ClaimEntry, tables: Sequence[StudyTable], plan: Plan) -> Iterator[Finding]:
+def _of_claim(claim: ClaimEntry, tables: Sequence[StudyTable], plan: Plan) -> Iterator[ClaimResult]:
     asked = claim.datasets or plan.study.datasets
     for dataset in asked:
         found = [table for table in tables if table.dataset == dataset]
@@ -49,11 +49,11 @@ def _of_claim(claim: ClaimEntry, tables: Sequence[StudyTable], plan: Plan) -> It
         if one is None or other is None:
             lacking = claim.row if one is None else claim.over
             why = f"({claim.metric}: no finished run of {lacking})"
-            yield Finding(claim=claim, dataset=dataset, verdict=UNSEEN, numbers=why)
+            yield ClaimResult(claim=claim, dataset=dataset, verdict=UNSEEN, numbers=why)
         else:
             verdict = _verdict(claim, one, other)
             numbers = _numbers(claim, one, other, verdict)
-            yield Finding(claim=claim, dataset=dataset, verdict=verdict, numbers=numbers)
+            yield ClaimResult(claim=claim, dataset=dataset, verdict=verdict, numbers=numbers)
 
 
 def _measure(

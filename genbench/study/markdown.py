@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from genbench.compare import ADJUSTMENT, FAMILY_LEVEL, MIN_SEEDS, TEST
 from genbench.formatting import counted, markdown as escaped, number
-from genbench.study.claims import Finding, findings
+from genbench.study.claims import ClaimResult, findings
 from genbench.study.pictures import Figure
 from genbench.study.plan import Plan
 from genbench.study.study_table import FLOOR, NOTHING, Results, StudyTable, Value
@@ -169,7 +169,7 @@ def _legend(tables: Sequence[StudyTable]) -> Iterator[str]:
             yield f"`{name}`: {FACTS[name]}."
 
 
-def _claim(found: Finding) -> str:
+def _claim(found: ClaimResult) -> str:
     text = escaped(found.claim.text.strip())
     return f"**{found.verdict}** on {escaped(found.dataset)}: {text} {escaped(found.numbers)}"
 

@@ -73,7 +73,7 @@ class SimultaneousSettings(DistilSettings):
     triplet: float = Field(
         1.0, ge=0, description="weight of the triplet loss of the student's discriminator (eq. 9)"
     )
-    margin: float = Field(1.0, ge=0, description="alpha of the triplet loss")
+    margin: float = Field(1.0, ge=0, description="margin (alpha) of the triplet loss")
 
 
 class ContentAwareSettings(TeachingSettings):

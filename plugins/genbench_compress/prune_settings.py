@@ -28,8 +28,8 @@ class RemovalSettings(CompressorSettings):
     )
     criterion: Criterion = Field(
         "magnitude",
-        description="what has the lowest value is removed: the L1 or L2 norm of its weights, its "
-        "scale in batch normalisation, its effect on the loss (taylor), or a random value",
+        description="value that decides what is removed, the lowest first: the L1 or L2 norm of "
+        "the weights, the scale in batch normalisation, the effect on the loss (taylor), or random",
     )
     players: Players = Field(
         "generator",

@@ -13,7 +13,7 @@ from genbench.contracts import Conditional, Data, Generates
 from genbench.errors import IncompatibleError, UsageError
 from genbench.evaluation.loaded_run import LoadedRun
 from genbench.exporting.export import Exported, check_generates, export_generator
-from genbench.exporting.format import Format
+from genbench.exporting.format import ExportFormat
 from genbench.registry import Registry
 from genbench.spec import RunSpec
 from genbench.testing import small_data
@@ -55,7 +55,7 @@ def registered(name: str) -> LoadedRun:
     raise AssertionError(f"no small data fits {name}")
 
 
-def exported(run: LoadedRun, folder: Path, format: Format) -> Exported:
+def exported(run: LoadedRun, folder: Path, format: ExportFormat) -> Exported:
     path = folder / f"generator{format.ending}"
     return export_generator(run, path, format, weights="0" * 32)
 
@@ -66,7 +66,7 @@ def exported(run: LoadedRun, folder: Path, format: Format) -> Exported:
 )
 def test_every_model_that_generates_is_exported(name: str, tmp_path: Path) -> None:
     run = registered(name)
-    written = exported(run, tmp_path, Format.TORCHSCRIPT)
+    written = exported(run, tmp_path, ExportFormat.TORCHSCRIPT)
     assert written.difference == 0.0
     takes, output = written.description["inputs"], written.description["output"]
     assert takes["z"]["shape"][1:] == list(run.model.prior(1).shape[1:])
@@ -76,13 +76,15 @@ def test_every_model_that_generates_is_exported(name: str, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("name", ["gan", "cvae", "vae-gmm"])
 def test_families_are_exported_by_torch_export(name: str, tmp_path: Path) -> None:
-    assert exported(registered(name), tmp_path, Format.TORCH).difference == 0.0
+    assert exported(registered(name), tmp_path, ExportFormat.TORCH).difference == 0.0
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("format", [Format.TORCH, Format.ONNX])
+@pytest.mark.parametrize("format", [ExportFormat.TORCH, ExportFormat.ONNX])
 @pytest.mark.parametrize("name", GENERATING)
-def test_every_model_is_exported_in_every_format(name: str, format: Format, tmp_path: Path) -> None:
+def test_every_model_is_exported_in_every_format(
+    name: str, format: ExportFormat, tmp_path: Path
+) -> None:
     assert exported(registered(name), tmp_path, format).difference < 1e-5
 
 
@@ -106,15 +108,15 @@ class Drawing(nn.Module):
 
 def test_a_file_holds_the_nets_of_sampling_alone(tmp_path: Path) -> None:
     run = loaded(Drawing(), small_data())
-    for format in (Format.TORCH, Format.TORCHSCRIPT):
+    for format in (ExportFormat.TORCH, ExportFormat.TORCHSCRIPT):
         written = exported(run, tmp_path, format)
         assert written.path.stat().st_size < 100_000  # the unused net has 1 MB
 
 
 @pytest.mark.parametrize("wrong", ["noise", "length"])
-@pytest.mark.parametrize("format", [Format.TORCH, Format.TORCHSCRIPT])
+@pytest.mark.parametrize("format", [ExportFormat.TORCH, ExportFormat.TORCHSCRIPT])
 def test_a_file_that_draws_something_else_is_not_kept(
-    wrong: str, format: Format, tmp_path: Path
+    wrong: str, format: ExportFormat, tmp_path: Path
 ) -> None:
     with pytest.raises(IncompatibleError, match=rf"r0 can't be exported as {format}: .*--format"):
         exported(loaded(Drawing(wrong), small_data()), tmp_path, format)
@@ -134,7 +136,7 @@ def test_samples_of_latents_are_decoded_in_the_file(tmp_path: Path) -> None:
     )
     kind = REGISTRY.settings("model", "gan")
     model = REGISTRY.target("model", "gan")(kind(z_dim=4, g_hidden=(8,)), points.spec)
-    written = exported(loaded(model, data), tmp_path, Format.TORCHSCRIPT)
+    written = exported(loaded(model, data), tmp_path, ExportFormat.TORCHSCRIPT)
     assert written.difference == 0.0
     assert written.description["output"]["shape"] == ["batch", 1, 8, 8]
 
@@ -154,7 +156,7 @@ def test_a_model_of_many_passes_is_refused_in_one_sentence(tmp_path: Path) -> No
     kind = REGISTRY.settings("model", UNROLLED)
     model = REGISTRY.target("model", UNROLLED)(kind(channels=2, hidden=2, layers=1), data.spec)
     with pytest.raises(IncompatibleError, match=r"a sample in 144 passes .* at most 100 passes"):
-        exported(loaded(model, data, UNROLLED), tmp_path, Format.TORCHSCRIPT)
+        exported(loaded(model, data, UNROLLED), tmp_path, ExportFormat.TORCHSCRIPT)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -163,4 +165,4 @@ def test_without_the_extra_onnx_is_refused_in_one_sentence(
 ) -> None:
     monkeypatch.setitem(__import__("sys").modules, "onnxscript", None)
     with pytest.raises(UsageError, match=r"needs the package 'onnxscript'\. pip install 'genb"):
-        exported(loaded(Drawing(), small_data()), tmp_path, Format.ONNX)
+        exported(loaded(Drawing(), small_data()), tmp_path, ExportFormat.ONNX)
