@@ -471,11 +471,6 @@ def test_a_sound_sampler_passes():
     check_sampler(Plain)
 
 
-@pytest.mark.parametrize("name", ["plain", "truncation", "drs", "mh", "ddls"])
-def test_the_built_in_samplers_pass(name):
-    check_sampler(name)
-
-
 @pytest.mark.parametrize(
     ("sampler", "law"),
     [

@@ -6,7 +6,8 @@ child runs `genbench.cli.main` as the console script does, with its own working 
 and standard streams. The process ends when no worker holds a connection to it.
 
 A *fault* strikes a child at its n-th operation on a file below its folder or statement on the
-store: SIGKILL, or an OSError in place of the operation. An operation is what Python's audit
+store: SIGKILL, or an OSError in place of the operation. The answer names the operation; that of a
+fault at 0, which strikes at none, tells their number. An operation is what Python's audit
 hooks tell (open for writing, rename, remove, mkdir, rmdir, truncate, link), an fsync, or an SQL
 statement.
 """
@@ -37,7 +38,10 @@ WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 
 
 class Fault:
-    """Counts operations; at the ``at``-th it kills the process or raises an OSError."""
+    """Counts operations; at the ``at``-th it kills the process or raises an OSError.
+
+    ``at`` 0 strikes at none of them.
+    """
 
     def __init__(self, kind: str, at: int, folder: str, log: int) -> None:
         self.kind, self.at, self.folder, self.log = kind, at, folder, log
@@ -128,9 +132,11 @@ def child(request: dict[str, Any], streams: Sequence[int], log: int) -> int:
     sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
     sys.argv = [request["module"], *request["arguments"]]
     sys.executable = request["python"]  # a study starts commands of its own
+    fault = None
     if request["fault"]:
         kind, at = request["fault"]
-        Fault(kind, at, os.path.realpath(request["folder"]), log).install()
+        fault = Fault(kind, at, os.path.realpath(request["folder"]), log)
+        fault.install()
     try:
         if request["module"] == "genbench":
             import_module("genbench.cli").main()
@@ -144,6 +150,8 @@ def child(request: dict[str, Any], streams: Sequence[int], log: int) -> int:
         code = 1
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
+    if fault is not None and fault.at == 0:
+        os.write(log, str(fault.count).encode())
     return code
 
 

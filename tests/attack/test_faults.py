@@ -47,23 +47,23 @@ def ending(folder: Path) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def unbroken(genbench: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def counted(genbench: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], int]:
+    """How an unbroken run ends, and how many operations it has."""
     folder = tmp_path_factory.mktemp("unbroken")
-    answer = genbench(*RUN, folder=folder)
+    answer = genbench(*RUN, folder=folder, fault=("kill", 0))
     assert answer.code == 0, answer.err
-    return ending(folder)
+    return ending(folder), int(answer.struck)
 
 
 @pytest.fixture(scope="module")
-def operations(genbench: Any, unbroken: Any, tmp_path_factory: pytest.TempPathFactory) -> int:
-    """How many operations the run has, found by halving: a fault beyond the last never strikes."""
-    low, high = 1, 1024
-    while low < high:
-        middle = (low + high + 1) // 2
-        folder = tmp_path_factory.mktemp("count")
-        answer = genbench(*RUN, folder=folder, fault=("kill", middle))
-        low, high = (middle, high) if answer.struck else (low, middle - 1)
-    return low
+def unbroken(counted: tuple[dict[str, Any], int]) -> dict[str, Any]:
+    return counted[0]
+
+
+@pytest.fixture(scope="module")
+def operations(counted: tuple[dict[str, Any], int]) -> int:
+    assert counted[1] > 100
+    return counted[1]
 
 
 def check(genbench: Any, folder: Path, fault: tuple[str, int], unbroken: dict[str, Any]) -> None:

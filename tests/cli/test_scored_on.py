@@ -11,7 +11,10 @@ from genbench.spec import RunSpec
 from genbench.store import Store
 
 SMALL = ("--set", "data.size=8", "--set", "hidden=[8]", "--batch-size", "240", "--device", "cpu")
-RUN = ("run", "vae", "digits", *SMALL, "--metric", "fd_pixel", "--samples", "64", "--epochs", "1")
+RUN = (
+    *("run", "vae", "digits", *SMALL, "--epochs", "1", "--no-watch"),
+    *("--metric", "fd_pixel", "--samples", "64"),
+)
 SPLITS = ("test", "validation", "search")
 
 

@@ -14,7 +14,7 @@ from genbench.cli import stopping
 from genbench.store import Store
 
 SMALL = ("--set", "data.size=8", "--set", "hidden=[8]", "--batch-size", "240", "--device", "cpu")
-SCORED = ("--metric", "fd_pixel", "--samples", "64")
+SCORED = ("--metric", "fd_pixel", "--samples", "64", "--no-watch")
 RUN = ("run", "vae", "digits", *SMALL, *SCORED, "--epochs", "2", "--json")
 SEEDS = ("--seeds", "0..2")
 

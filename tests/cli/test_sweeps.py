@@ -15,7 +15,10 @@ from genbench.registry import Registry
 from genbench.store import Store
 
 SMALL = ("--set", "data.size=8", "--set", "hidden=[8]", "--batch-size", "240", "--device", "cpu")
-RUN = ("run", "vae", "digits", *SMALL, "--metric", "fd_pixel", "--samples", "64", "--epochs", "1")
+RUN = (
+    *("run", "vae", "digits", *SMALL, "--epochs", "1", "--no-watch"),
+    *("--metric", "fd_pixel", "--samples", "64"),
+)
 
 
 @pytest.fixture(scope="module")

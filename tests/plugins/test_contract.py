@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from light import light
 from small_files import small_pictures
 
 from genbench import Data, DataAccess
@@ -32,16 +33,6 @@ ELSEWHERE = {
 """Parts that need files, a model or weights of their own to be checked, and where they are."""
 
 
-LIGHT: dict[str, dict[str, Any]] = {
-    "maf": {"hidden": (16,), "layers": 2},
-    "nsf": {"hidden": (8,), "layers": 2, "bins": 3},
-    "pixelcnn": {"layers": 2, "channels": 4, "hidden": 8, "kernel": 3},
-    "r3gan": {"channels": 8},
-    "realnvp": {"channels": 4, "blocks": 0},
-}
-"""Models whose default networks would make these laws slow, with smaller ones."""
-
-
 def names(kind: Any) -> list[str]:
     # A clock is never read the same twice.
     left_out = {*ELSEWHERE, "samples_per_second", "latency"}
@@ -58,8 +49,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Data:
 
 @pytest.mark.parametrize("name", names("model"))
 def test_every_model_keeps_the_contract(name: str) -> None:
-    kind = REGISTRY.settings("model", name)
-    check_model(name, kind(**LIGHT[name]) if kind is not None and name in LIGHT else None)
+    check_model(name, light(name))
 
 
 @pytest.mark.parametrize("name", names("sampler"))

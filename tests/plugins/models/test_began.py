@@ -22,9 +22,12 @@ def joint_loss(model):
 
 @pytest.mark.parametrize(
     ("shape", "settings"),
-    [((1, 8, 8), {}), ((2,), {}), ((1, 28, 28), {"network": "conv", "channels": 4})],
+    [
+        ((2,), {"g_hidden": (16,), "d_hidden": (16,)}),
+        ((1, 28, 28), {"network": "conv", "channels": 2}),
+    ],
 )
-def test_began_keeps_the_contract(shape, settings):
+def test_began_keeps_the_contract_on_points_and_with_convolutions(shape, settings):
     check_model("began", BEGANSettings(**settings), data=small_data(shape))
 
 

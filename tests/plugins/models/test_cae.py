@@ -33,7 +33,6 @@ def rows(encode, x: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize(
     ("shape", "settings"),
     [
-        ((1, 8, 8), {}),
         ((1, 8, 8), {"jacobian": "estimate", "relative": False}),
         ((1, 8, 8), {"network": "conv", "code": "spatial", "channels": (4,), "z_dim": 2}),
         ((2,), {"loss": "mse"}),

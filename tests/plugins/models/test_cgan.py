@@ -18,9 +18,12 @@ SIZES = {"z_dim": 16, "g_hidden": (128,), "d_hidden": (128,)}
 
 @pytest.mark.parametrize(
     ("shape", "settings"),
-    [((1, 8, 8), {}), ((2,), {}), ((1, 28, 28), {"network": "conv", "g_channels": 4})],
+    [
+        ((2,), {"g_hidden": (16,), "d_hidden": (16,)}),
+        ((1, 28, 28), {"network": "conv", "g_channels": 2, "d_channels": 2}),
+    ],
 )
-def test_cgan_keeps_the_contract(shape, settings):
+def test_cgan_keeps_the_contract_on_points_and_with_convolutions(shape, settings):
     data = small_data(shape)
     check_model("cgan", CGANSettings(**settings), data=data)
 

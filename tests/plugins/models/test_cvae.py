@@ -16,8 +16,8 @@ SIZES = {"hidden": (64,), "channels": (4, 8), "conv_hidden": 32}
 KINDS = [{}, {"network": "conv"}, {"network": "conv", "code": "spatial", "z_dim": 3}]
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_cvae_keeps_the_contract(kind):
+@pytest.mark.parametrize("kind", KINDS[1:])
+def test_cvae_keeps_the_contract_with_convolutions(kind):
     check_model("cvae", CVAESettings(**SIZES, **kind), data=small_data((1, 8, 8)))
 
 

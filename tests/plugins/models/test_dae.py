@@ -17,7 +17,6 @@ SMALL = {"z_dim": 3, "hidden": (16,), "components": 2}
 @pytest.mark.parametrize(
     ("shape", "settings"),
     [
-        ((1, 8, 8), {}),
         ((1, 8, 8), {"corruption": "masking", "walk": 2}),
         ((1, 8, 8), {"corruption": "salt_pepper", "level": 0.2}),
         ((2,), {"loss": "mse", "corruption": "masking", "level": 0.2}),

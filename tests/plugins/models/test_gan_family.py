@@ -19,8 +19,7 @@ from genbench_nets.spectral import LAYERS
 IMAGES = DataSpec(name="images", shape=(1, 28, 28), classes=10, train=1000, test=100)
 POINTS = DataSpec(name="ring", shape=(2,), train=1000, test=100)
 SMALL = {"g_hidden": (32,), "d_hidden": (32,), "z_dim": 8}
-NEW = ("lsgan", "wgan", "wgan-gp", "sngan")
-FAMILY = ("gan", *NEW)
+FAMILY = ("gan", "lsgan", "wgan", "wgan-gp", "sngan")
 VARIANTS = {
     "hinge and spectral normalisation": {"loss": "hinge", "spectral_norm": True},
     "clipped critic": {"loss": "wasserstein", "clip": 0.05, "optimizer": "rmsprop"},
@@ -63,11 +62,6 @@ def batch_of(data: DataSpec, size: int = 8) -> Batch:
 
 
 # --- the contract
-
-
-@pytest.mark.parametrize("name", NEW)
-def test_the_model_keeps_the_contract(registry, name):
-    check_model(name, settings_of(registry, name, **SMALL), registry=registry)
 
 
 @pytest.mark.parametrize("values", VARIANTS.values(), ids=VARIANTS.keys())

@@ -13,6 +13,7 @@ from genbench_gan.infogan import InfoGANSettings
 
 IMAGES = DataSpec(name="images", shape=(1, 28, 28), train=1000, test=100)
 SIZES = {"z_dim": 16, "g_hidden": (128,), "d_hidden": (128,)}
+NARROW = {"g_hidden": (16,), "d_hidden": (16,), "q_hidden": 16}
 
 
 def loss_of(model, phase):
@@ -22,9 +23,9 @@ def loss_of(model, phase):
 @pytest.mark.parametrize(
     ("shape", "settings"),
     [
-        ((1, 8, 8), {}),
-        ((2,), {"continuous": 0, "categories": 8}),
-        ((1, 28, 28), {"network": "conv", "g_channels": 4, "d_channels": 4}),
+        ((1, 8, 8), NARROW),
+        ((2,), {"continuous": 0, "categories": 8, **NARROW}),
+        ((1, 28, 28), {"network": "conv", "g_channels": 2, "d_channels": 2, "q_hidden": 16}),
     ],
 )
 def test_infogan_keeps_the_contract_without_labels(shape, settings):

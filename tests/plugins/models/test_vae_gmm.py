@@ -16,7 +16,6 @@ SMALL = {"z_dim": 3, "hidden": (16,), "components": 2}
 @pytest.mark.parametrize(
     ("shape", "settings"),
     [
-        ((1, 8, 8), {}),
         ((1, 8, 8), {"fit_to": "mean", "covariance": "diag", "likelihood": "mse"}),
         ((1, 8, 8), {"network": "conv", "code": "spatial", "channels": (4,), "z_dim": 2}),
         ((2,), {"likelihood": "mse"}),

@@ -9,7 +9,6 @@ import torch
 
 from genbench import SamplingError
 from genbench.evaluation.calibration import calibration_z, fit_calibration
-from genbench.testing import check_sampler
 from genbench_samplers.drs import DRS
 from genbench_samplers.judge import prepare_judge
 from genbench_samplers.sampler_settings import DRSSettings, JudgeSettings
@@ -165,11 +164,6 @@ def test_a_discriminator_without_weights_cannot_be_trained(oracle, context) -> N
 
 
 # --- what all of them keep
-
-
-@pytest.mark.parametrize("name", ["plain", "truncation", "drs", "mh", "ddls"])
-def test_every_sampler_keeps_the_contract(name) -> None:
-    check_sampler(name)
 
 
 @pytest.mark.parametrize("calibration", [None, "logistic", "isotonic"])

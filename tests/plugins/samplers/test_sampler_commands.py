@@ -7,7 +7,10 @@ import json
 import numpy as np
 
 DATA = ("digits", "--set", "data.size=8", "--device", "cpu", "--batch-size", "240", "--epochs", "2")
-SMALL = ("--set", "g_hidden=[16]", "--set", "d_hidden=[16]", "--metric", "fd_pixel", "-q")
+SMALL = (
+    *("--set", "g_hidden=[16]", "--set", "d_hidden=[16]"),
+    *("--metric", "fd_pixel", "--no-watch", "-q"),
+)
 GAN = ("run", "gan", *DATA, *SMALL, "--samples", "64")
 QUICK = ("--set", "sampler.drs.burn_in=200")
 NOTHING = ("--set", "sampler.drs.gamma=1e9", "--set", "sampler.drs.max_proposals=2")
