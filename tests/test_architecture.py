@@ -230,4 +230,4 @@ def test_a_run_that_is_not_compiled_loads_no_compiler(tmp_path):
     code, modules = loaded(["run", "vae", "digits", "--epochs", "1", *small], tmp_path)
     assert code == 0
     assert "torch" in modules
-    assert not {"torch._dynamo", "torch._inductor", "torchvision", "sympy"} & modules
+    assert not {"torch._dynamo", "torch._inductor", "triton", "torchvision", "sympy"} & modules

@@ -14,7 +14,6 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from genbench.contracts import Batch, Data, Model
 from genbench.engine.capture import WARM_UP
@@ -169,6 +168,9 @@ class _Steps:
 
     def flops(self) -> int:
         """The floating-point operations of products and convolutions in an iteration."""
+        # It imports triton, for a second or two.
+        from torch.utils.flop_counter import FlopCounterMode
+
         total = 0.0
         for update in self.run.updates:
             with FlopCounterMode(display=False) as counter:
