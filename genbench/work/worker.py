@@ -92,7 +92,8 @@ class Worker:
         self._ends: dict[int, Ended] = {}
         self._beaten = self._looked = self._recovered = float("-inf")
         self._reached, self._told = time.monotonic(), False
-        with Store.open(self.url) as self._store:
+        # Without an end, the tasks may come later.
+        with Store.open(self.url, mode="write" if self.until_empty else "create") as self._store:
             try:
                 if self.spool is not None:
                     self.spool.prepare()

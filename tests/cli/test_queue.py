@@ -7,11 +7,11 @@ import io
 
 import pytest
 
-from genbench.errors import DeviceError
+from genbench.errors import DeviceError, InterruptedRunError
 from genbench.store import Store, claims
 from genbench.store.enqueuing import enqueue
 from genbench.store.tasks import NewTask, TaskState, select_tasks
-from genbench.work import check_devices
+from genbench.work import Worker, check_devices, slots_for
 
 
 @pytest.fixture
@@ -92,6 +92,15 @@ def test_a_worker_without_a_store_says_so(genbench):
     said = genbench("work", "--until-empty")
     assert said.code == 5
     assert "no store at" in said.err
+
+
+def test_a_worker_may_be_started_before_anything_is_enqueued(tmp_path):
+    url = str(tmp_path / "new.db")
+    worker = Worker(url=url, slots=slots_for(["cpu"], None, {}), should_stop=lambda: True)
+    with pytest.raises(InterruptedRunError):
+        worker.work()
+    with Store.open(url) as made:
+        assert select_tasks(made) == []
 
 
 def test_a_worker_refuses_a_store_of_a_newer_version(store, genbench):
