@@ -19,7 +19,7 @@ class _Seen(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         for leaf in torch.utils._pytree.tree_leaves((args, kwargs)):
-            if isinstance(leaf, Tensor):
+            if isinstance(leaf, Tensor) and not leaf.is_mkldnn:  # packed weights have no storage
                 self.storages.add(leaf.untyped_storage().data_ptr())
         return func(*args, **(kwargs or {}))
 

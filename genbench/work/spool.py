@@ -15,7 +15,6 @@ from typing import Any
 from genbench.errors import UsageError
 from genbench.store import Status, Store
 from genbench.store.claimed_task import CLAIM
-from genbench.store.copying import merge_store, note_task
 from genbench.store.run_files import FILES
 from genbench.store.tasks import Task
 
@@ -49,12 +48,16 @@ class Spool:
 
     def keep(self, task: Task, answer: Mapping[str, Any]) -> None:
         """Store here which task the runs of a command's answer are of."""
+        from genbench.store.copying import note_task  # imports SQLAlchemy
+
         made = [answer["run"]] if "run" in answer else [run["run"] for run in answer["runs"]]
         with Store.open(self.path, files="") as spool:
             note_task(spool, task, made)
 
     def take_in(self, store: Store) -> int:
         """Merge the runs that have ended into the store of the queue; return how many were new."""
+        from genbench.store.copying import merge_store
+
         if not self.path.exists():
             return 0
         with Store.open(self.path, files="") as spool:

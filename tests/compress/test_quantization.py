@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from genbench.errors import IncompatibleError, InterruptedRunError, UsageError
 from genbench.events import EpochDone
 from genbench.exporting.export import export_generator
-from genbench.exporting.format import Format
+from genbench.exporting.format import ExportFormat
 from genbench.runner import resume
 from genbench_compress import int8_kernels, int8_layers
 from genbench_compress.quantize import count_int8, nothing_to_quantize
@@ -100,7 +100,7 @@ def test_a_quantized_run_is_exported_and_not_quantized_again(bench, vae, tmp_pat
     made = bench.compress(vae, "quantize", "mode=static")
     path = tmp_path / "generator.pt"
     loaded = bench.load(made)
-    assert export_generator(loaded, path, Format.TORCHSCRIPT, weights="").difference == 0.0
+    assert export_generator(loaded, path, ExportFormat.TORCHSCRIPT, weights="").difference == 0.0
     with pytest.raises(IncompatibleError, match="is quantized already"):
         bench.compress(made, "quantize")
 

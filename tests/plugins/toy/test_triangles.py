@@ -109,7 +109,7 @@ def test_blurred_triangles_and_circles_are_not_precise(scored, triangles):
 def test_manifold_keeps_the_contract_and_refuses_other_images(triangles, scored):
     few = replace(triangles, test=replace(triangles.test, x=triangles.test.x[:60]))
     check_metric("manifold", data=few)
-    with pytest.raises(UsageError, match="are none; use precision and recall"):
+    with pytest.raises(UsageError, match="are not triangles; use precision and recall"):
         Manifold().begin(
             MetricContext(
                 data=small_data(), model=None, device=torch.device("cpu"), cache=None, n=5
