@@ -33,7 +33,7 @@ TRIED_ROWS = 4
 FEW = 200
 """The samples that are prepared for a trial, for stages that fit something to them."""
 TOLERANCE = 1e-4
-"""The relative difference that rounding may make in fp32 on a CPU [1e-6 at most, all models]."""
+"""The relative difference that rounding may make in fp32 on a CPU [1e-6 at most]."""
 GPU_TOLERANCE = 1e-3
 """The same on other devices, where a batch of another size may take another algorithm."""
 
