@@ -37,6 +37,9 @@ class Settings(BaseModel):
         allow_inf_nan=False,
     )
 
+    formerly: ClassVar[Mapping[str, Any]] = {}
+    """Values that older versions had without a setting: a stored run that lacks it is read so."""
+
     @field_validator("*", mode="before")
     @classmethod
     def _no_number_is_true(cls, value: Any, info: ValidationInfo) -> Any:
@@ -290,6 +293,11 @@ def validate(
         return cls.model_validate(dict(values))
     except ValidationError as error:
         raise SettingError("; ".join(_sentences(cls, error, owner, sources or {}))) from None
+
+
+def validate_stored(cls: type[Settings], values: Mapping[str, Any], *, owner: str) -> Settings:
+    """`validate` the settings of a stored run, which may be older than one of its settings."""
+    return validate(cls, {**cls.formerly, **values}, owner=owner)
 
 
 def _sentences(

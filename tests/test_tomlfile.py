@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from genbench.errors import SettingError, UsageError
-from genbench.files.toml import LARGEST, read_toml
+from genbench.files.toml import LARGEST, files_address, read_settings, read_toml
 
 
 def test_a_file_without_end_is_given_up_after_a_megabyte() -> None:
@@ -28,6 +28,16 @@ def test_what_is_no_settings_file_is_one_sentence(tmp_path, content, sentence) -
     (tmp_path / "s.toml").write_bytes(content)
     with pytest.raises((SettingError, UsageError), match=sentence):
         read_toml(tmp_path / "s.toml", "the study")
+
+
+@pytest.mark.parametrize("text", ["tool = 3", "tool.genbench = 'x'"])
+def test_a_project_whose_table_is_none_has_no_address_and_no_settings(tmp_path, text) -> None:
+    """Every command looks for the address; only those that take their settings there say why."""
+    path = tmp_path / "pyproject.toml"
+    path.write_text(text)
+    assert files_address([str(path)]) is None
+    with pytest.raises(SettingError, match=r"\[tool.genbench\] must be a table"):
+        read_settings(path)
 
 
 def test_a_settings_file_is_read(tmp_path) -> None:

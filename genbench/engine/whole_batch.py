@@ -89,16 +89,16 @@ class WholeBatch(TorchFunctionMode):
         kwargs["size"] = self._whole_shape(shape, dim)
         return self._own(func(*before, **kwargs), dim)
 
-    def like(self, func: Any, x: Any, *args: Any, **kwargs: Any) -> Tensor:
+    def like(self, func: Any, input: Any, *args: Any, **kwargs: Any) -> Tensor:
         """A function of a tensor, element by element or row by row, such as `torch.bernoulli`."""
-        dim = self._dim(x.shape) if isinstance(x, Tensor) else None
+        dim = self._dim(input.shape) if isinstance(input, Tensor) else None
         if dim is None:
-            return self.shaped(func, x, *args, **kwargs)
+            return self.shaped(func, input, *args, **kwargs)
         others = [
-            self._repeated(a, dim) if isinstance(a, Tensor) and a.shape == x.shape else a
+            self._repeated(a, dim) if isinstance(a, Tensor) and a.shape == input.shape else a
             for a in args
         ]
-        return self._own(func(self._repeated(x, dim), *others, **kwargs), dim)
+        return self._own(func(self._repeated(input, dim), *others, **kwargs), dim)
 
     def in_place(self, func: Any, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """A method that fills a tensor, such as ``normal_``."""
@@ -111,26 +111,26 @@ class WholeBatch(TorchFunctionMode):
     def masked(
         self,
         func: Any,
-        x: Tensor,
+        input: Tensor,
         p: float = 0.5,
         training: bool = True,
         inplace: bool = False,
     ) -> Tensor:
         """Dropout: it is applied to ones of the whole batch, which gives the mask."""
-        dim = self._dim(x.shape)
+        dim = self._dim(input.shape)
         if not training or not p or dim is None:
-            made: Tensor = func(x, p, training, inplace)
+            made: Tensor = func(input, p, training, inplace)
             return made
-        ones = torch.ones(self._whole_shape(x.shape, dim), device=x.device, dtype=x.dtype)
-        return x * self._own(func(ones, p, True), dim)
+        ones = torch.ones(
+            self._whole_shape(input.shape, dim), device=input.device, dtype=input.dtype
+        )
+        return input * self._own(func(ones, p, True), dim)
 
-    def drawn(
-        self, func: Any, weights: Tensor, num_samples: int, *args: Any, **more: Any
-    ) -> Tensor:
+    def drawn(self, func: Any, input: Tensor, num_samples: int, *args: Any, **more: Any) -> Tensor:
         """`torch.multinomial`: rows of weights (B, K), or a sample for each row of the batch."""
-        if weights.dim() == 2 or num_samples % self._rows:
-            return self.like(func, weights, num_samples, *args, **more)
-        return self._own(func(weights, num_samples * self._count, *args, **more), 0)
+        if input.dim() == 2 or num_samples % self._rows:
+            return self.like(func, input, num_samples, *args, **more)
+        return self._own(func(input, num_samples * self._count, *args, **more), 0)
 
     # --- batch normalisation
 

@@ -33,6 +33,20 @@ def read_toml(path: Path, what: str) -> dict[str, Any]:
         raise UsageError(f"can't read {what} {path}: {reason}") from None
 
 
+def read_settings(path: Path) -> dict[str, Any]:
+    """The values of a settings file: of a pyproject.toml, those of its ``[tool.genbench]``.
+
+    Raises what `read_toml` raises.
+    """
+    values: Any = read_toml(path, "the settings file")
+    for name in ("tool", "genbench") if path.name == "pyproject.toml" else ():
+        values = values.get(name, {})
+        if not isinstance(values, dict):
+            raise SettingError(f"{path}: [tool.genbench] must be a table")
+    found: dict[str, Any] = values
+    return found
+
+
 def files_address(names: Sequence[str]) -> str | None:
     """The key ``files`` of the first of these settings files; None if it has none, or is invalid.
 
@@ -42,10 +56,7 @@ def files_address(names: Sequence[str]) -> str | None:
     if path is None:
         return None
     try:
-        values = read_toml(path, "the settings file")
+        found = read_settings(path).get("files")
     except UsageError:
         return None
-    if path.name == "pyproject.toml":
-        values = values.get("tool", {}).get("genbench", {})
-    found = values.get("files")
     return found if isinstance(found, str) else None

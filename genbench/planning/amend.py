@@ -11,7 +11,7 @@ from genbench.errors import UsageError
 from genbench.planning.resolve import NOT_IN_A_SPEC, check_batch, with_parents
 from genbench.planning.sources import RunSettings, Scope, from_sets
 from genbench.registry import Kind, Registry
-from genbench.settings import DatasetSettings, ModelSettings, Settings, validate
+from genbench.settings import DatasetSettings, ModelSettings, Settings, validate, validate_stored
 from genbench.spec import Part, RunSpec
 
 
@@ -39,7 +39,7 @@ def amend(
     def validated_part(kind: Kind, name: str, stored: Mapping[str, Any]) -> Settings:
         used.add((kind, name))
         values = {**stored, **layer.settings.get((kind, name), {})}
-        return validate(scope.settings(kind, name), values, owner=f"{kind} '{name}'")
+        return validate_stored(scope.settings(kind, name), values, owner=f"{kind} '{name}'")
 
     def merged(kind: Kind, name: str, stored: Mapping[str, Any]) -> dict[str, Any]:
         return validated_part(kind, name, stored).model_dump(mode="json")

@@ -14,7 +14,7 @@ from genbench.errors import UsageError
 from genbench.planning.resolve import check_used, chosen_parts
 from genbench.planning.sources import Layer, Scope, from_sets
 from genbench.registry import Kind, Registry
-from genbench.settings import drawing_settings, validate
+from genbench.settings import drawing_settings, validate_stored
 from genbench.spec import Part, RunSpec
 
 
@@ -79,7 +79,7 @@ def _drawing(spec: RunSpec, layer: Layer, scope: Scope) -> dict[str, Any]:
     own = {key: value for key, value in given.items() if key in drawing_settings(cls)}
     if not own:
         return {}
-    settings = validate(cls, {**spec.model_settings, **own}, owner=f"model '{spec.model}'")
+    settings = validate_stored(cls, {**spec.model_settings, **own}, owner=f"model '{spec.model}'")
     values = settings.model_dump(mode="json")
     return {key: values[key] for key in own if values[key] != spec.model_settings.get(key)}
 

@@ -12,7 +12,13 @@ from genbench.planning.amend import amend
 from genbench.planning.resolve import check_capabilities, chosen_parts, without_none
 from genbench.planning.sources import Scope, from_sets
 from genbench.registry import Registry
-from genbench.settings import CompressorSettings, DatasetSettings, ModelSettings, validate
+from genbench.settings import (
+    CompressorSettings,
+    DatasetSettings,
+    ModelSettings,
+    validate,
+    validate_stored,
+)
 from genbench.spec import Part, RunSpec
 
 COSTS = ("size", "latency")
@@ -69,7 +75,7 @@ def compression_of(
 def _student(own: CompressorSettings, spec: RunSpec, scope: Scope) -> dict[str, Any]:
     """The settings of a student of the model of a spec."""
     kind = scope.settings("model", spec.model)
-    teacher = validate(kind, spec.model_settings, owner=f"model '{spec.model}'")
+    teacher = validate_stored(kind, spec.model_settings, owner=f"model '{spec.model}'")
     if not isinstance(teacher, ModelSettings):
         return dict(spec.model_settings)
     return own.student_of(teacher).model_dump(mode="json")

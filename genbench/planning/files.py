@@ -23,17 +23,14 @@ from typing import Any, get_args
 from pydantic.fields import FieldInfo
 
 from genbench.errors import SettingError, suggest
-from genbench.files.toml import read_toml
+from genbench.files.toml import read_settings
 from genbench.planning.sources import SECTIONS, Layer, RunSettings, Scope
 from genbench.registry import Kind
 
 
 def from_file(path: Path, scope: Scope) -> Layer:
     """A TOML file given by ``--config``. Raises UsageError where it can't be read."""
-    values = read_toml(path, "the settings file")
-    if path.name == "pyproject.toml":
-        values = values.get("tool", {}).get("genbench", {})
-    return _from_table(values, str(path), scope)
+    return _from_table(read_settings(path), str(path), scope)
 
 
 def from_folder(folder: Path, scope: Scope) -> Layer:

@@ -26,15 +26,22 @@ from genbench.engine.held_out import scored_on
 from genbench.errors import PluginError
 from genbench.evaluation import CAUGHT, Owner, fault, who
 from genbench.registry import Kind, Registry
-from genbench.settings import CompressorSettings, ModelSettings, Settings, validate
+from genbench.settings import CompressorSettings, ModelSettings, Settings, validate, validate_stored
 from genbench.spec import Part, RunSpec
 
 
 def settings_of(kind: Kind, part: Part, registry: Registry) -> Any:
-    """The validated settings of a part; empty ones if it has no settings class."""
+    """The validated settings of a part of a run; empty ones if it has no settings class."""
+    return validate_stored(_class(kind, part, registry), part.settings, owner=_owner(kind, part))
+
+
+def _class(kind: Kind, part: Part, registry: Registry) -> type[Settings]:
     default = CompressorSettings if kind == "compressor" else Settings
-    cls = registry.settings(kind, part.name) or default
-    return validate(cls, part.settings, owner=f"{kind} '{part.name}'")
+    return registry.settings(kind, part.name) or default
+
+
+def _owner(kind: Kind, part: Part) -> str:
+    return f"{kind} '{part.name}'"
 
 
 def model_settings(spec: RunSpec, registry: Registry) -> ModelSettings:
@@ -52,7 +59,7 @@ def completed(spec: RunSpec, data: DataSpec, registry: Registry) -> RunSpec:
     """
 
     def whole(kind: Kind, part: Part) -> Part:
-        settings = settings_of(kind, part, registry)
+        settings = validate(_class(kind, part, registry), part.settings, owner=_owner(kind, part))
         if isinstance(settings, ModelSettings):
             settings = settings.fitted(data)
         return Part(name=part.name, settings=settings.model_dump(mode="json"))

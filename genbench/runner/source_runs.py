@@ -16,7 +16,7 @@ from genbench.errors import DataError, IncompatibleError, NoSuchRunError, UsageE
 from genbench.planning.sources import Scope
 from genbench.registry import Kind, Registry
 from genbench.runner.versions import Name, check_versions
-from genbench.settings import DatasetSettings, ModelSettings, validate
+from genbench.settings import DatasetSettings, ModelSettings, validate_stored
 from genbench.spec import RunSpec
 from genbench.store import Store
 from genbench.store.records import Run, Status
@@ -114,7 +114,7 @@ class StoredRuns:
 
     def _settings(self, spec: RunSpec, kind: Kind, name: str, values: Mapping[str, Any]) -> Any:
         scope = Scope(registry=self._registry, model=spec.model, dataset=spec.dataset)
-        return validate(scope.settings(kind, name), values, owner=f"{kind} '{name}'")
+        return validate_stored(scope.settings(kind, name), values, owner=f"{kind} '{name}'")
 
 
 def weights_digest(nets: nn.Module) -> str:

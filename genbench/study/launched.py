@@ -37,23 +37,20 @@ class Launched:
         *,
         should_stop: Callable[[], bool],
         ended: Callable[[Task], None],
+        withdraw: Callable[[], None],
         say: Callable[[str], None],
     ) -> None:
         """Start the workers and wait until the batch is empty; ``ended`` gets each task once.
 
-        Raises InterruptedRunError on a stop.
+        On an error, ``withdraw`` takes the tasks out of the queue before the launcher stops, which
+        may wait for its workers. Raises InterruptedRunError on a stop.
         """
         told = {task.number for task in _ended(store, batch)}
         say(self.launcher.start(self.order))
         began, warned = time.monotonic(), False
         try:
-            while True:
-                for task in _ended(store, batch):
-                    if task.number not in told:
-                        told.add(task.number)
-                        ended(task)
-                if not work_left(store, batch=batch):
-                    return
+            while work_left(store, batch=batch):
+                _tell(store, batch, told, ended)
                 if should_stop():
                     raise InterruptedRunError("the study was stopped")
                 claims.recover(store, batch)
@@ -68,8 +65,20 @@ class Launched:
                         f"workers are in {self.order.folder}"
                     )
                 time.sleep(LOOK_S)
+            _tell(store, batch, told, ended)
+        except BaseException:
+            withdraw()
+            raise
         finally:
             self.launcher.stop()
+
+
+def _tell(store: Store, batch: str, told: set[int], ended: Callable[[Task], None]) -> None:
+    """Tell of the tasks that have ended since the last call."""
+    for task in _ended(store, batch):
+        if task.number not in told:
+            told.add(task.number)
+            ended(task)
 
 
 def _ended(store: Store, batch: str) -> list[Task]:

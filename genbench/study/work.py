@@ -57,10 +57,9 @@ def execute(
     """Execute what is missing of a plan, ``jobs`` commands at a time; ``say`` gets progress lines.
 
     Without ``jobs``, one command runs at a time, or one on each GPU if there are several. With
-    ``launched``, other workers do it and this process watches them. With
-    ``retry``, failed runs and evaluations are started again. Raises InterruptedRunError if
-    ``should_stop`` returned true, and UsageError if a budget is too small or another process
-    executes one of the runs.
+    ``launched``, other workers do it and this process watches them. With ``retry``, failed runs and
+    evaluations are started again. Raises InterruptedRunError if ``should_stop`` returned true, and
+    UsageError if a budget is too small or another process executes one of the runs.
     """
     devices = [] if plan.device == "auto" else [plan.device]
     if launched is None:
@@ -126,8 +125,7 @@ class _Work:
         try:
             self._work()
         except BaseException as error:
-            with suppress(GenbenchError):  # a store that fails would hide why the study ended
-                self._withdraw()
+            self._withdraw()
             if isinstance(error, InterruptedRunError):
                 raise InterruptedRunError(
                     "the study was interrupted; its results so far are in the store, and the same "
@@ -143,6 +141,7 @@ class _Work:
                 self.plan.tag,
                 should_stop=self.should_stop,
                 ended=self._ended_elsewhere,
+                withdraw=self._withdraw,
                 say=self.say,
             )
             return
@@ -160,10 +159,11 @@ class _Work:
 
     def _withdraw(self) -> None:
         """Leave nothing in the queue that only this call has asked for."""
-        tasks = select_tasks(
-            self.store, batch=self.plan.tag, states=[TaskState.QUEUED], identities=self.mine
-        )
-        set_state(self.store, [task.number for task in tasks], TaskState.CANCELLED)
+        with suppress(GenbenchError):  # a store that fails would hide why the study ended
+            tasks = select_tasks(
+                self.store, batch=self.plan.tag, states=[TaskState.QUEUED], identities=self.mine
+            )
+            set_state(self.store, [task.number for task in tasks], TaskState.CANCELLED)
 
     # --- what is told of a command that has ended here
 

@@ -75,8 +75,7 @@ class History:
 
     @cached_property
     def confirmed(self) -> Mapping[int, tuple[float, ...]]:
-        """By the number of a trial: the first objective of the runs that confirm it, NaN if one
-        has failed."""
+        """By the number of a trial: the first objective of its repeats, NaN for a failed one."""
         found: dict[int, tuple[float, ...]] = {}
         for entry in self.entries:
             trial, origin = entry.trial, entry.proposal.confirms

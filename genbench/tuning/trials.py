@@ -277,9 +277,10 @@ class Trials:
     def _tell(self, history: History, proposal: Proposal, end: Ended) -> None:
         state = history.states[proposal.number]
         if proposal.confirms is not None:
-            values = history.confirmed.get(proposal.confirms, ())
-            told = f"{self.question.objectives[0]} {number(shown(values[-1], history.direction))}"
-            self.say(f"{title_of(proposal)}: {told if values else state.value}")
+            entry = history.entry(proposal.number)
+            values = entry.trial.values[:1] if entry else ()
+            told = [number(shown(value, history.direction)) for value in values] or [state.value]
+            self.say(f"{title_of(proposal)}: {self.question.objectives[0]} {told[0]}")
             return
         own = next(trial for trial in history.trials if trial.number == proposal.number)
         done = sum(may_stop(trial.state) for trial in history.trials)

@@ -68,8 +68,12 @@ def _search(trials: Trials, effort: Effort, count: int) -> list[Command]:
 
 
 def _is_enough(history: History, effort: Effort) -> bool:
-    over = effort.budget_s is not None and history.spent_s >= effort.budget_s
-    return len(history.trials) >= effort.trials or over
+    return len(history.trials) >= effort.trials or _is_over(history, effort)
+
+
+def _is_over(history: History, effort: Effort) -> bool:
+    """Whether the budget is spent."""
+    return effort.budget_s is not None and history.spent_s >= effort.budget_s
 
 
 def _confirm(trials: Trials, count: int) -> list[Command]:
@@ -182,5 +186,4 @@ def _trial(trials: Trials, effort: Effort, number: int) -> Proposal | None:
     entry = history.entry(number)
     if entry is not None:
         return entry.proposal
-    over = effort.budget_s is not None and history.spent_s >= effort.budget_s
-    return None if over else trials.propose(history, number)
+    return None if _is_over(history, effort) else trials.propose(history, number)

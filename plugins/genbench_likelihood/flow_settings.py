@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.util import find_spec
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from pydantic import Field
 
@@ -18,6 +19,7 @@ class FlowSettings(ModelSettings):
     latent_training: ClassVar[Training] = Training(images=1_200_000, batch_size=100)
     image_hidden: ClassVar[tuple[int, ...]] = (256, 256)
     widths: ClassVar[tuple[str, ...]] = ("hidden",)
+    formerly: ClassVar[Mapping[str, Any]] = {"margin": 0.05}
 
     hidden: tuple[int, ...] | None = Field(
         None,

@@ -19,11 +19,13 @@ from slurm_node import one_node_slurm, skip_without_slurm
 from stores import NO_POSTGRES, address_of
 
 from genbench import UsageError, WorkOrder
-from genbench.errors import SettingError, UnknownNameError
+from genbench.contracts import DataAccess
+from genbench.errors import InterruptedRunError, SettingError, UnknownNameError
 from genbench.registry import Registry
 from genbench.store import Store
 from genbench.store.enqueuing import enqueue
 from genbench.store.tasks import NewTask, TaskState, counts
+from genbench.study import Launched, Places, execute, make_plan, read_study
 from genbench.work import WorkerOptions, make_launcher
 
 REGISTRY = Registry.from_environment()
@@ -109,6 +111,28 @@ def test_settings_and_names_of_launchers_are_checked():
         make_launcher(REGISTRY, "slrm", [])
     with pytest.raises(UsageError, match="KEY=VALUE"):
         make_launcher(REGISTRY, "local", ["x"])
+
+
+def test_a_study_that_is_stopped_empties_the_queue_before_it_waits_for_its_workers(tmp_path):
+    """A launcher such as ray waits in ``stop`` until its workers end, when nothing is queued."""
+    path, url, left = tmp_path / "s.toml", str(tmp_path / "runs.db"), list[int]()
+    path.write_text('title = "S"\ndatasets = ["digits"]\n[[runs]]\nmodel = "vae"\nepochs = 1\n')
+    access = DataAccess(root=tmp_path, cache=tmp_path, offline=True)
+    plan = make_plan(path, read_study(path), REGISTRY, access, {}, tmp_path)
+
+    class Waiting:
+        def start(self, order: WorkOrder) -> str:
+            return "started"
+
+        def stop(self) -> None:
+            with Store.open(url) as store:
+                left.append(counts(store).get(TaskState.QUEUED, 0))
+
+    launched = Launched(launcher=Waiting(), order=order(tmp_path))
+    places = Places(store=url, folder=tmp_path)
+    with pytest.raises(InterruptedRunError):
+        execute(plan, places, launched=launched, should_stop=lambda: True, say=lambda text: None)
+    assert left == [0]
 
 
 def test_workers_without_gpus_are_told_so(tmp_path):

@@ -118,6 +118,23 @@ def test_the_best_are_confirmed_on_fresh_seeds_and_a_search_goes_on(
     assert "next, on the test split: genbench run gan digits" in table.err
 
 
+def test_each_repeat_is_told_with_its_own_score_in_whatever_order_they_end(
+    genbench, stage, monkeypatch
+) -> None:
+    def carry_out(commands, **options):
+        return stage.carry_out(reversed([*commands]), **options)
+
+    monkeypatch.setattr("genbench.tuning.trials.carry_out", carry_out)
+    stage.score = lambda spec, share: 1.0 + spec.seed % 1_000
+    more = ("--trials", "1", "--top", "1", "--confirm", "2", "--jobs", "2")
+    said = genbench(*SEARCH, *SPACE, *more)
+    told = [line for line in (stage.said + said.err).splitlines() if " again with " in line]
+    assert told == [
+        "trial 0 again with seed 1000001: fd_clf 2",
+        "trial 0 again with seed 1000000: fd_clf 1",
+    ]
+
+
 def test_a_report_shows_a_search_in_sentences_and_pictures(genbench, stage, tmp_path: Path) -> None:
     two = ("--objective", "fd_clf", "--objective", "seconds", "--confirm", "2", "--top", "1")
     genbench(*SEARCH, *SPACE, *two, "--trials", "5", "--name", "<s>")

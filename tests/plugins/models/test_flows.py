@@ -9,7 +9,10 @@ from itertools import product
 import pytest
 import torch
 
-from genbench import DataSpec, IncompatibleError, dequantized
+from genbench import DataAccess, DataSpec, IncompatibleError, dequantized
+from genbench.planning.amend import amend
+from genbench.runner.build_parts import build_model, completed
+from genbench.spec import RunSpec
 from genbench.testing import small_data
 
 POINTS = DataSpec(name="points", shape=(2,))
@@ -73,6 +76,18 @@ def test_an_autoregressive_value_is_a_map_of_earlier_ones_alone(moved):
     x = torch.randn(6)
     seen = torch.autograd.functional.jacobian(lambda x: sum(made(x[None]))[0], x) != 0
     assert torch.equal(seen, torch.ones(6, 6).tril(-1).bool())
+
+
+def test_a_stored_flow_without_a_margin_keeps_that_of_its_version(plugins, tmp_path):
+    """The margin was fixed at 0.05 before it was a setting; new runs have another default."""
+    data, access = small_data((1, 8, 8)).spec, DataAccess(root=tmp_path, cache=tmp_path)
+    settings = {"hidden": [8], "layers": 2, "lr": 1e-3}
+    stored = RunSpec(
+        model="maf", dataset="digits", model_settings=settings, epochs=1, batch_size=10
+    )
+    assert build_model(stored, data, plugins).nets["scaling"].margin == 0.05
+    assert amend(stored, plugins, access).model_settings["margin"] == 0.05
+    assert completed(stored, data, plugins).model_settings["margin"] == 1e-6
 
 
 @pytest.mark.parametrize("margin", [0.05, 1e-6])
