@@ -64,7 +64,7 @@ def test_a_torch_that_cant_be_imported_is_a_fault_beside_the_other_findings(
 
 def test_devices_are_those_that_torch_sees_and_noise_at_its_import_is_ignored(installed):
     installed(__init__=f"print('hello')\n{ANSWERS}")
-    answer = devices.Question().answer()
+    answer = devices.DeviceQuery().answer()
     assert (answer.threads, answer.gpus, answer.hub) == (3, [("H200", 9)], "hub")
     assert answer.built_with_cuda
     assert not answer.mps
@@ -73,7 +73,7 @@ def test_devices_are_those_that_torch_sees_and_noise_at_its_import_is_ignored(in
 def test_a_torch_that_needs_its_shape_functions_is_imported_whole(installed):
     needs = f"from torch._meta_registrations import rules\n{ANSWERS}"
     installed(__init__=needs, _meta_registrations="rules = 1")
-    assert devices.Question().answer().threads == 3
+    assert devices.DeviceQuery().answer().threads == 3
 
 
 def test_the_second_process_sees_what_this_one_would_see_and_imports_no_compiler():

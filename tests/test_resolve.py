@@ -153,7 +153,7 @@ def plan(registry: Registry, tmp_path: Path) -> Any:
 # --- defaults ---------------------------------------------------------------------------------
 
 
-def test_without_any_wish_the_models_training_decides_and_all_defaults_are_stored(plan):
+def test_without_any_option_the_models_training_decides_and_all_defaults_are_stored(plan):
     spec = plan().spec
     assert (spec.epochs, spec.batch_size) == (6, 50)
     assert spec.model_settings == {"z_dim": 8, "hidden": [64], "seed": 7}

@@ -321,12 +321,12 @@ def searches_of(store: Store, runs: Collection[str]) -> tuple[Search, ...]:
     from genbench.store.tunings import tunings
     from genbench.tuning.history import read_history
     from genbench.tuning.pictures import drawn
-    from genbench.tuning.question import Question
+    from genbench.tuning.question import SearchQuestion
     from genbench.tuning.result import findings
 
     found = []
     for record in tunings(store):
-        asked = Question.from_json(record.body["question"])
+        asked = SearchQuestion.from_json(record.body["question"])
         history = read_history(store, record, asked)
         if not {*history.runs.values()}.isdisjoint(runs):
             told = tuple(findings(asked, history, record.body["effort"]["top"]))

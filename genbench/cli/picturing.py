@@ -45,7 +45,7 @@ class PathKind(StrEnum):
     LINEAR = "linear"
 
 
-class Scale(StrEnum):
+class TraversalValues(StrEnum):
     """How the values of a traversal are chosen."""
 
     LINEAR = "linear"
@@ -127,7 +127,7 @@ def interpolate(
 @options_of(PictureOptions)
 def traverse(
     scale: Annotated[
-        Scale | None,
+        TraversalValues | None,
         typer.Option(
             help="Even steps, quantiles of the prior, or standard deviations of the codes."
         ),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from genbench.study import Places
     from genbench.tuning.history import History
     from genbench.tuning.plan import Planner
-    from genbench.tuning.question import Question
+    from genbench.tuning.question import SearchQuestion
     from genbench.tuning.work import Effort
 
 FIELDS = (
@@ -127,8 +127,8 @@ def tune(
     """Search for the best settings of a model; the same command continues a stopped search."""
     from genbench.store import Store
     from genbench.tuning.history import read_history
-    from genbench.tuning.plan import Wish, begin, find
-    from genbench.tuning.question import Question
+    from genbench.tuning.plan import SearchOptions, begin, find
+    from genbench.tuning.question import SearchQuestion
     from genbench.tuning.work import Effort, enqueue_tuning
 
     url = SESSION.store_url(store)
@@ -151,12 +151,12 @@ def tune(
             raise UsageError("--resume takes the question from the store; leave out the rest of it")
         with Store.open(url) as opened:
             record = find(opened, resume)
-        question = Question.from_json(record.body["question"])
+        question = SearchQuestion.from_json(record.body["question"])
         effort = Effort(**{**record.body["effort"], **_given(asked)})
     else:
         if model is None or dataset is None:
             raise UsageError("name a model and a data set, or --resume NAME")
-        wish = Wish(
+        chosen = SearchOptions(
             model=model,
             dataset=dataset,
             sets=sets or (),
@@ -168,7 +168,7 @@ def tune(
             seed=fields["seed"] or 0,
             options=kept,
         )
-        question, effort = planner.question(wish), Effort(**_given(asked))
+        question, effort = planner.question(chosen), Effort(**_given(asked))
     if dry_run:
         print_plan(question, effort, as_json=as_json)
         return
@@ -211,7 +211,7 @@ def trial(
     from genbench.cli.stopping import StopSignals
     from genbench.store import Store
     from genbench.tuning.plan import find
-    from genbench.tuning.question import Question
+    from genbench.tuning.question import SearchQuestion
     from genbench.tuning.trials import Trials
     from genbench.tuning.work import Effort, carry_out_task
 
@@ -220,7 +220,7 @@ def trial(
     url = SESSION.store_url(store)
     with Store.open(url) as opened, StopSignals(quiet=True) as signals:
         record = find(opened, tuning)
-        question = Question.from_json(record.body["question"])
+        question = SearchQuestion.from_json(record.body["question"])
         effort = Effort(**record.body["effort"])
         trials = Trials(
             tuning=record,
@@ -241,7 +241,7 @@ def trial(
 def _search(
     store: Store,
     record: TuningRecord,
-    question: Question,
+    question: SearchQuestion,
     effort: Effort,
     places: Places,
     planner: Planner,

@@ -12,11 +12,11 @@ from genbench.formatting import counted, duration, number
 if TYPE_CHECKING:
     from genbench.store.tunings import TuningRecord
     from genbench.tuning.history import History
-    from genbench.tuning.question import Question
+    from genbench.tuning.question import SearchQuestion
     from genbench.tuning.work import Effort
 
 
-def in_words(question: Question) -> str:
+def in_words(question: SearchQuestion) -> str:
     """'tpe over 3 settings, fd_clf, trials of 60 seconds'."""
     length = "of the model's own length"
     if question.limit is not None:
@@ -26,7 +26,7 @@ def in_words(question: Question) -> str:
     return f"{question.sampler} over {over}, {what}, trials {length}"
 
 
-def print_plan(question: Question, effort: Effort, *, as_json: bool) -> None:
+def print_plan(question: SearchQuestion, effort: Effort, *, as_json: bool) -> None:
     """Print the space of a tuning, its first trials and its cost."""
     from genbench.tuning.plan import first_settings
 
@@ -52,7 +52,7 @@ def print_plan(question: Question, effort: Effort, *, as_json: bool) -> None:
 
 def print_result(
     record: TuningRecord,
-    question: Question,
+    question: SearchQuestion,
     effort: Effort,
     history: History,
     format: Format,
@@ -119,7 +119,7 @@ def _counted(found: dict[str, int]) -> str:
 
 def write_files(
     record: TuningRecord,
-    question: Question,
+    question: SearchQuestion,
     history: History,
     export: Path | None,
     pictures: Path | None,

@@ -10,7 +10,7 @@ from typing import Any
 from genbench.compare.lineage import Source, compared_data, lineages, sources
 from genbench.compare.run_results import (
     DrawCost,
-    Effort,
+    MachineUse,
     Parent,
     Place,
     RunResult,
@@ -75,7 +75,7 @@ def read_results(store: Store, runs: Sequence[int]) -> Iterator[RunResult]:
             versions=versions.get(run, {}),
             together=machines.together(moved.get(run, [environment])),
             draws=costs.get(run, {}),
-            effort=Effort(cpu_share=share, load=load, cpus=machines.cpus(environment)),
+            effort=MachineUse(cpu_share=share, load=load, cpus=machines.cpus(environment)),
         )
 
 

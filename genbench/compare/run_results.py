@@ -77,7 +77,7 @@ class StageCost:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Effort:
+class MachineUse:
     """How much of its machine a run could use while it trained; None if it isn't known.
 
     ``cpu_share`` is the CPU time of the process over the training time; ``load`` is the mean of the
@@ -124,7 +124,7 @@ class RunResult(RunHead):
     lineage: tuple[Any, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     draws: Mapping[str, DrawCost] = field(default_factory=dict)
-    effort: Effort = field(default_factory=Effort)
+    effort: MachineUse = field(default_factory=MachineUse)
     together: tuple[int, ...] = ()
 
     @cached_property

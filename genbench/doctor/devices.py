@@ -32,7 +32,7 @@ class Devices:
     hub: str
 
 
-class Question:
+class DeviceQuery:
     """Asks torch for its devices without waiting for the answer."""
 
     def __init__(self) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from genbench.contracts import DataAccess
 from genbench.doctor import leftovers
-from genbench.doctor.devices import Devices, Question
+from genbench.doctor.devices import DeviceQuery, Devices
 from genbench.errors import DataError, GenbenchError, PluginError
 from genbench.formatting import counted
 from genbench.registry import Registration, Registry
@@ -50,7 +50,7 @@ def examine(
 
     ``data``: all decoded data in the cache are read and checked against their digests, too.
     """
-    question = Question()  # it is answered while everything else is examined
+    question = DeviceQuery()  # it is answered while everything else is examined
     findings = [
         *_versions(),
         _store(store_url),
@@ -75,7 +75,7 @@ def _versions() -> Iterator[Finding]:
             yield Finding(group="versions", name=package, text=str(error), error=error)
 
 
-def _torch(question: Question, registry: Registry) -> Iterator[Finding]:
+def _torch(question: DeviceQuery, registry: Registry) -> Iterator[Finding]:
     """The devices, and the weights that torch keeps."""
     try:
         answer = question.answer()

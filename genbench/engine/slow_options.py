@@ -31,7 +31,7 @@ SIZE, SIZE_CPU = 4096, 512
 FASTER = 1.2
 """The ratio from which ``auto`` takes bf16, since its casts cost time too."""
 
-Trial = Callable[[Batch], object]
+Attempt = Callable[[Batch], object]
 """Computes the gradients of a phase on a batch."""
 
 
@@ -75,12 +75,12 @@ def slow_options(
 
 
 def slowdown(
-    trial: Trial, plain: Trial, batches: Sequence[Batch], model: Model, device: torch.device
+    trial: Attempt, plain: Attempt, batches: Sequence[Batch], model: Model, device: torch.device
 ) -> float:
     """The seconds of ``trial`` over those of ``plain``, of the fastest of some of each."""
     runs = iter(range(2 * (WARM_UP + TRIALS)))
 
-    def step(kind: Trial) -> None:
+    def step(kind: Attempt) -> None:
         kind(batches[next(runs) // 2 % len(batches)])
 
     with _unchanged(model, device):
@@ -88,11 +88,11 @@ def slowdown(
     return with_option / without
 
 
-def _uncompiled(update: Update) -> Trial | None:
+def _uncompiled(update: Update) -> Attempt | None:
     return partial(update.trial, compiled=False) if update.compiled else None
 
 
-def _in_fp32(update: Update) -> Trial | None:
+def _in_fp32(update: Update) -> Attempt | None:
     """A captured step doesn't wait for the host, so that a trial of its loss tells nothing."""
     if update.precision == "fp32" or update.move is not None:
         return None

@@ -44,7 +44,7 @@ TIMED = 2
 
 
 @dataclass(frozen=True)
-class Trial:
+class StackTrial:
     """``refusal`` says why models can't be trained together; it is empty if they can be.
 
     ``ratio`` is the time of a step of all of them together over that of a step of each, one after
@@ -57,10 +57,12 @@ class Trial:
 
 def try_together(
     models: Sequence[Model], data: Data, specs: Sequence[RunSpec], device: torch.device
-) -> Trial:
+) -> StackTrial:
     """Try all phases of newly built models. They are moved to ``device``, and keep their values."""
     if specs[0].compile:
-        return Trial("compiled losses can't be stacked; leave out --compile to train them together")
+        return StackTrial(
+            "compiled losses can't be stacked; leave out --compile to train them together"
+        )
     kept = [{k: v.clone() for k, v in model.nets.state_dict().items()} for model in models]
     try:
         # The training emits again the warnings that matter.
@@ -68,9 +70,9 @@ def try_together(
             warnings.simplefilter("ignore")
             return _Trying(models, data, specs, device).all_stages()
     except _RefusedError as refused:
-        return Trial(str(refused))
+        return StackTrial(str(refused))
     except (GenbenchError, RuntimeError, MemoryError) as error:
-        return Trial(_in_words(error))
+        return StackTrial(_in_words(error))
     finally:
         for model, state in zip(models, kept, strict=True):
             model.nets.load_state_dict(state)
@@ -103,7 +105,7 @@ class _Trying:
         exact = device.type == "cpu" and self.spec.precision == "fp32"
         self.tolerance = TOLERANCE if exact else COARSE_TOLERANCE
 
-    def all_stages(self) -> Trial:
+    def all_stages(self) -> StackTrial:
         """Compare and time the phases of all stages with steps."""
         alone = together = 0.0
         for index, stage in enumerate(self.stages):
@@ -111,7 +113,7 @@ class _Trying:
                 one, all_of_them = self._stage(index)
                 alone += one * len(self.models) * stage_epochs(stage, self.spec)
                 together += all_of_them * stage_epochs(stage, self.spec)
-        return Trial(ratio=together / alone if alone else None)
+        return StackTrial(ratio=together / alone if alone else None)
 
     def _stage(self, index: int) -> tuple[float, float]:
         """Seconds of an iteration of one model alone, and of the stack."""

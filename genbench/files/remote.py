@@ -30,7 +30,7 @@ PART = ".part-"
 """The beginning of the names of unfinished downloads; hidden files are never uploaded."""
 AGAIN = "To resume a run: genbench resume RUN"
 
-Entry = Mapping[str, Any]
+FileEntry = Mapping[str, Any]
 """A file in an index: ``at`` (its path below the folder there), ``bytes`` and ``sha256``."""
 
 
@@ -62,7 +62,7 @@ class RemoteFolders:
         # The paths of a chained "dir::..." are relative to its folder already.
         return fs, "." if fs.protocol == "dir" else path.rstrip("/")
 
-    def index(self, name: str) -> dict[str, Entry]:
+    def index(self, name: str) -> dict[str, FileEntry]:
         """The files of a folder by their paths; empty if nothing was uploaded."""
         fs, root = self._connect("read")
         with self._errors("read"):
@@ -71,7 +71,7 @@ class RemoteFolders:
             except FileNotFoundError:
                 return {}
         try:
-            files: dict[str, Entry] = json.loads(text)["files"]
+            files: dict[str, FileEntry] = json.loads(text)["files"]
             paths = [path for known, entry in files.items() for path in (known, entry["at"])]
             whole = all(isinstance(entry["sha256"], str) for entry in files.values())
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -131,7 +131,9 @@ class RemoteFolders:
                 with suppress(FileNotFoundError):
                     fs.rm(path, recursive=True)
 
-    def _commit(self, name: str, old: Mapping[str, Entry], new: Mapping[str, Entry]) -> None:
+    def _commit(
+        self, name: str, old: Mapping[str, FileEntry], new: Mapping[str, FileEntry]
+    ) -> None:
         fs, root = self._connect("write")
         index = f"{root}/{name}/{INDEX}"
         part = f"{index}.{secrets.token_hex(4)}"
@@ -162,7 +164,7 @@ class RemoteFolders:
             fs.makedirs(fs._parent(path), exist_ok=True)
             write()
 
-    def _is_equal(self, file: Path, entry: Entry) -> bool:
+    def _is_equal(self, file: Path, entry: FileEntry) -> bool:
         with suppress(FileNotFoundError):
             return bool(
                 file.stat().st_size == entry["bytes"] and self._digest(file) == entry["sha256"]

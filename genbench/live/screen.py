@@ -15,7 +15,7 @@ from rich.text import Text
 
 from genbench.formatting import ARROWS, duration, measured, number, visible
 from genbench.live.plots import plot
-from genbench.live.state import LiveRun, Score, Series
+from genbench.live.state import LatestScore, LiveRun, Series
 
 BAR, INDENT, NAME, VALUE = 24, 2, 21, 10
 """Columns of the bar, before a block's lines, of the longest name of a loss, and of a value."""
@@ -125,7 +125,7 @@ def _labelled(label: str, text: str, style: str = "") -> Text:
     return Text(" " * INDENT).append(label.ljust(NAME), style="dim").append(visible(text), style)
 
 
-def scores_in_words(scores: Sequence[Score]) -> str:
+def scores_in_words(scores: Sequence[LatestScore]) -> str:
     """The newest scores, 'fd_clf ↓ 33.1 (plain, epoch 10)'."""
     texts = []
     for score in scores:

@@ -41,7 +41,7 @@ Series = Sequence[tuple[float, float | None]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Score:
+class LatestScore:
     """The newest score of a metric; ``direction`` is "min", "max" or "floor"."""
 
     metric: str
@@ -68,7 +68,7 @@ class LiveRun:
     left_s: float | None
     silence_s: float | None
     losses: Mapping[str, Series]
-    scores: tuple[Score, ...]
+    scores: tuple[LatestScore, ...]
     picture: Path | None
     warnings: tuple[tuple[int, str], ...]
 
@@ -209,7 +209,7 @@ def _losses(store: Store, run_id: str, stage: str, points: int) -> dict[str, Ser
     return {name: found[name] for name in wanted}
 
 
-def _scores(store: Store, run_id: str) -> list[Score]:
+def _scores(store: Store, run_id: str) -> list[LatestScore]:
     """The newest score of each metric and sampler."""
     rows = store.rows(
         "SELECT metric, sampler, value, std, epoch, direction FROM v_score_history h "
@@ -218,7 +218,7 @@ def _scores(store: Store, run_id: str) -> list[Score]:
     )
     newest = {row[:2]: row for row in rows}
     return [
-        Score(metric=m, sampler=s, value=v, std=std, epoch=e, direction=way or "min")
+        LatestScore(metric=m, sampler=s, value=v, std=std, epoch=e, direction=way or "min")
         for m, s, v, std, e, way in newest.values()
     ]
 

@@ -11,7 +11,7 @@ from genbench.spec import content_hash
 from genbench.store.tunings import Proposal
 from genbench.study.assignments import words
 from genbench.study.outcome import Places
-from genbench.tuning.question import Question, State
+from genbench.tuning.question import SearchQuestion, State
 from genbench.tuning.search import FIRST_CHECK
 from genbench.tuning.space import Range, Value, assignments
 from genbench.work.children import Command
@@ -32,7 +32,7 @@ def tag(tuning: str) -> str:
     return f"tune:{tuning}"
 
 
-def run_task(question: Question, tuning: str, proposal: Proposal, places: Places) -> Command:
+def run_task(question: SearchQuestion, tuning: str, proposal: Proposal, places: Places) -> Command:
     """``genbench run`` for a proposal."""
     epochs = proposal.notes.get("epochs")
     is_trial = proposal.confirms is None
@@ -60,14 +60,16 @@ def run_task(question: Question, tuning: str, proposal: Proposal, places: Places
     )
 
 
-def resume_task(question: Question, tuning: str, proposal: Proposal, places: Places) -> Command:
+def resume_task(
+    question: SearchQuestion, tuning: str, proposal: Proposal, places: Places
+) -> Command:
     """``genbench resume`` for the run of a proposal."""
     title = f"{tuning}, {title_of(proposal)}"
     return _command(title, places, "resume", str(proposal.run), *places.flags, "--json")
 
 
 def pilot_task(
-    question: Question, tuning: str, proposal: Proposal, places: Places, seconds: float
+    question: SearchQuestion, tuning: str, proposal: Proposal, places: Places, seconds: float
 ) -> Command:
     """``genbench pace``, which measures how many epochs of a proposal fit into so many seconds."""
     settings = proposal.settings
@@ -85,7 +87,7 @@ def pilot_task(
     return _command(title, places, "pace", f"{seconds:g}", "--", *run)
 
 
-def next_command(question: Question, proposal: Proposal) -> str:
+def next_command(question: SearchQuestion, proposal: Proposal) -> str:
     """``genbench run`` with the settings of a proposal, scored on the test split."""
     options = {
         **_options(question),
@@ -95,7 +97,7 @@ def next_command(question: Question, proposal: Proposal) -> str:
     return shlex.join(("genbench", "run", question.model, question.dataset, *words(options)))
 
 
-def pace_key(question: Question, settings: Mapping[str, Value]) -> str:
+def pace_key(question: SearchQuestion, settings: Mapping[str, Value]) -> str:
     """A hash of what the duration of an epoch depends on: all settings but the real numbers.
 
     A learning rate or a weight doesn't change how long a step takes, so trials that differ in these
@@ -129,7 +131,7 @@ def _command(title: str, places: Places, *arguments: str) -> Command:
 _OF_SCORES = ("sampler", "metric", "samples", "repeats", "no-watch", "evaluate-every")
 
 
-def _options(question: Question) -> dict[str, Any]:
+def _options(question: SearchQuestion) -> dict[str, Any]:
     """The options as those of a command line; what is switched off is ``--no-NAME``."""
     found: dict[str, Any] = {}
     for name, value in question.options.items():

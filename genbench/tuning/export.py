@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from genbench.files.writing import replacing
-from genbench.tuning.question import Question
+from genbench.tuning.question import SearchQuestion
 from genbench.tuning.search import Trial, frozen_for_export
 
 
-def write_optuna(path: Path, name: str, question: Question, trials: Sequence[Trial]) -> None:
+def write_optuna(path: Path, name: str, question: SearchQuestion, trials: Sequence[Trial]) -> None:
     """Write all trials as a study called ``name``; lower values are better there.
 
     An older file is replaced. genbench never reads it.

@@ -14,7 +14,7 @@ from genbench.store import Store
 from genbench.store.records import Status
 from genbench.store.tunings import Proposal, TuningRecord, attach, proposals
 from genbench.tuning.commands import run_name
-from genbench.tuning.question import SECONDS, Question, State
+from genbench.tuning.question import SECONDS, SearchQuestion, State
 from genbench.tuning.search import Trial
 
 _STATES = {
@@ -30,7 +30,7 @@ AT_ONCE = 500
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
+class HistoryEntry:
     """A proposal as a trial, with the wall seconds of its run.
 
     ``direction`` is that of the first objective, None before there is a score.
@@ -51,7 +51,7 @@ class Entry:
 class History:
     """All proposals of a tuning with what their runs have scored, in the order of their numbers."""
 
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[HistoryEntry, ...] = ()
 
     @cached_property
     def proposals(self) -> tuple[Proposal, ...]:
@@ -94,13 +94,13 @@ class History:
         known = [entry.direction for entry in self.entries if entry.direction]
         return known[-1] if known else "min"
 
-    def entry(self, number: int) -> Entry | None:
+    def entry(self, number: int) -> HistoryEntry | None:
         """The entry of a proposal."""
         return next((one for one in self.entries if one.proposal.number == number), None)
 
 
 def read_history(
-    store: Store, tuning: TuningRecord, question: Question, known: History | None = None
+    store: Store, tuning: TuningRecord, question: SearchQuestion, known: History | None = None
 ) -> History:
     """The history of a tuning. A run is found by its name, too, and is then stored as its own,
     unless the store is open for reading only.
@@ -121,7 +121,9 @@ def read_history(
     return History(tuple(both[number] for number in sorted(both)))
 
 
-def _entry(question: Question, one: Proposal, run: _Run | None, scores: Sequence[_Score]) -> Entry:
+def _entry(
+    question: SearchQuestion, one: Proposal, run: _Run | None, scores: Sequence[_Score]
+) -> HistoryEntry:
     values = _values(question, run, scores)
     state = _state(one, run, values)
     trial = Trial(
@@ -134,7 +136,7 @@ def _entry(question: Question, one: Proposal, run: _Run | None, scores: Sequence
     )
     way = next((s.direction for s in scores if s.metric == question.objectives[0]), None)
     spent = run.wall_s if run else 0.0
-    return Entry(proposal=one, trial=trial, spent_s=spent, direction=way)
+    return HistoryEntry(proposal=one, trial=trial, spent_s=spent, direction=way)
 
 
 @dataclass(frozen=True)
@@ -212,7 +214,9 @@ def _scores(store: Store, ids: Sequence[str]) -> dict[str, list[_Score]]:
     return found
 
 
-def _values(question: Question, run: _Run | None, scores: Sequence[_Score]) -> tuple[float, ...]:
+def _values(
+    question: SearchQuestion, run: _Run | None, scores: Sequence[_Score]
+) -> tuple[float, ...]:
     """The objectives of a finished run, lower is better; empty if one of them is missing."""
     if run is None or run.status != Status.FINISHED:
         return ()
@@ -236,7 +240,9 @@ def _state(one: Proposal, run: _Run | None, values: Sequence[float]) -> State:
     return State.FAILED if state is State.DONE and not values else state
 
 
-def _reported(question: Question, run: _Run | None, scores: Sequence[_Score]) -> dict[int, float]:
+def _reported(
+    question: SearchQuestion, run: _Run | None, scores: Sequence[_Score]
+) -> dict[int, float]:
     """Percentage of the training -> the first objective."""
     if run is None or not run.epochs:
         return {}

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from genbench.errors import UsageError
 from genbench.tuning.history import History, shown
-from genbench.tuning.question import Question, State
+from genbench.tuning.question import SearchQuestion, State
 from genbench.tuning.search import Trial, best, importance
-from genbench.tuning.space import Choices, Knob
+from genbench.tuning.space import Categories, Knob
 
 if TYPE_CHECKING:
     from genbench.pictures.searches import Axis
@@ -30,7 +30,7 @@ CAPTIONS = {
 """The pictures by the names of their files, in the order of the report."""
 
 
-def draw(folder: Path, question: Question, history: History) -> list[Path]:
+def draw(folder: Path, question: SearchQuestion, history: History) -> list[Path]:
     """Draw what the trials allow as SVG files in a folder; return their paths."""
     from genbench.pictures.figure import drawing
 
@@ -44,7 +44,7 @@ def draw(folder: Path, question: Question, history: History) -> list[Path]:
     return written
 
 
-def drawn(question: Question, history: History) -> dict[str, str]:
+def drawn(question: SearchQuestion, history: History) -> dict[str, str]:
     """The pictures that the trials allow as SVG texts, by their captions."""
     with TemporaryDirectory(prefix="genbench-") as folder:
         paths = {path.stem: path for path in draw(Path(folder), question, history)}
@@ -55,7 +55,9 @@ def drawn(question: Question, history: History) -> dict[str, str]:
         }
 
 
-def _pictures(question: Question, history: History) -> list[tuple[str, Callable[[Any], object]]]:
+def _pictures(
+    question: SearchQuestion, history: History
+) -> list[tuple[str, Callable[[Any], object]]]:
     import numpy as np
 
     from genbench.pictures import searches
@@ -90,7 +92,7 @@ def _pictures(question: Question, history: History) -> list[tuple[str, Callable[
     return found
 
 
-def _importance(question: Question, history: History) -> dict[str, float]:
+def _importance(question: SearchQuestion, history: History) -> dict[str, float]:
     """The share of each setting; none without optuna, which a report can do without."""
     try:
         return importance(question, history.trials)
@@ -114,7 +116,7 @@ def _axis(knob: Knob, trials: Sequence[Trial]) -> Axis:
 
     own = [trial.settings[knob.name] for trial in trials]
     domain = knob.domain
-    if isinstance(domain, Choices):
+    if isinstance(domain, Categories):
         step = 1 / max(1, len(domain.values) - 1)
         places = np.array([step * domain.values.index(str(value)) for value in own])
         marks = {step * i: text for i, text in enumerate(domain.values)}

@@ -16,10 +16,10 @@ from genbench.registry import Registry
 from genbench.spec import RunSpec
 from genbench.store import Store, tunings
 from genbench.store.tunings import TuningRecord
-from genbench.tuning.question import PRUNERS, SAMPLERS, SECONDS, Question, check
+from genbench.tuning.question import PRUNERS, SAMPLERS, SECONDS, SearchQuestion, check
 from genbench.tuning.search import check_optuna, propose
 from genbench.tuning.space import (
-    Choices,
+    Categories,
     Space,
     Value,
     assignments,
@@ -31,7 +31,7 @@ from genbench.tuning.work import Effort
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wish:
+class SearchOptions:
     """What was asked for on the command line; ``options`` are those of ``genbench run``."""
 
     model: str
@@ -55,36 +55,36 @@ class Planner:
     environ: Mapping[str, str]
     cwd: Path
 
-    def question(self, wish: Wish) -> Question:
-        """The question of a wish. Raises UsageError for anything that can't be searched for."""
-        _among("--search", wish.search, SAMPLERS)
-        _among("--pruner", wish.pruner, PRUNERS)
-        scope = self._scope(wish)
-        knobs, fixed = read_sets(wish.sets, scope)
-        if wish.space is not None:
-            knobs = _over(named_space(wish.space, scope), knobs, fixed)
+    def question(self, given: SearchOptions) -> SearchQuestion:
+        """The question of these options. Raises UsageError for what can't be searched for."""
+        _among("--search", given.search, SAMPLERS)
+        _among("--pruner", given.pruner, PRUNERS)
+        scope = self._scope(given)
+        knobs, fixed = read_sets(given.sets, scope)
+        if given.space is not None:
+            knobs = _over(named_space(given.space, scope), knobs, fixed)
         elif not knobs:
             knobs = _over(default_space(scope), (), fixed)
-        asked = Question(
-            model=wish.model,
-            dataset=wish.dataset,
-            options=dict(wish.options),
+        asked = SearchQuestion(
+            model=given.model,
+            dataset=given.dataset,
+            options=dict(given.options),
             fixed=fixed,
             space=knobs,
-            sampler=wish.search,
-            pruner=wish.pruner,
-            objectives=tuple(wish.objectives) or ("?",),
-            seed=wish.seed,
-            limit=_limit(wish.limit),
+            sampler=given.search,
+            pruner=given.pruner,
+            objectives=tuple(given.objectives) or ("?",),
+            seed=given.seed,
+            limit=_limit(given.limit),
         )
         check(asked)
-        asked = self._with_objectives(asked, wish)
+        asked = self._with_objectives(asked, given)
         asked = replace(asked, first=self._defaults(asked))
         self._check_ends(asked)
         check_optuna()
         return asked
 
-    def specs(self, question: Question) -> Callable[[Mapping[str, Value]], RunSpec]:
+    def specs(self, question: SearchQuestion) -> Callable[[Mapping[str, Value]], RunSpec]:
         """The spec of a trial by its settings."""
 
         def spec(settings: Mapping[str, Value]) -> RunSpec:
@@ -92,12 +92,12 @@ class Planner:
 
         return spec
 
-    def _scope(self, wish: Wish) -> Scope:
-        model = self.registry.get("model", wish.model)
-        dataset = self.registry.get("dataset", wish.dataset.partition(":")[0])
+    def _scope(self, given: SearchOptions) -> Scope:
+        model = self.registry.get("model", given.model)
+        dataset = self.registry.get("dataset", given.dataset.partition(":")[0])
         return Scope(registry=self.registry, model=model.name, dataset=dataset.name)
 
-    def _spec(self, question: Question, sets: Sequence[str] = ()) -> RunSpec:
+    def _spec(self, question: SearchQuestion, sets: Sequence[str] = ()) -> RunSpec:
         options = dict(question.options)
         run = {
             **{name: options.get(name) for name in options if name not in _ELSEWHERE},
@@ -115,34 +115,34 @@ class Planner:
         )
         return resolve(request, self.registry, self.access, self.environ, self.cwd).spec
 
-    def _with_objectives(self, question: Question, wish: Wish) -> Question:
+    def _with_objectives(self, question: SearchQuestion, given: SearchOptions) -> SearchQuestion:
         """The question with objectives that its runs compute: by default, their first metric."""
         spec = self._spec(question)
         names = [part.name for part in spec.metrics]
-        if not wish.objectives:
+        if not given.objectives:
             if not names:
                 raise UsageError(
-                    f"model '{wish.model}' has no metric by default; add one, such as --objective "
+                    f"model '{given.model}' has no metric by default; add one, such as --objective "
                     "fd_pixel"
                 )
             return replace(question, objectives=(names[0],))
-        for objective in wish.objectives:
+        for objective in given.objectives:
             known = {metric.name for metric in self.registry.of("metric")}
             if objective != SECONDS and objective not in known:
                 raise UnknownNameError(
                     "objective", objective, {*known, SECONDS}, see="genbench metrics"
                 )
-        new = [one for one in wish.objectives if one != SECONDS and one not in names]
+        new = [one for one in given.objectives if one != SECONDS and one not in names]
         options = {**question.options, "metric": [*names, *new]} if new else question.options
         return replace(question, options=options)
 
-    def _defaults(self, question: Question) -> dict[str, Value]:
+    def _defaults(self, question: SearchQuestion) -> dict[str, Value]:
         """The settings of a run without a search, by knob; empty if one isn't in the space."""
         spec = self._spec(question)
         found: dict[str, Value] = {}
         for knob in question.space:
             values = [_value(spec, path) for path in knob.paths]
-            if isinstance(knob.domain, Choices):
+            if isinstance(knob.domain, Categories):
                 texts = {repr(literal(text)): text for text in knob.domain.values}
                 value = texts.get(repr(_plain(values[0])))
             else:
@@ -152,7 +152,7 @@ class Planner:
             found[knob.name] = value
         return found
 
-    def _check_ends(self, question: Question) -> None:
+    def _check_ends(self, question: SearchQuestion) -> None:
         """Raise SettingError if a setting can't have an end of its range, or one of its values.
 
         The other settings are those of the first trial.
@@ -160,7 +160,7 @@ class Planner:
         base = question.first or dict(_middle(question.space))
         for knob in question.space:
             domain = knob.domain
-            ends: Sequence[Value] = domain.values if isinstance(domain, Choices) else domain.ends
+            ends: Sequence[Value] = domain.values if isinstance(domain, Categories) else domain.ends
             for value in ends:
                 texts = [f"{path}={value}" for path in knob.paths]
                 others = {name: one for name, one in base.items() if name != knob.name}
@@ -179,7 +179,7 @@ def find(store: Store, name: str) -> TuningRecord:
     return known[name]
 
 
-def begin(store: Store, question: Question, effort: Effort, name: str | None) -> TuningRecord:
+def begin(store: Store, question: SearchQuestion, effort: Effort, name: str | None) -> TuningRecord:
     """The stored tuning of a question, or a new one. Raises UsageError for a name that is taken."""
     body = {"question": question.to_json(), "effort": vars(effort)}
     for one in tunings.tunings(store):
@@ -199,7 +199,7 @@ def begin(store: Store, question: Question, effort: Effort, name: str | None) ->
     return tunings.create(store, named, question.digest, body)
 
 
-def first_settings(question: Question, count: int) -> list[Mapping[str, Value]]:
+def first_settings(question: SearchQuestion, count: int) -> list[Mapping[str, Value]]:
     """The settings of the first trials, as far as they don't depend on scores."""
     found = []
     for number in range(count):
@@ -274,6 +274,6 @@ def _plain(value: Any) -> Any:
 def _middle(space: Space) -> list[tuple[str, Value]]:
     """A point of the space: the first choice, or the lower end."""
     return [
-        (k.name, k.domain.values[0] if isinstance(k.domain, Choices) else k.domain.ends[0])
+        (k.name, k.domain.values[0] if isinstance(k.domain, Categories) else k.domain.ends[0])
         for k in space
     ]

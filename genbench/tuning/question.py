@@ -9,7 +9,7 @@ from typing import Any
 
 from genbench.errors import UsageError
 from genbench.spec import content_hash
-from genbench.tuning.space import Choices, Knob, Range, Space, Value
+from genbench.tuning.space import Categories, Knob, Range, Space, Value
 
 SECONDS = "seconds"
 """The objective that is not a score: the seconds of training."""
@@ -29,7 +29,7 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Question:
+class SearchQuestion:
     """What decides the proposals of a tuning: the same question goes on where it was stopped.
 
     ``options`` are those of ``genbench run`` that all trials share, by the names of its parameters,
@@ -60,7 +60,7 @@ class Question:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Question:
+    def from_json(cls, values: Mapping[str, Any]) -> SearchQuestion:
         """Read the result of `to_json`, also after a round trip through JSON."""
         space = tuple(_knob(knob) for knob in values["space"])
         limit = values["limit"] and tuple(values["limit"])
@@ -68,7 +68,7 @@ class Question:
         return cls(**{**values, **lists, "space": space, "limit": limit})
 
 
-def check(question: Question) -> None:
+def check(question: SearchQuestion) -> None:
     """Raise UsageError for a search that can't be made."""
     if not question.space:
         raise UsageError(
@@ -94,7 +94,7 @@ def check(question: Question) -> None:
         )
 
 
-def _is_grid(question: Question) -> bool:
+def _is_grid(question: SearchQuestion) -> bool:
     return question.sampler == "grid"
 
 
@@ -104,5 +104,5 @@ def _is_endless(knob: Knob) -> bool:
 
 def _knob(values: Mapping[str, Any]) -> Knob:
     domain = dict(values["domain"])
-    made = Choices(values=tuple(domain["values"])) if "values" in domain else Range(**domain)
+    made = Categories(values=tuple(domain["values"])) if "values" in domain else Range(**domain)
     return Knob(name=values["name"], paths=tuple(values["paths"]), domain=made)

@@ -11,7 +11,7 @@ from typing import Any
 from genbench.compare.student import critical
 from genbench.formatting import counted, duration, number
 from genbench.tuning.history import History, shown
-from genbench.tuning.question import Question, State
+from genbench.tuning.question import SearchQuestion, State
 from genbench.tuning.search import Trial, best
 
 LEVEL = 0.95
@@ -71,7 +71,7 @@ def winners(
     return found
 
 
-def findings(question: Question, history: History, top: int) -> Iterator[str]:
+def findings(question: SearchQuestion, history: History, top: int) -> Iterator[str]:
     """What a search has found, in sentences: what was asked, and its best trials."""
     how_many = ", ".join(f"{count} {state}" for state, count in counts(history.trials).items())
     limit = "" if question.limit is None else f" of {question.limit[1]:g} {question.limit[0]}"

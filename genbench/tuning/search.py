@@ -14,8 +14,8 @@ from typing import Any
 
 from genbench.errors import UsageError
 from genbench.spec import content_hash
-from genbench.tuning.question import Question, State
-from genbench.tuning.space import Choices, Knob, Value
+from genbench.tuning.question import SearchQuestion, State
+from genbench.tuning.space import Categories, Knob, Value
 
 STUDY = "genbench"
 """The name of every in-memory study: Hyperband derives the bracket of a trial from it."""
@@ -69,7 +69,7 @@ class Next:
     notes: Mapping[str, Any] = field(default_factory=dict)
 
 
-def propose(question: Question, history: Sequence[Trial], number: int) -> Next | None:
+def propose(question: SearchQuestion, history: Sequence[Trial], number: int) -> Next | None:
     """The settings of trial ``number``; None if a grid has no more."""
     if question.sampler == "grid":
         return _cell(question, number)
@@ -84,7 +84,7 @@ def propose(question: Question, history: Sequence[Trial], number: int) -> Next |
     return Next(settings=dict(asked.params), notes=dict(asked.system_attrs))
 
 
-def cells(question: Question) -> int | None:
+def cells(question: SearchQuestion) -> int | None:
     """The number of trials of a grid; None for a search without an end."""
     if question.sampler != "grid":
         return None
@@ -102,7 +102,7 @@ def best(history: Iterable[Trial]) -> list[Trial]:
 class Pruning:
     """The decision to stop a trial, from what all trials have reported by then."""
 
-    def __init__(self, question: Question, history: Sequence[Trial]) -> None:
+    def __init__(self, question: SearchQuestion, history: Sequence[Trial]) -> None:
         optuna = _optuna()
         self._question = question
         self._study = optuna.create_study(study_name=STUDY, pruner=_pruner(question.pruner))
@@ -176,7 +176,7 @@ class Pruning:
         return self._trials[number]
 
 
-def frozen(question: Question, trial: Trial) -> Any:
+def frozen(question: SearchQuestion, trial: Trial) -> Any:
     """A trial as optuna knows it, an `optuna.trial.FrozenTrial`."""
     optuna = _optuna()
     states = optuna.trial.TrialState
@@ -196,7 +196,7 @@ def frozen(question: Question, trial: Trial) -> Any:
     )
 
 
-def frozen_for_export(question: Question, trial: Trial) -> Any:
+def frozen_for_export(question: SearchQuestion, trial: Trial) -> Any:
     """A trial as a file keeps it: one that is not done yet waits, so nothing takes it as lost."""
     made = frozen(question, trial)
     states = _optuna().trial.TrialState
@@ -205,7 +205,7 @@ def frozen_for_export(question: Question, trial: Trial) -> Any:
     return made
 
 
-def importance(question: Question, history: Sequence[Trial]) -> dict[str, float]:
+def importance(question: SearchQuestion, history: Sequence[Trial]) -> dict[str, float]:
     """The share of each setting in what the first objective depends on, the largest first.
 
     PED-ANOVA (Watanabe et al. 2023, arXiv:2304.10255), from the trials that are done.
@@ -220,7 +220,7 @@ def importance(question: Question, history: Sequence[Trial]) -> dict[str, float]
     return {str(name): float(share) for name, share in found.items()}
 
 
-def _study(question: Question, history: Sequence[Trial], number: int) -> Any:
+def _study(question: SearchQuestion, history: Sequence[Trial], number: int) -> Any:
     optuna = _optuna()
     study = optuna.create_study(
         study_name=STUDY,
@@ -242,7 +242,7 @@ def _for_gp(history: Sequence[Trial]) -> list[Trial]:
     return [trial for trial in history if trial.number in kept]
 
 
-def _sampler(question: Question, number: int) -> Any:
+def _sampler(question: SearchQuestion, number: int) -> Any:
     """A sampler whose random numbers depend on the question's seed and the trial alone."""
     optuna = _optuna()
     seed = int(content_hash([question.seed, number])[:8], 16)
@@ -273,7 +273,7 @@ def _pruner(name: str) -> Any:
 def _distribution(knob: Knob) -> Any:
     distributions = _optuna().distributions
     domain = knob.domain
-    if isinstance(domain, Choices):
+    if isinstance(domain, Categories):
         return distributions.CategoricalDistribution(domain.values)
     if domain.whole:
         low, high = int(domain.low), int(domain.high)
@@ -281,7 +281,7 @@ def _distribution(knob: Knob) -> Any:
     return distributions.FloatDistribution(domain.low, domain.high, log=domain.log)
 
 
-def _cell(question: Question, number: int) -> Next | None:
+def _cell(question: SearchQuestion, number: int) -> Next | None:
     """A cell of the grid; the last setting varies fastest."""
     values, left = list[Value](), number
     for axis in reversed(_axes(question)):
@@ -291,12 +291,12 @@ def _cell(question: Question, number: int) -> Next | None:
     return None if left else Next(settings=dict(zip(names, reversed(values), strict=True)))
 
 
-def _axes(question: Question) -> list[Sequence[Value]]:
+def _axes(question: SearchQuestion) -> list[Sequence[Value]]:
     """The values of each setting of a grid."""
     domains = [knob.domain for knob in question.space]
     return [
         domain.values
-        if isinstance(domain, Choices)
+        if isinstance(domain, Categories)
         else range(int(domain.low), int(domain.high) + 1)
         for domain in domains
     ]

@@ -59,7 +59,7 @@ class Range:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Choices:
+class Categories:
     """Texts as for ``--set``."""
 
     values: tuple[str, ...]
@@ -78,7 +78,7 @@ class Knob:
 
     name: str
     paths: tuple[str, ...]
-    domain: Range | Choices
+    domain: Range | Categories
 
 
 Space = tuple[Knob, ...]
@@ -115,11 +115,11 @@ def read_sets(sets: Sequence[str], scope: Scope) -> tuple[Space, tuple[str, ...]
 _RANGE = re.compile(r"(?:(log|lin):)?\s*([^.\s]\S*?)\s*\.\.\s*(\S+)")
 
 
-def _domain(path: str, value: str, info: FieldInfo | None) -> Range | Choices | None:
+def _domain(path: str, value: str, info: FieldInfo | None) -> Range | Categories | None:
     found = _RANGE.fullmatch(value)
     if found is None:
         values = several(value, path, info)
-        return Choices(values=tuple(values)) if len(values) > 1 else None
+        return Categories(values=tuple(values)) if len(values) > 1 else None
     scale, first, last = found.groups()
     where = f"--set {path}={value}"
     try:
@@ -227,10 +227,10 @@ def _lucic2018(scope: Scope) -> Iterator[Knob]:
 
 _OFF = FieldInfo(default=None)
 
-_LUCIC: Mapping[str, Range | Choices] = {
+_LUCIC: Mapping[str, Range | Categories] = {
     "beta1": Range(low=0.0, high=0.999),
-    "n_critic": Choices(values=("1", "5")),
-    "d_norm": Choices(values=("identity", "batch")),
+    "n_critic": Categories(values=("1", "5")),
+    "d_norm": Categories(values=("identity", "batch")),
     "clip": Range(low=1e-3, high=1.0, log=True),
     "gradient_penalty": Range(low=0.1, high=100.0, log=True),
     "k_rate": Range(low=1e-4, high=1e-2, log=True),
@@ -274,4 +274,4 @@ def _possible(knob: Knob, scope: Scope) -> Knob | None:
     if isinstance(domain, Range):
         return knob if all(map(is_possible, domain.ends)) else None
     kept = tuple(filter(is_possible, domain.values))
-    return replace(knob, domain=Choices(values=kept)) if len(kept) > 1 else None
+    return replace(knob, domain=Categories(values=kept)) if len(kept) > 1 else None

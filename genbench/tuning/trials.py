@@ -28,7 +28,7 @@ from genbench.tuning.commands import (
     title_of,
 )
 from genbench.tuning.history import History, read_history, shown
-from genbench.tuning.question import Question, State
+from genbench.tuning.question import SearchQuestion, State
 from genbench.tuning.search import Pruning, Trial, best, propose
 from genbench.tuning.space import Value
 from genbench.work.children import Command, Ended, carry_out
@@ -48,7 +48,7 @@ class Trials:
     """
 
     tuning: TuningRecord
-    question: Question
+    question: SearchQuestion
     store: Store
     places: Places
     specs: Specs

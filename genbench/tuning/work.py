@@ -16,7 +16,7 @@ from genbench.store.tasks import NewTask
 from genbench.store.tunings import Proposal, TuningRecord
 from genbench.tuning.commands import FRESH, may_stop, tag
 from genbench.tuning.history import History, read_history
-from genbench.tuning.question import Question
+from genbench.tuning.question import SearchQuestion
 from genbench.tuning.search import Trial, best, cells
 from genbench.tuning.trials import Trials
 from genbench.work.children import Command
@@ -102,7 +102,7 @@ def _confirmation(trials: Trials, effort: Effort, rank: int) -> Proposal | None:
 
 
 def _winner(
-    history: History, question: Question, effort: Effort, rank: int
+    history: History, question: SearchQuestion, effort: Effort, rank: int
 ) -> tuple[Trial, int] | None:
     """The trial and the seed of a repeat; None if there are not so many good trials."""
     place, k = divmod(rank, effort.confirm)
@@ -119,7 +119,12 @@ def _stored(history: History, trial: Trial, seed: int) -> Proposal | None:
 
 
 def enqueue_tuning(
-    store: Store, tuning: TuningRecord, question: Question, effort: Effort, *, priority: int = 0
+    store: Store,
+    tuning: TuningRecord,
+    question: SearchQuestion,
+    effort: Effort,
+    *,
+    priority: int = 0,
 ) -> int:
     """Enqueue what is missing of a tuning for workers anywhere; return the number of new tasks.
 
@@ -137,7 +142,7 @@ def enqueue_tuning(
     return len(enqueue(store, tasks, retry=True))
 
 
-def _is_confirmed(history: History, question: Question, effort: Effort, rank: int) -> bool:
+def _is_confirmed(history: History, question: SearchQuestion, effort: Effort, rank: int) -> bool:
     """Whether nothing is left to do for a repeat of the best."""
     wanted = _winner(history, question, effort, rank)
     if wanted is None:
@@ -148,7 +153,7 @@ def _is_confirmed(history: History, question: Question, effort: Effort, rank: in
 
 def _new_task(
     tuning: TuningRecord,
-    question: Question,
+    question: SearchQuestion,
     words: Sequence[str],
     priority: int,
     parents: Sequence[str] = (),

@@ -81,7 +81,7 @@ def network(s: FieldSettings, data: DataSpec, classes: int) -> nn.Module:
 # --- what a network knows besides x
 
 
-class Condition(nn.Module):
+class ConditionEmbedding(nn.Module):
     """(t, labels) -> (B, width): sines and cosines of t through two layers, plus the label's."""
 
     frequencies: Tensor
@@ -152,7 +152,7 @@ class UNet(nn.Module):
     ) -> None:
         super().__init__()
         known = 4 * widths[0]
-        self.condition = Condition(known, classes)
+        self.condition = ConditionEmbedding(known, classes)
         self.stem = nn.Conv2d(channels, widths[0], 3, 1, 1)
         self.down = nn.ModuleList(
             nn.ModuleList(Block(w, w, known, dropout) for _ in range(blocks)) for w in widths
@@ -269,9 +269,9 @@ class MLP(nn.Module):
     ) -> None:
         super().__init__()
         size = flat_size(shape)
-        self.condition = Condition(width, classes)
+        self.condition = ConditionEmbedding(width, classes)
         self.stem = nn.Linear(size, width)
-        self.layers = nn.ModuleList(Layer(width, dropout) for _ in range(depth))
+        self.layers = nn.ModuleList(ResidualLayer(width, dropout) for _ in range(depth))
         self.norm = nn.LayerNorm(width)
         self.out = nn.Linear(width, size)
         nn.init.zeros_(self.out.weight)
@@ -287,7 +287,7 @@ class MLP(nn.Module):
         return out.view_as(x)
 
 
-class Layer(nn.Module):
+class ResidualLayer(nn.Module):
     """x + two linear layers, with the condition added between them."""
 
     def __init__(self, width: int, dropout: float) -> None:

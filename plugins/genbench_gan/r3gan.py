@@ -97,7 +97,7 @@ def residual_networks(s: R3GANSettings, data: DataSpec) -> Networks:
     head = scaled(nn.Linear(width, 1, bias=False))
     return Networks(
         generator=LabelledSequential(*up, scaled(nn.Conv2d(width, planes, 1)), *squash),
-        discriminator=LabelledSequential(*down, Summary(width, grid), head),
+        discriminator=LabelledSequential(*down, WeightedSum(width, grid), head),
     )
 
 
@@ -153,7 +153,7 @@ class Basis(nn.Module):
         return weights[:, :, None, None] * self.maps
 
 
-class Summary(nn.Module):
+class WeightedSum(nn.Module):
     """(B, C, grid, grid) -> (B, C): each channel weighted by a learned map, and summed."""
 
     def __init__(self, channels: int, grid: int) -> None:

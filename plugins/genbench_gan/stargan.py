@@ -34,7 +34,7 @@ from genbench_nets.adversarial_training import alternating_phases, two_adams
 from genbench_nets.labels import one_hot, required
 from genbench_nets.penalties import gradient_penalty
 from genbench_nets.translation_networks import (
-    Judge,
+    PatchDiscriminator,
     Translator,
     bits,
     conv_judge,
@@ -153,7 +153,9 @@ def permuted(y: Tensor) -> Tensor:
     return y[torch.randperm(len(y), device=y.device)]
 
 
-def networks(s: StarGANSettings, data: DataSpec, domains: int) -> tuple[Translator, Judge]:
+def networks(
+    s: StarGANSettings, data: DataSpec, domains: int
+) -> tuple[Translator, PatchDiscriminator]:
     """G and D of fitted settings, on the CPU; G is built first."""
     if s.network == "mlp":
         (size,) = data.shape

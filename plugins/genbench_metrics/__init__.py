@@ -68,7 +68,7 @@ def genbench_register_metrics(register: genbench.Register) -> None:
     )
     register(
         "translation",
-        "genbench_metrics.translation:Translation",
+        "genbench_metrics.translation:TranslationScores",
         settings="genbench_metrics.metric_settings:TranslationSettings",
         summary="translations of test images: classified as asked, like real ones, and reversible",
         family="labels",

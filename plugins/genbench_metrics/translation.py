@@ -63,7 +63,7 @@ class ClassScores:
     n: int
 
 
-class Translation:
+class TranslationScores:
     """Scores of a model that translates labelled images, or codes of labelled images."""
 
     uses: Literal["samples", "model"] = "model"

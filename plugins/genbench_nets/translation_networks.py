@@ -41,7 +41,7 @@ class Translator(nn.Module):
         return made.tanh() if self.bounded else made
 
 
-class Judge(nn.Module):
+class PatchDiscriminator(nn.Module):
     """x -> how real each patch looks (B, P), and the logits of the domain (B, D)."""
 
     def __init__(self, body: nn.Module, realness: nn.Module, domain: nn.Module) -> None:
@@ -100,7 +100,9 @@ def conv_translator(
     return Translator(nn.Sequential(*layers), residual=False, bounded=bounded)
 
 
-def conv_judge(shape: Sequence[int], domains: int, *, width: int, halvings: int) -> Judge:
+def conv_judge(
+    shape: Sequence[int], domains: int, *, width: int, halvings: int
+) -> PatchDiscriminator:
     """Halving convolutions without normalisation, which double the channels, and two heads."""
     body: list[nn.Module] = []
     channels, (height, across) = shape[0], shape[1:]
@@ -108,7 +110,7 @@ def conv_judge(shape: Sequence[int], domains: int, *, width: int, halvings: int)
         body += [nn.Conv2d(channels, width, 4, 2, 1), nn.LeakyReLU(SLOPE)]
         channels, width = width, 2 * width
         height, across = height // 2, across // 2
-    return Judge(
+    return PatchDiscriminator(
         nn.Sequential(*body),
         nn.Conv2d(channels, 1, 3, 1, 1, bias=False),
         nn.Conv2d(channels, domains, (height, across), bias=False),
@@ -121,10 +123,12 @@ def dense_translator(size: int, domains: int, hidden: Sequence[int]) -> Translat
     return Translator(layers, residual=True, bounded=False)
 
 
-def dense_judge(size: int, domains: int, hidden: Sequence[int]) -> Judge:
+def dense_judge(size: int, domains: int, hidden: Sequence[int]) -> PatchDiscriminator:
     """Codes (B, size): fully connected layers and two linear heads."""
     body = nn.Sequential(*mlp((size, *hidden), act="leaky_relu"), nn.LeakyReLU(SLOPE))
-    return Judge(body, nn.Linear(hidden[-1], 1, bias=False), nn.Linear(hidden[-1], domains))
+    return PatchDiscriminator(
+        body, nn.Linear(hidden[-1], 1, bias=False), nn.Linear(hidden[-1], domains)
+    )
 
 
 def convolved(

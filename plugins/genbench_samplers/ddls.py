@@ -25,7 +25,7 @@ import torch
 
 from genbench import AffineCalibration, SampleContext, SamplingError, rendered
 from genbench_samplers.judge import Judge, prepare_judge
-from genbench_samplers.langevin import Point, accept, step, tested_acceptance, tuned_eps
+from genbench_samplers.langevin import ChainState, accept, step, tested_acceptance, tuned_eps
 from genbench_samplers.latent_prior import from_normal, law_of_prior, to_normal
 from genbench_samplers.proposals import asked_labels
 from genbench_samplers.sampler_settings import DDLSSettings
@@ -123,7 +123,9 @@ class DDLS(CostedSampler[DDLSSettings]):
         self._cost.notes["eps"] = eps
         return eps
 
-    def _walk(self, energy: _Energy, at: Point, eps: float, generator: torch.Generator) -> Point:
+    def _walk(
+        self, energy: _Energy, at: ChainState, eps: float, generator: torch.Generator
+    ) -> ChainState:
         steps, mala = self.settings.steps, self.settings.mala
         accepted = torch.zeros((), device=at.u.device)
         for count in range(1, steps + 1):
@@ -140,7 +142,7 @@ class DDLS(CostedSampler[DDLSSettings]):
         return at
 
 
-def _check(at: Point, steps: int, eps: float) -> None:
+def _check(at: ChainState, steps: int, eps: float) -> None:
     if not (torch.isfinite(at.energy).all() and torch.isfinite(at.gradient).all()):
         raise SamplingError(
             f"the values of a ddls chain are not finite after {steps} steps with eps={eps:g}; "
@@ -158,7 +160,7 @@ class _Energy:
         self._model, self._judge, self._law, self._y = model, judge, law, y
         self._calibration = judge.calibration
 
-    def __call__(self, u: Tensor) -> Point:
+    def __call__(self, u: Tensor) -> ChainState:
         """The energies and their gradient with respect to u; weights get no gradients."""
         u = u.detach()
         with torch.enable_grad():
@@ -169,7 +171,7 @@ class _Energy:
         u = u.detach()
         logit = logit.detach()
         energy = 0.5 * u.square().flatten(1).sum(1) - logit
-        return Point(u=u, energy=energy, gradient=u - slope, logit=logit)
+        return ChainState(u=u, energy=energy, gradient=u - slope, logit=logit)
 
     def generate(self, u: Tensor) -> Tensor:
         """G(z(u))."""

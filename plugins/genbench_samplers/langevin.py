@@ -1,6 +1,6 @@
 """Langevin chains on any energy: steps, their acceptance test, and tuning of the step size.
 
-Coordinates u are (B, ...), one row per chain; an energy returns a `Point`.
+Coordinates u are (B, ...), one row per chain; an energy returns a `ChainState`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ GAMMA, T0, KAPPA = 0.05, 10, 0.75
 """Constants of dual averaging, as in section 3.2 of its source."""
 
 
-class Point(NamedTuple):
+class ChainState(NamedTuple):
     """The state of chains: u (B, ...), energy (B,), gradient (B, ...) and logit (B,)."""
 
     u: Tensor
@@ -29,10 +29,12 @@ class Point(NamedTuple):
     logit: Tensor
 
 
-Energy = Callable[[Tensor], Point]
+Energy = Callable[[Tensor], ChainState]
 
 
-def step(energy: Energy, at: Point, eps: float, generator: torch.Generator) -> tuple[Point, Tensor]:
+def step(
+    energy: Energy, at: ChainState, eps: float, generator: torch.Generator
+) -> tuple[ChainState, Tensor]:
     """Propose u - (eps/2) grad E + sqrt(eps) n; return it and its log acceptance ratio (B,).
 
     The ratio is that of the Metropolis-Hastings test (MALA, Roberts and Tweedie 1996): values above
@@ -47,13 +49,13 @@ def step(energy: Energy, at: Point, eps: float, generator: torch.Generator) -> t
 
 
 def accept(
-    at: Point, proposed: Point, chance: Tensor, generator: torch.Generator
-) -> tuple[Point, Tensor]:
+    at: ChainState, proposed: ChainState, chance: Tensor, generator: torch.Generator
+) -> tuple[ChainState, Tensor]:
     """The state of the chains after the test of a step, and which (B,) of them moved."""
     drawn = torch.rand(len(chance), generator=generator).log().to(chance)
     moved = drawn < chance
     wide = moved.view(-1, *(1 for _ in at.u.shape[1:]))
-    after = Point(
+    after = ChainState(
         u=torch.where(wide, proposed.u, at.u),
         energy=torch.where(moved, proposed.energy, at.energy),
         gradient=torch.where(wide, proposed.gradient, at.gradient),
@@ -68,7 +70,7 @@ def acceptance(chance: Tensor) -> float:
 
 
 def tuned_eps(
-    energy: Energy, at: Point, *, target: float, steps: int, generator: torch.Generator
+    energy: Energy, at: ChainState, *, target: float, steps: int, generator: torch.Generator
 ) -> float:
     """The eps with mean acceptance probability ``target``, for chains from ``at``.
 
@@ -90,7 +92,7 @@ def tuned_eps(
 
 
 def tested_acceptance(
-    energy: Energy, at: Point, *, eps: float, steps: int, generator: torch.Generator
+    energy: Energy, at: ChainState, *, eps: float, steps: int, generator: torch.Generator
 ) -> float:
     """The mean acceptance of MALA with ``eps``, for chains from ``at``.
 

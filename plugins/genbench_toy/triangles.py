@@ -92,14 +92,14 @@ def _slopes(parameters: Tensor, size: int) -> tuple[Tensor, Tensor]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Nearest:
+class NearestTriangles:
     """For each image its nearest triangle (n, 4), and the distance (n,), RMS over the pixels."""
 
     parameters: Tensor
     distances: Tensor
 
 
-def nearest(images: Tensor) -> Nearest:
+def nearest(images: Tensor) -> NearestTriangles:
     """The triangles nearest to images (n, size, size) in [0, 1].
 
     The search is a damped Gauss-Newton from the moments of the image (the centre of mass, the area,
@@ -140,7 +140,7 @@ def _allowed(parameters: Tensor, size: int) -> Tensor:
     return torch.cat([parameters[:, :3].clamp(low[:3], high[:3]), angle], dim=1)
 
 
-def _searched(images: Tensor, parameters: Tensor) -> Nearest:
+def _searched(images: Tensor, parameters: Tensor) -> NearestTriangles:
     """Damped Gauss-Newton steps, each kept for the images that it brings closer."""
     size = images.shape[-1]
     parameters = _allowed(parameters, size)
@@ -158,4 +158,4 @@ def _searched(images: Tensor, parameters: Tensor) -> Nearest:
         error = torch.where(better[:, None, None], made - images, error)
         slopes = torch.where(better[:, None, None], slopes_there, slopes)
         damping = torch.where(better[:, None, None], damping / 4, damping * 8).clamp(1e-6, 1e6)
-    return Nearest(parameters=parameters, distances=error.square().mean((1, 2)).sqrt())
+    return NearestTriangles(parameters=parameters, distances=error.square().mean((1, 2)).sqrt())

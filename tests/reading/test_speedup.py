@@ -9,7 +9,7 @@ import pytest
 
 from genbench.compare import Question, Selection, select, tabulate
 from genbench.compare.row import Row
-from genbench.compare.run_results import Effort, Place
+from genbench.compare.run_results import MachineUse, Place
 from genbench.compare.speedup import FULL_LOAD, IDLE_SHARE, busy, with_place
 from genbench.report.rerun_command import rerun_command
 from tests.reading.conftest import MACHINE, Plan
@@ -63,18 +63,18 @@ def above(bound: float) -> float:
 @pytest.mark.parametrize(
     ("effort", "device", "text"),
     [
-        (Effort(cpu_share=IDLE_SHARE), "cpu", None),
-        (Effort(cpu_share=below(IDLE_SHARE)), "cpu", "seconds are 1.2 × CPU seconds"),
-        (Effort(cpu_share=0.25), "cpu", "seconds are 4 × CPU seconds"),
-        (Effort(cpu_share=0.25), "cuda", None),
-        (Effort(cpu_share=None), "cpu", None),
-        (Effort(cpu_share=0.0), "cpu", None),
-        (Effort(load=4 * FULL_LOAD, cpus=4), "cpu", None),
-        (Effort(load=above(4 * FULL_LOAD), cpus=4), "cpu", "load 5 on 4 cores"),
-        (Effort(load=9.0, cpus=4), "cuda", "load 9 on 4 cores"),
-        (Effort(load=9.0, cpus=None), "cpu", None),
-        (Effort(load=None, cpus=4), "cpu", None),
-        (Effort(cpu_share=0.25, load=9.0, cpus=4), "cuda", "load 9 on 4 cores"),
+        (MachineUse(cpu_share=IDLE_SHARE), "cpu", None),
+        (MachineUse(cpu_share=below(IDLE_SHARE)), "cpu", "seconds are 1.2 × CPU seconds"),
+        (MachineUse(cpu_share=0.25), "cpu", "seconds are 4 × CPU seconds"),
+        (MachineUse(cpu_share=0.25), "cuda", None),
+        (MachineUse(cpu_share=None), "cpu", None),
+        (MachineUse(cpu_share=0.0), "cpu", None),
+        (MachineUse(load=4 * FULL_LOAD, cpus=4), "cpu", None),
+        (MachineUse(load=above(4 * FULL_LOAD), cpus=4), "cpu", "load 5 on 4 cores"),
+        (MachineUse(load=9.0, cpus=4), "cuda", "load 9 on 4 cores"),
+        (MachineUse(load=9.0, cpus=None), "cpu", None),
+        (MachineUse(load=None, cpus=4), "cpu", None),
+        (MachineUse(cpu_share=0.25, load=9.0, cpus=4), "cuda", "load 9 on 4 cores"),
     ],
 )
 def test_a_machine_is_busy_only_beyond_the_bounds(run, effort, device, text):
@@ -83,7 +83,7 @@ def test_a_machine_is_busy_only_beyond_the_bounds(run, effort, device, text):
 
 def test_only_the_runs_that_the_seconds_are_of_can_be_busy(run):
     one = row(run, A, B)
-    spoiled = replace(one.runs[1], effort=Effort(cpu_share=0.1))
+    spoiled = replace(one.runs[1], effort=MachineUse(cpu_share=0.1))
     mixed = replace(one, runs=(one.runs[0], spoiled))
     assert busy(replace(mixed, place=A)) is None
     assert busy(replace(mixed, place=B)) == "seconds are 10 × CPU seconds"

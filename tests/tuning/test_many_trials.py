@@ -15,14 +15,14 @@ from sqlalchemy import insert, select
 from genbench.store import Recorder, Store, tunings
 from genbench.store.schema import evals, proposals, runs
 from genbench.tuning.history import read_history
-from genbench.tuning.question import Question
+from genbench.tuning.question import SearchQuestion
 from genbench.tuning.search import propose
-from genbench.tuning.space import Choices, Knob, Range
+from genbench.tuning.space import Categories, Knob, Range
 
 pytest.importorskip("optuna")
 TRIALS = 1_000
 RATE = Knob(name="g_lr", paths=("g_lr",), domain=Range(low=1e-5, high=1e-1, log=True))
-STEPS = Knob(name="n_critic", paths=("n_critic",), domain=Choices(values=("1", "5")))
+STEPS = Knob(name="n_critic", paths=("n_critic",), domain=Categories(values=("1", "5")))
 
 
 def fill(store: Store, tuning: int) -> None:
@@ -69,7 +69,7 @@ def seconds_of(work: Callable[[], object]) -> float:
 def test_the_next_proposal_from_a_thousand_stored_trials_takes_less_than_a_second(
     tmp_path: Path, sampler: str
 ) -> None:
-    question = Question(
+    question = SearchQuestion(
         model="gan",
         dataset="digits",
         space=(RATE, STEPS),

@@ -11,24 +11,24 @@ from statistics import fmean
 import pytest
 
 from genbench.errors import UsageError
-from genbench.tuning.question import Question, State, check
+from genbench.tuning.question import SearchQuestion, State, check
 from genbench.tuning.search import Pruning, Trial, best, propose
-from genbench.tuning.space import Choices, Knob, Range
+from genbench.tuning.space import Categories, Knob, Range
 
 pytest.importorskip("optuna")
 
 SPACE = (
     Knob(name="lr", paths=("g_lr", "d_lr"), domain=Range(low=1e-5, high=1e-1, log=True)),
     Knob(name="beta1", paths=("beta1",), domain=Range(low=0.0, high=0.9)),
-    Knob(name="n_critic", paths=("n_critic",), domain=Choices(values=("1", "5"))),
+    Knob(name="n_critic", paths=("n_critic",), domain=Categories(values=("1", "5"))),
 )
 FIRST = {"lr": 1e-2, "beta1": 0.9, "n_critic": "5"}
 
 
-def question(sampler: str = "tpe", **changes) -> Question:
+def question(sampler: str = "tpe", **changes) -> SearchQuestion:
     values = {"model": "gan", "dataset": "digits", "space": SPACE}
     values |= {"objectives": ("fd_clf",), "sampler": sampler, "first": FIRST}
-    return Question(**{**values, **changes})
+    return SearchQuestion(**{**values, **changes})
 
 
 def score(settings) -> float:
@@ -40,7 +40,7 @@ def score(settings) -> float:
     )
 
 
-def search(asked: Question, trials: int, objective=lambda s: (score(s),)) -> list[Trial]:
+def search(asked: SearchQuestion, trials: int, objective=lambda s: (score(s),)) -> list[Trial]:
     history: list[Trial] = []
     for number in range(trials):
         found = propose(asked, history, number)
@@ -78,7 +78,7 @@ def test_the_optimum_is_found_whatever_the_seed(sampler: str, bound: float) -> N
 
 def test_the_same_history_and_number_give_the_same_proposal_whoever_asks() -> None:
     history = search(question(), 14)
-    again = Question.from_json(question().to_json())
+    again = SearchQuestion.from_json(question().to_json())
     assert [propose(again, history[:n], n).settings for n in (0, 5, 13)] == [
         history[n].settings for n in (0, 5, 13)
     ]

@@ -8,7 +8,7 @@ from genbench.errors import SettingError, UsageError
 from genbench.planning.sources import Scope
 from genbench.registry import Registry
 from genbench.tuning.space import (
-    Choices,
+    Categories,
     Range,
     assignments,
     default_space,
@@ -37,8 +37,8 @@ def scope(registry: Registry, model: str = "gan") -> Scope:
         ("n_critic=1..8", Range(low=1, high=8, whole=True)),
         ("z_dim=2..512", Range(low=2, high=512, whole=True, log=True)),
         ("batch_size=32..64", Range(low=32, high=64, whole=True)),
-        ("loss=hinge,non_saturating", Choices(values=("hinge", "non_saturating"))),
-        ("g_hidden=[8],[8,8]", Choices(values=("[8]", "[8,8]"))),
+        ("loss=hinge,non_saturating", Categories(values=("hinge", "non_saturating"))),
+        ("g_hidden=[8],[8,8]", Categories(values=("[8]", "[8,8]"))),
     ],
 )
 def test_a_range_is_logarithmic_and_whole_by_its_setting_and_its_ends(registry, text, domain):

@@ -16,7 +16,7 @@ from genbench.testing import check_metric
 from genbench_gan.stargan import StarGAN
 from genbench_gan.stargan_settings import StarGANSettings
 from genbench_metrics.metric_settings import TranslationSettings
-from genbench_metrics.translation import Translation
+from genbench_metrics.translation import TranslationScores
 
 
 class ByLooking:
@@ -54,7 +54,7 @@ def scores(context, digits):
     """``scores(answer)`` -> the four scores by name of a model that answers so."""
 
     def of(answer=lambda y, own: y, data=digits, **settings):
-        metric = Translation(TranslationSettings(**settings))
+        metric = TranslationScores(TranslationSettings(**settings))
         metric.begin(context(data=data, model=ByLooking(digits, answer)))
         return {score.metric.removeprefix("translation_"): score for score in metric.result()}
 
@@ -96,7 +96,7 @@ def test_a_brighter_identity_costs_the_difference_of_its_grey_levels(context, di
         def translate(self, x, y, own=None):
             return (x + 0.2).clamp(-1, 1)
 
-    metric = Translation()
+    metric = TranslationScores()
     metric.begin(context(data=digits, model=Brighter()))
     identity = next(s for s in metric.result() if s.metric == "translation_identity")
     real = to_float(torch.tensor(digits.test.x))
@@ -123,7 +123,7 @@ def test_latents_are_scored_by_their_images_against_what_was_encoded(context, di
         def translate(self, x, y, own=None):
             return x
 
-    metric = Translation(TranslationSettings(n=50))
+    metric = TranslationScores(TranslationSettings(n=50))
     metric.begin(context(data=latents, model=Nothing()))
     found = {score.metric: score for score in metric.result()}
     assert found["translation_identity"].value < 1e-6
@@ -133,7 +133,7 @@ def test_latents_are_scored_by_their_images_against_what_was_encoded(context, di
 def test_rare_classes_have_no_distance_but_an_accuracy(context, digits) -> None:
     few = np.flatnonzero((digits.test.y != 3) | (np.cumsum(digits.test.y == 3) <= 5))
     test = replace(digits.test, x=digits.test.x[few], y=digits.test.y[few], digest="few")
-    metric = Translation()
+    metric = TranslationScores()
     model = ByLooking(digits, lambda y, own: y)
     metric.begin(context(data=replace(digits, test=test), model=model))
     accuracy, fd = metric.result()[:2]

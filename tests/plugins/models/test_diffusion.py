@@ -18,7 +18,7 @@ from genbench_flow.ddpm import DDPM, Levels
 from genbench_flow.edm import EDM, preconditioning
 from genbench_flow.flow_matching import FlowMatching, optimal_pairing
 from genbench_flow.flow_settings import DDPMSettings, EDMSettings, FlowMatchingSettings
-from genbench_flow.networks import Condition, guided, some_dropped
+from genbench_flow.networks import ConditionEmbedding, guided, some_dropped
 from genbench_flow.solvers import denoised_step, edm_times
 
 LINE = DataSpec(name="line", shape=(1,))
@@ -168,7 +168,7 @@ def test_a_model_takes_labels_only_if_it_is_asked_to():
 
 
 def test_times_are_told_apart_by_their_embedding():
-    condition = Condition(16, 0)
+    condition = ConditionEmbedding(16, 0)
     found = condition(torch.tensor([0.0, 0.001, 0.5]), None)
     assert (found[0] - found[1]).abs().max() > 1e-4
     assert (found[0] - found[2]).abs().max() > 1e-2
