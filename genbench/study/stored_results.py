@@ -6,7 +6,7 @@ samplers, and only with the scores that the study asks for.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -30,12 +30,16 @@ _TOO_LONG = 1.5
 
 @dataclass
 class StoredResults:
-    """Finished runs by id; draws and numbers of samples by (id, label of the sampler)."""
+    """Finished runs by id; draws and numbers of samples by (id, label of the sampler).
+
+    ``cpu_s`` has the CPU seconds of the runs for which all of them are known.
+    """
 
     results: list[RunResult] = field(default_factory=list)
     runs: dict[str, Run] = field(default_factory=dict)
     draws: dict[tuple[str, str], Draw] = field(default_factory=dict)
     samples: dict[tuple[str, str], int] = field(default_factory=dict)
+    cpu_s: Mapping[str, float] = field(default_factory=dict)
     environments: list[Mapping[str, Any]] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
 
@@ -54,6 +58,7 @@ def read_stored(store: Store, plan: Plan, paces: Mapping[str, Pace]) -> StoredRe
     numbers = store.rows(f"SELECT run FROM runs WHERE id IN ({quoted(entries)})")
     for result in read_results(store, [row[0] for row in numbers]) if numbers else ():
         found.results.append(_renamed(result, entries[result.id]))
+    found.cpu_s = _cpu_seconds(store, entries)
     for entry in plan.entries:
         found.remarks += [f"{entry.title}: {s.refused}" for s in entry.samplings if s.refused]
     notes = (f"{entry.row.title}: {entry.row.note}" for entry in plan.entries if entry.row.note)
@@ -85,6 +90,20 @@ def _add(store: Store, run: Run, entry: Entry, found: StoredResults) -> None:
         label = labels.get(_text(score.sampler, score.sampler_settings))
         if label is not None and score.final:
             found.samples[run.id, label] = score.n
+
+
+def _cpu_seconds(store: Store, runs: Iterable[str]) -> dict[str, float]:
+    """Id -> CPU seconds of the epochs of a run and of all runs that it builds upon."""
+    return dict(
+        store.rows(
+            "WITH RECURSIVE line(id, run) AS ("
+            f"SELECT id, run FROM runs WHERE id IN ({quoted(runs)}) UNION "
+            "SELECT line.id, r.run FROM line JOIN run_parents p ON p.run = line.run "
+            "JOIN runs r ON r.id = p.parent) "
+            "SELECT line.id, sum(e.cpu_s) FROM line JOIN epochs e ON e.run = line.run "
+            "GROUP BY line.id HAVING count(*) = count(e.cpu_s)"
+        )
+    )
 
 
 def _text(sampler: str, settings: Mapping[str, Any]) -> str:

@@ -173,6 +173,8 @@ def _fact(name: str, row: Row, sampler: str, first: str, found: StoredResults) -
             return Value(text=text, measure=row.epoch_s)
         case "train_s":
             return _value(row.total_s, of=row.total_s.n)
+        case "cpu_s":
+            return _value(row.over_seeds(lambda run: found.cpu_s.get(run.id)), of=of)
         case "target_s":
             return _value(_to_target(row), of=len(row.timed))
         case "s/sample":

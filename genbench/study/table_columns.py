@@ -16,13 +16,14 @@ FACTS: Mapping[str, str] = {
     "parameters": "trainable parameters of all networks",
     "s/epoch": "median seconds per epoch in the last stage with steps, without the first epoch",
     "train_s": "total training seconds, including the preparation of data for stages",
+    "cpu_s": "CPU seconds of all epochs and of those of source runs, over all threads",
     "target_s": "training seconds until the first score at the target, with those of source runs",
     "s/sample": "seconds of sampling per sample, including calibration",
     "cost": "s/sample relative to the first sampler",
 }
 """Columns that don't need a metric, with their meaning."""
 
-OF_TRAINING = ("s/epoch", "train_s", "target_s")
+OF_TRAINING = ("s/epoch", "train_s", "cpu_s", "target_s")
 """Facts that are seconds of training."""
 
 SORTS: Mapping[str, str] = {"s/epoch": "epoch", "train_s": "total"}

@@ -8,10 +8,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from recorded import epoch_done
 
 from genbench.contracts import DataAccess
+from genbench.events import StageStarted
 from genbench.registry import Registry
-from genbench.store import Store
+from genbench.store import Recorder, Store
 from genbench.store.claimed_task import CLAIM
 from genbench.study import Places, execute, forecast, make_plan, read_study, results
 from genbench.study.existing_runs import ExistingRuns
@@ -32,7 +34,7 @@ name = "graft"
 model = "gan"
 on = "VAE"
 [table]
-columns = ["train_s"]
+columns = ["train_s", "cpu_s"]
 """
 
 
@@ -51,10 +53,13 @@ def places(tmp_path):
 
 
 def trained(store: Store, spec) -> str:
-    """The id of a finished run of this spec, which trained for 2 seconds."""
+    """The id of a finished run of this spec with one epoch of 2 CPU seconds."""
     run = store.create_run(
         replace(spec, device="cpu"), stages=[("train", 3)], environment={"threads": 1}
     )
+    with Recorder(store, run.id) as recorder:
+        recorder(StageStarted(stage="train", index=0, epochs=3, steps_per_epoch=20, first_epoch=1))
+        recorder(epoch_done(1, cpu_s=2.0))
     store.finish(run.id)
     return run.id
 
@@ -143,3 +148,11 @@ def test_its_row_stands_under_its_title_beside_the_others_of_the_data_set(
         (table,) = results(store, plan, {}).tables
     assert table.dataset == "digits"
     assert {row.title: len(row.runs) for row in table.rows} == {"VAE": 2, "graft": 2}
+
+
+def test_its_cpu_seconds_include_those_of_the_run_that_it_is_trained_on(plan, places, carried_out):
+    execute(plan, places, should_stop=lambda: False, say=lambda text: None)
+    with Store.open(places.store, mode="read") as store:
+        (table,) = results(store, plan, {}).tables
+    means = {row.title: row.values["cpu_s"].measure.mean for row in table.rows}
+    assert means == {"VAE": 2.0, "graft": 4.0}

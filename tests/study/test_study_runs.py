@@ -53,7 +53,7 @@ model = "gan"
 seconds = 1.0
 set = { g_hidden = [8], d_hidden = [8] }
 [table]
-columns = ["fd_pixel", "seeds", "epochs", "s/epoch", "train_s", "s/sample", "parameters"]
+columns = ["fd_pixel", "seeds", "epochs", "s/epoch", "train_s", "cpu_s", "s/sample", "parameters"]
 sort_by = "fd_pixel"
 published = { VAE = "1.5" }
 [[figures]]
@@ -184,6 +184,11 @@ def test_seconds_become_the_epochs_of_the_kept_pace(story):
         assert all(0.1 < run.train_s < 5.0 for run in trained)
 
 
+def cpu_seconds(store: Store, run: Run) -> float:
+    rows = store.rows("SELECT cpu_s FROM v_epochs WHERE id = :run", {"run": run.id})
+    return sum(float(seconds) for (seconds,) in rows)
+
+
 def test_the_table_is_what_the_store_says(story, genbench):
     [table] = tables(genbench("study", "two.toml", "--table-only", "--json"))
     rows = {row["row"]: row for row in table["rows"]}
@@ -197,6 +202,7 @@ def test_the_table_is_what_the_store_says(story, genbench):
             for name, figures in (
                 ("fd_pixel", [score.value for score in scores]),
                 ("train_s", [run.train_s for run in runs]),
+                ("cpu_s", [cpu_seconds(store, run) for run in runs]),
                 ("s/sample", seconds),
             ):
                 assert values[name]["mean"] == pytest.approx(fmean(figures))
