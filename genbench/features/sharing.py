@@ -1,7 +1,7 @@
 """One forward pass for all metrics that use the same network.
 
 The metrics of a run get the same minibatch one after another. Seven scores on Inception features
-would need seven passes through that network [0.16 s per image on one CPU core]. So the extractors
+would need seven passes through that network [0.1 s per image on one CPU core]. So the extractors
 share networks, and each network keeps its outputs for the last minibatch.
 """
 

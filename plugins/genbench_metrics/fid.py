@@ -14,7 +14,7 @@ FLOOR_DRAWS = 1
 class Fid(DistanceMetric[FidSettings]):
     """Heusel et al. (2017), 2048-d pooled features of the Inception-v3 of 2015.
 
-    It takes about 0.16 s per image on one CPU core; the reference, which is the whole test split,
+    It takes about 0.1 s per image on one CPU core; the reference, which is the whole test split,
     is computed once and cached.
     """
 

@@ -1,7 +1,8 @@
 """Features and class logits of Inception-v3 of 2015, computed by torch-fidelity.
 
 The network and its TF 1.x resize are torch-fidelity's class; it gets weights that were read without
-unpickling code, and one minibatch at a time.
+unpickling code, and one minibatch at a time. Its batch normalisations are folded into the
+convolutions, which changes features by rounding only.
 """
 
 from __future__ import annotations
@@ -14,9 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 from torch_fidelity.feature_extractor_inceptionv3 import (
     URL_INCEPTION_V3,
+    BasicConv2d,
     FeatureExtractorInceptionV3,
 )
 
@@ -119,7 +123,7 @@ def _both_layers(
     content: bytes, path: Path, device: torch.device, metric: str
 ) -> Callable[[Tensor], tuple[Tensor, ...]]:
     """uint8 images (b, 1 or 3, H, W) -> pooled features (b, 2048) and logits (b, 1008)."""
-    network = _network(content, path, metric).to(device)
+    network = folded(_network(content, path, metric)).to(device)
 
     def run(samples: Tensor) -> tuple[Tensor, ...]:
         samples = samples.to(device)
@@ -153,3 +157,48 @@ def _network(content: bytes, path: Path, metric: str = "fid") -> FeatureExtracto
             f"{metric}: {path} does not have torch-fidelity's Inception weights ({reason}); "
             f"{_hint(metric)}"
         ) from error
+
+
+def folded(network: nn.Module) -> nn.Module:
+    """The same network, changed in place, with `FoldedConv` for each of its convolutions."""
+    for parent in list(network.modules()):
+        for name, child in parent.named_children():
+            if isinstance(child, BasicConv2d):
+                setattr(parent, name, FoldedConv(child))
+    return network
+
+
+class FoldedConv(nn.Module):
+    """A convolution, its batch normalisation in eval mode and ReLU, in two operations.
+
+    Channels are the last dimension in memory, so that a CPU need not reorder them for each
+    convolution [130 ms per image on one core, 230 ms as three operations].
+    """
+
+    weight: Tensor
+    bias: Tensor
+
+    def __init__(self, block: BasicConv2d) -> None:
+        super().__init__()
+        conv, norm = block.conv, block.bn
+        weight, bias = fuse_conv_bn_weights(
+            conv.weight,
+            conv.bias,
+            norm.running_mean,
+            norm.running_var,
+            norm.eps,
+            norm.weight,
+            norm.bias,
+        )
+        self.stride, self.padding = conv.stride, conv.padding
+        self.register_buffer("weight", _channels_last(weight.detach()))
+        self.register_buffer("bias", bias.detach())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(b, C, H, W) -> (b, D, H', W')."""
+        x = _channels_last(x)
+        return F.conv2d(x, self.weight, self.bias, self.stride, self.padding).relu_()
+
+
+def _channels_last(x: Tensor) -> Tensor:
+    return x.contiguous(memory_format=torch.channels_last)

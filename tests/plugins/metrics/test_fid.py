@@ -12,7 +12,7 @@ import pytest
 import torch
 import torch_fidelity
 from torch import Tensor, nn
-from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+from torch_fidelity.feature_extractor_inceptionv3 import BasicConv2d, FeatureExtractorInceptionV3
 from torch_fidelity.metric_fid import (
     KEY_METRIC_FID,
     fid_features_to_statistics,
@@ -24,7 +24,7 @@ from genbench.testing import check_metric, small_data
 from genbench_metrics import reference
 from genbench_metrics.fid import Fid
 from genbench_metrics.frechet import frechet_distance
-from genbench_metrics.inception import _network
+from genbench_metrics.inception import FoldedConv, _network
 from genbench_metrics.metric_settings import FidSettings
 
 SHAPE = (3, 24, 24)
@@ -96,6 +96,18 @@ def test_fid_is_torch_fidelitys_on_the_same_images_and_weights(context: Any, wei
         feature_extractor_weights_path=str(weights),
     )["frechet_inception_distance"]
     assert ours.value == pytest.approx(theirs, rel=1e-5)
+
+
+def test_a_folded_convolution_is_the_published_one_with_any_statistics() -> None:
+    torch.manual_seed(0)
+    block = BasicConv2d(3, 8, kernel_size=3, stride=2, padding=1).eval()
+    block.bn.running_mean.normal_()
+    block.bn.running_var.uniform_(0.1, 2.0)
+    nn.init.normal_(block.bn.weight)
+    nn.init.normal_(block.bn.bias)
+    x = torch.randn(2, 3, 9, 9)
+    with torch.no_grad():
+        torch.testing.assert_close(FoldedConv(block)(x), block(x))
 
 
 def test_grey_images_are_repeated_to_rgb(weights: Path) -> None:
