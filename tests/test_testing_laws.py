@@ -414,7 +414,7 @@ WAITS = rf"phase 'd' of model '\w+' makes the host wait .* in every training ste
             rf"phase 'd' of model 'ZerosInTheLoss' mixes .* \(8,\).*, {HERE} \(d_loss",
         ),
         (ZerosInAfter, rf"phase 'd' of model 'ZerosInAfter' mixes .*, {HERE} \(clip\)"),
-        (GeneratorOfTheCPU, rf"prior\(n, generator\) .* generator of cuda.*, {HERE} \(prior\)"),
+        (GeneratorOfTheCPU, rf"prior\(n, generator\) .* generator on cuda.*, {HERE} \(prior\)"),
         (NoiseOfTheCPU, rf"{WAITS} \(prior\)"),
         (ReadsItsLoss, rf"{WAITS} \(<lambda>\)"),
         (CopiesItsLoss, rf"{WAITS} \(<lambda>\)"),
@@ -479,7 +479,7 @@ def test_a_sound_sampler_passes():
         (OtherLabels, "have the class that context.labels asks for"),
         (Doubles, "expected float32"),
         (ZerosInAStep, rf"draw\(\) of sampler 'ZerosInAStep' mixes devices .*, {HERE} \(sample\)"),
-        (MixesItsNoise, rf"draw\(\) of sampler .* expects a generator of cuda.*, {HERE} \(draw\)"),
+        (MixesItsNoise, rf"draw\(\) of sampler .* needs a generator on cuda.*, {HERE} \(draw\)"),
     ],
 )
 def test_each_law_catches_the_sampler_that_breaks_it(sampler, law):

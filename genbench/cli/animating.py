@@ -28,7 +28,7 @@ def animate(
         str | None,
         typer.Option(
             metavar="SHARE,..",
-            help="Shares of the last stage whose nearest pictures are shown, such as 0,0.2,0.6,1.",
+            help="Shares of the last stage at which pictures are shown, such as 0,0.2,0.6,1.",
         ),
     ] = None,
     store: options.StoreOption = None,

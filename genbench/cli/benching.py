@@ -108,7 +108,7 @@ def _print(found: Mapping[str, Any], format: Format) -> None:
     """A table of the parts of a step for each stage, and one of the ways to execute it."""
     say(
         f"bench {found['bench']}: {found['model']} on {found['dataset']}, {_hardware(found)}, "
-        f"{found['precision']}, load {number(found['load'] or 0.0)}; products of matrices: "
+        f"{found['precision']}, load {number(found['load'] or 0.0)}; matrix products: "
         f"{number(found['matrix_gflops_per_s'])} GFLOP/s"
     )
     for stage in found["stages"]:

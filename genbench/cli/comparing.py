@@ -206,7 +206,7 @@ def _print(table: Table, limit: int, format: Format) -> None:
     )
     if len(cells.rows) > limit:
         more = len(cells.rows) - limit
-        say(f"note: {table.title}: {counted(more, 'more row')} (--limit)")
+        say(f"note: {table.title}: {counted(more, 'more row')} not shown (--limit)")
 
 
 def _text(cell: Cell) -> str:
@@ -252,7 +252,7 @@ def _once(remarks: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 def _tell_hidden(hidden: Mapping[str, int]) -> None:
     for dataset, count in hidden.items():
-        say(f"note: {dataset}: {counted(count, 'more experiment')} (--limit)")
+        say(f"note: {dataset}: {counted(count, 'more experiment')} not shown (--limit)")
 
 
 def _defaults(dataset: str) -> Mapping[str, Any]:
@@ -279,7 +279,7 @@ def report(
         ReportFormat | None,
         typer.Option(help="Format (default: that of the file's name, or html)."),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="File of the report.")] = None,
+    out: Annotated[Path | None, typer.Option(help="File to write the report to.")] = None,
     store: options.StoreOption = None,
     json: options.JsonOption = False,
 ) -> None:
@@ -316,7 +316,7 @@ def report(
 
 
 def searches_of(store: Store, runs: Collection[str]) -> tuple[Search, ...]:
-    """The searches whose trials are among some runs, with their pictures."""
+    """The searches with trials among some runs, with their pictures."""
     from genbench.report.searches import Search
     from genbench.store.tunings import tunings
     from genbench.tuning.history import read_history

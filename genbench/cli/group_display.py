@@ -100,7 +100,7 @@ class _OneSeed(Display):
 
 
 class _Prefixed(Screen):
-    """A screen whose lines begin with some words."""
+    """A screen on which each line begins with some words."""
 
     def __init__(self, screen: Screen, words: str) -> None:
         self._screen, self._words = screen, words

@@ -68,7 +68,7 @@ def _setter(*, archived: bool) -> Callable[..., None]:
             say(f"{'archived' if archived else 'restored'} {run_id}")
 
     command.__doc__ = (
-        "Hide runs from runs, compare and report, unless these are given --archived."
+        "Hide runs in runs, compare and report, unless --archived is given."
         if archived
         else "Show archived runs again."
     )

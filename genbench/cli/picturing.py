@@ -107,7 +107,8 @@ def interpolate(
     rows: Annotated[int | None, typer.Option(min=1, max=1_000, help="Number of rows.")] = None,
     steps: Annotated[int, typer.Option(min=2, max=1_000, help="Images in each row.")] = 10,
     classes: Annotated[
-        str | None, typer.Option(metavar="A,B", help="Two classes (default: each and the next).")
+        str | None,
+        typer.Option(metavar="A,B", help="Two classes (default: each class and the next one)."),
     ] = None,
     label: Label = None,
     **common: Any,

@@ -101,7 +101,7 @@ def print_grid(
         print(f"  {', '.join(cell.sets)}: {cost['epochs']} epochs, {_count(cost['images'])} images")
     if seeds:
         print(f"  seeds = {spans(seeds)} for each of them")
-    print(f"cost of all: {_count(total)} training images in the last stages")
+    print(f"total cost: {_count(total)} training images in the last stages")
     print(f"  {_LATER}")
 
 

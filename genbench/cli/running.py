@@ -65,7 +65,8 @@ def run(
     together_if_faster: Annotated[
         bool,
         typer.Option(
-            "--together-if-faster", help="Train them at once only if a trial shows it faster."
+            "--together-if-faster",
+            help="Train them at once only if a trial shows that this is faster.",
         ),
     ] = False,
     dry_run: options.PlanOnlyOption = False,
@@ -278,7 +279,7 @@ def _builders_first(store: Store, ids: Sequence[str]) -> list[str]:
         raise UsageError(
             f"{gone} can't be deleted without {named}: their scores are compared with its own"
             if all(RunSpec.from_json(run.spec).compressors for run in runs)
-            else f"{named} can't be used without {gone}: it learned that latent space",
+            else f"{gone} can't be deleted without {named}: they use its latent space",
             hint=f"To delete all of them: genbench rm {' '.join((*ids, *staying))}",
         )
     return order

@@ -31,7 +31,9 @@ def evaluate(
     sampler: options.SamplersOption = None,
     samples: Annotated[
         int | None,
-        typer.Option(min=2, max=MOST, help="Number of samples to score (default: as the run)."),
+        typer.Option(
+            min=2, max=MOST, help="Number of samples to score (default: as many as the run)."
+        ),
     ] = None,
     repeats: Annotated[
         int | None,
@@ -47,7 +49,7 @@ def evaluate(
         bool, typer.Option("--final", help="Make these the final scores of the run.")
     ] = False,
     missing: Annotated[
-        bool, typer.Option("--missing", help="Only those metrics that the run has no score of.")
+        bool, typer.Option("--missing", help="Only metrics for which the run has no score.")
     ] = False,
     **common: Any,
 ) -> None:

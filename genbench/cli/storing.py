@@ -48,8 +48,9 @@ def copy(
         print_json({"store": where, "rows": found.rows, "folders": found.folders})
         return
     say(
-        f"copied {sum(found.rows.values()):,} rows of {len(found.rows)} tables to {where}, and "
-        f"compared each of them; {counted(len(found.folders), 'folder')} of runs copied"
+        f"copied {sum(found.rows.values()):,} rows of {len(found.rows)} tables and "
+        f"{counted(len(found.folders), 'folder')} of runs to {where}; each row was compared with "
+        "its copy"
     )
 
 

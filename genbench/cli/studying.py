@@ -354,7 +354,7 @@ def _print_forecast(plan: Plan, found: Sequence[Forecast], jobs: int, *, as_json
     missing = [forecast.planned for forecast in found if forecast.run is None]
     for title, group in groups_of(plan, missing, jobs).items():
         seeds = spans([planned.seed for planned in group])
-        say(f"note: {title}: seeds {seeds} are trained together if a trial shows it faster")
+        say(f"note: {title}: seeds {seeds} are trained together if a trial shows that it is faster")
     for entry in plan.entries:
         for note in entry.notes:
             say(f"note: {entry.title}: {note}")

@@ -82,7 +82,9 @@ def tune(
     ] = None,
     confirm: Annotated[
         int | None,
-        typer.Option(min=0, max=1_000, help="Fresh seeds to train each of the best with."),
+        typer.Option(
+            min=0, max=1_000, help="Number of fresh seeds that each of the best is trained with."
+        ),
     ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the tuning, and of its runs.")] = None,
     resume: Annotated[
@@ -197,7 +199,9 @@ def trial(
     ] = None,
     confirm: Annotated[
         int | None,
-        typer.Option(min=0, metavar="RANK", help="Number of a repeat of the best trials."),
+        typer.Option(
+            min=0, metavar="RANK", help="Number of the repeat of the best trials, from 0 on."
+        ),
     ] = None,
     device: options.DeviceOption = None,
     store: options.StoreOption = None,

@@ -98,13 +98,13 @@ def print_result(
     print_table(headings, rows, format=format, title=f"tuning {record.name}")
     say(
         f"note: reported is the best of {counted(n, 'trial')} on the validation split, which is "
-        "better than the truth; confirmed is the mean of fresh seeds on it. The two are never "
+        "optimistic; confirmed is the mean of fresh seeds on it. The two are never "
         "ranked against each other"
         if effort.confirm
         else f"note: these are the best of {counted(n, 'trial')} on the validation split, so they "
         "look better than they are; to measure them again: --confirm 5"
     )
-    say(f"trials: {_counted(counts(history.trials))}; {duration(history.spent_s)} of all runs")
+    say(f"trials: {_counted(counts(history.trials))}; all runs took {duration(history.spent_s)}")
     own = next(one for one in history.proposals if one.number == found[0].trial.number)
     say(f"next, on the test split: {next_command(question, own)} --seeds 0..4")
 

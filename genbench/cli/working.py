@@ -46,7 +46,7 @@ def work(
         typer.Option(
             "--spool",
             metavar="FILE",
-            help="SQLite file of this machine that runs are recorded in until they have ended.",
+            help="SQLite file on this machine in which runs are recorded until they end.",
         ),
     ] = None,
     store: options.StoreOption = None,

@@ -71,7 +71,7 @@ def _brief(value: Any) -> str:
 def speed_warnings(
     rows: Sequence[Row], baselines: Sequence[Row], name: str | None, dataset: str
 ) -> Iterator[str]:
-    """Sentences about rows whose seconds can't be compared with the baseline or are unreliable."""
+    """Sentences about seconds that can't be compared with the baseline's or are unreliable."""
     if name and not baselines:
         yield f"the baseline {name} has no finished run on {dataset}, so there is no speed-up"
     alone = [r.title for r in rows if not r.is_baseline and r.epoch_speedup is None]

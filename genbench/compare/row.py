@@ -18,10 +18,10 @@ class Row:
     """The finished runs of one experiment, scored with one sampler; ``runs`` by ascending seed.
 
     ``label`` is the preset, or the settings in which experiments with the same model differ.
-    ``place`` is the device and machine whose seconds the row shows (None: where most of its runs
-    trained).
+    ``place`` is the device and machine of the seconds that the row shows (None: where most of its
+    runs trained).
 
-    ``scores``, ``floors`` and ``distances`` (from the floor, for metrics whose best value is their
+    ``scores``, ``floors`` and ``distances`` (from the floor, for metrics that are best at their
     floor) have one value per seed. ``of_model`` names the metrics that score the model itself,
     independent of the sampler. ``best`` names the metrics in which no selected row is better;
     ``differences`` has the difference to the best row in each metric.
@@ -108,7 +108,7 @@ class Row:
 
     @cached_property
     def timed(self) -> tuple[RunResult, ...]:
-        """The runs whose seconds the row shows: those that trained on one device and machine."""
+        """The runs that the seconds are of: those that trained on one device and machine."""
         there = [run.place for run in self.runs]
         place = self.place if self.place in there else max(there, key=there.count)
         return tuple(run for run in self.runs if run.place == place)

@@ -62,7 +62,7 @@ def _grouped_by(runs: Sequence[RunResult], by: Sequence[str]) -> list[Row]:
     for key in by:
         if key == "seed":
             raise UsageError(
-                "--by makes no rows for single seeds, since a row is the mean over its seeds",
+                "--by seed has no meaning, since a row is the mean over its seeds",
                 hint="To see the runs of one seed: genbench compare seed=0",
             )
         if key not in known:

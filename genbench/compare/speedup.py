@@ -23,7 +23,7 @@ FULL_LOAD = 1.25
 
 
 def with_place(rows: Sequence[Row], baseline: Sequence[Row]) -> list[Row]:
-    """The rows, each with the place whose seconds it shows: the one that most rows share.
+    """The rows, each with the place of the seconds that it shows: the one that most rows share.
 
     Places where the baseline trained come first, since a speed-up is known there only.
     """

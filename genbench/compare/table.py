@@ -70,7 +70,7 @@ class Column:
         """A sort key: better rows come first, values that are not finite last.
 
         ``measure`` is what the metric ranks by (`Row.ranked`): the distance from the floor for
-        metrics whose best value is their floor.
+        metrics that are best at their floor.
         """
         if measure is None or not math.isfinite(measure.mean):
             return math.inf

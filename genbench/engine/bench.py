@@ -31,7 +31,7 @@ from genbench.errors import GenbenchError, UsageError
 from genbench.spec import RunSpec
 
 SIDE, SIDE_CPU = 4096, 1024
-"""The side of the square matrices whose product shows the arithmetic rate of the machine."""
+"""The side of square matrices; their product shows the arithmetic rate of the machine."""
 LEAST_ROUNDS = 5
 """The least number of measurements of anything, whatever time they take."""
 BLOCK_S = 0.05

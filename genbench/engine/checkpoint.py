@@ -187,8 +187,8 @@ def damaged(file: Path) -> CheckpointError:
 
 def _manifest(snapshot: Snapshot, files: Mapping[str, Any]) -> dict[str, Any]:
     identity = snapshot.identity
-    whose = {"run": identity.run, "digest": identity.digest} if identity else {}
-    return {"format": FORMAT, **whose, "position": dict(snapshot.position), "files": files}
+    owner = {"run": identity.run, "digest": identity.digest} if identity else {}
+    return {"format": FORMAT, **owner, "position": dict(snapshot.position), "files": files}
 
 
 def _encoded(snapshot: Snapshot) -> Iterator[tuple[str, bytes]]:

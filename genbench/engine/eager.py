@@ -64,7 +64,7 @@ def _is_fused_adam(optimizer: Optimizer) -> bool:
 
 
 class FusedAdam:
-    """A step of fused Adam or AdamW whose lists of tensors are made once.
+    """A step of fused Adam or AdamW; its lists of tensors are made once.
 
     torch makes them again in each step, and counts the steps of each parameter by itself, which
     takes as long as the kernel for a small network. Here these counts are views of one tensor, so

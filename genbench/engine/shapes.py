@@ -23,7 +23,7 @@ A transposed convolution is a convolution as well, and has its dimensions in ano
 def take_shapes(nets: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     """Give parameters and buffers the shapes of the tensors of the same name, in place.
 
-    A tensor whose shape changes has no meaningful values afterwards; the others are kept. Names
+    A tensor that changes its shape has no meaningful values afterwards; the others are kept. Names
     that only one side has are ignored.
     """
     for name, module in nets.named_modules():

@@ -27,7 +27,7 @@ TRIALS = 5
 SLOWER = 1.05
 """The ratio from which an option is called slower; less is noise."""
 SIZE, SIZE_CPU = 4096, 512
-"""The side of the square matrices whose product shows whether bf16 is fast; a GPU needs work."""
+"""The side of square matrices; their product shows whether bf16 is fast. A GPU needs work."""
 FASTER = 1.2
 """The ratio from which ``auto`` takes bf16, since its casts cost time too."""
 

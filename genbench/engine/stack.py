@@ -189,7 +189,7 @@ def stacked_optimizers(
 
 
 class StackedEMA:
-    """The EMAs of N models whose weights are views of a stack, updated as one."""
+    """The EMAs of N models, updated as one; the weights are views of a stack."""
 
     def __init__(self, averages: Sequence[EMA], stack: Stack) -> None:
         self.decay = averages[0].decay

@@ -167,7 +167,7 @@ class _Trying:
                 found = _gradient(self.stacked[optimizer], i)
                 if not (found - own).norm() <= self.tolerance * own.norm() + 1e-12:
                     raise _RefusedError(
-                        f"phase '{name}': the gradients for '{optimizer}' differ from those alone"
+                        f"phase '{name}': '{optimizer}' gets other gradients than alone"
                     )
             self._check_tensors(name, i, tensors)
         self.stack.restore(before)
@@ -184,7 +184,7 @@ class _Trying:
             if not (a - b).abs() <= bound * (1 + b.abs()):
                 raise _RefusedError(
                     f"phase '{update.phase.name}': '{owner}/{name}' is {a:.6g} in a stack and "
-                    f"{b:.6g} alone, by the same noise"
+                    f"{b:.6g} alone, with the same noise"
                 )
 
     def _check_tensors(self, phase: str, i: int, own: dict[str, Tensor]) -> None:
@@ -195,7 +195,7 @@ class _Trying:
             bound = self.tolerance * (1e-3 + b.double().abs().max())
             bound = bound + (stride if name in self.stack.parameters else 0.0)
             if not (a.double() - b.double()).abs().max() <= bound:
-                raise _RefusedError(f"phase '{phase}' leaves other values in '{name}' than alone")
+                raise _RefusedError(f"phase '{phase}': '{name}' ends with other values than alone")
 
     # --- is it faster?
 

@@ -206,7 +206,7 @@ class Update:
             return loss(batch)
 
     def _averaged(self, values: list[Tensor]) -> list[Tensor]:
-        """The values over all processes, whose gradients are averaged too."""
+        """The values, averaged over all processes; gradients are averaged too."""
         return values if self._shards is None else self._shards.exchange(values, self._parameters)
 
     def _whole(self, batch: Batch) -> AbstractContextManager[object]:

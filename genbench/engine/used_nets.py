@@ -1,4 +1,4 @@
-"""Which networks take part in a computation: those whose tensors its operations read."""
+"""Which networks take part in a computation: those with tensors that its operations read."""
 
 from __future__ import annotations
 

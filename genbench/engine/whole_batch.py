@@ -22,7 +22,7 @@ class WholeBatch(TorchFunctionMode):
 
     ``total`` adds a tensor over all processes, differentiably.
 
-    The dimension of the batch is the first one whose size is a multiple k of ``rows``. It has k
+    The dimension of the batch is the first one that has k times ``rows``, for some k. It has k
     groups of rows one after the other, as a batch of real and generated samples, or with
     ``interleaved`` k rows for each sample. A tensor without such a dimension is the same in all
     processes. `genbench.engine.shard_trial` tries beforehand which of both a loss does.

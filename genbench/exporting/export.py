@@ -74,7 +74,7 @@ def export_generator(
     """Write what a run on the CPU draws, z[, y] -> x, into one file, and check it.
 
     ``weights`` is the digest of the run's weights. Raises IncompatibleError for a model that
-    doesn't generate, can't be written in this format, or whose file draws something else; then
+    doesn't generate, can't be written in this format, or draws something else from its file; then
     there is no file.
     """
     check_generates(loaded)

@@ -74,7 +74,7 @@ def _opened(path: Path) -> Image.Image:
                 raise DataError(f"{path} has {image.width} x {image.height} pixels, too many")
             return image.convert("L" if image.mode in ("1", "L", "LA") else "RGB")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path} is no picture that can be read: {error}") from error
+        raise DataError(f"{path} is not a picture that can be read: {error}") from error
 
 
 def _padded(images: Sequence[Image.Image]) -> list[Image.Image]:

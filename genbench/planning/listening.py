@@ -43,7 +43,7 @@ def listeners_for(
         except UnknownNameError as error:
             raise UsageError(
                 f"the run was sent to listener '{part.name}', which isn't installed",
-                hint="Install its plugin, or choose listeners by --listen (--listen none: none)",
+                hint="Install its plugin, or choose listeners with --listen (--listen none: none)",
             ) from error
     return kept
 
@@ -65,6 +65,6 @@ def kept_listeners(folder: Path) -> tuple[Part, ...] | None:
     try:
         found = [(str(part["name"]), dict(part["settings"])) for part in json.loads(text)]
     except (ValueError, TypeError, KeyError) as error:
-        hint = "Remove it, or choose listeners by --listen (--listen none: none)"
+        hint = "Remove it, or choose listeners with --listen (--listen none: none)"
         raise UsageError(f"{path} is damaged: {error}", hint=hint) from error
     return tuple(Part(name=name, settings=settings) for name, settings in found)

@@ -48,7 +48,7 @@ def _lines(spec: RunSpec) -> Iterator[str]:
 
 
 def _bracketed(part: Part) -> str:
-    """A part whose name occurs twice has its settings beside the name: ddls[eps=0.1,steps=5]."""
+    """A part with a name that occurs twice has its settings beside it: ddls[eps=0.1,steps=5]."""
     settings = ",".join(f"{name}={_typed(value)}" for name, value in part.settings.items())
     return f"{part.name}[{settings}]"
 

@@ -1,4 +1,4 @@
-"""The checkpoint of a stored run: whose it is, and whether it is there."""
+"""The checkpoint of a stored run: which run it belongs to, and whether it is there."""
 
 from __future__ import annotations
 

@@ -122,5 +122,5 @@ def _frozen(model: Model) -> Model:
 
 
 def _device() -> torch.device:
-    """The device whose generator building a model would seed."""
+    """The device with the generator that building a model would seed."""
     return torch.device("cuda") if torch.cuda.is_available() else CPU

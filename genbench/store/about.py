@@ -95,7 +95,7 @@ COLUMNS: Mapping[str, str] = {
     "spec": "the whole spec as JSON",
     "body": "JSON",
 }
-"""Columns whose name does not say it all."""
+"""Columns with names that do not say everything."""
 
 QUERIES: Mapping[str, tuple[str, str]] = {
     "best_scores": (

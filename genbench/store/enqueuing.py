@@ -195,7 +195,7 @@ def set_priority(store: Store, numbers: Sequence[int], priority: int) -> None:
 def remove(store: Store, numbers: Sequence[int]) -> list[int]:
     """Delete tasks that have ended, and nothing of their runs; return the numbers of those.
 
-    A task whose answer is still needed, by one that is queued, running or paused, is kept.
+    A task is kept if one that is queued, running or paused still needs its answer.
     """
     from sqlalchemy import delete, select
 

@@ -1,8 +1,8 @@
 """Where the files of the runs are: next to the store, in a shared folder, or at an fsspec address.
 
 A shared folder is used directly. Files at another address have copies in the usual folder of the
-runs: what is there is the truth, except for a run that a process here works on, whose copy is ahead
-until its next checkpoint is uploaded.
+runs: what is there is the truth, but the copy of a run that a process here works on is ahead until
+its next checkpoint is uploaded.
 """
 
 from __future__ import annotations

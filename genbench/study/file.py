@@ -53,11 +53,11 @@ class RowEntry(Settings):
     datasets: Names | None = Field(default=None, description="data sets; default: the study's")
     on: str | None = Field(
         default=None,
-        description="title of the row on whose latents this row is trained, with the same seed",
+        description="title of the row with the latents to train on, at the same seed",
     )
     compress: str | None = Field(
         default=None,
-        description="title of the row whose runs this row compresses, with the same seed",
+        description="title of the row to compress, at the same seed",
     )
     method: str | None = Field(
         default=None, description="how it compresses them; see: genbench compressors"
@@ -78,7 +78,7 @@ class RowEntry(Settings):
 
     @property
     def source(self) -> str | None:
-        """The title of the row whose runs this row needs, if any."""
+        """The title of the row that this row needs the runs of, if any."""
         return self.on or self.compress
 
     @property
@@ -98,7 +98,7 @@ class MethodEntry(Settings):
 class CompressEntry(Settings):
     """Rows that compress other rows: by each method, to each ratio."""
 
-    rows: Names = Field(description="titles of the rows whose runs are compressed")
+    rows: Names = Field(description="titles of the rows that are compressed")
     methods: tuple[Annotated[MethodEntry, BeforeValidator(_entry)], ...] = Field(min_length=1)
     ratios: tuple[float, ...] | None = Field(
         default=None, min_length=1, description="shares to remove; default: the method's"
@@ -223,7 +223,8 @@ class StudyFile(Settings):
     )
     threads: int = Field(1, ge=1, le=1024, description="torch threads per run")
     together: bool = Field(
-        True, description="train the seeds of a row at once, where a trial shows it faster"
+        True,
+        description="train the seeds of a row at once, where a trial shows that this is faster",
     )
     samples: int | None = Field(
         default=None, ge=2, le=MOST, description="number of samples that are scored"
@@ -328,11 +329,11 @@ def _check(study: StudyFile, path: Path) -> None:
 
 
 def _check_source(index: int, row: RowEntry, study: StudyFile, path: Path) -> None:
-    """Check the row whose runs this row needs: it comes first, and has epochs."""
+    """Check the row that this row needs the runs of: it comes first, and has epochs."""
     if (row.compress is None) != (row.method is None) or (row.on and row.compress):
         raise SettingError(
-            f"{path}: {_row_words(index, row)}a row that compresses another one has both compress "
-            '= "row" and method, and no on; add what is missing'
+            f"{path}: {_row_words(index, row)}a row that compresses another one needs compress = "
+            '"row" and method, and takes no on'
         )
     if row.source is None:
         return

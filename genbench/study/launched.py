@@ -1,4 +1,4 @@
-"""A study whose workers a launcher starts: this process only watches the queue."""
+"""A study with workers that a launcher starts: this process only watches the queue."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ class Entry:
 class PlannedRun:
     """One run of the grid: an entry and a seed; ``epochs`` is None until its pace is known.
 
-    ``source_run`` is the id of the run whose latents it is trained on, once that is finished.
+    ``source_run`` is the id of the run that has its latents, once that is finished.
     """
 
     entry: Entry
@@ -96,7 +96,7 @@ class PlannedRun:
 
     @property
     def source(self) -> PlannedRun | None:
-        """The run of the same seed whose latents this one is trained on."""
+        """The run of the same seed that has the latents this one is trained on."""
         entry = self.entry.source
         return None if entry is None else PlannedRun(entry, self.seed, entry.spec.epochs)
 
@@ -229,7 +229,7 @@ class PlannedRuns:
 
 
 def _source(row: RowEntry, dataset: str, entries: Sequence[Entry]) -> Entry | None:
-    """The entry whose runs a row needs. Raises SettingError if there is none."""
+    """The entry that a row needs the runs of. Raises SettingError if there is none."""
     if row.source is None:
         return None
     found = [e for e in entries if (e.row.title, e.dataset) == (row.source, dataset)]

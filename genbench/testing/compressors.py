@@ -60,7 +60,7 @@ def check_compressor(
 
 
 class SmallGAN:
-    """A generator and a discriminator of 8x8 images, whose hidden layers have 16 channels."""
+    """A generator and a discriminator of 8x8 images, with 16 channels in hidden layers."""
 
     averaged = ("generator",)
 

@@ -474,7 +474,7 @@ _READS = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
 def _check_generator(name: str, given: Sequence[Any]) -> None:
     if any(isinstance(g, torch._C.Generator) and g.device.type == "cpu" for g in given):
         raise PretendedDeviceError(
-            f"{name} expects a generator of cuda, but it is given one of the CPU"
+            f"{name} needs a generator on cuda, but it is given one on the CPU"
         )
 
 

@@ -33,7 +33,7 @@ def check_sampler(
 ) -> None:
     """Check that a sampler draws n samples of the right shape from its generator alone.
 
-    It is tried on a model of images, on one whose ``h`` is a code and on one that needs labels, as
+    It is tried on a model of images, on one with codes as ``h`` and on one that needs labels, as
     far as it can work with them; ``model`` replaces all of these.
     """
     part = subject("sampler", sampler, settings, registry)

@@ -23,7 +23,7 @@ _STATES = {
     Status.PRUNED: State.PRUNED,
     Status.RUNNING: State.RUNNING,
 }
-"""The state of a trial whose run has this status; with any other one it waits for a resume."""
+"""The state of a trial by the status of its run; with any other one it waits for a resume."""
 
 AT_ONCE = 500
 """Runs in one statement."""

@@ -79,7 +79,7 @@ def findings(question: SearchQuestion, history: History, top: int) -> Iterator[s
     yield (
         f"{question.model} on {question.dataset}: {question.sampler} over {names} for "
         f"{' and '.join(question.objectives)}; trials{limit}: {how_many}; "
-        f"{duration(history.spent_s)} of all runs"
+        f"all runs took {duration(history.spent_s)}"
     )
     for one in winners(history.trials, top, history.runs, history.confirmed):
         told = as_dict(one, history.direction)

@@ -243,7 +243,7 @@ def _for_gp(history: Sequence[Trial]) -> list[Trial]:
 
 
 def _sampler(question: SearchQuestion, number: int) -> Any:
-    """A sampler whose random numbers depend on the question's seed and the trial alone."""
+    """A sampler; its random numbers depend on the question's seed and the trial alone."""
     optuna = _optuna()
     seed = int(content_hash([question.seed, number])[:8], 16)
     if question.sampler == "gp":

@@ -126,10 +126,10 @@ def _domain(path: str, value: str, info: FieldInfo | None) -> Range | Categories
         low, high = float(first), float(last)
     except ValueError:
         raise SettingError(
-            f"{where}: a range goes from a number to a number, such as 1e-5..1e-2"
+            f"{where}: expected a range from one number to another, such as 1e-5..1e-2"
         ) from None
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise SettingError(f"{where}: a range goes from a lower number to a higher one")
+        raise SettingError(f"{where}: a range must go from a lower number to a higher one")
     whole = info is not None and _takes_whole_numbers(info)
     if whole and (low != int(low) or high != int(high)):
         raise SettingError(
@@ -137,7 +137,9 @@ def _domain(path: str, value: str, info: FieldInfo | None) -> Range | Categories
         )
     log = scale == "log" or (scale is None and _is_log(low, high, info))
     if log and low <= 0:
-        raise SettingError(f"{where}: a logarithmic range begins above 0; or write lin:{value}")
+        raise SettingError(
+            f"{where}: a logarithmic range must begin above 0; for a linear one write lin:{value}"
+        )
     return Range(low=low, high=high, log=log, whole=whole)
 
 

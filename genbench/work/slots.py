@@ -1,6 +1,6 @@
 """The places of a worker: how many commands it runs at a time, and on which device each of them.
 
-The GPUs are counted without torch, whose import takes a second.
+The GPUs are counted without torch, since its import takes a second.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Slot:
 
     device: str | None
     kinds: tuple[str, ...]
-    """The kinds of devices whose tasks it takes."""
+    """The kinds of devices that its tasks need."""
 
     def flags(self, needed: str) -> tuple[str, ...]:
         """``--device`` for a command of a task that needs this kind of device."""

@@ -1,6 +1,6 @@
 """Compressors: methods that make the model of a finished run smaller or faster.
 
-``genbench compress RUN --method NAME`` trains each of them as a run of its own, whose parent is
+``genbench compress RUN --method NAME`` trains each of them as a run of its own; its parent is
 RUN. One file for each paper; `channels` and `masks` are what they remove.
 """
 
@@ -45,7 +45,7 @@ def genbench_register_compressors(register: genbench.Register) -> None:
         "evolve",
         "genbench_compress.evolution:Evolve",
         settings="genbench_compress.prune_settings:EvolveSettings",
-        summary="choose the filters that are kept by evolution, and fine-tune",
+        summary="choose by evolution which filters are kept, and fine-tune",
         family="pruning",
         source="Shu et al. 2019, arXiv:1907.10804",
         capabilities=MAKES_SAMPLES,

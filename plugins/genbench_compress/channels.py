@@ -75,11 +75,11 @@ class Channels:
                 module.bias[indices] = 0.0
 
     def makers(self) -> list[Any]:
-        """The layers whose outputs are these channels."""
+        """The layers with these channels as outputs."""
         return [layer for layer, _ in self._members(range(self.count)) if isinstance(layer, LAYERS)]
 
     def users(self) -> list[Any]:
-        """The layers whose inputs are these channels."""
+        """The layers with these channels as inputs."""
         group = self.graph.get_pruning_group(self.layer, self._rows, self._values([0]))
         return [
             dep.target.module
@@ -125,8 +125,8 @@ def channels_of(model: Model, nets: Sequence[str]) -> list[Channels]:
                 found.setdefault(one.name, one)
     if not found:
         raise IncompatibleError(
-            f"the nets {', '.join(nets)} of {type(model).__name__} have no hidden layer whose "
-            "channels could be removed; use --set granularity=weight"
+            f"the nets {', '.join(nets)} of {type(model).__name__} have no hidden layer with "
+            "channels that could be removed; use --set granularity=weight"
         )
     order = {name: i for i, (name, _) in enumerate(model.nets.named_modules())}
     return sorted(found.values(), key=lambda channels: order[channels.name])
@@ -152,7 +152,7 @@ def narrow(layers: Sequence[Channels], kept: Mapping[str, Tensor]) -> None:
 
 
 def check_whole(model: Model) -> None:
-    """Raise IncompatibleError if a model no longer works, whose channels were removed."""
+    """Raise IncompatibleError if a model no longer works after the removal of channels."""
     try:
         for trial in _trials(model):
             trial()
@@ -175,7 +175,7 @@ def _weight(layer: Any) -> Tensor:
 
 
 def _outputs(graph: Any) -> list[nn.Module]:
-    """The layers whose values are an output, found by one value of each.
+    """The layers with values that are an output, found by one value of each.
 
     To follow all values of such a layer takes seconds where they become an image [784: 2.6 s].
     """

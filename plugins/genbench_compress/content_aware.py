@@ -74,7 +74,7 @@ class ContentAware:
 
 
 class MaskedLesson(Lesson):
-    """The distance of samples whose pixels outside the teacher's mask are those of the teacher."""
+    """The distance of samples; outside the teacher's mask, their pixels are the teacher's."""
 
     def between(self, own: Tensor, theirs: Tensor, y: Tensor | None) -> Tensor:
         """The distance, as the mean over a pixel inside the mask."""

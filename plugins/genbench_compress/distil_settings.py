@@ -31,7 +31,7 @@ class TeachingSettings(CompressorSettings):
 
 
 class DistilSettings(TeachingSettings):
-    """A student whose networks have other widths than the teacher's."""
+    """A student with networks of other widths than the teacher's."""
 
     student: ClassVar[bool] = True
 
@@ -66,7 +66,9 @@ class SimultaneousSettings(DistilSettings):
         "mean squared or absolute error of a pixel, or the squared error of the hidden features of "
         "the teacher's discriminator",
     )
-    own_loss: Literal[True] = Field(True, description="the student's D has a loss of its own")
+    own_loss: Literal[True] = Field(
+        True, description="give the student's discriminator a loss of its own"
+    )
     perceptual: float = Field(
         1.0, ge=0, description="weight of the distance of the teacher's hidden features (eq. 4)"
     )

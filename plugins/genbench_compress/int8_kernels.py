@@ -31,7 +31,7 @@ KERNELS = ("aten::_int_mm", "onednn::qconv2d_pointwise")
 def quantized(weight: Tensor) -> tuple[Tensor, Tensor]:
     """int8 values of a weight (outputs, ...), and the scale of each output, float32 (outputs,).
 
-    Half of the range is used on CPUs without VNNI, whose kernels saturate. Raises UsageError
+    Half of the range is used on CPUs without VNNI, since their kernels saturate. Raises UsageError
     without torchao.
     """
     primitives, reduced = _torchao()

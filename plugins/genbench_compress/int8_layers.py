@@ -191,7 +191,7 @@ def as_int8(layer: Float, input_scale: Tensor | None) -> nn.Module:
 
 
 def empty_int8(layer: Float, name: str, tensors: Mapping[str, Tensor]) -> nn.Module:
-    """An int8 layer with the shapes of a checkpoint's tensors, whose values are loaded later."""
+    """An int8 layer with the shapes of a checkpoint's tensors; values are loaded later."""
     given = [tensors.get(f"{name}.{part}") for part in ("weight", "scale", "bias", "input_scale")]
     weight, scale, bias, input_scale = (
         None if each is None else torch.ones_like(each) for each in given

@@ -27,7 +27,7 @@ class Masks:
         self._kept = None
 
     def held(self, phase: Phase) -> Phase:
-        """A phase after whose steps the weights that were 0 are 0 again."""
+        """The phase; after each of its steps, the weights that were 0 are 0 again."""
 
         def loss(batch: Batch) -> Terms:
             if self._kept is None:

@@ -57,8 +57,8 @@ class RoundSettings(RemovalSettings):
         None,
         gt=0,
         lt=1,
-        description="share of what is left that a round removes, until the ratio is reached "
-        "(none: all at once); 0.2 is common",
+        description="share of the remaining weights or channels that each round removes, until the "
+        "ratio is reached (none: all at once); 0.2 is common",
     )
     round_epochs: int = Field(
         1, ge=1, le=100_000, description="epochs of fine-tuning after each round but the last one"
@@ -100,8 +100,8 @@ class LotterySettings(RoundSettings):
         0.2,
         gt=0,
         lt=1,
-        description="share of what is left that a round removes, until the ratio is reached "
-        "(none: all at once)",
+        description="share of the remaining weights or channels that each round removes, until the "
+        "ratio is reached (none: all at once)",
     )
     rewind: Literal["init", "early"] = Field(
         "init",

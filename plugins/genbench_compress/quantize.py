@@ -164,7 +164,7 @@ def nothing_to_quantize(model: Model) -> IncompatibleError:
         )
     kinds = sorted({type(layer).__name__ for layer in layers if hasattr(layer, "weight")})
     return IncompatibleError(
-        f"no int8 operation would run in {type(model).__name__}, whose layers are "
+        f"no int8 operation would run in {type(model).__name__}: its layers are "
         f"{', '.join(kinds)}: linear layers have int8 kernels, and convolutions in the modes "
         "static and aware, but transposed convolutions have none; use a model with such layers, "
         "as dcgan is with upsample=resize"

@@ -10,7 +10,7 @@ arXiv:2003.03519. The student's discriminator learns beside its generator:
 with D^ the features before the last layer of D. The triplet says that a sample of the teacher is
 nearer to a real image than one of the student. The paper translates images, which come in pairs
 (x_i, y_i); noise has no pair, so that y_i is any image of the minibatch, of the same class for a
-conditional model. For a D whose score is no logit, eq. 7 raises the score of the teacher's samples.
+conditional model. If D's score is not a logit, eq. 7 raises the score of the teacher's samples.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ Options: t may follow a logit-normal law (Esser et al. 2024, arXiv:2403.03206, s
 and samples of a batch may be paired by optimal transport (Tong et al. 2024, arXiv:2302.00482,
 section 3.2.3; Pooladian et al. 2023, arXiv:2304.14772), which makes the lines cross less.
 ``reflow`` trains a second stage on pairs of noise and the sample that the first stage's flow
-carries it to (Liu et al. 2023, algorithm 1), whose lines hardly cross, so that a few steps suffice.
+carries it to (Liu et al. 2023, algorithm 1). Their lines hardly cross, so that a few steps suffice.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ class FieldSettings(ModelSettings):
     )
 
     network: Literal["auto", "unet", "mlp"] = Field(
-        "auto", description="U-Net for images and grids, mlp for vectors; auto: by the data"
+        "auto", description="U-Net for images and grids, mlp for vectors; auto: depends on the data"
     )
     patch: int | None = Field(
         None,

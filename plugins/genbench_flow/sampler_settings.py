@@ -18,7 +18,10 @@ class TimeSettings(Settings):
         "the sample (edm: eq. 5 of Karras et al. 2022)",
     )
     rho: float = Field(
-        7.0, ge=1, le=100, description="the larger, the closer the times are near the sample (edm)"
+        7.0,
+        ge=1,
+        le=100,
+        description="spacing of the times: the larger, the denser near the sample (edm)",
     )
 
 

@@ -196,6 +196,6 @@ PRESETS = (
         batch_size=48,
         settings={"network": "ijzer", "z_dim": 500, "g_lr": 2e-4, "d_lr": 2e-4, "beta1": 0.9},
         data={"size": 160},
-        note="tried there too: label_smoothing, upsample=resize, feature_matching, g_lr, d_lr",
+        note="its author also tried label_smoothing, upsample=resize, feature_matching and rates",
     ),
 )

@@ -1,6 +1,6 @@
 """StarGAN (Choi et al. 2018, arXiv:1711.09020): one generator between all domains of a data set.
 
-G(x, c) translates x into the domain c, whose label joins x as planes. D has two outputs: D_src, how
+G(x, c) translates x into the domain c; its label joins x as planes. D has two outputs: D_src, how
 real each patch of x looks, and D_cls, the domain of x. With x of the domain c', c drawn for each x,
 and x^ at random between x and G(x, c) (section 3.1, eq. 2, 3, 4, 8):
 

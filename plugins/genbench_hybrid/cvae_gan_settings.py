@@ -62,10 +62,10 @@ class CVAEGANSettings(LabelledCoderSettings):
     d_reconstructions: bool = Field(
         False, description="train the discriminator on reconstructions too, as generated images"
     )
-    lr: float = Field(1e-3, gt=0, description="learning rate of the Adam of encoder and generator")
+    lr: float = Field(1e-3, gt=0, description="learning rate of Adam for encoder and generator")
     d_lr: float = Field(1e-4, gt=0, description="learning rate of the discriminator's Adam")
     c_lr: float = Field(1e-3, gt=0, description="learning rate of the classifier's Adam")
-    beta1: float = Field(0.5, ge=0, lt=1, description="beta1 of all Adams")
+    beta1: float = Field(0.5, ge=0, lt=1, description="beta1 of all Adam optimizers")
 
     def check(self, data: DataSpec) -> None:
         """Labels are there, and the networks fit the shape."""

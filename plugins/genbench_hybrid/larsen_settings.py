@@ -65,7 +65,7 @@ class LarsenSettings(CoderSettings):
         if self.layer() > len(self._judged()):
             raise ValueError(
                 f"feature_layer = {self.feature_layer}, and the discriminator has "
-                f"{len(self._judged())} hidden layers to compare in; set a smaller one"
+                f"{len(self._judged())} hidden layers; set a smaller one"
             )
         return self
 

@@ -78,8 +78,8 @@ class VAEGANSettings(ModelSettings):
     latents: Literal["sample", "mean"] = Field(
         "sample", description="real latents: samples of the posterior at each step, or its mean"
     )
-    lr: float = Field(1e-3, gt=0, description="learning rate of stage 2's Adams")
-    beta1: float = Field(0.5, ge=0, lt=1, description="beta1 of stage 2's Adams")
+    lr: float = Field(1e-3, gt=0, description="learning rate of Adam in stage 2")
+    beta1: float = Field(0.5, ge=0, lt=1, description="beta1 of Adam in stage 2")
 
     @model_validator(mode="after")
     def _convolutions_for_what_is_made_of_them(self) -> Self:

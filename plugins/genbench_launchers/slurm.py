@@ -119,7 +119,7 @@ class Work:
         return self.process.wait()
 
     def checkpoint(self, *_: Any) -> Any:
-        """Stop the worker, whose command writes a checkpoint, and submit the same job again."""
+        """Stop the worker with a checkpoint, and submit the same job again."""
         self.process.send_signal(signal.SIGINT)
         self.process.wait()
         again = Work(self.command, self.environ, self.folder)

@@ -32,6 +32,6 @@ def genbench_register_listeners(register: genbench.Register) -> None:
         "genbench_listeners.wandb:WeightsAndBiases",
         settings="genbench_listeners.settings:WandbSettings",
         family="tracking",
-        summary="the run as a Weights & Biases run, offline unless asked otherwise",
+        summary="the run as a Weights & Biases run, offline by default",
         source="https://docs.wandb.ai",
     )

@@ -70,7 +70,7 @@ def genbench_register_metrics(register: genbench.Register) -> None:
         "translation",
         "genbench_metrics.translation:TranslationScores",
         settings="genbench_metrics.metric_settings:TranslationSettings",
-        summary="translations of test images: classified as asked, like real ones, and reversible",
+        summary="accuracy, distance to real images and cycle error of translated test images",
         family="labels",
         source="Choi 2018 (arXiv:1711.09020), section 5.4",
         capabilities=("translates",),

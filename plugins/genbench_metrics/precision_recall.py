@@ -115,7 +115,7 @@ def share_inside(points: Tensor, centres: Tensor, balls: Tensor) -> float:
 
 
 def largest_square(roots: Tensor) -> Tensor:
-    """The largest float32 numbers whose float32 roots are not larger than ``roots``.
+    """The largest float32 numbers with float32 roots not larger than ``roots``.
 
     With them, squared distances are compared as their roots would be, also on the border.
     """

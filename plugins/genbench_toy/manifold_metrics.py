@@ -1,4 +1,4 @@
-"""manifold: precision, recall and distance of images of triangles, whose manifold is known.
+"""manifold: precision, recall and distance of images of triangles: their manifold is known.
 
 Lucic et al. 2018 (arXiv:1711.10337), section 5: precision is the share of samples that lie near
 the manifold, and recall the share of the manifold that is reached. We differ in the recall, which

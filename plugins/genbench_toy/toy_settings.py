@@ -121,5 +121,5 @@ class ModeKlSettings(ModeSettings):
     """Settings of mode_kl."""
 
     count: Literal["all", "high-quality"] = Field(
-        default="all", description="which samples are counted in their nearest mode"
+        default="all", description="samples that are counted: all, or those near a mode"
     )

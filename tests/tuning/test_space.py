@@ -58,10 +58,10 @@ def test_a_setting_with_one_value_is_fixed_and_a_knob_may_set_several(registry) 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("g_lr=1e-2..1e-5", "goes from a lower number to a higher one"),
-        ("g_lr=a..b", "goes from a number to a number"),
+        ("g_lr=1e-2..1e-5", "must go from a lower number to a higher one"),
+        ("g_lr=a..b", "expected a range from one number to another"),
         ("g_lr=0..1", None),
-        ("g_lr=log:0..1", "begins above 0; or write lin:"),
+        ("g_lr=log:0..1", "must begin above 0; for a linear one write lin:"),
         ("n_critic=1..2.5", "takes whole numbers"),
         ("g_lrr=1..2", "has no setting 'g_lrr'; did you mean 'g_lr'"),
         ("g_lr=1e-3,,1e-4", "a value between its commas is empty"),
