@@ -23,7 +23,7 @@ from genbench.latent.walks import (
     walks,
 )
 from genbench.pictures.classes import class_of, pair_of
-from genbench.pictures.sheet import CELL, GAP, SPACE, drawn, save_sheet
+from genbench.pictures.sheet import CELL, GAP, SPACE, drawn, save_sheet, wrapped
 from genbench.testing import small_data
 
 KINDS = ("linear", "spherical")
@@ -223,6 +223,21 @@ def test_texts_stand_beside_the_images_and_never_on_them_and_none_is_cut() -> No
         assert int((sheet == 7).all(2).sum()) == cells, name
         for border in (sheet[:3], sheet[-3:], sheet[:, :3], sheet[:, -3:]):
             assert (border == 255).all(), name
+
+
+def test_words_of_a_heading_stay_whole_and_long_ones_move_the_groups_apart() -> None:
+    assert wrapped("opposite Wearing_Necktie", 64) == "opposite\nWearing_\nNecktie"
+    assert wrapped("Blond_Hair,not Black_Hair", 75) == "Blond_Hair,\nnot\nBlack_Hair"
+    assert wrapped("a heading of words", 64) == "a heading\nof words"
+    assert wrapped("T-shirt/top", 56) == "T-shirt/\ntop"
+    assert wrapped("misunderstanding", 64) == "misunderstanding"
+    assert "\n" in wrapped("x" * 200, 64)
+    images = torch.zeros(2, 1, 28, 28, dtype=torch.uint8)
+    short, long = (
+        drawn(Picture(images=images, columns=2, groups=((name, 1), (name, 1)))).width
+        for name in ("5", "misunderstanding")
+    )
+    assert long > short + 56
 
 
 def test_the_file_says_how_much_of_its_top_the_caption_takes(tmp_path) -> None:

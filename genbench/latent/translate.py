@@ -62,7 +62,7 @@ def translations(
 ) -> Picture:
     """A row for each of these test images: the original, then its translations.
 
-    Of a latent space the originals are the images that were encoded.
+    In a latent space, the originals are the images that were encoded.
     """
     x, own = held_out(data, rows)
     shown = originals(data, rows, device)

@@ -5,10 +5,12 @@ Every image is enlarged by a whole factor, so that its pixels stay exact.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Sequence
 from functools import cache
 from importlib.util import find_spec
 from itertools import pairwise
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from genbench.contracts import Picture
 from genbench.files.writing import replacing
+from genbench.formatting import visible
 from genbench.pictures.figure import broken
 
 CELL = 56
@@ -31,6 +34,12 @@ SPACE, GAP, EDGE = 2, 12, 8
 
 LETTERS, LETTER = 12, 7
 """Pixels of a letter's height, and of its width on average."""
+
+WITHIN = re.compile(r"(?<=[_/])(?=[^_/])|(?<=[^\W\d]-)(?=\w)")
+"""Where a name such as Blond_Hair may be broken if it is wider than its column."""
+
+LONGEST = 20
+"""Letters of a part of a name up to which it stays whole and moves the groups apart."""
 
 NARROWEST = 420
 """Pixels that a caption may be wide where the images take less."""
@@ -103,9 +112,9 @@ def _grid(picture: Picture) -> tuple[Image.Image, list[tuple[int, int]], list[tu
     scale = max(1, min(-(-CELL // max(height, width)), room))
     pixels = pixels.repeat(scale, axis=1).repeat(scale, axis=2)
     ends = {sum(count for _, count in picture.groups[: k + 1]) for k in range(len(picture.groups))}
-    columns = _placed(picture.columns, width * scale, ends)
+    columns = _placed(picture.columns, width * scale, ends, _gap(picture.groups, width * scale))
     together = picture.rows_together or picture.rows
-    rows = _placed(picture.rows, height * scale, range(together, picture.rows, together))
+    rows = _placed(picture.rows, height * scale, range(together, picture.rows, together), GAP)
     paper: Pixels = np.full((rows[-1][1], columns[-1][1], channels), PAPER, np.uint8)
     for place, image in enumerate(pixels):
         (top, bottom), (left, right) = rows[place // len(columns)], columns[place % len(columns)]
@@ -113,20 +122,66 @@ def _grid(picture: Picture) -> tuple[Image.Image, list[tuple[int, int]], list[tu
     return as_pillow(paper), columns, rows
 
 
-def _placed(count: int, size: int, gaps: Collection[int]) -> list[tuple[int, int]]:
-    """Beginning and end of each of so many images in a line; ``gaps`` lie before some of them."""
-    starts = [i * (size + SPACE) + GAP * sum(gap <= i for gap in gaps) for i in range(count)]
+def _gap(groups: Sequence[tuple[str, int]], size: int) -> int:
+    """The pixels between groups that leave room for the widest part of each heading."""
+    lacking = (
+        max((_width(part) for word in _words(heading) for part in _parts(word)), default=0)
+        + LETTER
+        - count * (size + SPACE)
+        for heading, count in groups
+    )
+    return max(GAP, *map(ceil, lacking)) if len(groups) > 1 else GAP
+
+
+def _placed(count: int, size: int, gaps: Collection[int], gap: int) -> list[tuple[int, int]]:
+    """Beginning and end of each of so many images in a line; a gap lies before some of them."""
+    starts = [i * (size + SPACE) + gap * sum(place <= i for place in gaps) for i in range(count)]
     return [(start, start + size) for start in starts]
 
 
 def _headings(picture: Picture, columns: Sequence[tuple[int, int]]) -> Iterator[Text]:
+    """The headings of the groups, each no wider than its images and the gap beside them."""
     first = 0
+    gap = _gap(picture.groups, columns[0][1] - columns[0][0])
     for heading, count in picture.groups:
         left, right = columns[first][0], columns[first + count - 1][1]
         first += count
         if heading:
-            text = broken(heading, max(LETTER, (right - left) // LETTER))
+            text = wrapped(heading, right - left + SPACE + gap - LETTER)
             yield ((left + right) / 2, -EDGE), text, "md"
+
+
+def wrapped(heading: str, room: int) -> str:
+    """A heading on lines of at most so many pixels, or of one part that is wider.
+
+    A comma ends a line. A word is broken only if it is wider than a line.
+    """
+    lines = [","]
+    for word in _words(heading):
+        between = " "
+        for part in [word] if _width(word) <= room else _parts(word):
+            line = lines[-1] + between + part
+            if lines[-1].endswith(",") or _width(line) > room:
+                lines.append(part)
+            else:
+                lines[-1] = line
+            between = ""
+    return "\n".join(lines[1:])
+
+
+def _words(heading: str) -> list[str]:
+    return visible(heading).replace(",", ", ").split()
+
+
+def _parts(word: str) -> list[str]:
+    """What stays together of a word; a part of very many letters is cut."""
+    parts = WITHIN.split(word)
+    return [part[at : at + LONGEST] for part in parts for at in range(0, len(part), LONGEST)]
+
+
+def _width(text: str) -> float:
+    """Pixels of a line of text."""
+    return _font().getlength(text)
 
 
 def _names(
