@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 
 import numpy as np
 import pytest
@@ -31,6 +32,16 @@ SCORED = {"metrics": ["translation"]}
 HAIR = ["Black_Hair", "Blond_Hair", "Brown_Hair", "Male", "Young"]
 FACES = DataSpec(name="faces", shape=(3, 8, 8), classes=8, attributes=("Blond_Hair", "Male", "Old"))
 DIGITS = DataSpec(name="digits", shape=(1, 8, 8), classes=10, class_names=tuple("0123456789"))
+
+
+@pytest.fixture
+def places(bench):
+    """The environment in which the command line finds the bench's store and data."""
+    return {
+        "GENBENCH_STORE": str(bench.store.url),
+        "GENBENCH_DATA": str(bench.access.root),
+        "GENBENCH_CACHE": str(bench.access.cache),
+    }
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +88,16 @@ def test_a_run_keeps_the_matrix_and_the_scores_of_its_translations(bench, which,
     assert (scores["translation_accuracy"].n, scores["translation_identity"].n) == (50, 50)
 
 
+def test_the_report_shows_the_matrix_of_a_run(bench, stargan, command_line, places, tmp_path):
+    said = command_line("report", stargan.id, "--out", "report.html", folder=tmp_path, env=places)
+    assert said.code == 0, said.err
+    page = (tmp_path / "report.html").read_text()
+    (matrix,) = [one for one in bench.store.artifacts(stargan.id) if one.kind == "translations"]
+    png = (bench.store.folder(stargan.id) / matrix.path).read_bytes()
+    assert b64encode(png).decode() in page
+    assert "Test images and their translations" in page
+
+
 def test_scores_of_images_and_of_their_codes_have_one_protocol(bench, stargan, graft):
     def protocols(run):
         scores = bench.store.scores(run.id)
@@ -99,7 +120,7 @@ def test_training_on_codes_leaves_the_decoder_as_it_is(bench, parent):
 
 
 def test_faces_train_with_five_attributes_and_draw_the_attribute_matrix(
-    bench, command_line, tmp_path
+    bench, command_line, places, tmp_path
 ):
     small_celeba(bench.access.root, HAIR)
     sets = ("data.size=16", "data.attributes=" + json.dumps(HAIR), "run.metrics=[]", *TINY)
@@ -111,11 +132,6 @@ def test_faces_train_with_five_attributes_and_draw_the_attribute_matrix(
     assert [name for name, _ in usual.groups] == ["original", *(f"opposite {h}" for h in HAIR)]
     assert usual.images.shape == (3 * 6, 3, 16, 16)
     words = ("--to", "Blond_Hair", "--to", "Male,not Young", "-n", "4", "--out", "matrix.png")
-    places = {
-        "GENBENCH_STORE": str(bench.store.url),
-        "GENBENCH_DATA": str(bench.access.root),
-        "GENBENCH_CACHE": str(bench.access.cache),
-    }
     said = command_line("translate", run.id, *words, folder=tmp_path, env=places)
     assert said.code == 0, said.err
     with Image.open(tmp_path / "matrix.png") as sheet:
