@@ -2,7 +2,7 @@
 
 The convolutional ones are those of StarGAN (Choi et al. 2018, arXiv:1711.09020, tables 4 and 5).
 They differ from the authors' code in one thing: instance normalisation keeps no running statistics.
-Theirs does, so that its pictures change in eval mode, where those are used.
+Theirs does, so its pictures change in eval mode, which uses these statistics.
 
 Padding is with zeros. With reflection padding the first instance normalisation would remove the
 label: a constant plane shifts a channel by a constant, which the normalisation subtracts. Zeros at
@@ -24,7 +24,7 @@ SLOPE = 0.01
 
 
 class Translator(nn.Module):
-    """(x, c) -> x' of the same shape: c (B, D) joins x as planes, or as values beside a vector.
+    """(x, c) -> x' of the same shape; c (B, D) is concatenated as planes, or as values to a vector.
 
     With ``residual``, the layers compute the difference x' - x. ``bounded`` ends in tanh.
     """
