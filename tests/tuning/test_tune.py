@@ -254,7 +254,7 @@ def _option(words, name: str) -> str:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--set", "g_lr=1e-2..1e-4"), "goes from a lower number to a higher one"),
+        (("--set", "g_lr=1e-2..1e-4"), "must go from a lower number to a higher one"),
         (("--set", "g_lr=-1..1"), "it must be more than 0"),
         (("--set", "beta1=0..1"), "it must be less than 1"),
         (("--set", "nothing=1..2"), "has no setting 'nothing'"),

@@ -133,7 +133,7 @@ def test_the_papers_networks_have_the_sizes_of_its_table(make):
 
 
 def test_a_layer_that_is_not_there_is_refused():
-    with pytest.raises(ValidationError, match="2 hidden layers to compare in"):
+    with pytest.raises(ValidationError, match="2 hidden layers; set a smaller one"):
         LarsenSettings(**SMALL, feature_layer=3)
 
 
