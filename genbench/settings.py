@@ -38,7 +38,7 @@ class Settings(BaseModel):
     )
 
     formerly: ClassVar[Mapping[str, Any]] = {}
-    """Values that older versions had without a setting: a stored run that lacks it is read so."""
+    """Values for stored runs that lack a setting, since their version had a fixed value."""
 
     @field_validator("*", mode="before")
     @classmethod

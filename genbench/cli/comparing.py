@@ -177,7 +177,7 @@ def compare(
 
 
 def _with_size(metrics: Sequence[str], by_size: bool) -> tuple[str, ...]:
-    """The metrics that are asked for, and the size that rows are in the order of."""
+    """The metrics that are asked for, and the size by which rows are sorted."""
     from genbench.compare.parents import WEIGHTS
 
     return (*metrics, WEIGHTS) if metrics and by_size and WEIGHTS not in metrics else (*metrics,)

@@ -139,7 +139,7 @@ FiltersArgument = Annotated[
 
 
 def filters(words: list[str] | None, **flags: str | None) -> tuple[Filter, ...]:
-    """The filters in a command's arguments, and those that its options are shorthands of."""
+    """The filters in a command's arguments, and those that its options are short for."""
     from genbench.store import Filter
     from genbench.store.filters import parse
 

@@ -216,7 +216,7 @@ def _find(store: Store, reference: str) -> tuple[str, RunSpec]:
 def _one_sampler(
     run_id: str, spec: RunSpec, sampler: str | None, sets: list[str] | None
 ) -> tuple[Part, Mapping[str, Any]]:
-    """The sampler of ``sample`` with its settings, and the model's settings of drawing."""
+    """The sampler of ``sample`` with its settings, and the model's sampling settings."""
     from genbench.planning.choices import choose
 
     name = sampler or SESSION.registry.get("model", spec.model).default_sampler or "plain"

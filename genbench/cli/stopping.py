@@ -22,7 +22,7 @@ ONE_PRESS_S = 0.3
 """Signals so close to the one before count as the same: a terminal and its shell send both."""
 
 ONE_LOOK_S = 1.0
-"""Seconds between two looks for the parent process, which read a file of the system."""
+"""Seconds between two checks of the parent process; each reads a file of the system."""
 
 
 class StopSignals:

@@ -71,7 +71,7 @@ def autocast(
 
 
 def unknown_precision(name: str) -> SettingError:
-    """The error of a precision that there isn't."""
+    """The error for an unknown precision."""
     return SettingError(f"unknown precision '{name}'; use {' or '.join(PRECISIONS)}.")
 
 

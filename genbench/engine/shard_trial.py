@@ -1,4 +1,4 @@
-"""Can a run be trained on several devices? Found out by trying, not by the name of its model.
+"""Whether a run can be trained on several devices: this is tried, whatever its model is called.
 
 Each phase is tried on one small batch: the losses and gradients of the parts of the batch,
 averaged, must be those of the whole batch from the same noise, and so must the buffers. They are
@@ -29,7 +29,7 @@ from genbench.spec import RunSpec
 LEAST_ROWS = 2
 """The rows that each device gets of a microbatch; one row has no statistics of its own."""
 TRIED_ROWS = 4
-"""The same in a trial: the fewer there are, the more a statistic of a part is another one."""
+"""The same in a trial: with fewer, the statistics of a part differ more from the whole."""
 FEW = 200
 """The samples that are prepared for a trial, for stages that fit something to them."""
 TOLERANCE = 1e-4
@@ -176,7 +176,7 @@ class _Trying:
 
 
 def _difference(phase: str, whole: _Outcome, found: _Outcome, tolerance: float) -> str:
-    """What the parts of a batch don't give as the whole batch does, as a sentence, or nothing."""
+    """A sentence about what the parts of a batch don't give as the whole batch does, or ''."""
     for name, a in found.values.items():
         b = whole.values[name]
         if not (a - b).abs() <= tolerance * (1 + b.abs()):

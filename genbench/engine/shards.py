@@ -100,7 +100,7 @@ class Shards:
         return flat, [t.detach() for t in tensors], dist.all_reduce(flat, async_op=True)
 
     def _check_reached(self, parameters: Sequence[nn.Parameter]) -> None:
-        """The gradients of all processes must be of the same parameters, or sums would be mixed."""
+        """Raise unless all processes have gradients for the same parameters, as sums need them."""
         reached = tuple(p.grad is not None for p in parameters)
         key = tuple(map(id, parameters))
         if key not in self._reached:

@@ -117,7 +117,7 @@ class Update:
     ) -> list[Tensor]:
         """The values and gradients of the loss, or of its first microbatch; no weight changes.
 
-        With ``compiled`` false or a ``precision``, without what was asked for.
+        With ``compiled`` false, the loss is not compiled; a ``precision`` replaces that of the run.
         """
         loss = self._loss if compiled else self.phase.loss
         batch = _microbatches(batch, self._accumulate)[0]
@@ -210,7 +210,7 @@ class Update:
         return values if self._shards is None else self._shards.exchange(values, self._parameters)
 
     def _whole(self, batch: Batch) -> AbstractContextManager[object]:
-        """What a loss on a part of a batch has in common with the other processes."""
+        """The context in which a loss on a part of a batch sees noise of the whole batch."""
         return nullcontext() if self._shards is None else self._shards.whole_batch(len(batch.x))
 
     def _casts(self, precision: str | None = None) -> AbstractContextManager[object]:

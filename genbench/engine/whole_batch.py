@@ -48,7 +48,7 @@ class WholeBatch(TorchFunctionMode):
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Call a function, or what stands for it."""
+        """Call a function, or its replacement."""
         call = _INSTEAD.get(func)
         if call is None:
             return func(*args, **(kwargs or {}))
@@ -204,4 +204,4 @@ _INSTEAD: Mapping[Any, Callable[..., Tensor]] = {
     **dict.fromkeys(_DROPOUTS, WholeBatch.masked),
     **{getattr(Tensor, name): WholeBatch.in_place for name in _METHODS},
 }
-"""What a `WholeBatch` does in place of a function. Noise of any other function is of a part."""
+"""What a `WholeBatch` does in place of a function; all others draw noise for a part only."""

@@ -27,7 +27,7 @@ from genbench.exporting.network import (
 from genbench.files.writing import replacing
 
 SAMPLES = 64
-"""Number of samples that a file is checked on, and after them one alone."""
+"""Number of samples on which a file is checked; then it is checked on a single one."""
 TRACED = 3
 """Number of samples that a network is traced with; unlike 1, it is not taken for a fixed size."""
 MOST_PASSES = 100
@@ -140,7 +140,7 @@ def _difference(found: Tensor, wanted: Tensor) -> float:
 
 
 def _reason(error: Exception) -> str:
-    """What an exporter or a file says is wrong: the first line, of a traceback in it the last."""
+    """The reason that an exporter or a file gives: its first line, or the last of a traceback."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or ["no message"]
     nested = any(line.startswith("Traceback of TorchScript") for line in lines)
     return f"{type(error).__name__}: {lines[-1 if nested else 0]}"[:300]

@@ -124,7 +124,7 @@ class RemoteFolders:
         return lambda: self._commit(name, old, new)
 
     def remove(self, name: str) -> None:
-        """Remove a folder: its index first, so that a half removed one is none."""
+        """Remove a folder: its index first, so that one that is partly removed is not found."""
         fs, root = self._connect("write")
         with self._errors("write"):
             for path in (f"{root}/{name}/{INDEX}", f"{root}/{name}"):
@@ -151,7 +151,7 @@ class RemoteFolders:
             self._with_parent(f"{root}/{path}", lambda: fs.put_file(str(file), f"{root}/{path}"))
 
     def _with_parent(self, path: str, write: Callable[[], Any]) -> None:
-        """Write a file; where the folder above it must exist first, it is made.
+        """Write a file, and make the folder above it if that has to exist first.
 
         Nothing above the address itself is made: a bucket that is missing was mistyped.
         """

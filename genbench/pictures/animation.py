@@ -20,7 +20,7 @@ from genbench.files.writing import replacing
 LARGEST = 8_192
 """Pixels of a side at most: a picture of an imported run may be anything."""
 HOLD = 4
-"""Frames that the last picture stays for."""
+"""Number of frames for which the last picture is shown."""
 
 
 def save_animation(pictures: Sequence[Path], path: Path, fps: float) -> int:

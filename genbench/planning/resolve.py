@@ -33,7 +33,7 @@ from genbench.settings import DatasetSettings, ModelSettings, Preset, Settings, 
 from genbench.spec import Part, RunSpec, device_names
 
 NONE = "none"
-"""What ``--metric`` and ``--listen`` take for no metric and for no listener at all."""
+"""What ``--metric`` and ``--listen`` accept as no metric and no listener."""
 
 NOT_IN_A_SPEC = ("samplers", "metrics", "listeners", "preset")
 """What a person may choose for a run that its spec holds in another form, or not at all."""
@@ -368,7 +368,7 @@ def check_batch(spec: RunSpec, data: DataSpec) -> None:
 
 
 def _check_devices(spec: RunSpec) -> None:
-    """Raise SettingError for what a run on several devices can't be."""
+    """Raise SettingError for settings that a run on several devices can't have."""
     count = len(device_names(spec.device))
     if count == 1:
         return

@@ -26,7 +26,7 @@ WIDTH, HEIGHT = 5.4, 3.9
 """Inches of a panel."""
 
 LOG_RATIO = 5.0
-"""The largest score over the smallest from which its axis is logarithmic."""
+"""The ratio of the largest to the smallest score from which on the axis is logarithmic."""
 
 RATIO = re.compile(r" \d+(\.\d+)? %$")
 
@@ -47,7 +47,7 @@ def save_fronts(store: Store, tables: Sequence[Table], path: Path, cost: str | N
 
 
 def _costs(table: Table, cost: str | None) -> Mapping[int, Measure]:
-    """What each row with a finite score and cost takes, by its number."""
+    """The cost of each row that has a finite score and a finite cost, by its number."""
     score = table.columns[0].metric if table.columns else ""
     costs = {
         i: row.total_s if cost is None else row.scores[cost]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 TOTAL, HELD_OUT, MONITOR = "loss", "test", "monitor"
-"""How the store names a sum of terms, losses on the test split, and what is no loss."""
+"""How the store names a sum of terms, losses on the test split, and series that are not losses."""
 
 SECONDS = "seconds"
 """The term that is no loss: the seconds of training until the end of an epoch, all stages included.
@@ -30,7 +30,7 @@ LETTERS = 60
 """Letters of a caption over the width of a panel."""
 
 LOG_RATIO = 12.0
-"""The largest value over the smallest from which an axis is logarithmic."""
+"""The ratio of the largest to the smallest value from which on an axis is logarithmic."""
 
 MARKED = 20
 """Epochs up to which each is marked."""
@@ -107,7 +107,7 @@ def _stored(store: Store, run_id: str) -> tuple[Run, Sequence[Epoch]]:
 
 
 def _called(run: Run) -> str:
-    """Its name, else its row of a study, else its id."""
+    """The name of a run, else its row of a study, else its id."""
     rows = [tag.removeprefix("row:") for tag in run.tags if tag.startswith("row:")]
     return run.name or next(iter(rows), run.id)
 
@@ -119,7 +119,7 @@ def _no_such(run_id: str, terms: Sequence[str], epochs: Sequence[Epoch]) -> Usag
 
 
 def _keys(epochs: Sequence[Epoch]) -> list[str]:
-    """The losses of some epochs; a term that is weighted in its loss by its unweighted record."""
+    """The losses of some epochs; of a term with a weight, the record without it."""
     there = list(dict.fromkeys(key for e in epochs for key in e.losses if "/" in key))
     plain = {_term(key) for key in there if key.startswith(f"{HELD_OUT}/")}
     bare = {_term(k) for k in there if k.startswith(f"{MONITOR}/")} & plain

@@ -20,7 +20,7 @@ from typing import IO, Any
 
 
 def main() -> None:
-    """Do what the first process asks for; an error is told to it, and ends this process."""
+    """Do what the first process asks for; tell it of an error, and end."""
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)

@@ -33,7 +33,7 @@ MODULE = "genbench.runner.following"
 GRACE_S = 5.0
 """The seconds that a process gets to end."""
 LOOK_S = 0.5
-"""The seconds between two looks at processes that CUDA devices would wait for."""
+"""The seconds between two checks of processes that CUDA devices would wait for."""
 
 
 class Processes:
@@ -147,7 +147,7 @@ class Processes:
 
 @dataclass(frozen=True, kw_only=True)
 class _End:
-    """How a process ended. It is no cause if it ended since it lost the connection to another."""
+    """How a process ended; losing the connection to another one is not the cause of a failure."""
 
     message: str
     is_cause: bool
@@ -205,7 +205,7 @@ class _Child:
         )
 
     def end(self) -> None:
-        """End it, by the end of its input; it has nothing to save."""
+        """End it by closing its input; it has nothing to save."""
         with suppress(OSError):
             self._stream("stdin").close()
         try:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from genbench.store.store import Store
 
 MOST_ATTEMPTS = 10
-"""A task fails when so many workers have claimed it and were gone, or lost its process."""
+"""A task fails after so many workers that died, or that lost its process."""
 
 UNOWNED: Mapping[str, Any] = dict.fromkeys(
     ("host", "pid", "process_start", "heartbeat_at", "started_at", "finished_at")
@@ -75,7 +75,7 @@ RETURNING {columns}
 
 
 def answers_of_parents(reader: RowSource, task: Task) -> dict[str, Any]:
-    """The answers of the parents of a task, in one."""
+    """The answers of the parents of a task, merged into one."""
     rows = reader.rows(
         "SELECT q.answer FROM task_parents p JOIN tasks q ON q.task = p.parent "
         "WHERE p.task = :task ORDER BY q.task",
@@ -172,7 +172,7 @@ def recover(store: Store, batch: str | None = None) -> int:
 
 
 def _is_silent(row: Any) -> bool:
-    """Whether the worker of a task is gone, or has stopped to renew the lease of this task."""
+    """Whether the worker of a task is gone, or has stopped renewing the lease of this task."""
     owner = Owner(host=row.host, pid=row.pid, started=row.process_start) if row.pid else None
     return is_lost(owner, row.heartbeat_at) or abs(seconds_since(row.heartbeat_at)) > SILENCE_S
 

@@ -155,7 +155,7 @@ def merge_store(
 ) -> tuple[Imported, Sequence[str]]:
     """Take the runs of one store into another; return what came in, and the ids still running.
 
-    With ``run_ids``, only these are taken. A task of the target that such a run is of has it then.
+    With ``run_ids``, only these are taken. A run is linked to its task, if that is in the target.
     A run that is there with equal content stays, so merging twice is merging once. Raises
     UsageError, with nothing changed, for a run of the same id with other content.
     """
@@ -174,7 +174,7 @@ def merge_store(
 
 
 def note_task(spool: Store, task: Task, run_ids: Sequence[str]) -> None:
-    """Store in a worker's own store which task of another store its runs are of."""
+    """Store in a worker's own store which task of another store its runs belong to."""
     value = json.dumps([task.batch, task.identity])
     rows = [{"key": f"{TASK_OF}{run_id}", "value": value} for run_id in run_ids]
     with spool.transaction() as connection:

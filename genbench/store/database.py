@@ -57,7 +57,7 @@ class Database:
 
     @contextmanager
     def statement(self) -> Iterator[Connection]:
-        """A transaction of one statement: a server is asked once, where `transaction` asks thrice.
+        """A transaction of one statement: one round trip to a server, where others take three.
 
         Raises the errors of `transaction`.
         """

@@ -434,7 +434,7 @@ class Store(ReadableStore):
             self._aside(run_id).rename(self.folder(run_id))
 
     def staging(self, run_id: str) -> Path:
-        """Where the files of a run wait that is imported; `genbench doctor` knows what is left."""
+        """The folder for the files of a run during its import; `genbench doctor` knows it."""
         return self._aside(run_id)
 
     def move_in(self, run_id: str) -> None:

@@ -158,7 +158,7 @@ class _Work:
         ).work()
 
     def _withdraw(self) -> None:
-        """Leave nothing in the queue that only this call has asked for."""
+        """Cancel the queued tasks that only this call has asked for."""
         with suppress(GenbenchError):  # a store that fails would hide why the study ended
             tasks = select_tasks(
                 self.store, batch=self.plan.tag, states=[TaskState.QUEUED], identities=self.mine

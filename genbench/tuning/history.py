@@ -167,7 +167,7 @@ class _Score:
 
 
 def shown(value: float, direction: str) -> float:
-    """A value of the search as the metric has it."""
+    """A value of the search in the direction of its metric."""
     return -value if direction == "max" else value
 
 

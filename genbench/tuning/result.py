@@ -1,4 +1,4 @@
-"""The answer of a tuning: its best trials, and what fresh seeds say about them."""
+"""The result of a tuning: its best trials, and what fresh seeds say about them."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def counts(history: Sequence[Trial]) -> dict[str, int]:
 
 
 def as_dict(winner: Winner, direction: str) -> dict[str, Any]:
-    """A winner as JSON values, as its metric has them; "max": higher is better there."""
+    """A winner as JSON values in the direction of its metric ("max": higher is better)."""
     reported = [shown(winner.trial.values[0], direction), *winner.trial.values[1:]]
     ends = sorted(shown(end, direction) for end in winner.interval or ())
     return {

@@ -26,7 +26,7 @@ POPULATION = 10
 GP_TRIALS = 100
 """How many trials a Gaussian process is fitted to: the best half of them, and the newest half.
 
-Its cost grows with their cube: a proposal from 1,000 trials takes 13 s of a slow core.
+Its cost grows with their cube: a proposal from 1,000 trials takes 13 s on a slow core.
 """
 
 FIRST_CHECK = 10
@@ -114,7 +114,7 @@ class Pruning:
     def should_prune(
         self, number: int, settings: Mapping[str, Value], reported: Mapping[int, float]
     ) -> bool:
-        """Take the reports of a trial in; whether it is to be stopped after the last new one."""
+        """Take in the reports of a trial; return whether it is to stop after the last new one."""
         return self._report(number, settings, reported, reported)
 
     def _report(
@@ -124,7 +124,7 @@ class Pruning:
         reported: Mapping[int, float],
         asked: Collection[int],
     ) -> bool:
-        """Take reports in, and ask the pruner after the steps ``asked``; its last answer."""
+        """Take in reports, and ask the pruner after the steps ``asked``; return its last answer."""
         trial = self._trials.get(number) or self._begin(number, settings)
         known = self._study._storage.get_trial(trial._trial_id).intermediate_values
         stop = False
@@ -160,7 +160,7 @@ class Pruning:
         return {min(steps) for steps in after if steps}
 
     def _begin(self, number: int, settings: Mapping[str, Value]) -> Any:
-        """A trial with this number, which decides its bracket; missing ones before it failed."""
+        """A trial with this number, which decides its bracket; earlier missing ones are failed."""
         optuna = _optuna()
         states = optuna.trial.TrialState
         while len(self._study.get_trials(deepcopy=False)) < number:

@@ -244,7 +244,7 @@ _SPACES = {"lucic2018": _lucic2018}
 
 
 def named_space(name: str, scope: Scope) -> Space:
-    """A space by its name. Raises UnknownNameError, and UsageError if the model has none of it."""
+    """A space by its name. Raises UnknownNameError; UsageError if no setting is the model's."""
     if name not in _SPACES:
         raise UnknownNameError("space", name, _SPACES)
     made = (_possible(knob, scope) for knob in _SPACES[name](scope))

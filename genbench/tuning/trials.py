@@ -1,4 +1,4 @@
-"""The trials of a tuning at work: each is one ``genbench`` command, after a pilot if one is needed.
+"""Carry out the trials of a tuning: each is one ``genbench`` command, perhaps after a pilot.
 
 Everything that is known is in the store, so whoever looks at a trial next can go on with it: a run
 that was interrupted is resumed, and one that another process trains is waited for.

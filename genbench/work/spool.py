@@ -47,7 +47,7 @@ class Spool:
         return words[0] == "run" and not any("latents:" in word for word in words)
 
     def keep(self, task: Task, answer: Mapping[str, Any]) -> None:
-        """Store here which task the runs of a command's answer are of."""
+        """Store here which task the runs in a command's answer belong to."""
         from genbench.store.copying import note_task  # imports SQLAlchemy
 
         made = [answer["run"]] if "run" in answer else [run["run"] for run in answer["runs"]]

@@ -33,7 +33,7 @@ from genbench.work.slots import Slot
 from genbench.work.spool import Spool
 
 IDLE_S = 1.0
-"""Seconds between two looks into a queue that had nothing to do."""
+"""Seconds between two looks into a queue that had no task to claim."""
 
 GONE_S = 60.0
 """Seconds without the store after which a worker gives up."""
