@@ -17,6 +17,7 @@ from genbench.formatting import spans
 
 if TYPE_CHECKING:
     from genbench.contracts import DataAccess
+    from genbench.planning.resolve import ResolvedCell
     from genbench.spec import Part, RunSpec
     from genbench.store import Store
     from genbench.store.records import Run
@@ -110,14 +111,7 @@ def run(
     for note in dict.fromkeys(note for cell in cells for note in cell.resolved.notes):
         say(f"note: {note}")
     if dry_run:
-        from genbench.cli.planning import print_grid, print_plan
-
-        as_toml = format is PlanFormat.TOML
-        if len(cells) > 1:
-            print_grid(cells, seeds=many, as_json=as_json, as_toml=as_toml)
-            return
-        plan = resolved.spec, resolved.data_spec
-        print_plan(*plan, seeds=many, as_json=as_json, as_toml=as_toml)
+        _print_plans(cells, many, as_json=as_json, as_toml=format is PlanFormat.TOML)
         return
     if many or len(cells) > 1:
         from genbench.runner.train_grid import Combination
@@ -144,6 +138,19 @@ def run(
         tags=tag or (),
         as_json=as_json,
     )
+
+
+def _print_plans(
+    cells: Sequence[ResolvedCell], seeds: Sequence[int], *, as_json: bool, as_toml: bool
+) -> None:
+    from genbench.cli.planning import print_grid, print_plan
+
+    if len(cells) > 1:
+        print_grid(cells, seeds=seeds, as_json=as_json, as_toml=as_toml)
+        return
+    resolved = cells[0].resolved
+    plan = resolved.spec, resolved.data_spec
+    print_plan(*plan, seeds=seeds, as_json=as_json, as_toml=as_toml)
 
 
 @options.options_of(ModelOptions)

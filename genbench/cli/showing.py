@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -159,6 +159,10 @@ def _relatives(store: Store, identities: Sequence[str]) -> str | None:
     return ", ".join(words) or None
 
 
+_Table = Callable[[str, Sequence[str], Sequence[Sequence[Any]]], None]
+"""Prints a table with a title and columns, unless it has no rows."""
+
+
 def _print_tables(store: Store, identity: str, format: Format) -> None:
     def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         if rows:
@@ -179,6 +183,16 @@ def _print_tables(store: Store, identity: str, format: Format) -> None:
     table(title, ("name", "mean"), [(key, _nan(value)) for key, value in losses.items()])
     warnings = [(warning.epoch, warning.message) for warning in store.warnings(identity)]
     table("Warnings", ("epoch", "warning"), warnings)
+    _print_scores(store, identity, table)
+    _print_draws(store, identity, table)
+    files = [(a.kind, a.epoch, a.bytes, a.path) for a in store.artifacts(identity)]
+    table("Files", ("kind", "epoch", "bytes", "file"), files)
+    environment = [(key, in_words(value)) for key, value in store.environment(identity).items()]
+    table("Environment", ("key", "value"), environment)
+    _print_machines(store, identity)
+
+
+def _print_scores(store: Store, identity: str, table: _Table) -> None:
     taken = store.scores(identity)
     scores = last_scored(taken)
     earlier = len(taken) - len(scores)
@@ -186,6 +200,9 @@ def _print_tables(store: Store, identity: str, format: Format) -> None:
     table(title, _SCORES, [_score_row(score) for score in scores])
     for told in dict.fromkeys(f"  {score.metric}: {score.note}" for score in scores if score.note):
         print(plain(told))
+
+
+def _print_draws(store: Store, identity: str, table: _Table) -> None:
     draws = store.draws(identity)
     parts = [Part(name=draw.sampler, settings=draw.sampler_settings) for draw in draws]
     named = list(zip(labels(parts), draws, strict=True))
@@ -199,11 +216,11 @@ def _print_tables(store: Store, identity: str, format: Format) -> None:
         for metric, reason in draw.skipped.items():
             of = f" of {sampler}" if sampler else ""
             print(plain(f"  {metric}{of} at epoch {draw.epoch} was skipped: {reason}"))
-    files = [(a.kind, a.epoch, a.bytes, a.path) for a in store.artifacts(identity)]
-    table("Files", ("kind", "epoch", "bytes", "file"), files)
-    environment = [(key, in_words(value)) for key, value in store.environment(identity).items()]
+
+
+def _print_machines(store: Store, identity: str) -> None:
+    """Where a run was trained, if it was continued on another machine."""
     places = store.environments(identity)
-    table("Environment", ("key", "value"), environment)
     if len(places) > 1:
         print("  this is the last machine; the run's seconds are summed over all machines:")
         for step, known in places:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -129,8 +130,7 @@ def tune(
     """Search for the best settings of a model; the same command continues a stopped search."""
     from genbench.store import Store
     from genbench.tuning.history import read_history
-    from genbench.tuning.plan import SearchOptions, begin, find
-    from genbench.tuning.question import SearchQuestion
+    from genbench.tuning.plan import SearchOptions, begin
     from genbench.tuning.work import Effort, enqueue_tuning
 
     url = SESSION.store_url(store)
@@ -151,10 +151,7 @@ def tune(
         given = [model, dataset, sets, space, objective, limit, name, *kept.values()]
         if any(one is not None for one in given):
             raise UsageError("--resume takes the question from the store; leave out the rest of it")
-        with Store.open(url) as opened:
-            record = find(opened, resume)
-        question = SearchQuestion.from_json(record.body["question"])
-        effort = Effort(**{**record.body["effort"], **_given(asked)})
+        question, effort = _stored(url, resume, _given(asked))
     else:
         if model is None or dataset is None:
             raise UsageError("name a model and a data set, or --resume NAME")
@@ -183,13 +180,22 @@ def tune(
         if table_only:
             history = read_history(opened, record, question)
         else:
-            _check_not_enqueued(opened, record)
-            about = f"{question.model} on {question.dataset}, {in_words(question)}"
-            say(f"tuning {record.name}: {about}")
             places = _places(url, record, data_dir, offline)
             history = _search(opened, record, question, effort, places, planner, jobs)
         write_files(record, question, history, export_optuna, pictures)
         print_result(record, question, effort, history, format, as_json=as_json)
+
+
+def _stored(url: str, name: str, changes: Mapping[str, Any]) -> tuple[SearchQuestion, Effort]:
+    """What a stored tuning asks, and how long to search with some changes of that."""
+    from genbench.store import Store
+    from genbench.tuning.plan import find
+    from genbench.tuning.question import SearchQuestion
+    from genbench.tuning.work import Effort
+
+    with Store.open(url) as opened:
+        body = find(opened, name).body
+    return SearchQuestion.from_json(body["question"]), Effort(**{**body["effort"], **changes})
 
 
 def trial(
@@ -255,6 +261,8 @@ def _search(
     from genbench.tuning.trials import Trials
     from genbench.tuning.work import carry_on
 
+    _check_not_enqueued(store, record)
+    say(f"tuning {record.name}: {question.model} on {question.dataset}, {in_words(question)}")
     if jobs > 1:
         say("note: a search with several jobs isn't repeatable: proposals depend on who ends first")
     with StopSignals(quiet=SESSION.verbosity < 0) as signals:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from genbench.store.tunings import TuningRecord
     from genbench.tuning.history import History
     from genbench.tuning.question import SearchQuestion
+    from genbench.tuning.result import Winner
     from genbench.tuning.work import Effort
 
 
@@ -61,7 +62,6 @@ def print_result(
 ) -> None:
     """Print the best trials: what they reported beside what fresh seeds confirmed."""
     from genbench.tuning.commands import next_command
-    from genbench.tuning.history import shown
     from genbench.tuning.result import as_dict, counts, winners
 
     found = winners(history.trials, effort.top, history.runs, history.confirmed)
@@ -80,21 +80,12 @@ def print_result(
         say(f"no trial has a score: {_counted(counts(history.trials))}")
         return
     n = sum(trial.is_good for trial in history.trials)
-    names = list(question.objectives)
-    directions = [history.direction, "min"]
+    names = question.objectives
     headings = ["trial", "run", *(f"reported {name}" for name in names)]
     headings += [f"confirmed {names[0]}", "95 % interval"] if effort.confirm else []
     headings += [knob.name for knob in question.space]
-    rows = []
-    for one in found:
-        pairs = zip(one.trial.values, directions, strict=False)
-        row = [one.trial.number, one.run, *(number(shown(v, way)) for v, way in pairs)]
-        if effort.confirm:
-            mean, ends = as_dict(one, history.direction), one.interval
-            text = f"{number(mean['confirmed_mean'])} (n = {len(one.confirmed)})"
-            low_high = mean["confirmed_interval"]
-            row += [text, " to ".join(map(number, low_high)) if ends else None]
-        rows.append([*row, *(_brief(one.trial.settings[k.name]) for k in question.space)])
+    confirms = bool(effort.confirm)
+    rows = [_row(one, question, history.direction, confirms=confirms) for one in found]
     print_table(headings, rows, format=format, title=f"tuning {record.name}")
     say(
         f"note: reported is the best of {counted(n, 'trial')} on the validation split, which is "
@@ -107,6 +98,21 @@ def print_result(
     say(f"trials: {_counted(counts(history.trials))}; all runs took {duration(history.spent_s)}")
     own = next(one for one in history.proposals if one.number == found[0].trial.number)
     say(f"next, on the test split: {next_command(question, own)} --seeds 0..4")
+
+
+def _row(
+    one: Winner, question: SearchQuestion, direction: str, *, confirms: bool
+) -> list[int | str | None]:
+    """A row of the table of the best trials."""
+    from genbench.tuning.result import as_dict
+
+    told = as_dict(one, direction)
+    row = [one.trial.number, one.run, *map(number, told["reported"])]
+    if confirms:
+        ends = told["confirmed_interval"] if one.interval else None
+        row += [f"{number(told['confirmed_mean'])} (n = {len(one.confirmed)})"]
+        row += [" to ".join(map(number, ends)) if ends else None]
+    return [*row, *(_brief(one.trial.settings[knob.name]) for knob in question.space)]
 
 
 def _brief(value: Any) -> str:

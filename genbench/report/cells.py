@@ -257,31 +257,9 @@ def _row_as_dict(row: Row, table: Table) -> dict[str, Any]:
         "repeats": [[run.id for run in repeats] for repeats in row.seeds],
         "versions": dict(row.first.versions),
         "scores": {
-            column.metric: {
-                **_measure(row.scores[column.metric]),
-                "to_best": _difference(row.differences.get(column.metric)),
-                "floor": row.floors.get(column.metric),
-                "ratio": row.ratio(column.metric),
-                "best": column.metric in row.best,
-                **(
-                    {"against_parent": _measure(row.against_parent[column.metric])}
-                    if column.metric in row.against_parent
-                    else {}
-                ),
-            }
-            for column in table.columns
-            if column.metric in row.scores
+            c.metric: _score_as_dict(row, c.metric) for c in table.columns if c.metric in row.scores
         },
-        "stages": [
-            {
-                "stage": stage.name,
-                "epochs": stage.epochs,
-                "epoch_s": _measure(row.stage(i, "epoch_s")),
-                "prepare_s": _measure(row.stage(i, "prepare_s")),
-                "total_s": _measure(row.stage(i, "total_s")),
-            }
-            for i, stage in enumerate(row.first.stages)
-        ],
+        "stages": [_stage_as_dict(row, i) for i in range(len(row.first.stages))],
         "nfe": row.nfe,
         "sample_s": _measure(row.sample_s) if row.sample_s else None,
         "seconds_on": str(row.timed[0].place),
@@ -300,6 +278,24 @@ def _row_as_dict(row: Row, table: Table) -> dict[str, Any]:
         "target_gap_s": row.target_gap_s,
         "reached": row.reached if table.target is not None else None,
     }
+
+
+def _score_as_dict(row: Row, metric: str) -> dict[str, Any]:
+    parent = row.against_parent.get(metric)
+    return {
+        **_measure(row.scores[metric]),
+        "to_best": _difference(row.differences.get(metric)),
+        "floor": row.floors.get(metric),
+        "ratio": row.ratio(metric),
+        "best": metric in row.best,
+        **({} if parent is None else {"against_parent": _measure(parent)}),
+    }
+
+
+def _stage_as_dict(row: Row, i: int) -> dict[str, Any]:
+    stage = row.first.stages[i]
+    seconds = {key: _measure(row.stage(i, key)) for key in ("epoch_s", "prepare_s", "total_s")}
+    return {"stage": stage.name, "epochs": stage.epochs, **seconds}
 
 
 def _named(row: Row) -> dict[str, Any]:
@@ -342,19 +338,8 @@ def flat(table: Table) -> Iterator[dict[str, Any]]:
             "runs": len(row.runs),
         }
         for column in table.columns:
-            measure = row.scores.get(column.metric)
-            if measure is not None:
-                values[column.metric] = measure.mean
-                values[f"{column.metric}_sd"] = measure.sd
-                values[f"{column.metric}_n"] = measure.n
-                values[f"{column.metric}_over_floor"] = row.ratio(column.metric)
-                if (share := row.against_parent.get(column.metric)) is not None:
-                    values[f"{column.metric}_over_parent"] = share.mean
-                    values[f"{column.metric}_over_parent_sd"] = share.sd
-                difference = row.differences.get(column.metric)
-                low, high = (difference and difference.interval) or (None, None)
-                values[f"{column.metric}_to_best_low"] = low
-                values[f"{column.metric}_to_best_high"] = high
+            if column.metric in row.scores:
+                values |= _flat_score(row, column.metric)
         if several_evaluations(table.rows):
             values["nfe"] = row.nfe
             values["sample_s"] = row.sample_s.mean if row.sample_s else None
@@ -373,3 +358,19 @@ def flat(table: Table) -> Iterator[dict[str, Any]]:
         if table.target is not None:
             values["to_target_s"] = row.to_target.mean if row.to_target else None
         yield values
+
+
+def _flat_score(row: Row, metric: str) -> dict[str, Any]:
+    measure, share = row.scores[metric], row.against_parent.get(metric)
+    difference = row.differences.get(metric)
+    low, high = (difference and difference.interval) or (None, None)
+    values = {
+        "": measure.mean,
+        "_sd": measure.sd,
+        "_n": measure.n,
+        "_over_floor": row.ratio(metric),
+    }
+    if share is not None:
+        values |= {"_over_parent": share.mean, "_over_parent_sd": share.sd}
+    values |= {"_to_best_low": low, "_to_best_high": high}
+    return {f"{metric}{suffix}": value for suffix, value in values.items()}

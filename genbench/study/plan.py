@@ -279,7 +279,6 @@ def _entry(
         return _compressed(study, row, source, registry, access, share)
     length = study.length(row)
     seconds = share * length[1] if length and length[0] == "seconds" else None
-    epochs = int(length[1]) if length and length[0] == "epochs" else None
     model = registry.get("model", row.model)
     first = study.samplers[0] if can_be_drawn_from(model) else None
     sets = assignments(study.sets, row.sets)
@@ -288,22 +287,7 @@ def _entry(
         shared = {key: v for key, v in study.sets.items() if key.partition(".")[0] != "data"}
         sets = assignments(shared, row.sets)
         access = replace(access, runs=_planned_runs(source, registry))
-    request = Request(
-        model=row.model,
-        dataset=dataset if source is None else f"latents:{source.spec.experiment}",
-        run={
-            "epochs": 1 if seconds is not None else epochs,
-            "batch_size": row.batch_size or study.batch_size,
-            "device": device,
-            "epoch_images": study.epoch_images,
-            "samples": study.samples,
-            "repeats": study.repeats,
-            "preset": row.preset,
-            "samplers": (first.name,) if first else (),
-            "metrics": study.metrics,
-        },
-        sets=(*sets, *(for_sampler(first.name, first.settings) if first else ())),
-    )
+    request = _request(study, row, dataset, source, sets, first, device)
     resolved = resolve(request, registry, access, environ, cwd)
     if share != 1:
         images = study.epoch_images or resolved.data_spec.train
@@ -327,6 +311,35 @@ def _entry(
         data=resolved.data_spec,
         source=source,
         notes=resolved.notes,
+    )
+
+
+def _request(
+    study: StudyFile,
+    row: RowEntry,
+    dataset: str,
+    source: Entry | None,
+    sets: Sequence[str],
+    sampler: SamplerEntry | None,
+    device: str | None,
+) -> Request:
+    """A row as ``genbench run`` would be asked for it; 1 epoch if its length is in seconds."""
+    unit, length = study.length(row) or ("epochs", None)
+    return Request(
+        model=row.model,
+        dataset=dataset if source is None else f"latents:{source.spec.experiment}",
+        run={
+            "epochs": 1 if unit == "seconds" else length and int(length),
+            "batch_size": row.batch_size or study.batch_size,
+            "device": device,
+            "epoch_images": study.epoch_images,
+            "samples": study.samples,
+            "repeats": study.repeats,
+            "preset": row.preset,
+            "samplers": (sampler.name,) if sampler else (),
+            "metrics": study.metrics,
+        },
+        sets=(*sets, *(for_sampler(sampler.name, sampler.settings) if sampler else ())),
     )
 
 
