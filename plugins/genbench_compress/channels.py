@@ -1,4 +1,4 @@
-"""Whole channels: which ones can be removed, with everything in other layers that depends on them.
+"""Whole channels: which can be removed, and everything in other layers that depends on them.
 
 torch-pruning follows a channel through a network (DepGraph, Fang et al. 2023, arXiv:2301.12900):
 without a channel, the normalisation after it loses a value and the next layer an input. What it
@@ -15,7 +15,15 @@ import torch
 from torch import Tensor, nn
 
 from genbench import IncompatibleError, Model, UsageError
-from genbench_compress.nets import differentiable, evaluated, judged, judging, samples, scores
+from genbench_compress.nets import (
+    check_floats,
+    differentiable,
+    evaluated,
+    judged,
+    judging,
+    samples,
+    scores,
+)
 
 LAYERS = (nn.Linear, nn.modules.conv._ConvNd)
 
@@ -117,6 +125,7 @@ def channels_of(model: Model, nets: Sequence[str]) -> list[Channels]:
 
     Raises UsageError without torch-pruning, IncompatibleError if it can't follow a network.
     """
+    check_floats(model, nets)
     found: dict[str, Channels] = {}
     for graph in _graphs(model):
         for layers in graph.get_all_groups(_outputs(graph), root_module_types=LAYERS):
@@ -177,7 +186,7 @@ def _weight(layer: Any) -> Tensor:
 def _outputs(graph: Any) -> list[nn.Module]:
     """The layers with values that are an output, found by one value of each.
 
-    To follow all values of such a layer takes seconds where they become an image [784: 2.6 s].
+    Following all values of such a layer takes seconds if they become an image [784: 2.6 s].
     """
     import torch_pruning as tp
 

@@ -42,7 +42,7 @@ CHUNK = 64
 
 
 class ContentAware:
-    """The channels that matter least for the content go; the rest learns the content again."""
+    """The channels that matter least for the content are removed; the rest learns it again."""
 
     requires = ("generates",)
 

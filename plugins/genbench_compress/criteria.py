@@ -5,7 +5,7 @@
 - bn_scale: the scale of a channel in batch normalisation (Liu et al. 2017, arXiv:1708.06519).
 - taylor: |the sum of weight * gradient| over a filter, the change of the loss without it to first
   order (Molchanov et al. 2019, arXiv:1906.10771, eq. 8, of the filter as a group).
-- random: the baseline of all of them.
+- random: the baseline for the others.
 """
 
 from __future__ import annotations

@@ -4,8 +4,9 @@ A generator is a string of bits, one for each filter; a filter with bit 0 is rem
 a string is 1 / (a * size + distance): the share of the weights that is left, and how far the
 samples are from those of the parent on the same noise. The distance is aware of the discriminator
 where there is one: the squared difference of the samples, and of the discriminator's scores, each
-relative to the parent's variance. Roulette selection, crossover at one point and mutation of single
-bits; the best string of each generation survives. The smaller generator is then fine-tuned.
+relative to the parent's variance. Strings are selected by roulette, crossed over at one point and
+mutated in single bits; the best one of each generation survives. The smaller generator is then
+fine-tuned.
 
 The paper evolves the two generators of CycleGAN together, with a cycle loss; a generator from noise
 has no cycle.

@@ -67,11 +67,20 @@ def rounded(x: Tensor, scale: Tensor) -> Tensor:
 def linear(x: Tensor, weight: Tensor) -> Tensor:
     """int8 (n, inputs) times int8 (outputs, inputs): float32 (n, outputs) of the exact sums.
 
-    Devices other than the CPU multiply in float32.
+    Devices other than the CPU, and ONNX files, multiply in float32.
     """
-    if x.device.type == "cpu":
+    if x.device.type == "cpu" and not torch.onnx.is_in_onnx_export():
         return torch._int_mm(x, weight.t()).float()
     return x.float() @ weight.t().float()
+
+
+def convolves_in_float(x: Tensor) -> bool:
+    """Whether a convolution of x multiplies in float32: not on the CPU, or in an exported file.
+
+    No file format has oneDNN's kernel, whose weight is packed for one machine.
+    """
+    is_tracing: Any = torch.jit.is_tracing
+    return x.device.type != "cpu" or torch.compiler.is_exporting() or is_tracing()
 
 
 def packed(
@@ -94,7 +103,7 @@ def conv2d(
     dilation: Sequence[int],
 ) -> Tensor:
     """A convolution of x (B, C, H, W) float32 with a `packed` weight, on the CPU; float32."""
-    levels = (x / input_scale + MIDDLE).round_().clamp_(0, 2 * MOST + 1).to(torch.uint8)
+    levels = (x / input_scale).round_().clamp_(-MOST, MOST).add_(MIDDLE).to(torch.uint8)
     levels = levels.contiguous(memory_format=torch.channels_last)
     convolve: Any = torch.ops.onednn.qconv2d_pointwise
     zeros = torch.zeros(len(scale), dtype=torch.int32)

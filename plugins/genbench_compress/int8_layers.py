@@ -2,8 +2,8 @@
 
 A layer keeps its name in the network and the names of its tensors: ``weight`` is int8, ``scale``
 (outputs,) and ``input_scale`` () are float32 buffers, so that a checkpoint says what each layer is.
-Gradients pass an int8 layer to its input as if nothing was rounded, so that samplers which follow
-a gradient in z work; its weights have none.
+Gradients pass an int8 layer to its input as if nothing was rounded, so samplers that follow a
+gradient in z work; its weights have no gradients.
 """
 
 from __future__ import annotations
@@ -76,11 +76,13 @@ class Int8Conv2d(nn.Module):
         """(B, C, H, W) -> (B, outputs, H', W'), float32."""
         x = x.float()
         geometry = (self.stride, self.padding, self.dilation)
-        if x.device.type == "cpu":
-            made = self._convolved(x.detach())
+        if kernels.convolves_in_float(x):
+            levels = kernels.rounded(x.detach(), self.input_scale).float()
+            sums = F.conv2d(levels, _int8(self).float(), None, *geometry)
+            made = sums * (self.input_scale * _by_channel(_scale(self)))
+            made = made if self.bias is None else made + _by_channel(self.bias)
         else:
-            levels = kernels.rounded(x.detach(), self.input_scale).float() * self.input_scale
-            made = F.conv2d(levels, _float_weight(self), self.bias, *geometry)
+            made = self._convolved(x.detach())
         return _with_gradient(made, x, lambda: F.conv2d(x, _float_weight(self), None, *geometry))
 
     def _convolved(self, x: Tensor) -> Tensor:
@@ -241,6 +243,11 @@ def _int8(layer: nn.Module) -> Tensor:
 
 def _scale(layer: nn.Module) -> Tensor:
     return layer.get_buffer("scale")
+
+
+def _by_channel(values: Tensor) -> Tensor:
+    """Values of the outputs (outputs,) as a tensor that is broadcast to maps."""
+    return values.reshape(-1, 1, 1)
 
 
 def _float_weight(layer: nn.Module) -> Tensor:

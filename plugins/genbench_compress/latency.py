@@ -1,7 +1,7 @@
 """latency: how long a draw of few samples takes, and the memory that it needs.
 
-`samples_per_second` measures large batches; a person who waits for one picture, or a game that
-draws a hundred, measures these.
+`samples_per_second` measures large batches. These times matter to a person who waits for one
+picture, or to a game that draws a hundred.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ class LiveTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]  # of its
 
 
 def _is_tensor(value: object) -> bool:
-    return isinstance(value, Tensor)
+    return isinstance(value, Tensor) and not value.is_mkldnn  # packed weights have no storage
 
 
 def _machine(device: torch.device) -> Mapping[str, Any]:

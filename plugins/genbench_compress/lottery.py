@@ -1,12 +1,12 @@
-"""Lottery tickets of a GAN: the weights that matter, trained once more from their beginning.
+"""Lottery tickets of a GAN: the weights that matter, trained again from their initial values.
 
 Frankle & Carbin 2019 (arXiv:1803.03635), for GANs Chen et al. 2021 (arXiv:2106.00134, GAN-LTH): the
-smallest weights of the trained networks are removed, those that are left get the values of before
-the training, and both networks are trained again; in rounds, each of which removes 20 % of what is
-left. ``rewind=early`` goes back to the weights after some epochs instead (Frankle et al. 2020,
-arXiv:1912.05671), which are trained first.
+smallest weights of the trained networks are removed, the others get back their values from before
+the training, and both networks are trained again; this happens in rounds, each of which removes
+20 % of what is left. ``rewind=early`` goes back to the weights after some epochs instead (Frankle
+et al. 2020, arXiv:1912.05671), which are trained first.
 
-The discriminator goes back too: its initial weights matter, more than whether it is pruned
+The discriminator goes back, too: its initial weights matter more than whether it is pruned
 (GAN-LTH, section 4). The initial weights come from the seed of the parent.
 """
 
@@ -99,7 +99,7 @@ def copy_weights(source: nn.Module, nets: nn.ModuleDict) -> None:
 
 
 class Origin(nn.Module):
-    """Tensors that are kept, as buffers; a dot in a name is a bar, since a buffer has none."""
+    """Tensors that are kept as buffers; "|" stands for ".", which no name of a buffer contains."""
 
     def __init__(self, tensors: Mapping[str, Tensor]) -> None:
         super().__init__()
@@ -112,7 +112,7 @@ class Origin(nn.Module):
 
 
 def _reshape(model: Model, tensors: Mapping[str, Tensor]) -> None:
-    """A checkpoint between two rounds has the origin, too."""
+    """Take the shapes of a checkpoint, which holds the origin, too, between two rounds."""
     prefix = f"{ORIGIN}."
     kept = {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
     if ORIGIN in model.nets:

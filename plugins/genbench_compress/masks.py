@@ -1,7 +1,7 @@
-"""Single weights that are removed: they are 0, and training keeps them at 0.
+"""Single weights that are removed: they are set to 0, and training keeps them at 0.
 
-The networks keep their shapes, so they need as much time and memory as before; what is gained is a
-statement about how many weights a model needs.
+The networks keep their shapes, so they need as much time and memory as before; the result only says
+how many weights a model needs.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from genbench import Batch, Model, Phase, Terms
 
 
 class Masks:
-    """The weights of some nets that are 0 when training begins, or is resumed."""
+    """Keeps the weights of some nets at 0 that are 0 when training begins or resumes."""
 
     def __init__(self, model: Model, nets: Sequence[str]) -> None:
         self._model, self._nets = model, nets
@@ -27,7 +27,7 @@ class Masks:
         self._kept = None
 
     def held(self, phase: Phase) -> Phase:
-        """The phase; after each of its steps, the weights that were 0 are 0 again."""
+        """A phase that sets the weights that were 0 back to 0 after each of its steps."""
 
         def loss(batch: Batch) -> Terms:
             if self._kept is None:
@@ -49,7 +49,7 @@ class Masks:
 
 
 def weights_of(net: nn.Module) -> list[nn.Parameter]:
-    """The weights that single ones of can be removed: all but biases and normalisations."""
+    """The tensors that may lose single weights: all but biases and normalisations."""
     return [parameter for parameter in net.parameters() if parameter.dim() > 1]
 
 

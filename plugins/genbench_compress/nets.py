@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -30,7 +30,7 @@ def generating(model: Model) -> tuple[str, ...]:
 
 
 def judging(model: Model) -> tuple[str, ...]:
-    """The names of the nets that only the discriminator consists of; none without one."""
+    """The names of the nets that belong to the discriminator alone; none without one."""
     if not isinstance(model, Discriminates):
         return ()
     with torch.no_grad():
@@ -80,7 +80,7 @@ def used(model: Model, work: Callable[[], object]) -> tuple[str, ...]:
 
 @contextmanager
 def evaluated(nets: nn.Module) -> Iterator[None]:
-    """Eval mode inside; the modes are as before afterwards."""
+    """Eval mode inside; afterwards, the modes are as before."""
     modes = [(module, module.training) for module in nets.modules()]
     nets.eval()
     try:
@@ -110,7 +110,7 @@ def differentiable(nets: nn.Module) -> Iterator[None]:
 
 
 def leave_gradients(nets: nn.Module, loss: Callable[[], None]) -> None:
-    """Leave the gradients that ``loss`` adds up on all parameters, 0 where there are none."""
+    """Leave the gradients of ``loss`` on all parameters; they are 0 where it gives none."""
     with differentiable(nets):
         loss()
         found = [(p, p.grad) for p in nets.parameters() if p.is_floating_point()]
@@ -119,9 +119,18 @@ def leave_gradients(nets: nn.Module, loss: Callable[[], None]) -> None:
 
 
 def forget_gradients(nets: nn.Module) -> None:
-    """Take the gradients away, so that the training begins without them."""
+    """Remove the gradients, so that the training begins without any."""
     for parameter in nets.parameters():
         parameter.grad = None
+
+
+def check_floats(model: Model, nets: Iterable[str]) -> None:
+    """Raise IncompatibleError if some nets have int8 weights."""
+    if any(weight.dtype == torch.int8 for net in nets for weight in model.nets[net].parameters()):
+        raise IncompatibleError(
+            f"{type(model).__name__} is quantized, and int8 weights are neither pruned nor "
+            "trained; compress the run that it was made from"
+        )
 
 
 def pruned_players(model: Model, players: str) -> tuple[str, ...]:
@@ -132,4 +141,5 @@ def pruned_players(model: Model, players: str) -> tuple[str, ...]:
         raise IncompatibleError(
             f"players={players}: {type(model).__name__} has no discriminator; set players=generator"
         )
+    check_floats(model, (*makers, *judges))
     return (*makers, *judges)

@@ -88,7 +88,7 @@ class PruneSettings(RoundSettings):
 
 
 class LotterySettings(RoundSettings):
-    """Lottery tickets: single weights are removed, and the others begin again."""
+    """Lottery tickets: single weights are removed, and the others start again."""
 
     share: ClassVar[float] = 1.0
 

@@ -1,18 +1,18 @@
 """Self-supervised GAN compression (Yu & Pool 2020, arXiv:2007.01491).
 
-Pruned generators that are trained on by the usual losses fail: a discriminator that is trained with
-them adapts to bad samples. Here the discriminator of the uncompressed GAN, frozen, judges both
-generators on the same noise, and each loss l of the compressed one (C) is to be that of the
-original (O):
+Pruned generators fail if they are trained further with the usual losses, since a discriminator that
+learns with them adapts to bad samples. Here the frozen discriminator of the uncompressed GAN judges
+both generators on the same noise, and each loss l of the compressed one (C) should match that of
+the original (O):
 
     L_GC = |lGen_O - lGen_C| / |lGen_O| + beta |lRec_O - lRec_C| / |lRec_O|
     L_DC = |lDis_O - lDis_C| / |lDis_O| + delta |lGP_O - lGP_C| / |lGP_O|
     L    = L_GC + lambda L_DC
 
 lGen = -E log D(G(z)), lDis = -E log D(x) - E log(1 - D(G(z))), lGP is the gradient penalty between
-real and generated samples. Models that reconstruct have lRec, the squared error; the
-classification loss of the paper's translation models has no counterpart here, since conditional
-models give their labels to D.
+real and generated samples. Models that reconstruct have lRec, the squared error. The
+classification loss of the paper's translation models has no counterpart here, since D takes the
+labels of conditional models as an input.
 """
 
 from __future__ import annotations

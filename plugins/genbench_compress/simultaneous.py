@@ -9,8 +9,8 @@ arXiv:2003.03519. The student's discriminator learns beside its generator:
 
 with D^ the features before the last layer of D. The triplet says that a sample of the teacher is
 nearer to a real image than one of the student. The paper translates images, which come in pairs
-(x_i, y_i); noise has no pair, so that y_i is any image of the minibatch, of the same class for a
-conditional model. If D's score is not a logit, eq. 7 raises the score of the teacher's samples.
+(x_i, y_i); noise has no pair, so y_i is any image of the minibatch, and for a conditional model one
+of the same class. If the score of D is no logit, eq. 7 raises the score of the teacher's samples.
 """
 
 from __future__ import annotations

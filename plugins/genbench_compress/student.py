@@ -59,7 +59,7 @@ def check_student(student: Any, teacher: Any) -> None:
 
 
 def default_weight(model: Model, shape: Sequence[int]) -> float:
-    """10 beside a discriminator; else the number of values, as likelihoods are sums over them."""
+    """10 beside a discriminator; else the number of values, since likelihoods sum over them."""
     return (
         ADVERSARIAL_WEIGHT if isinstance(model, Discriminates) else float(torch.Size(shape).numel())
     )
@@ -84,7 +84,7 @@ def distance(kind: Distance, student: Tensor, teacher: Tensor) -> Tensor:
 def hidden_features(model: Any, x: Tensor, y: Tensor | None, nets: Sequence[str]) -> Tensor:
     """The input of the last layer of a discriminator for samples x, (B, n), float32.
 
-    ``nets`` are the names of the nets that it consists of. The last layer is the last one with a
+    ``nets`` are the names of the discriminator's nets. Its last layer is the last module with a
     weight of its own that is called.
     """
     seen: list[Tensor] = []

@@ -44,7 +44,7 @@ def in_rounds(
     finetune: bool = True,
     changed: Callable[[Phase], Phase] | None = None,
 ) -> tuple[Stage, ...]:
-    """Each of ``begins`` with a fine-tuning after it; the last one takes the epochs of the run."""
+    """A fine-tuning after each of ``begins``; the last one takes the epochs of the run."""
     if not finetune:
         return tuple(Stage(name="prune", phases=(), begin=begin) for begin in begins)
     stages: list[Stage] = []

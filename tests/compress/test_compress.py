@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pickle
 import shutil
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from genbench.errors import InterruptedRunError, UsageError
 from genbench.events import EpochDone
@@ -67,6 +69,21 @@ def test_a_compressed_run_is_loaded_without_its_parent(bench, half, tmp_path):
         assert out.exists()
     finally:
         shutil.move(kept, folder)
+
+
+def test_a_stored_model_is_tensors_in_their_shapes_and_no_pickle(bench, half, monkeypatch):
+    [checkpoint] = bench.store.folder(half.id).glob("checkpoints/*")
+    assert {path.name for path in checkpoint.iterdir()} == {"manifest.json", "weights.safetensors"}
+
+    def refused(*_, **__):
+        raise AssertionError("a pickle is read")
+
+    for owner, name in ((torch, "load"), (pickle, "load"), (pickle, "loads")):
+        monkeypatch.setattr(owner, name, refused)
+    monkeypatch.setattr(pickle, "Unpickler", refused)
+    stored = load_file(checkpoint / "weights.safetensors")
+    assert stored["generator.1.weight"].shape == (16, 8, 7, 7)
+    assert same(weights(bench, half), stored)
 
 
 def test_a_run_that_was_compressed_is_not_deleted_alone(bench, dcgan, half, genbench):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import re
 import time
 from dataclasses import replace
 
@@ -20,9 +21,11 @@ from genbench.testing import check_compressor, small_data
 from genbench_compress.channels import by_channel, channels_of, narrow
 from genbench_compress.cost_settings import LatencySettings
 from genbench_compress.criteria import channel_values, lowest, with_gradients
+from genbench_compress.int8_layers import as_int8, float_layers, replaced
 from genbench_compress.latency import Latency
 from genbench_compress.nets import forget_gradients, generating, judging
 from genbench_compress.prune_settings import GrowSettings, PruneSettings
+from genbench_compress.size import Size
 
 IMAGES = DataSpec(name="images", shape=(1, 28, 28), classes=10, train=100, test=100)
 MODELS = {
@@ -54,6 +57,12 @@ def drawn(model, n=8):
     y = torch.arange(n) % model.classes if hasattr(model, "classes") else None
     with torch.no_grad():
         return model.generate(z, y)
+
+
+def narrow_to_half(model):
+    """Keep every other channel of the layers that make samples."""
+    layers = channels_of(model, generating(model))
+    narrow(layers, {one.name: torch.arange(one.count) % 2 == 0 for one in layers})
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -108,11 +117,25 @@ def test_latency_is_a_time_its_rate_and_the_memory_that_a_draw_holds(tmp_path):
     assert found["peak_memory"] > decoder + 4 * 10 * 28 * 28
 
 
+def test_half_of_the_channels_of_a_dcgan_halve_its_bytes(tmp_path):
+    def size(model):
+        cpu, metric = torch.device("cpu"), Size()
+        metric.begin(MetricContext(data=None, model=model, device=cpu, cache=tmp_path, n=1))
+        return {score.metric: score.value for score in metric.result()}
+
+    settings = REGISTRY.settings("model", "dcgan")()
+    model = REGISTRY.target("model", "dcgan")(settings, IMAGES)
+    before = size(model)
+    narrow_to_half(model)
+    after = size(model)
+    for metric in ("weights", "bytes", "macs"):
+        assert after[metric] <= before[metric] / 2, metric
+
+
 @pytest.mark.parametrize("name", ["dcgan", "gan conv", "vae conv"])
 def test_shapes_alone_rebuild_a_smaller_network(name):
     model, other = built(name), built(name, seed=1)
-    layers = channels_of(model, generating(model))
-    narrow(layers, {one.name: torch.arange(one.count) % 2 == 0 for one in layers})
+    narrow_to_half(model)
     stored = model.nets.state_dict()
     take_shapes(other.nets, stored)
     other.nets.load_state_dict(stored)
@@ -157,6 +180,48 @@ def test_rounds_remove_the_ratio_in_all():
 # --- what is refused
 
 
+def without(package, monkeypatch):
+    """Make the import of a package fail, as it does where it isn't installed."""
+    real = builtins.__import__
+
+    def importing(name, *arguments, **more):
+        if name.partition(".")[0] == package:
+            raise ImportError(name)
+        return real(name, *arguments, **more)
+
+    monkeypatch.setattr(builtins, "__import__", importing)
+
+
+@pytest.mark.parametrize(
+    ("model", "words", "missing", "said"),
+    [
+        ("stargan", "prune", "", "'prune' needs a model with 'generates'"),
+        ("dcgan", "prune --set ratio=0.99", "", "leaves nothing of layer 'generator.1'"),
+        ("vae", "distil --set model.z_dim=3", "", "the student takes z of shape (3,)"),
+        ("dcgan", "prune", "torch_pruning", "pip install 'genbench[compress]'"),
+        ("vae", "quantize", "torchao", "pip install 'genbench[quantize]'"),
+    ],
+)
+def test_bad_input_is_answered_in_one_sentence_and_nothing_is_stored(
+    bench, dcgan, vae, genbench, monkeypatch, model, words, missing, said
+):
+    runs = {"dcgan": dcgan.id, "vae": vae.id}
+    if model not in runs:
+        spec = replace(RunSpec.from_json(dcgan.spec), model=model)
+        made = bench.store.create_run(spec, stages=[("train", 1)], environment={})
+        bench.store.finish(made.id)
+        runs[model] = made.id
+    before = len(bench.store.runs())
+    if missing:
+        without(missing, monkeypatch)
+    store = str(bench.folder / "runs.db")
+    answer = genbench("compress", runs[model], "--method", *words.split(), "--store", store)
+    assert answer.code == 2
+    assert len(re.findall(r"^genbench: error: ", answer.err, flags=re.MULTILINE)) == 1, answer.err
+    assert said in " ".join(answer.err.split())
+    assert len(bench.store.runs()) == before
+
+
 def test_a_model_without_samples_is_refused_in_one_sentence(bench, dcgan):
     spec = replace(RunSpec.from_json(dcgan.spec), model="stargan")
     with pytest.raises(IncompatibleError, match="'prune' needs a model with 'generates'"):
@@ -194,14 +259,7 @@ def test_a_discriminator_that_is_not_there_is_refused(bench, vae):
 
 
 def test_without_torch_pruning_a_sentence_says_what_to_install(bench, dcgan, monkeypatch):
-    real = builtins.__import__
-
-    def without(name, *arguments, **more):
-        if name == "torch_pruning":
-            raise ImportError(name)
-        return real(name, *arguments, **more)
-
-    monkeypatch.setattr(builtins, "__import__", without)
+    without("torch_pruning", monkeypatch)
     with pytest.raises(UsageError, match="genbench needs torch-pruning") as raised:
         bench.compress(dcgan, "prune", "ratio=0.5")
     assert "pip install 'genbench[compress]'" in str(raised.value.hint)
@@ -225,23 +283,39 @@ def test_half_of_the_channels_of_a_dcgan_sample_at_least_1_6_times_as_fast():
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        before = seconds(model)
-        size = sum(p.numel() for p in model.nets["generator"].parameters())
-        layers = channels_of(model, generating(model))
-        narrow(layers, {one.name: torch.arange(one.count) % 2 == 0 for one in layers})
-        smaller = sum(p.numel() for p in model.nets["generator"].parameters())
-        assert smaller <= size / 2
-        assert before / seconds(model) >= 1.6
+        before = seconds(model, 500)
+        narrow_to_half(model)
+        assert before / seconds(model, 500) >= 1.6
     finally:
         torch.set_num_threads(threads)
 
 
-def seconds(model):
-    """The fastest of several draws of 500 samples."""
-    drawn(model, 500)
+@pytest.mark.slow
+def test_a_wide_generator_of_int8_linear_layers_samples_faster():
+    """docs/compression.md has the measured ratios, and the sizes for which there is no gain."""
+    pytest.importorskip("torchao")
+    if not torch.cpu._is_vnni_supported():
+        pytest.skip("this CPU has no int8 instructions (VNNI)")
+    settings = REGISTRY.settings("model", "gan")(g_hidden=(2048, 2048)).fitted(IMAGES)
+    model = REGISTRY.target("model", "gan")(settings, IMAGES)
+    model.nets.eval()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        before = seconds(model, 100)
+        for name, layer in list(float_layers(model.nets, generating(model))):
+            replaced(model.nets, name, as_int8(layer, torch.tensor(0.05)))
+        assert before / seconds(model, 100) >= 1.2
+    finally:
+        torch.set_num_threads(threads)
+
+
+def seconds(model, n):
+    """The fastest of several draws of n samples."""
+    drawn(model, n)
     found = []
     for _ in range(5):
         began = time.process_time()
-        drawn(model, 500)
+        drawn(model, n)
         found.append(time.process_time() - began)
     return min(found)

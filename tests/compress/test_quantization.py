@@ -63,9 +63,11 @@ def test_a_quantized_decoder_runs_int8_products_and_draws_nearly_the_same(bench,
 
 
 def test_convolutions_are_quantized_and_transposed_ones_are_refused(bench, resized, dcgan):
-    made = bench.compress(resized, "quantize", "mode=static")
+    made = bench.compress(resized, "quantize", "mode=static", metrics=("size", "latency"))
     assert count_int8(bench.load(made).model) == 2
     assert difference(bench, resized, made) < 0.1
+    measured = {score.metric for score in bench.store.scores(made.id)}
+    assert {"bytes", "macs", "ms_at_1", "ms_at_100", "peak_memory"} <= measured
     with pytest.raises(IncompatibleError, match=r"no int8 operation would run.*upsample=resize"):
         bench.compress(dcgan, "quantize", "mode=static")
     with pytest.raises(IncompatibleError, match="no int8 operation would run"):
@@ -96,13 +98,22 @@ def test_int8_weights_go_through_a_checkpoint_bitwise(bench, vae):
     assert torch.equal(stored["decoder.0.bias"], kept["decoder.0.bias"])
 
 
-def test_a_quantized_run_is_exported_and_not_quantized_again(bench, vae, tmp_path):
+def test_a_quantized_run_is_exported_and_neither_quantized_again_nor_pruned(
+    bench, vae, resized, tmp_path
+):
     made = bench.compress(vae, "quantize", "mode=static")
     path = tmp_path / "generator.pt"
     loaded = bench.load(made)
     assert export_generator(loaded, path, ExportFormat.TORCHSCRIPT, weights="").difference == 0.0
+    convolutions = bench.load(bench.compress(resized, "quantize", "mode=static"))
+    for run, format in ((loaded, ExportFormat.ONNX), (convolutions, ExportFormat.TORCHSCRIPT)):
+        exported = export_generator(run, path, format, weights="")
+        assert exported.difference <= 2 / 255, format
     with pytest.raises(IncompatibleError, match="is quantized already"):
         bench.compress(made, "quantize")
+    for granularity in ("channel", "weight"):
+        with pytest.raises(IncompatibleError, match="is quantized, and int8 weights are neither"):
+            bench.compress(made, "prune", f"granularity={granularity}")
 
 
 def interrupted(bench, spec, epochs):
