@@ -69,6 +69,31 @@ OfflineOption = Annotated[
 DeviceOption = Annotated[
     str | None, typer.Option("--device", help="Device: auto, cpu, cuda, cuda:N or mps.")
 ]
+PresetOption = Annotated[
+    str | None,
+    typer.Option(
+        "--preset",
+        help="Published settings of the model; see: genbench presets.",
+        autocompletion=completing.presets,
+    ),
+]
+ConfigOption = Annotated[Path | None, typer.Option("--config", help="TOML file of settings.")]
+EnqueueOption = Annotated[
+    bool,
+    typer.Option(
+        "--enqueue", help="Write what is missing into the queue for workers; run nothing here."
+    ),
+]
+PriorityOption = Annotated[
+    int,
+    typer.Option(
+        "--priority", min=-1_000, max=1_000, help="Priority of enqueued tasks; higher first."
+    ),
+]
+BatchOption = Annotated[
+    str | None,
+    typer.Option("--batch", metavar="BATCH", help="Only tasks of a batch, such as study:NAME."),
+]
 NameOption = Annotated[str | None, typer.Option("--name", help="Name of the new run.")]
 PlanOnlyOption = Annotated[
     bool, typer.Option("--dry-run", help="Print the plan and its cost; train nothing.")

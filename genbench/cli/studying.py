@@ -53,15 +53,8 @@ def study(
         int | None, typer.Option(min=1, help="Training images per epoch, in place of the file's.")
     ] = None,
     retry: Annotated[bool, typer.Option("--retry", help="Run again what failed before.")] = False,
-    enqueue: Annotated[
-        bool,
-        typer.Option(
-            "--enqueue", help="Write what is missing into the queue for workers; run nothing here."
-        ),
-    ] = False,
-    priority: Annotated[
-        int, typer.Option(min=-1_000, max=1_000, help="Priority of enqueued tasks; higher first.")
-    ] = 0,
+    enqueue: options.EnqueueOption = False,
+    priority: options.PriorityOption = 0,
     launcher: Annotated[
         str | None,
         typer.Option(help="Launcher that starts the --jobs workers, such as slurm or ray."),

@@ -91,28 +91,18 @@ def tune(
     resume: Annotated[
         str | None, typer.Option(metavar="NAME", help="Continue the tuning with this name.")
     ] = None,
-    preset: Annotated[
-        str | None,
-        typer.Option(help="Published settings of the model.", autocompletion=completing.presets),
-    ] = None,
+    preset: options.PresetOption = None,
     sampler: options.SamplersOption = None,
     metric: options.MetricsOption = None,
-    config: Annotated[Path | None, typer.Option(help="TOML file of settings.")] = None,
+    config: options.ConfigOption = None,
     export_optuna: Annotated[
         Path | None, typer.Option(help="SQLite file to write for optuna-dashboard.")
     ] = None,
     pictures: Annotated[
         Path | None, typer.Option(help="Folder to write pictures of the search to.")
     ] = None,
-    enqueue: Annotated[
-        bool,
-        typer.Option(
-            "--enqueue", help="Write the trials into the queue for workers; run nothing here."
-        ),
-    ] = False,
-    priority: Annotated[
-        int, typer.Option(min=-1_000, max=1_000, help="Priority of enqueued tasks; higher first.")
-    ] = 0,
+    enqueue: options.EnqueueOption = False,
+    priority: options.PriorityOption = 0,
     table_only: Annotated[
         bool,
         typer.Option("--table-only", help="Print the best of the existing trials; run nothing."),

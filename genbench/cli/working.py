@@ -34,9 +34,7 @@ def work(
     jobs: Annotated[
         int | None, typer.Option(min=1, max=1_024, help="Number of tasks at a time on a device.")
     ] = None,
-    batch: Annotated[
-        str | None, typer.Option(metavar="BATCH", help="Only tasks of a batch, such as study:NAME.")
-    ] = None,
+    batch: options.BatchOption = None,
     until_empty: Annotated[
         bool,
         typer.Option("--until-empty", help="End when no task is running and none is ready."),
@@ -246,9 +244,7 @@ def launch(
     device: Annotated[
         list[str] | None, typer.Option("--device", help="Device of each worker; repeatable.")
     ] = None,
-    batch: Annotated[
-        str | None, typer.Option(metavar="BATCH", help="Only tasks of a batch, such as study:NAME.")
-    ] = None,
+    batch: options.BatchOption = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what would be started; start nothing.")
     ] = False,
