@@ -58,7 +58,7 @@ class Stage:
         words = [word for word in command.arguments if word != "--json"]
         if words[0] == "pace":
             return 0, {"pace": PACE}, ""
-        url = words[words.index("--store") + 1]
+        url = command.environ["GENBENCH_STORE"]
         if words[0] == "resume":
             with Store.open(url) as store:
                 spec = RunSpec.from_json(store.take_over(words[1]).spec)

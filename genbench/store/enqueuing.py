@@ -20,9 +20,11 @@ def enqueue(store: Store, new: Sequence[NewTask], *, retry: bool = False) -> lis
     """Add tasks to the queue; return the identities of those that are to be done now.
 
     A task that is there already and is queued, running or paused stays as it is. One that was done
-    or cancelled is queued again, and so is one that failed, with ``retry``.
+    or cancelled is queued again, and so is one that failed, with ``retry``. If the store has no run
+    yet, it keeps the address of the files for the workers, who may not be told.
     """
     with store.transaction() as connection:
+        store.keep_files_address(connection)
         return _enqueue(connection, new, retry)
 
 

@@ -10,7 +10,7 @@ from genbench.study.assignments import words
 
 @dataclass(frozen=True, kw_only=True)
 class Places:
-    """The store, the data and the device, as options of the commands.
+    """The store, the data and the device of the commands.
 
     ``folder`` contains the study's measured paces and the logs of its runs.
     """
@@ -22,20 +22,20 @@ class Places:
     device: str | None = None
 
     @property
-    def data_flags(self) -> tuple[str, ...]:
-        """--data-dir, --offline and --device, if they are set."""
-        return words({"data-dir": self.data_dir, "offline": self.offline, "device": self.device})
-
-    @property
     def environ(self) -> dict[str, str]:
-        """The variables that tell the commands of a worker where data are."""
-        found = {"GENBENCH_OFFLINE": "1"} if self.offline else {}
+        """The variables that tell the commands which store and which data to use.
+
+        The arguments of a process can be read by all users of a machine, and the address of a store
+        may have a password.
+        """
+        found = {"GENBENCH_STORE": self.store}
+        found |= {"GENBENCH_OFFLINE": "1"} if self.offline else {}
         return found | ({"GENBENCH_DATA": str(self.data_dir)} if self.data_dir else {})
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """All options, including --store."""
-        return ("--store", self.store, *self.data_flags)
+        """--device, if it is set."""
+        return words({"device": self.device})
 
 
 @dataclass

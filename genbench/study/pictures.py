@@ -146,11 +146,12 @@ def _command(drawing: _Drawing, plan: Plan, places: Places, folder: Path) -> Com
     entry, runs = drawing.entry, [run.id for run in drawing.runs]
     # Curves and stored samples need the store alone; the others load the model.
     needs_model = entry.command not in ("curves", "animate")
-    flags = places.flags if needs_model else ("--store", places.store)
+    flags = places.flags if needs_model else ()
     out = ("--out", str(folder / drawing.name))
     return Command(
         title=title,
         arguments=(entry.command, *runs, *entry.flags, *out, *flags),
+        environ=places.environ,
         log=log_of(places.folder.parent, plan.tag, title),
         threads=plan.study.threads,
     )

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from genbench.errors import GenbenchError, InterruptedRunError
 from genbench.store.claimed_task import CLAIM
+from genbench.store.run_files import FILES
 from genbench.study.pace import PILOT_EPOCHS, Pace, Reading, check_budget, read_pilot
 from genbench.work import Command, Ended, carry_out
 
@@ -57,9 +58,10 @@ def _pilot(
 
     command = Command(
         title="pilot",
-        arguments=("run", *words, "--epochs", str(epochs), *SCORELESS, "--store", str(store)),
+        arguments=("run", *words, "--epochs", str(epochs), *SCORELESS),
         log=folder / "log",
-        environ={CLAIM: ""},  # its run is no run of the task
+        # Its run is none of the task and of the store, and neither are its files.
+        environ={"GENBENCH_STORE": str(store), FILES: str(folder), CLAIM: ""},
         enough=enough if seconds is not None else None,
     )
     if not carry_out([command], at_once=1, should_stop=should_stop, ended=ends.append):

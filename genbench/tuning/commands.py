@@ -82,7 +82,7 @@ def pilot_task(
         "seed": question.seed,
         "scored-on": "search",
     }
-    run = (question.model, question.dataset, *words(options), *places.data_flags)
+    run = (question.model, question.dataset, *words(options), *places.flags)
     title = f"{tuning}, pilot of {title_of(proposal)}"
     return _command(title, places, "pace", f"{seconds:g}", "--", *run)
 
@@ -125,7 +125,12 @@ def may_stop(state: State) -> bool:
 
 def _command(title: str, places: Places, *arguments: str) -> Command:
     name = re.sub(r"[^\w.+-]+", "-", title).strip("-").lower()
-    return Command(title=title, arguments=arguments, log=places.folder / f"{name}.log")
+    return Command(
+        title=title,
+        arguments=arguments,
+        log=places.folder / f"{name}.log",
+        environ=places.environ,
+    )
 
 
 _OF_SCORES = ("sampler", "metric", "samples", "repeats", "no-watch", "evaluate-every")

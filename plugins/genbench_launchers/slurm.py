@@ -53,7 +53,8 @@ class Slurm:
     def start(self, order: WorkOrder) -> str:
         """Submit the array."""
         try:
-            order.folder.mkdir(parents=True, exist_ok=True)
+            # The files of submitit have the variables, and the store's address may have a password.
+            order.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             executor = self._executor(order)
             jobs = executor.map_array(_call, [self._work(order)] * order.count)
         except (RuntimeError, OSError, subprocess.CalledProcessError) as error:

@@ -139,6 +139,7 @@ def test_workers_without_gpus_are_told_so(tmp_path):
     """A job of Slurm or an actor of Ray that asked for none may see the GPUs of others."""
     wanted = WorkerOptions(store="runs.db", batch="study:x").order(1, tmp_path)
     assert wanted.command[1:] == ("-m", "genbench", "work", "--until-empty", "--batch", "study:x")
+    assert wanted.environ == {"GENBENCH_STORE": "runs.db"}
     assert "--device cpu" in make_launcher(REGISTRY, "ray", []).script(wanted)
     assert "--device" not in make_launcher(REGISTRY, "ray", ["gpus=1"]).script(wanted)
 

@@ -18,6 +18,8 @@ from genbench.events import Checkpointed
 from genbench.files.remote import INDEX, RemoteFolders
 from genbench.store import Recorder, Status, Store
 from genbench.store.copying import copy_store, move_files
+from genbench.store.enqueuing import enqueue
+from genbench.store.tasks import NewTask
 
 KINDS = ("sqlite",)
 RUN = (
@@ -173,6 +175,13 @@ def test_files_are_moved_to_an_address_and_a_copy_of_the_store_finds_them(make, 
         with Store.open(tmp_path / "moved" / "runs.db", mode="create") as copy:
             assert copy_store(store, copy).folders == []
             assert copy.file(run.id, "samples/epoch-3.png").read_bytes() == b"a picture"
+
+
+def test_what_is_enqueued_with_an_address_tells_the_workers_where_the_files_are(address, tmp_path):
+    with Store.open(tmp_path / "runs.db", mode="create", files=address) as store:
+        enqueue(store, [NewTask(batch="b", identity="a", title="a", command=("run",))])
+    with Store.open(tmp_path / "runs.db", mode="read", files="") as worker:
+        assert worker.files.address == address
 
 
 # --- the command line

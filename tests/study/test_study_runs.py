@@ -247,6 +247,20 @@ def test_the_page_shows_a_picture_of_each_row_of_a_figure_from_the_first_seed(st
     first = next(run.id for run in all_runs() if run.model == "vae" and run.seed == 0)
     assert genbench("sample", first, "-n", "4", "--seed", "3", "--out", "own.png").code == 0
     assert picture.read_bytes() == Path("own.png").read_bytes()
+    [log] = story.places.folder.glob("logs/figure-*.log")
+    assert "$ genbench sample" in log.read_text()
+    assert "runs.db" not in log.read_text()
+
+
+def test_no_child_is_told_the_store_by_its_arguments_which_all_users_can_read(story):
+    lines = [
+        line
+        for log in story.places.folder.glob("logs/*.log")
+        for line in log.read_text().splitlines()
+        if line.startswith("$ genbench ")
+    ]
+    assert {line.split()[2] for line in lines} >= {"run", "resume", "pace"}
+    assert not any("runs.db" in line for line in lines)
 
 
 def all_runs() -> list[Run]:

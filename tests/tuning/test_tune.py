@@ -20,7 +20,7 @@ from command_line import in_process
 from genbench.spec import RunSpec
 from genbench.store import Store, claims, tunings
 from genbench.store.tasks import runs_made_by
-from genbench.work.children import Ended
+from genbench.work.children import Command, Ended
 from genbench.work.next_command import next_command
 
 optuna = pytest.importorskip("optuna")
@@ -33,15 +33,20 @@ SPACE = ("--set", "g_lr=1e-4..1e-2", "--set", "n_critic=1,2")
 
 
 @pytest.fixture
-def inside(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+def inside(monkeypatch: pytest.MonkeyPatch, capsys) -> list[Command]:
     """Carry the commands of a tuning out in this process, as they are, one after the other."""
+    carried_out: list[Command] = []
 
     def carry_out(tasks, *, should_stop, ended, **options) -> bool:
         waiting = list(tasks)
         while waiting and not should_stop():
             task = waiting.pop(0)
             capsys.readouterr()
-            code = in_process(*task.arguments)
+            with pytest.MonkeyPatch.context() as patch:
+                for name, value in task.environ.items():
+                    patch.setenv(name, value)
+                code = in_process(*task.arguments)
+            carried_out.append(task)
             said = capsys.readouterr()
             errors = [x for x in said.err.splitlines() if x.startswith("genbench: error: ")]
             answer = json.loads(said.out) if said.out.startswith("{") else {}
@@ -51,6 +56,7 @@ def inside(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
         return not waiting
 
     monkeypatch.setattr("genbench.tuning.trials.carry_out", carry_out)
+    return carried_out
 
 
 @pytest.fixture
@@ -68,19 +74,22 @@ def stage(monkeypatch: pytest.MonkeyPatch, capsys) -> Stage:
 
 def test_each_trial_is_a_run_like_any_other(genbench, inside, tmp_path: Path) -> None:
     arguments = (*TUNE, *SPACE, "--name", "s", "--trials", "1", "--top", "1", "--confirm", "1")
-    found = genbench(*arguments, "--json").json
+    found = genbench(*arguments, "--store", "own.db", "--json").json
     assert found["trials"] == {"done": 1}
     [winner] = found["best"]
-    with Store.open(tmp_path / "runs.db", mode="read") as store:
+    with Store.open(tmp_path / "own.db", mode="read") as store:
         runs = {run.name: run for run in store.runs(tag="tune:s")}
         assert sorted(runs) == ["s-0", "s-0-confirm-0"]
         assert all(run.epochs_done == 2 for run in runs.values())
         assert winner["reported"] == [store.scores(runs["s-0"].id)[0].value]
-    tables = genbench("compare", "--json").json["datasets"]
+    tables = genbench("compare", "--store", "own.db", "--json").json["datasets"]
     assert [(t["dataset_settings"]["scored_on"], len(t["rows"])) for t in tables] == [
         ("search", 1),
         ("validation", 1),
     ]
+    # Its address may have a password, and all users of a machine can read arguments.
+    assert len(inside) == 2
+    assert not any("own.db" in word for task in inside for word in task.arguments)
 
 
 def test_the_best_are_confirmed_on_fresh_seeds_and_a_search_goes_on(
