@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -68,6 +70,22 @@ class Selected:
     others: tuple[RunResult, ...] = ()
 
 
+@contextmanager
+def _without_collections() -> Iterator[None]:
+    """Pause Python's search for cycles, which looks at all rows again and again.
+
+    Rows have none [0.9 s of 3.5 s of CPU time at 120,000 runs].
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+@_without_collections()
 def select(store: Store, selection: Selection) -> Selected:
     """The finished runs of a selection.
 
