@@ -197,10 +197,11 @@ class RemoteFolders:
                     "space",
                     hint=AGAIN,
                 ) from error
-            if isinstance(error, FileNotFoundError):
-                reason = f"there is no {without_passwords(_brief(error))}"
-            else:
-                reason = f"{type(error).__name__}: {without_passwords(_brief(error))}"
+            reason = without_passwords(_brief(error))
+            if not isinstance(error, FileNotFoundError):
+                reason = f"{type(error).__name__}: {reason}"
+            elif error.filename:
+                reason = f"there is no {reason}"
             raise StoreError(f"files at {self} can't be {_PAST[doing]} ({reason})") from error
 
     def __str__(self) -> str:
