@@ -82,8 +82,8 @@ def compare(
         list[str] | None,
         typer.Option(
             metavar="SETTING",
-            help="Make one row for each model and value of this setting; repeatable. size: rows by "
-            "their size, beside the runs that they compress.",
+            help="Make one row for each model and value of this setting; repeatable. size: sort "
+            "rows by size, beside the runs that they compress.",
         ),
     ] = None,
     pareto: Annotated[

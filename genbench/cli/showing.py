@@ -57,7 +57,7 @@ def show(
 
 
 def _show_plan(store: Store, identity: str, format: Format, *, json: bool) -> None:
-    """All settings of a run, with those at their default that came after it."""
+    """All settings of a run, and at their defaults those that were added after it."""
     from genbench.planning.toml_plan import as_toml
 
     spec = RunSpec.from_json(store.run(identity).spec)

@@ -50,7 +50,7 @@ CAPTION = "caption-height"
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 Text = tuple[tuple[float, float], str, str]
-"""A place (x, y) from the corner of the first image, what stands there, Pillow's anchor of it."""
+"""A place (x, y) from the corner of the first image, the text there, and Pillow's anchor for it."""
 
 
 def save_sheet(picture: Picture, path: Path, run: str = "") -> None:

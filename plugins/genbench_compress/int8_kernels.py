@@ -77,7 +77,7 @@ def linear(x: Tensor, weight: Tensor) -> Tensor:
 def convolves_in_float(x: Tensor) -> bool:
     """Whether a convolution of x multiplies in float32: not on the CPU, or in an exported file.
 
-    No file format has oneDNN's kernel, whose weight is packed for one machine.
+    No file format has oneDNN's kernel, since its weight is packed for one machine.
     """
     is_tracing: Any = torch.jit.is_tracing
     return x.device.type != "cpu" or torch.compiler.is_exporting() or is_tracing()
