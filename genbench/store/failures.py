@@ -74,11 +74,15 @@ def translate(error: BaseException, address: Address) -> StoreError | None:
     if isinstance(cause, OSError):
         return StoreError(f"the store {address} can't be used: {cause.strerror or cause}")
     if _is_gone(error, cause):
-        reason = str(cause).strip().splitlines()[0]
-        return StoreError(f"the store {address} can't be reached ({reason})")
+        return StoreError(f"the store {address} can't be reached ({_first_line(cause)})")
     if hasattr(error, "orig") or hasattr(cause, "sqlstate"):
-        return StoreError(f"the store {address} failed: {str(cause).strip().splitlines()[0]}")
+        return StoreError(f"the store {address} failed: {_first_line(cause)}")
     return None
+
+
+def _first_line(cause: Any) -> str:
+    """The first line of an error's message; its type if it has none."""
+    return (str(cause).strip() or type(cause).__name__).splitlines()[0]
 
 
 def _is_gone(error: Any, cause: Any) -> bool:

@@ -26,6 +26,7 @@ from genbench.errors import (
 )
 from genbench.events import Checkpointing, Noticed, StepsDone
 from genbench.store import Recorder, Status, Store, database, failures, recorder as recording
+from genbench.store.address import Address
 
 KINDS = SQLITE_ONLY
 
@@ -278,3 +279,11 @@ def test_a_full_disk_is_told_by_the_next_event_and_keeps_what_was_committed(stor
         record_until_the_disk_is_full(store, run, make)
     assert store.query("PRAGMA integrity_check")[1] == [("ok",)]
     assert len(store.epochs(run.id)) == 1
+
+
+def test_an_error_of_a_server_without_a_message_is_named_by_its_type():
+    class OperationalError(Exception):
+        sqlstate = None
+
+    failure = failures.translate(OperationalError(), Address.parse("postgresql://host/bench"))
+    assert str(failure) == ("the store postgresql://host/bench can't be reached (OperationalError)")
