@@ -73,6 +73,9 @@ with one busy process: more than 176 s, 42 s and 44 s, and 65 s with 10,000, 52 
 def main() -> None:
     """Run the command line and exit with a documented code."""
     _quiet_interrupts()
+    from genbench.cli.garbage import collect_rarely
+
+    collect_rarely()
     sys.exit(_run(sys.argv[1:]))
 
 

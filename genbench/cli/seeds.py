@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from genbench.cli.closing import result
+from genbench.cli.garbage import collect_as_usual
 from genbench.cli.group_display import GroupDisplay
 from genbench.cli.output import print_json
 from genbench.cli.progress import Display, open_display
@@ -59,6 +60,7 @@ def train_grid(
     from genbench.runner.train_seeds import SeedsDone, Together, Watching
     from genbench.store import Store
 
+    collect_as_usual()
     began, done = time.monotonic(), SeedsDone()
     wanted = Together.IF_POSSIBLE if together else Together.NEVER
     wanted = Together.IF_FASTER if if_faster and not together else wanted

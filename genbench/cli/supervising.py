@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from genbench.cli.closing import print_result, say_closing
+from genbench.cli.garbage import collect_as_usual
 from genbench.cli.progress import open_display
 from genbench.cli.session import SESSION
 from genbench.cli.stopping import StopSignals
@@ -39,6 +40,7 @@ def supervise(
             with open_display(SESSION.verbosity) as display:
 
                 def started(new: Run) -> None:
+                    collect_as_usual()
                     made.append(new)
                     display.started(new)
 

@@ -112,3 +112,20 @@ def test_waiting_threads_sleep_soon_unless_the_user_says_how(folder, given) -> N
     assert f"spins {asked} {expected}" in done.stdout
     if expected and "GOMP_SPINCOUNT" in done.stderr:  # said by libgomp itself, where torch has it
         assert f"GOMP_SPINCOUNT = '{expected}'" in done.stderr
+
+
+def test_python_looks_for_garbage_rarely_until_a_run_starts(folder) -> None:
+    """An epoch is trained with the thresholds that Python had; a reading command keeps others."""
+    script = (
+        "import gc, sys; usual = gc.get_threshold(); sys.argv[1:] = sys.stdin.read().split()\n"
+        "from genbench.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print(gc.get_threshold() == usual, gc.get_threshold()[0] > 10 * usual[0])\n"
+    )
+    run = f"run vae digits {SMALL} --epochs 1 --metric fd_pixel --samples 64 --no-watch -q"
+    for words, expected in (("runs -q", "False True"), (run, "True False")):
+        done = subprocess.run(
+            [sys.executable, "-c", script], cwd=folder, input=words, text=True, capture_output=True
+        )
+        assert done.stdout.splitlines()[-1] == expected, done.stderr
