@@ -1,21 +1,22 @@
 """StarGAN (Choi et al. 2018, arXiv:1711.09020): one generator between all domains of a data set.
 
-G(x, c) translates x into the domain c; its label joins x as planes. D has two outputs: D_src, how
-real each patch of x looks, and D_cls, the domain of x. With x of the domain c', c drawn for each x,
-and x^ at random between x and G(x, c) (section 3.1, eq. 2, 3, 4, 8):
+G(x, c) translates x into the domain c; the label is concatenated to x as constant planes. D has two
+outputs: D_src, how real each patch of x looks, and D_cls, the domain of x. Let c' be the domain of
+x, c a random target, and x^ a random point between x and G(x, c). The losses are (section 3.1,
+equations 2, 3, 4 and 8):
 
     L_adv = E D_src(x) - E D_src(G(x, c)) - lambda_gp E (||grad D_src(x^)|| - 1)^2
     L_D   = -L_adv + lambda_cls E -log D_cls(c'|x)
     L_G   = L_adv + lambda_cls E -log D_cls(c|G(x, c)) + lambda_rec E |x - G(G(x, c), c')|
 
 D takes ``n_critic`` steps for each step of G. c is a permutation of the batch's labels, as in the
-authors' code, so that domains are asked for as often as they occur. As there, the penalty is on the
-sum of D_src over patches, while the other terms take its mean; and if domains are combinations of
-attributes, -log D_cls is the binary cross-entropy, summed over attributes.
+authors' code, so that each domain is asked for as often as it occurs. As in their code, the penalty
+is on the sum of D_src over patches, while the other terms take its mean; and if domains are
+combinations of attributes, -log D_cls is the binary cross-entropy, summed over attributes.
 
 Samples may be codes of another model (`latents:RUN`): the same losses train a generator of codes,
-which that model's decoder draws. Then networks are fully connected for vectors, and convolutional
-without halving for grids.
+which that model's decoder draws. The networks are then fully connected for vectors, and
+convolutional without downsampling for grids.
 """
 
 from __future__ import annotations
@@ -60,13 +61,13 @@ class StarGAN:
         )
 
     def optimizers(self) -> Mapping[str, Optimizer]:
-        """An Adam for each network; both rates are constant first and fall to 0 then."""
+        """One Adam for each network. Both rates are constant at first, then fall linearly to 0."""
         s = self.settings
         decay = Schedule(kind="linear", hold=s.hold)
         return two_adams(d_lr=s.d_lr, g_lr=s.g_lr, beta1=s.beta1, beta2=s.beta2, schedule=decay)
 
     def stages(self) -> tuple[Stage, ...]:
-        """One stage: steps of D, then one of G. The penalty is differentiated twice."""
+        """One stage. D isn't compiled, because its gradient penalty is differentiated twice."""
         n_critic = self.settings.n_critic
         phases = alternating_phases(self.d_loss, self.g_loss, n_critic=n_critic, compile_d=False)
         return (Stage(name="train", phases=phases),)
@@ -74,7 +75,7 @@ class StarGAN:
     # --- training
 
     def d_loss(self, batch: Batch) -> Terms:
-        """L_D. Only real samples teach D the domains: translated ones need not show theirs."""
+        """L_D. D learns domains from real samples only: translations may not show theirs yet."""
         s, own = self.settings, required(batch.y)
         with torch.no_grad():
             fake = self.generator(batch.x, self.conditions(permuted(own)))
@@ -97,7 +98,7 @@ class StarGAN:
         }
 
     def g_loss(self, batch: Batch) -> Terms:
-        """L_G, on targets of its own."""
+        """L_G, with new targets."""
         s, own = self.settings, required(batch.y)
         wanted = permuted(own)
         fake = self.generator(batch.x, self.conditions(wanted))

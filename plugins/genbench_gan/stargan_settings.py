@@ -16,10 +16,10 @@ SMALLEST = 4
 class StarGANSettings(ModelSettings):
     """One generator for all domains, and a discriminator that also classifies; labelled data.
 
-    Networks, rates and weights are for images of about 28 pixels, so that minutes show something;
-    the preset ``choi2018`` has the paper's. The cycle loss is a mean over values, so its gradient
-    in a sample has the norm cycle_weight / sqrt(values): the paper's weight of 10 at 128x128x3
-    pixels is one of 1.3 at 28x28.
+    The defaults are for minutes of training on images of about 28 pixels; the preset ``choi2018``
+    has the paper's. The cycle loss is a mean over values, so the norm of its gradient with respect
+    to a sample is cycle_weight / sqrt(values): the paper's weight of 10 at 128x128x3 pixels
+    corresponds to 1.3 at 28x28.
     """
 
     training: ClassVar[Training] = Training(images=150_000, batch_size=32)
@@ -144,8 +144,8 @@ PRESETS = (
             "crop": 178,
             "attributes": ["Black_Hair", "Blond_Hair", "Brown_Hair", "Male", "Young"],
         },
-        note="from 64 px on (data.size=64); the authors' code takes 200,000 steps of D, which are "
-        "20 epochs",
+        note="for images from 64 px on (data.size=64); the authors' code takes 200,000 steps of D, "
+        "which are 20 epochs",
     ),
     Preset(
         name="digits",
