@@ -13,7 +13,7 @@ from small_files import small_celeba
 
 from genbench.contracts import DataSpec
 from genbench.errors import IncompatibleError, UsageError
-from genbench.latent.translate import TranslationScores, classes_in, translate, translations
+from genbench.latent.translate import Translation, classes_in, translate, translations
 from genbench.pictures.domains import Domain, domains_of
 from genbench.runner.folder_images import images_in
 from genbench_data.latents_settings import LatentsSettings
@@ -206,7 +206,7 @@ def test_own_pictures_are_translated_like_test_images(bench, folder, which, requ
         (8, 200),
     ]
     out = folder / "matrix.png"
-    translate(loaded, TranslationScores(to=["1"], images=images, labels=labels), out)
+    translate(loaded, Translation(to=["1"], images=images, labels=labels), out)
     with Image.open(out) as sheet:
         assert np.asarray(sheet).std() > 0
 
@@ -215,11 +215,11 @@ def test_a_model_that_needs_the_own_class_says_how_to_name_it(bench, folder, cva
     images, _ = images_in(folder, bench.load(cvae.id).data.spec, bench.registry, bench.access)
     out = folder / "matrix.png"
     with pytest.raises(UsageError, match=r"the class of these images isn't known.*--from CLASS"):
-        translate(bench.load(cvae.id), TranslationScores(images=images), out)
-    translate(bench.load(cvae.id), TranslationScores(images=images, own="3"), out)
-    translate(bench.load(stargan.id), TranslationScores(images=images), out)
+        translate(bench.load(cvae.id), Translation(images=images), out)
+    translate(bench.load(cvae.id), Translation(images=images, own="3"), out)
+    translate(bench.load(stargan.id), Translation(images=images), out)
     with pytest.raises(UsageError, match="--from 3 is the class of --images"):
-        translate(bench.load(cvae.id), TranslationScores(own="3"), out)
+        translate(bench.load(cvae.id), Translation(own="3"), out)
 
 
 def test_codes_of_given_images_are_those_of_the_data_set(bench, parent, cvae):
@@ -233,4 +233,4 @@ def test_codes_of_given_images_are_those_of_the_data_set(bench, parent, cvae):
 
 def test_models_without_translations_are_refused(bench, parent, tmp_path):
     with pytest.raises(IncompatibleError, match="is not a model that translates"):
-        translate(bench.load(parent.id), TranslationScores(), tmp_path / "x.png")
+        translate(bench.load(parent.id), Translation(), tmp_path / "x.png")
