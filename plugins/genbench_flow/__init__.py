@@ -1,4 +1,4 @@
-"""Diffusion and flow matching: models that are drawn by integrating over time, and how."""
+"""Diffusion and flow matching: models that are sampled by integrating over time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import genbench
 
 @genbench.hookimpl
 def genbench_register_models(register: genbench.Register) -> None:
-    """Register the family."""
+    """Register the models."""
     flow = partial(
         register,
         family="flow",
@@ -47,7 +47,7 @@ def genbench_register_models(register: genbench.Register) -> None:
 
 @genbench.hookimpl
 def genbench_register_samplers(register: genbench.Register) -> None:
-    """Register how they are drawn."""
+    """Register the samplers over time."""
     register(
         "ode",
         "genbench_flow.ode:ODE",
@@ -61,7 +61,7 @@ def genbench_register_samplers(register: genbench.Register) -> None:
         "sde",
         "genbench_flow.sde:SDE",
         settings="genbench_flow.sampler_settings:SDESettings",
-        summary="remove noise and add less of it, step by step: DDPM's ancestral draws, or DDIM's",
+        summary="remove noise and add less of it, step by step: DDPM's ancestral sampling, or DDIM",
         family="time",
         capabilities=("denoises", "generates"),
         source="Ho et al. 2020, arXiv:2006.11239, algorithm 2; Song et al. 2021, arXiv:2010.02502",

@@ -6,11 +6,11 @@ network learns the noise (eq. 14, L_simple):
 
     L = E | eps - eps(x_t, t) |^2,    t ~ U{1, ..., T}.
 
-To draw with the samplers of all such models, x_t is divided by sqrt(abar_t). What remains is the
-sample plus noise of the level s = sqrt((1 - abar_t) / abar_t), and s is the time of the `path`: it
-falls from 157 to 0. Along this path the velocity dx/ds is the noise eps itself, so that one step of
-Euler is one of DDIM (Song et al. 2021, arXiv:2010.02502, eq. 14), and sampler `sde` with eta = 1
-and T steps is algorithm 2. Levels between those of the training are interpolated.
+For the samplers that all models of this package share, x_t is divided by sqrt(abar_t). The result
+is the sample plus noise of the level s = sqrt((1 - abar_t) / abar_t), and s is the time of the
+`path`: it falls from 157 to 0. Along this path the velocity dx/ds is the noise eps itself, so one
+step of Euler is one of DDIM (Song et al. 2021, arXiv:2010.02502, eq. 14), and the sampler `sde`
+with eta = 1 and T steps is algorithm 2. Levels between those of the training are interpolated.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from genbench_flow.solvers import evaluations_of, flow_map
 from genbench_nets.prior_noise import draw_prior
 
 STEPS = 20
-"""Steps of DDIM for a draw without randomness; its paper shows 10, 20, 50 and 100."""
+"""Steps of DDIM, for samples without new noise; its paper shows 10, 20, 50 and 100."""
 
 
 class DDPM:
-    """The noise (x, level) -> eps; the time of a draw is the ratio of noise to signal."""
+    """Predicts the noise, (x, level) -> eps; the time is the ratio of noise to signal."""
 
     averaged = ("noise",)
 
@@ -84,7 +84,7 @@ class DDPM:
         return self._field.drawn(signal * x, self._levels.at(t) / self.settings.levels, y)
 
     def denoise(self, x: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
-        """x - t eps: the sample without the noise that the network sees."""
+        """x - t eps: x without the noise that the network predicts."""
         return x - beside(t, x) * self.velocity(x, t, y)
 
     def prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
@@ -131,7 +131,7 @@ class Levels(nn.Module):
         return float(low ** (1 - part) * high**part)
 
     def path(self, *, bounded: bool) -> NoisePath:
-        """A sample plus noise, which falls; a draw's own times are evenly spaced levels."""
+        """A sample plus noise that falls to 0; the default times are evenly spaced levels."""
         count = len(self._ratios) - 1
         return NoisePath(
             start=self._ratios[-1],

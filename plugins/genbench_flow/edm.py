@@ -13,8 +13,8 @@ standard deviation s of the data:
     c_in = 1 / sqrt(sigma^2 + s^2),    c_noise = log(sigma) / 4,    lambda = 1 / c_out^2.
 
 As sigma goes to 0, D returns x; as it grows, D is what F makes of pure noise. The noise level is
-the time of a draw, which falls from 80: dx/dsigma = (x - D) / sigma, by 18 steps of Heun at times
-with rho = 7 (algorithm 1; the stochastic algorithm 2 is left out). Networks are ours.
+the time while sampling, which falls from 80: dx/dsigma = (x - D) / sigma, by 18 steps of Heun at
+times with rho = 7 (algorithm 1; the stochastic algorithm 2 is left out). The networks are our own.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from genbench_flow.solvers import edm_times, evaluations_of, flow_map
 from genbench_nets.prior_noise import draw_prior
 
 STEPS = 18
-"""Steps of a draw: 35 evaluations, as for CIFAR-10 in the paper."""
+"""Steps of Heun: 35 evaluations, as for CIFAR-10 in the paper."""
 
 
 class EDM:
-    """The denoiser (x, sigma) -> sample; the time of a draw is sigma."""
+    """The denoiser (x, sigma) -> sample; the time is sigma."""
 
     averaged = ("denoiser",)
 
@@ -102,7 +102,7 @@ class EDM:
     # --- what it can do
 
     def denoise(self, x: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
-        """D(x; t), the expected sample beneath noise of the level t (B,) > 0."""
+        """D(x; t), the expected sample given x, for noise levels t (B,) > 0."""
         return self._denoised(self._field.drawn, x, t, y)
 
     def velocity(self, x: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
@@ -110,11 +110,11 @@ class EDM:
         return (x - self.denoise(x, t, y)) / beside(t, x)
 
     def prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """n ~ N(0, I), (n, *shape); a draw begins at sigma_max times it."""
+        """N(0, I), (n, *shape); sampling starts at sigma_max times this noise."""
         return draw_prior(self.nets, (n, *self._shape), generator)
 
     def generate(self, z: Tensor, y: Tensor | None = None) -> Tensor:
-        """The sample that the deterministic draw carries z to."""
+        """The sample that deterministic sampling carries z to."""
         return flow_map(self.path, lambda x, t: self.velocity(x, t, y), z)
 
 

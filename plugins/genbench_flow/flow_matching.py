@@ -7,7 +7,7 @@ network learns the velocity of these lines,
 
 (Lipman et al. 2023, arXiv:2210.02747, eq. 23 with sigma_min = 0; Liu et al. 2023, arXiv:2209.03003,
 eq. 1). At its minimum v is the mean direction of all lines through a point, and dx/dt = v(x, t)
-carries the law of x_0 at t = 0 to that of x_1 at t = 1: a draw integrates it.
+carries the distribution of x_0 at t = 0 to that of x_1 at t = 1. Sampling integrates it.
 
 Options: t may follow a logit-normal law (Esser et al. 2024, arXiv:2403.03206, section 3.1). Noise
 and samples of a batch may be paired by optimal transport (Tong et al. 2024, arXiv:2302.00482,

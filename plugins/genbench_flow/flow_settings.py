@@ -17,14 +17,14 @@ from genbench import (
 from genbench_nets.labels import check_conditional
 
 SMALLEST = 7
-"""The least side to which the default U-Net halves an image."""
+"""The smallest side to which the default U-Net halves an image."""
 MOST_HALVINGS = 3
 PATCHED = 16
-"""The side of an image from which on the U-Net sees squares of 2x2 pixels."""
+"""The smallest side of an image of which the U-Net takes squares of 2x2 pixels as one."""
 
 
 class FieldSettings(ModelSettings):
-    """The network, its training, labels: what the models of the family have in common."""
+    """What the models of the family have in common: the network, its training, and labels."""
 
     training: ClassVar[Training] = Training(images=600_000, batch_size=128, ema_share=0.05)
     widths: ClassVar[tuple[str, ...]] = ("channels", "width")
@@ -84,7 +84,7 @@ class FieldSettings(ModelSettings):
         return self
 
     def fitted(self, data: DataSpec) -> Self:
-        """The network made concrete, and the U-Net's channels."""
+        """These settings with the network and the U-Net's channels filled in."""
         network = self.network
         if network == "auto":
             network = "unet" if data.is_image else "mlp"
@@ -189,8 +189,8 @@ class EDMSettings(FieldSettings):
     )
     log_sigma_mean: float = Field(-1.2, description="mean of log sigma in training")
     log_sigma_std: float = Field(1.2, gt=0, description="standard deviation of log sigma")
-    sigma_min: float = Field(0.002, gt=0, description="last noise level of a draw before 0")
-    sigma_max: float = Field(80.0, gt=0, description="first noise level of a draw")
+    sigma_min: float = Field(0.002, gt=0, description="last noise level of sampling before 0")
+    sigma_max: float = Field(80.0, gt=0, description="first noise level of sampling")
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -201,7 +201,7 @@ class EDMSettings(FieldSettings):
         return self
 
     def fitted(self, data: DataSpec) -> Self:
-        """The scale of the data, too."""
+        """These settings with the standard deviation of the data filled in, too."""
         chosen = super().fitted(data)
         if self.sigma_data is not None:
             return chosen
@@ -211,7 +211,7 @@ class EDMSettings(FieldSettings):
 FLOW_MATCHING_PRESETS = (
     Preset(
         name="torchcfm",
-        source="MNIST notebook of TorchCFM (Tong et al. 2024, arXiv:2302.00482)",
+        source="MNIST notebook of TorchCFM, OT-CFM (Tong et al. 2024, arXiv:2302.00482)",
         datasets=("mnist", "fashion-mnist"),
         epochs=10,
         batch_size=128,
@@ -222,9 +222,10 @@ FLOW_MATCHING_PRESETS = (
             "lr": 1e-3,
             "warmup": 0.0,
             "decay": "constant",
+            "pairing": "ot",
         },
-        note="widths and rate are the notebook's, which ends at a loss of 0.167; the blocks of its "
-        "U-Net differ from ours",
+        note="widths, rate and pairing are the notebook's, which ends at a loss of 0.167; the "
+        "blocks of its U-Net differ from ours",
     ),
 )
 DDPM_PRESETS = (

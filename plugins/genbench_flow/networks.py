@@ -46,7 +46,7 @@ class Field:
         return out.float()
 
     def drawn(self, x: Tensor, t: Tensor, y: Tensor | None) -> Tensor:
-        """The output for a draw, guided; without a label, that of all classes together."""
+        """The output while sampling, with guidance; without labels, that of all classes."""
         labels = None if y is None or not self.classes else as_weights(y, self.classes)
         return guided(self.net, x, t, labels, self._guidance)
 
@@ -78,7 +78,7 @@ def network(s: FieldSettings, data: DataSpec, classes: int) -> nn.Module:
     return inner if patch == 1 else Patches(inner, patch)
 
 
-# --- what a network knows besides x
+# --- what a network is given besides x
 
 
 class ConditionEmbedding(nn.Module):

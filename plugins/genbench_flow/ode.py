@@ -1,4 +1,4 @@
-"""The deterministic draw: integrate the velocity of a model from noise to a sample.
+"""Deterministic sampling: integrate the velocity of a model from noise to a sample.
 
 For a diffusion this is the probability-flow ODE (Song et al. 2021, arXiv:2011.13456; Karras et al.
 2022, arXiv:2206.00364, algorithm 1 without churn), for flow matching the flow itself (Lipman et al.
@@ -46,7 +46,7 @@ class ODE:
             yield x
 
     def exactness(self) -> str:
-        """The solver's error is all that lies between the draw and the model."""
+        """Samples differ from the model's own only by the solver's error."""
         return "exact for the model's ODE in the limit of many steps"
 
     def diagnostics(self) -> Mapping[str, float]:

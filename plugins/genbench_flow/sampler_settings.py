@@ -10,7 +10,7 @@ from genbench import Settings
 
 
 class TimeSettings(Settings):
-    """At which times a draw evaluates the model."""
+    """The times at which the model is evaluated."""
 
     schedule: Literal["own", "uniform", "edm"] = Field(
         "own",
@@ -26,7 +26,7 @@ class TimeSettings(Settings):
 
 
 class ODESettings(TimeSettings):
-    """The deterministic draw."""
+    """Deterministic sampling."""
 
     solver: Literal["euler", "midpoint", "heun"] | None = Field(
         None,
@@ -39,7 +39,7 @@ class ODESettings(TimeSettings):
 
 
 class SDESettings(TimeSettings):
-    """The stochastic draw."""
+    """Stochastic sampling."""
 
     steps: int = Field(
         100,

@@ -1,7 +1,7 @@
-"""The stochastic draw: DDPM's ancestral sampling, and DDIM, along the path of any denoiser.
+"""Stochastic sampling: DDPM's ancestral sampling, and DDIM, along the path of any denoiser.
 
-From one time to the next the model estimates the sample beneath the noise; x is then drawn from the
-law of the less noisy x given that estimate (Ho et al. 2020, arXiv:2006.11239, algorithm 2). ``eta``
+In each step the model estimates the sample from the noisy x; a less noisy x is then drawn from its
+distribution given that estimate (Ho et al. 2020, arXiv:2006.11239, algorithm 2). ``eta``
 scales the new noise; without any this is DDIM (Song et al. 2021, arXiv:2010.02502, eq. 12 and 16).
 With fewer steps than the model was trained at, the law is that of a coarser chain with the same
 marginals, as in DDIM.
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class SDE:
-    """Steps that remove noise and add less. ``nfe`` counts the evaluations of a sample."""
+    """Each step removes noise and adds less. ``nfe`` counts the evaluations of a sample."""
 
     requires = ("denoises", "generates")
 
@@ -43,7 +43,7 @@ class SDE:
             yield x
 
     def exactness(self) -> str:
-        """The number of steps is all that lies between the draw and the model."""
+        """Samples differ from the model's own only because the steps are finite."""
         return "exact for the model in the limit of many steps"
 
     def diagnostics(self) -> Mapping[str, float]:

@@ -1,8 +1,8 @@
-"""Times of a draw, and what happens between two of them.
+"""The times of the steps of a sampler, and the steps.
 
-The deterministic draw integrates dx/dt = v(x, t) by a method of Runge and Kutta of order 1 (Euler)
-or 2 (midpoint, Heun). The stochastic one removes the noise that the model sees and adds less of it.
-Both work along any `genbench.NoisePath`.
+Deterministic sampling integrates dx/dt = v(x, t) by a Runge-Kutta method of order 1 (Euler) or 2
+(midpoint, Heun). Stochastic sampling removes the noise that the model predicts and adds less of new
+noise. Both work along any `genbench.NoisePath`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Schedule = Literal["own", "uniform", "edm"]
 def times_of(
     path: NoisePath, steps: int, schedule: Schedule = "own", rho: float = 7.0
 ) -> tuple[float, ...]:
-    """The steps + 1 times of a draw, from ``path.start`` to ``path.end``."""
+    """The steps + 1 times, from ``path.start`` to ``path.end``."""
     if schedule == "own":
         return tuple(path.times(steps))
     if schedule == "uniform":
@@ -40,7 +40,7 @@ def edm_times(
     """The schedule of EDM (Karras et al. 2022, eq. 5), as distances from ``end``.
 
     The rho-th roots of the distances are evenly spaced from that of ``start`` to ``least``; the
-    last time is ``end`` itself. With one step there is nothing between.
+    last time is ``end`` itself. A single step goes from ``start`` to ``end``.
     """
     first, last = abs(start - end) ** (1 / rho), least ** (1 / rho)
     towards = 1 if start > end else -1
@@ -51,7 +51,7 @@ def edm_times(
     return (start, *found[1:], end)
 
 
-# --- deterministic draws
+# --- deterministic sampling
 
 
 def integrate(
@@ -99,7 +99,7 @@ def flow_map(
     return clamped(x, path)
 
 
-# --- stochastic draws
+# --- stochastic sampling
 
 
 def denoised_step(
