@@ -16,6 +16,7 @@
     ├── NoSuchRunError             3   nothing matched
     ├── PluginError                4   a plugin is broken or contradicts another
     ├── StoreError                 5   the store can't be opened, read or written
+    │   ├── NoStoreError           5   there is no store at this address
     │   ├── CheckpointError        5   a checkpoint is missing, cut short, changed or another run's
     │   ├── DiskFullError          5   no space left
     │   ├── LockedError            5   another process holds the store's lock
@@ -137,6 +138,10 @@ class StoreError(GenbenchError):
     """The store can't be opened, read or written."""
 
     exit_code = 5
+
+
+class NoStoreError(StoreError):
+    """There is no store at this address."""
 
 
 class CheckpointError(StoreError):

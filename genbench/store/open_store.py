@@ -13,7 +13,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Literal
 
 from genbench import __version__
-from genbench.errors import StoreError
+from genbench.errors import NoStoreError, StoreError
 from genbench.store import version
 from genbench.store.address import Address
 from genbench.store.failures import BUSY_TIMEOUT_S, is_busy, store_errors
@@ -85,8 +85,8 @@ def _check_place(address: Address, mode: Mode) -> None:
         raise StoreError(f"a store can't be created in {folder}: the folder is read-only")
 
 
-def _absent(address: Address) -> StoreError:
-    return StoreError(f"no store at {address}", hint="To make one: genbench run MODEL DATASET")
+def _absent(address: Address) -> NoStoreError:
+    return NoStoreError(f"no store at {address}", hint="To make one: genbench run MODEL DATASET")
 
 
 def _inspect_tables(

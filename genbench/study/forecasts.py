@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from genbench.errors import StoreError
+from genbench.errors import NoStoreError
 from genbench.store import Store
 from genbench.store.records import Run, Status
 from genbench.study.existing_runs import ExistingRuns, missing
@@ -26,10 +26,13 @@ class Forecast:
 
 
 def forecast(plan: Plan, places: Places) -> list[Forecast]:
-    """What a study will execute, from the plan and the store; nothing is written."""
+    """What a study will execute, from the plan and the store; nothing is written.
+
+    Raises StoreError for a store that can't be read, such as one of an older schema.
+    """
     try:
         store = Store.open(places.store, mode="read")
-    except StoreError:
+    except NoStoreError:
         paces = book_of(plan, places).read()
         return [
             _forecast(planned, None, paces, len(planned.entry.later))

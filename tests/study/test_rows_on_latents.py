@@ -5,12 +5,15 @@ The commands of the study are carried out by rows in the store instead of child 
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from recorded import epoch_done
 
 from genbench.contracts import DataAccess
+from genbench.errors import StoreError
 from genbench.events import StageStarted
 from genbench.registry import Registry
 from genbench.store import Recorder, Store
@@ -126,6 +129,13 @@ def test_nothing_of_a_row_is_planned_as_a_run_before_its_source_is_finished(plan
         assert ready.spec.parents == (source,)
         assert ready.spec.dataset_settings["run"] == source
         assert ready.spec.parent_experiments == (vae.spec.experiment,)
+
+
+def test_a_forecast_needs_no_store_but_refuses_one_that_it_cannot_read(plan, places):
+    assert [one.run for one in forecast(plan, places)] == [None] * 4
+    shutil.copy(Path(__file__).parents[1] / "store/old/v8.db", places.store)
+    with pytest.raises(StoreError, match="older schema 8"):
+        forecast(plan, places)
 
 
 def test_rows_on_the_latents_of_one_row_differ_by_its_data_set(tmp_path):
