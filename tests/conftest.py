@@ -6,12 +6,14 @@ import gc
 import os
 import signal
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from command_line import CommandLine, Said, in_process
+from filelock import FileLock
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,6 +32,12 @@ os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Tests that are left out anyhow are not imported."""
+    left_out = collection_path.name == "cuda" and "not cuda" in config.option.markexpr
+    return True if left_out else None
+
+
 gc.disable()  # what the collection of tests makes is kept until the end
 
 
@@ -39,14 +47,39 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The temporary folder of this session, which all workers have in common."""
+    folder = tmp_path_factory.getbasetemp()
+    return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+
+
+@pytest.fixture(scope="session")
+def once(shared_folder: Path) -> Callable[[str, Callable[[Path], None]], Path]:
+    """``once(name, fill)`` is a folder that the first worker fills and all workers may copy."""
+
+    def made(name: str, fill: Callable[[Path], None]) -> Path:
+        folder = shared_folder / name
+        with FileLock(f"{folder}.lock"):
+            if not folder.exists():
+                unfinished = Path(tempfile.mkdtemp(dir=shared_folder))
+                fill(unfinished)
+                unfinished.rename(folder)
+        return folder
+
+    return made
+
+
 @pytest.fixture(scope="session", autouse=True)
-def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def clean_environment(shared_folder: Path) -> Iterator[None]:
     """No setting of the caller reaches a test; all tests share a cache that goes with them."""
+    cache = shared_folder / "cache"
+    cache.mkdir(exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
             if name.startswith("GENBENCH_") and not name.startswith("GENBENCH_TEST_"):
                 patch.delenv(name)
-        patch.setenv("GENBENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("GENBENCH_CACHE", str(cache))
         patch.setenv("GENBENCH_OFFLINE", "1")
         yield
 
@@ -98,14 +131,9 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 @pytest.fixture(scope="session")
-def command_line(
-    clean_environment: None, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[CommandLine]:
+def command_line(clean_environment: None, shared_folder: Path) -> Iterator[CommandLine]:
     """Runs ``genbench`` command lines without a start of Python for each; all workers share it."""
-    folder = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        folder = folder.parent
-    command_line = CommandLine(folder / "zygote")
+    command_line = CommandLine(shared_folder / "zygote")
     yield command_line
     command_line.close()
 

@@ -19,12 +19,14 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def main(path: str, python: str, module: str, *arguments: str) -> None:
     """Run ``-m module`` with the arguments; ``python`` is the `sys.executable` of the fork."""
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    closed = closed_streams()
     request = {
         "arguments": arguments,
         "folder": os.getcwd(),  # noqa: PTH109  # pathlib takes long to import
         "python": python,
         "module": module,
         "env": dict(os.environ),
+        "closed": closed,
         "fault": None,
         "limit": None,
     }
@@ -44,6 +46,18 @@ def main(path: str, python: str, module: str, *arguments: str) -> None:
             signal.signal(-code, signal.SIG_DFL)
         os.kill(os.getpid(), -code)
     os._exit(code)
+
+
+def closed_streams() -> list[int]:
+    """The standard streams that are closed; here, /dev/null takes their numbers."""
+    closed = []
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            closed.append(number)
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
+    return closed
 
 
 def pass_on(fork: int, number: int) -> None:

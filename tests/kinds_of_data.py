@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,7 @@ def chosen(name: str, **settings: Any) -> Subject:
     return subject("model", name, kind(**settings), REGISTRY)
 
 
+@cache
 def fitting() -> list[tuple[str, str]]:
     """The names of models, each with the kinds of data that it takes."""
     found = []

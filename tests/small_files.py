@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from sklearn.datasets import load_digits
 
 
 def small_mnist(root: Path, folder: str) -> None:
     """A few real digits in torchvision's layout."""
+    from sklearn.datasets import load_digits
+
     images = load_digits().images.astype("uint8").repeat(4, 1).repeat(4, 2)[:, 2:30, 2:30] * 15
     labels = load_digits().target.astype("uint8")
     raw = root / folder / "raw"

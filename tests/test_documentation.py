@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,8 @@ width = 16
 depth = 1
 patch = 4
 channels = [8]
+[data.digits]
+size = 8
 [data.gaussians-8]
 train = 2000
 test = 500
@@ -84,16 +87,18 @@ def commands(page: Path) -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def workplace(command_line: CommandLine, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def workplace(command_line: CommandLine, once: Callable[..., Path]) -> Path:
     """A folder with small data sets, the studies, and a store of one trained run."""
-    folder = tmp_path_factory.mktemp("workplace")
-    small_mnist(folder / "data", "MNIST")
-    small_mnist(folder / "data", "FashionMNIST")
-    small_pictures(folder / "pictures")
-    shutil.copytree(ROOT / "studies", folder / "studies")
-    (folder / "genbench.toml").write_text(TINY)
-    run(command_line, "genbench run vaegan digits", folder)
-    return folder
+
+    def fill(folder: Path) -> None:
+        small_mnist(folder / "data", "MNIST")
+        small_mnist(folder / "data", "FashionMNIST")
+        small_pictures(folder / "pictures")
+        shutil.copytree(ROOT / "studies", folder / "studies")
+        (folder / "genbench.toml").write_text(TINY)
+        run(command_line, "genbench run vaegan digits", folder)
+
+    return once("workplace", fill)
 
 
 def run(command_line: CommandLine, command: str, folder: Path) -> None:

@@ -38,13 +38,10 @@ def test_the_example_has_at_most_forty_lines_of_python():
     assert 0 < lines <= 40
 
 
-def test_an_installed_plugin_is_listed_through_its_entry_point(site, tmp_path):
-    environ = {**os.environ, "PYTHONPATH": str(site)}
-    listing = [sys.executable, "-m", "genbench", "models", "--json"]
-    listed = subprocess.run(
-        listing, cwd=tmp_path, env=environ, capture_output=True, text=True, check=True
-    )
-    found = json.loads(listed.stdout)["models"]
+def test_an_installed_plugin_is_listed_through_its_entry_point(command_line, site, tmp_path):
+    environ = {"PYTHONPATH": str(site)}
+    listed = command_line("models", "--json", folder=tmp_path, env=environ)
+    found = json.loads(listed.out)["models"]
     model = next(model for model in found if model["name"] == "lsgan-mini")
     assert model["owner"] == "genbench-lsgan 0.1.0"
     assert model["capabilities"] == ["generates"]

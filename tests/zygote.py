@@ -31,9 +31,18 @@ import traceback
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
+from pkgutil import walk_packages
 from typing import Any
 
 CHANGES = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.link")
+LIBRARIES = (
+    *("torch", "torchvision", "numpy", "PIL.Image", "rich.console", "rich.table", "typer.main"),
+    *("alembic.command", "pydantic", "torch_fidelity", "sklearn.datasets", "platformdirs"),
+    *("matplotlib.figure", "matplotlib.backends.backend_agg"),
+)
+"""What commands import of other packages, wherever it is not at the head of a module."""
+UNLIKE_OTHERS = ("genbench.__main__", "genbench.store.migrations.")
+"""Modules that take the signals over at their import, or that only Alembic can import."""
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 
 
@@ -97,26 +106,18 @@ class Fault:
 
 
 def preload() -> None:
-    """Import what commands import, but run nothing of it."""
-    from genbench.cli import GROUPS
+    """Import what commands import, but run nothing of it.
 
-    for group in GROUPS:
-        import_module(f"genbench.cli.{group}")
-    for module in (
-        *("torch", "torchvision", "numpy", "PIL.Image", "rich.console", "rich.table", "typer.main"),
-        *(
-            "genbench.runner.train_run",
-            "genbench.runner.stored_runs",
-            "genbench.report",
-            "genbench.study",
-        ),
-        *("genbench.store.lifecycle", "genbench.store.database", "alembic.command", "pydantic"),
-        *("genbench_vae.vae", "genbench_gan.gan", "genbench_hybrid.vaegan", "genbench_data.digits"),
-        *("genbench_metrics.fd_clf", "genbench_metrics.extractors", "genbench_samplers.plain"),
-        *("genbench_toy", "genbench_listeners", "torch_fidelity", "sklearn.datasets"),
-        *("matplotlib.figure", "matplotlib.backends.backend_agg", "platformdirs"),
-    ):
-        import_module(module)
+    A module that a command has to import costs each fork again what it costs here once.
+    """
+    plugins = Path(__file__).parents[1] / "plugins"
+    for package in ("genbench", *sorted(path.name for path in plugins.iterdir() if path.is_dir())):
+        for module in walk_packages(import_module(package).__path__, f"{package}."):
+            if not module.name.startswith(UNLIKE_OTHERS):
+                with contextlib.suppress(ImportError):  # it may need an extra
+                    import_module(module.name)
+    for name in LIBRARIES:
+        import_module(name)
 
 
 def child(request: dict[str, Any], streams: Sequence[int], log: int) -> int:
@@ -125,11 +126,7 @@ def child(request: dict[str, Any], streams: Sequence[int], log: int) -> int:
     os.environ.clear()
     os.environ.update(request["env"])
     sys.path[:0] = filter(None, request["env"].get("PYTHONPATH", "").split(os.pathsep))
-    for number, descriptor in enumerate(streams):
-        os.dup2(descriptor, number)
-    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
-    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
-    sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
+    open_streams(streams, request.get("closed", ()))
     sys.argv = [request["module"], *request["arguments"]]
     sys.executable = request["python"]  # a study starts commands of its own
     fault = None
@@ -149,10 +146,28 @@ def child(request: dict[str, Any], streams: Sequence[int], log: int) -> int:
         traceback.print_exc()
         code = 1
     for stream in (sys.stdout, sys.stderr):
-        stream.flush()
+        if stream is not None:
+            stream.flush()
     if fault is not None and fault.at == 0:
         os.write(log, str(fault.count).encode())
     return code
+
+
+def open_streams(streams: Sequence[int], closed: Sequence[int]) -> None:
+    """Give the process its standard streams, as Python does at its start: None for a closed one."""
+    for number, descriptor in enumerate(streams):
+        os.dup2(descriptor, number)
+    for number in closed:
+        os.close(number)
+    texts: list[Any] = [
+        None
+        if number in closed
+        else open(number, mode, encoding="utf-8", errors=errors, closefd=False)  # noqa: SIM115
+        for number, (mode, errors) in enumerate(
+            (("r", "strict"), ("w", "strict"), ("w", "backslashreplace"))
+        )
+    ]
+    sys.stdin, sys.stdout, sys.stderr = sys.__stdin__, sys.__stdout__, sys.__stderr__ = texts
 
 
 def detach(connection: socket.socket, request: dict[str, Any]) -> None:

@@ -130,7 +130,8 @@ class SqliteReader:
 
     def _found(self, cursor: sqlite3.Cursor) -> Iterator[tuple[Any, ...]]:
         with self._user_errors():
-            yield from cursor
+            for row in cursor:  # noqa: UP028 (`yield from` closes the cursor after the connection)
+                yield row
 
     @contextmanager
     def _user_errors(self) -> Iterator[None]:

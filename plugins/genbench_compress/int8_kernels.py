@@ -17,7 +17,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import conv_flop_count
 
 from genbench import UsageError
 
@@ -130,6 +129,7 @@ class CountedKernels(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 def flops() -> dict[Any, Callable[..., int]]:
     """How PyTorch's counter counts the operations of the int8 kernels; it knows none of them."""
+    from torch.utils.flop_counter import conv_flop_count  # it loads triton
 
     def of_product(a: Any, b: Any, **_: Any) -> int:
         return int(2 * a[0] * a[1] * b[1])

@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from safetensors.torch import save
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
 from genbench import MetricContext, Score, rendered
 from genbench_compress.cost_settings import SizeSettings
@@ -70,6 +69,8 @@ def macs(model: Any, device: torch.device) -> float:
 
     Those of matrix products and convolutions, as PyTorch counts them, in float32 or int8.
     """
+    from torch.utils.flop_counter import FlopCounterMode  # it loads triton
+
     labels = None
     if hasattr(model, "classes"):
         labels = torch.zeros(1, dtype=torch.int64, device=device)

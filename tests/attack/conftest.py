@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,23 +20,26 @@ TINY = (
     *("--device", "cpu", "--epochs", "2", "--set", "data.size=8", "--batch-size", "200"),
     *("--metric", "fd_pixel"),
 )
+VAE = ("--set", "hidden=[16]")
 SMALL = ("--set", "g_hidden=[16]", "--set", "d_hidden=[16]")
 
 
 @pytest.fixture(scope="session")
-def furnished(genbench: CommandLine, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def furnished(genbench: CommandLine, once: Callable[..., Path]) -> Path:
     """A folder with a store of three tiny runs (a VAE, two seeds of a GAN), and one in a zip."""
-    folder = tmp_path_factory.mktemp("furnished")
-    for arguments in (
-        ("run", "vae", "digits", *TINY, "--set", "hidden=[16]", "--name", "parent", "--tag", "a"),
-        ("run", "gan", "digits", *TINY, *SMALL),
-        ("run", "gan", "digits", *TINY, *SMALL, "--seed", "1"),
-    ):
-        answer = genbench(*arguments, folder=folder)
-        assert answer.code == 0, answer.err
-    assert genbench("edit", "parent", "--note", "a note", folder=folder).code == 0
-    assert genbench("export", "bundle.zip", "parent", folder=folder).code == 0
-    return folder
+
+    def fill(folder: Path) -> None:
+        for arguments in (
+            ("run", "vae", "digits", *TINY, *VAE, "--name", "parent", "--tag", "a"),
+            ("run", "gan", "digits", *TINY, *SMALL),
+            ("run", "gan", "digits", *TINY, *SMALL, "--seed", "1"),
+            ("edit", "parent", "--note", "a note"),
+            ("export", "bundle.zip", "parent"),
+        ):
+            answer = genbench(*arguments, folder=folder)
+            assert answer.code == 0, answer.err
+
+    return once("furnished", fill)
 
 
 @pytest.fixture

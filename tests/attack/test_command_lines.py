@@ -193,8 +193,11 @@ def command_lines(draw: st.DrawFn) -> list[str]:
     return line
 
 
-def attack(examples: int) -> Callable[..., None]:
-    """The law, tried on so many command lines: each has a fresh copy of the furnished folder."""
+def attack(examples: int, limit: float) -> Callable[..., None]:
+    """The law, tried on so many command lines: each has a fresh copy of the furnished folder.
+
+    After ``limit`` seconds comes Ctrl-C.
+    """
 
     @settings(
         max_examples=examples,
@@ -208,7 +211,7 @@ def attack(examples: int) -> Callable[..., None]:
         shutil.rmtree(place, ignore_errors=True)
         shutil.copytree(furnished, place)
         # A run that was told to train for ages is interrupted: that too must work.
-        genbench(*line, folder=place, limit=3.0, env={"BROWSER": "true"}).check()
+        genbench(*line, folder=place, limit=limit, env={"BROWSER": "true"}).check()
 
     return law
 
@@ -216,7 +219,7 @@ def attack(examples: int) -> Callable[..., None]:
 def test_60_command_lines_end_with_a_sentence_and_a_documented_code(
     genbench: Any, furnished: Path, tmp_path: Path
 ) -> None:
-    attack(60)(genbench=genbench, furnished=furnished, place=tmp_path / "place")
+    attack(60, 1.0)(genbench=genbench, furnished=furnished, place=tmp_path / "place")
 
 
 @pytest.mark.slow
@@ -224,4 +227,4 @@ def test_60_command_lines_end_with_a_sentence_and_a_documented_code(
 def test_3000_command_lines_end_with_a_sentence_and_a_documented_code(
     genbench: Any, furnished: Path, tmp_path: Path
 ) -> None:
-    attack(3000)(genbench=genbench, furnished=furnished, place=tmp_path / "place")
+    attack(3000, 3.0)(genbench=genbench, furnished=furnished, place=tmp_path / "place")

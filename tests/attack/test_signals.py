@@ -70,14 +70,14 @@ def check_start(count: int, folder: Path) -> None:
             assert process.returncode in (0, 130, -signal.SIGINT), told  # a shell says 130
 
 
-def test_ctrl_c_in_the_first_seconds_is_quiet(furnished: Path) -> None:
-    check_start(8, furnished)
+def test_ctrl_c_in_the_first_seconds_is_quiet(spoiled: Path) -> None:
+    check_start(len(STARTING), spoiled)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
-def test_ctrl_c_at_200_moments_of_the_first_seconds_is_quiet(furnished: Path) -> None:
-    check_start(200, furnished)
+def test_ctrl_c_at_200_moments_of_the_first_seconds_is_quiet(spoiled: Path) -> None:
+    check_start(200, spoiled)
 
 
 def check_bursts(count: int, genbench: Any, folder: Path) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import os
 from pathlib import Path
 
 import pytest
+from command_line import CommandLine
 
 from genbench.store import Store
 
@@ -97,15 +97,15 @@ LATIN = b"caf\xe9"
     ],
     ids=lambda words: words[0].decode(),
 )
-def test_bytes_that_are_no_utf_8_are_one_sentence(tmp_path: Path, words: list[bytes]) -> None:
+def test_bytes_that_are_no_utf_8_are_one_sentence(
+    command_line: CommandLine, tmp_path: Path, words: list[bytes]
+) -> None:
     Store.open(tmp_path / "runs.db", mode="create").close()
-    done = subprocess.run(
-        [sys.executable.encode(), b"-m", b"genbench", *words], cwd=tmp_path, capture_output=True
-    )
-    assert done.returncode in (2, 3, 5)
-    assert done.stderr.startswith(b"genbench: error: ")
-    assert done.stderr.count(b"\n") == 1
-    assert b"unexpected" not in done.stderr
+    done = command_line(*map(os.fsdecode, words), folder=tmp_path)
+    assert done.code in (2, 3, 5)
+    assert done.err.startswith("genbench: error: ")
+    assert done.err.count("\n") == 1
+    assert "unexpected" not in done.err
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from command_line import wait_for
 
 from genbench.cli.stopping import ONE_PRESS_S, StopSignals
 from genbench.store import Store
@@ -31,14 +31,6 @@ def start(folder: Path, *words: str, python=("-m", "genbench")) -> subprocess.Po
         stderr=subprocess.PIPE,
         text=True,
     )
-
-
-def wait_for(process: subprocess.Popen[str], line: str) -> None:
-    assert process.stderr is not None
-    for said in process.stderr:
-        if re.search(line, said):
-            return
-    raise AssertionError(f"ended without a line like {line}")
 
 
 BEGIN = """
@@ -65,8 +57,8 @@ def test_an_interrupt_in_the_first_second_is_quiet(tmp_path, words, delay) -> No
     assert "KeyboardInterrupt" not in err
 
 
-def test_a_hangup_leaves_a_checkpoint_and_is_no_second_signal(tmp_path) -> None:
-    process = start(tmp_path, *LONG, "--json")
+def test_a_hangup_leaves_a_checkpoint_and_is_no_second_signal(command_line, tmp_path) -> None:
+    process = command_line.process(*LONG, "--json", folder=tmp_path)
     wait_for(process, r"^epoch +1/")
     process.send_signal(signal.SIGHUP)
     time.sleep(0.02)
@@ -79,8 +71,8 @@ def test_a_hangup_leaves_a_checkpoint_and_is_no_second_signal(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("number", range(4))
-def test_a_signal_storm_never_asserts_and_tells_the_truth(tmp_path, number) -> None:
-    process = start(tmp_path, *LONG, "--json")
+def test_a_signal_storm_never_asserts_and_tells_the_truth(command_line, tmp_path, number) -> None:
+    process = command_line.process(*LONG, "--json", folder=tmp_path)
     if number % 2:
         wait_for(process, r"^run ")
     else:

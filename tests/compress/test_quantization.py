@@ -8,9 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from needs import needs
 from safetensors.torch import load_file
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from genbench.errors import IncompatibleError, InterruptedRunError, UsageError
 from genbench.events import EpochDone
@@ -21,7 +21,7 @@ from genbench_compress import int8_kernels, int8_layers
 from genbench_compress.quantize import count_int8, nothing_to_quantize
 from genbench_compress.size import macs
 
-torchao = pytest.importorskip("torchao")
+pytestmark = needs("torchao", "quantize")
 
 CPU = torch.device("cpu")
 
@@ -181,6 +181,8 @@ def test_gradients_pass_an_int8_layer_as_if_nothing_was_rounded(name):
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_an_int8_layer_counts_as_many_operations_as_its_float_form(name):
+    from torch.utils.flop_counter import FlopCounterMode
+
     layer, shape = LAYERS[name]
     x = torch.randn(shape)
     counts = []

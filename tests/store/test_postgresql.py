@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -12,7 +13,7 @@ from urllib.parse import quote
 import pytest
 from postgres_server import shared_server
 from recorded import record, start
-from stores import GIVEN, NO_POSTGRES, STORES, address_of
+from stores import GIVEN, NO_POSTGRES, STORES, address_of, opened_store
 
 from genbench.errors import NoSuchRunError, StoreError, UsageError
 from genbench.events import Resumed
@@ -183,6 +184,28 @@ def test_opening_for_reading_makes_no_store_on_postgresql(tmp_path):
         Store.open(url, mode="read")
 
 
+@pytest.fixture(scope="module")
+def filled(make, tmp_path_factory) -> Iterator[tuple[Path, Store, Store]]:
+    """The folder of a store on PostgreSQL and one of SQLite, with the same three runs.
+
+    The first run is running.
+    """
+    folder: Path = tmp_path_factory.mktemp("filled")
+    with (
+        opened_store("postgresql", folder) as postgresql,
+        Store.open(folder / "runs.db", mode="create") as sqlite,
+    ):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(folder)
+            for opened in (postgresql, sqlite):
+                for seed, name in enumerate(("first", "second", None)):
+                    told = {"name": name, "tags": ("a1", "b")[:seed]}
+                    run = make.create(opened, make.spec(seed=seed), **told)
+                    if seed:
+                        make.fill(opened, run)
+        yield folder, postgresql, sqlite
+
+
 FILTERS = (
     "model=vaegan,gan seed=1",
     "model.lr=1e-3",
@@ -205,27 +228,14 @@ FILTERS = (
 
 
 @pytest.mark.parametrize("words", FILTERS)
-def test_filters_select_the_same_runs_on_postgresql_as_on_sqlite(
-    store, make, tmp_path, words
-) -> None:
+def test_filters_select_the_same_runs_on_postgresql_as_on_sqlite(filled, words) -> None:
     found = []
-    with Store.open(tmp_path / "runs.db", mode="create") as sqlite:
-        for opened in (store, sqlite):
-            for seed, name in enumerate(("first", "second", None)):
-                run = opened.create_run(
-                    make.spec(seed=seed),
-                    stages=make.stages,
-                    environment=make.environment,
-                    name=name,
-                    tags=("a1", "b")[:seed],
-                )
-                if seed:
-                    make.fill(opened, run)
-            where = parse([words])
-            with opened.stream("select seed from runs order by seed", where) as (_, rows):
-                seeds = list(rows)
-            assert {(run.seed,) for run in opened.runs(where=where, sort="lr")} == set(seeds)
-            found.append(seeds)
+    for opened in filled[1:]:
+        where = parse([words])
+        with opened.stream("select seed from runs order by seed", where) as (_, rows):
+            seeds = list(rows)
+        assert {(run.seed,) for run in opened.runs(where=where, sort="lr")} == set(seeds)
+        found.append(seeds)
     assert found[0] == found[1]
 
 
@@ -247,16 +257,11 @@ def test_nul_is_refused_in_names_and_stored_as_an_escape_in_other_texts(store, c
     ("export", "--csv", "tables"), ("compare", "--metric", "fd_clf", "--target", "9"),
     ("export", "--parquet", "tables"), ("watch", "--once"), ("edit", "@1", "--note", "=1+1"),
 ])  # fmt: skip
-def test_the_commands_that_read_a_store_work_on_postgresql(
-    store, create, make, command_line, tmp_path, command
-):
+def test_the_commands_that_read_a_store_work_on_postgresql(filled, command_line, command):
     if "--parquet" in command:
         pytest.importorskip("pyarrow")
-    for seed in (0, 1):
-        run = create(make.spec(seed=seed))
-        make.fill(store, run)
-        store.finish(run.id)
-    said = command_line(*command, "--store", store._address.url, folder=tmp_path)
+    folder, store, _ = filled
+    said = command_line(*command, "--store", store._address.url, folder=folder)
     said.check()
     assert said.code in ((0, 3) if command[0] == "watch" else (0,)), said.err
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from needs import needs
 from recorded import scored, start
 from sqlalchemy import insert, select
 
@@ -19,7 +20,7 @@ from genbench.tuning.question import SearchQuestion
 from genbench.tuning.search import propose
 from genbench.tuning.space import Categories, Knob, Range
 
-pytest.importorskip("optuna")
+pytestmark = needs("optuna", "tune")
 TRIALS = 1_000
 RATE = Knob(name="g_lr", paths=("g_lr",), domain=Range(low=1e-5, high=1e-1, log=True))
 STEPS = Knob(name="n_critic", paths=("n_critic",), domain=Categories(values=("1", "5")))

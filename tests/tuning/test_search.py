@@ -9,13 +9,14 @@ from dataclasses import replace
 from statistics import fmean
 
 import pytest
+from needs import needs
 
 from genbench.errors import UsageError
 from genbench.tuning.question import SearchQuestion, State, check
 from genbench.tuning.search import Pruning, Trial, best, propose
 from genbench.tuning.space import Categories, Knob, Range
 
-pytest.importorskip("optuna")
+pytestmark = needs("optuna", "tune")
 
 SPACE = (
     Knob(name="lr", paths=("g_lr", "d_lr"), domain=Range(low=1e-5, high=1e-1, log=True)),

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from closed_form import Stage
 from command_line import in_process
+from needs import needs
 
 from genbench.spec import RunSpec
 from genbench.store import Store, claims, tunings
@@ -23,7 +24,7 @@ from genbench.store.tasks import runs_made_by
 from genbench.work.children import Command, Ended
 from genbench.work.next_command import next_command
 
-optuna = pytest.importorskip("optuna")
+pytestmark = needs("optuna", "tune")
 
 NETS = ("--set", "g_hidden=[8]", "--set", "d_hidden=[8]", "--set", "data.size=8")
 SHORT = ("--limit", "epochs=2", "--batch-size", "240", "--device", "cpu", "--samples", "64")
@@ -112,6 +113,8 @@ def test_the_best_are_confirmed_on_fresh_seeds_and_a_search_goes_on(
     assert {json.dumps(s.model_settings) for s in confirming} == {
         json.dumps(specs[f"s-{winner['trial']}"].model_settings)
     }
+    import optuna
+
     study = optuna.load_study(study_name="s", storage=f"sqlite:///{tmp_path / 's.db'}")
     assert (study.best_value, len(study.trials)) == (min(values), 3)
     drawn = {path.name for path in (tmp_path / "pictures").iterdir()}

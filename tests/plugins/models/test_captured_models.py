@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from light import light
 from tape import Tape
 
 from genbench.engine import seed_everything, train
@@ -41,7 +42,9 @@ def tape(monkeypatch):
 
 def trained(name, folder, graphs=None, device="cpu", **changes):
     """Two epochs of 9 batches for each update of an iteration; float32 holds the rates exactly."""
-    part = subject("model", name, None, REGISTRY)
+    # Adam makes steps of the rounding errors in the gradients of a light flow's biases.
+    settings = None if name == "flow-matching" else light(name)
+    part = subject("model", name, settings, REGISTRY)
     data = fitting_data(part.settings)
     model = build(part, data)
     stages, optimizers = model.stages, model.optimizers
