@@ -38,7 +38,7 @@ CHANGES = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.
 LIBRARIES = (
     *("torch", "torchvision", "numpy", "PIL.Image", "rich.console", "rich.table", "typer.main"),
     *("alembic.command", "pydantic", "torch_fidelity", "sklearn.datasets", "platformdirs"),
-    *("matplotlib.figure", "matplotlib.backends.backend_agg"),
+    *("matplotlib.figure", "matplotlib.backends.backend_agg", "pytest"),
 )
 """What commands import of other packages, wherever it is not at the head of a module."""
 UNLIKE_OTHERS = ("genbench.__main__", "genbench.store.migrations.")

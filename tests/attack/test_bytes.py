@@ -179,7 +179,8 @@ def pictures(folder: Path) -> Path:
     return folder
 
 
-TRAIN = ("--device", "cpu", "--epochs", "1", "--batch-size", "10", "--set", "data.size=8")
+TRAIN = ("--device", "cpu", "--epochs", "1", "--batch-size", "10", "--set", "data.size=8",
+         "--set", "hidden=[16]", "--samples", "20", "--no-watch")  # fmt: skip
 LOSS = ("query", "select value from epoch_losses order by epoch, key", "--json")
 
 

@@ -43,8 +43,8 @@ def test_reading_changes_nothing_and_imports_nothing_heavy(filled, tmp_path, com
         "from genbench.cli import main\n"
         "try: main()\n"
         "finally:\n"
-        "    heavy = {'torch', 'numpy', 'alembic', 'sqlalchemy', 'PIL'} & set(sys.modules)\n"
-        "    print('heavy:', sorted(heavy), file=sys.stderr)\n"
+        "    heavy = {'torch', 'numpy', 'alembic', 'sqlalchemy', 'matplotlib', 'PIL'}\n"
+        "    print('heavy:', sorted(heavy & {*sys.modules}), file=sys.stderr)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", script, *command],
