@@ -39,6 +39,7 @@ class Found:
     training: list[Pair] = field(default_factory=list)
     fid: list[Pair] = field(default_factory=list)
     agreements: list[Any] = field(default_factory=list)
+    precision: tuple[Pair, bool] | None = None
     missing: list[str] = field(default_factory=list)
     loads: list[float] = field(default_factory=list)
 
@@ -50,6 +51,7 @@ def measure(
     found = Found()
     _part(found, lambda: _training(found, rounds, data_dir))
     _part(found, lambda: _fid(found, min(rounds, FID_ROUNDS), data_dir))
+    _part(found, lambda: _precision(found, min(rounds, FID_ROUNDS)))
     few = min(rounds, PROCESS_ROUNDS)
     start = _part(found, lambda: start_up(rounds))
     shared = _part(found, lambda: sharing(few))
@@ -88,6 +90,12 @@ def _fid(found: Found, rounds: int, data_dir: Path | None) -> None:
     ]
 
 
+def _precision(found: Found, rounds: int) -> None:
+    from speed.precision import precision_pair
+
+    found.precision = precision_pair(rounds)
+
+
 # --- the page
 
 
@@ -114,6 +122,7 @@ def page(found: Found, start: Pair, shared: Sharing, stages: list[dict[str, Any]
         f"Medians of {len(found.fid[0].ours)} rounds for the features.",
         _table(found.fid),
         *_fid_text(found),
+        *_precision_text(found),
         "## Start-up",
         _table([start]),
         f"`genbench run` takes its first step after {1 / start.ratio():.2f} times the seconds of "
@@ -168,6 +177,14 @@ def _fid_text(found: Found) -> list[str]:
         "differ from those of fidelity and genbench."
     )
     return said
+
+
+def _precision_text(found: Found) -> list[str]:
+    if found.precision is None:
+        return []
+    pair, equal = found.precision
+    values = "The values are equal." if equal else "The values differ."
+    return ["## Precision and recall", f"{values} Nothing is cached.", _table([pair])]
 
 
 def _sharing_text(shared: Sharing) -> list[str]:

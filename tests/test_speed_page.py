@@ -9,6 +9,7 @@ sys.path.append(str(Path(__file__).resolve().parent.parent / "benchmarks"))
 
 from speed.fid import Agreement, whole
 from speed.pair import Pair
+from speed.precision import precision_pair
 from speed.processes import IDLE, OWN, Sharing
 from speed_page import Found, page
 
@@ -35,6 +36,12 @@ def test_a_ratio_is_the_median_of_the_ratios_of_rounds() -> None:
 def test_a_kept_reference_saves_half_of_the_images() -> None:
     features, distance = pair("features", "100 images", 5, 2, 1), pair("distance", "", 7, 3, 1)
     assert whole([features, distance], 1000) == (107.0, 43.0, 23.0)
+
+
+def test_precision_and_recall_are_measured_where_the_values_are_equal() -> None:
+    made, equal = precision_pair(1, points=50)
+    assert equal
+    assert len(made.ours) == 1
 
 
 def test_the_page_has_the_machine_all_pairs_and_what_is_missing() -> None:
