@@ -78,8 +78,8 @@ def convolves_in_float(x: Tensor) -> bool:
 
     No file format has oneDNN's kernel, since its weight is packed for one machine.
     """
-    is_tracing: Any = torch.jit.is_tracing
-    return x.device.type != "cpu" or torch.compiler.is_exporting() or is_tracing()
+    jit: Any = torch.jit
+    return x.device.type != "cpu" or torch.compiler.is_exporting() or bool(jit.is_tracing())
 
 
 def packed(
