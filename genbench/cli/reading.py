@@ -62,7 +62,17 @@ def runs(
     arrows = {metric: f"{metric} {ARROWS.get(way, '')}".strip() for metric, way in metrics.items()}
     rows = [[*_run_row(run), *_shown(run, scores, metrics)] for run in found]
     columns = [*columns, "train s", *arrows.values()]
+    if format is Format.TABLE:
+        columns, rows = _without_empty(columns, rows, ("name", "preset"))
     print_table(columns, rows, format=format, right=(*right, *arrows.values()))
+
+
+def _without_empty(
+    columns: list[str], rows: list[list[Any]], some: Sequence[str]
+) -> tuple[list[str], list[list[Any]]]:
+    """A table without those of ``some`` columns that no row fills: a terminal is narrow."""
+    kept = [i for i, name in enumerate(columns) if name not in some or any(row[i] for row in rows)]
+    return [columns[i] for i in kept], [[row[i] for i in kept] for row in rows]
 
 
 def _no_run(store: Store, where: Sequence[Filter], *, hidden: bool) -> NoSuchRunError:

@@ -12,7 +12,7 @@ from typing import Any
 
 from genbench.store.process import ENDS_WITH, process_start
 
-_NOTICE = "\nstopping after this step, with a checkpoint if one can be written (again: stop now)\n"
+_NOTICE = "\nstopping after this step, with a checkpoint if possible (again: stop now)\n"
 _CODE = 130
 _end = os._exit  # kept, because it is replaced while a plugin is imported
 

@@ -61,12 +61,21 @@ def test_reading_changes_nothing_and_imports_nothing_heavy(filled, tmp_path, com
 def test_runs_are_listed_newest_first_with_their_last_score(filled, genbench):
     said = genbench("runs")
     lines = said.out.splitlines()
-    assert lines[0].split()[:4] == ["id", "name", "model", "dataset"]
+    assert lines[0].split()[:4] == ["id", "model", "dataset", "seed"]  # no run has a name
     assert len(lines) == 2 + 6
     assert "vaegan" in lines[2]
     assert "8/8" in lines[2]
     assert lines[0].endswith("fd_clf ↓")
     assert lines[2].endswith(" 22")
+
+
+def test_runs_show_names_and_presets_only_if_a_run_has_one(filled, genbench):
+    every = "id,name,model,dataset,preset,seed"
+    assert genbench("runs", "--format", "csv").out.startswith(every)
+    run = filled.store.runs()[0].id
+    assert genbench("edit", run, "--name", "best").code == 0
+    heading = genbench("runs").out.splitlines()[0].split()
+    assert heading[:5] == ["id", "name", "model", "dataset", "seed"]
 
 
 def test_runs_json_has_heads(filled, genbench):
