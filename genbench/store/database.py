@@ -141,10 +141,9 @@ def _other_engine(address: Address) -> Engine:
             url = url.set(drivername="postgresql+psycopg")
         engine = create_engine(url)
     except ModuleNotFoundError as error:
-        raise StoreError(
-            f"the store {address} needs the package '{error.name}': "
-            "pip install 'genbench[postgres]'"
-        ) from error
+        is_known = (error.name or "").startswith("psycopg")
+        fix = "pip install 'genbench[postgres]'" if is_known else "use PostgreSQL or an SQLite file"
+        raise StoreError(f"the store {address} needs the package '{error.name}': {fix}") from error
     except (ArgumentError, NoSuchModuleError) as error:
         raise StoreError(
             f"'{address}' is not an address of a store ({error}); give a file, or a URL such as "

@@ -15,8 +15,12 @@ from pydantic import Field
 
 from genbench import Settings, UsageError, WorkOrder
 
-START_S = 120
-"""Seconds that a local Ray gets to start, where it has 30 by default [11 s on an idle machine]."""
+STARTS = 3
+"""How often a Ray of this machine is started, until it works.
+
+It gives its own agent 15 s, which a machine under load may need for imports alone
+(ray-project/ray#65983). The next start is faster, since the files have been read.
+"""
 
 
 class RaySettings(Settings):
@@ -48,13 +52,8 @@ class Ray:
 
     def start(self, order: WorkOrder) -> str:
         """Connect to Ray and start the actors."""
-        ray = _ray()
+        ray = self._connected()
         given = self.settings
-        try:
-            os.environ.setdefault("RAY_raylet_start_wait_time_s", str(START_S))
-            ray.init(address=given.address, log_to_driver=False, include_dashboard=False)
-        except Exception as error:  # Ray raises plain exceptions, too
-            raise UsageError(f"Ray can't be used: {' '.join(str(error).split())}") from error
         actor = ray.remote(
             num_gpus=given.gpus,
             num_cpus=given.cpus,
@@ -79,6 +78,21 @@ class Ray:
         ray = _ray()
         ray.wait(self.results, num_returns=len(self.results))
         ray.shutdown()
+
+    def _connected(self) -> Any:
+        """Ray, connected to the cluster, or to one that is started here."""
+        ray, address = _ray(), self.settings.address
+        for left in reversed(range(1 if address else STARTS)):
+            try:
+                ray.init(address=address, log_to_driver=False, include_dashboard=False)
+            except Exception as error:  # Ray raises plain exceptions, too
+                ray.shutdown()
+                if not left:
+                    text = " ".join(str(error).split())
+                    raise UsageError(f"Ray can't be used: {text}") from error
+            else:
+                break
+        return ray
 
     def _command(self, order: WorkOrder) -> tuple[str, ...]:
         # An actor without GPUs sees all of them, since Ray leaves CUDA_VISIBLE_DEVICES unset.

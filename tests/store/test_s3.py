@@ -18,7 +18,7 @@ from genbench.store import Status, Store
 pytestmark = pytest.mark.slow
 
 BUCKET, ADDRESS = "bench", "s3://bench/runs"
-EPOCHS = 60
+EPOCHS = 30
 RUN = (
     *("run", "vae", "digits", "--device", "cpu", "--batch-size", "240", "--metric", "none"),
     *("--set", "data.size=8", "--set", "hidden=[16]", "--no-watch", "--epochs", str(EPOCHS)),
@@ -43,11 +43,12 @@ class Server:
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+def server(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Iterator[Server]:
     for name in ("moto", "flask_cors", "s3fs"):
         pytest.importorskip(name, reason="no server of S3 here: pip install 'moto[server]' s3fs")
     import s3fs
 
+    caplog.set_level("ERROR", "werkzeug")
     made = Server()
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{made.port}")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
