@@ -44,6 +44,7 @@ samples = 64
 metrics = ["fd_pixel"]
 batch_size = 240
 epochs = 3
+together = false
 [set]
 data.size = 8
 run.watch = false
@@ -198,28 +199,35 @@ def test_workers_that_a_real_slurm_starts_empty_the_queue(
             time.sleep(0.1)
 
 
-def carried_out(command_line: CommandLine, folder: Path, *words: str) -> None:
+def check_study(command_line: CommandLine, folder: Path, *words: str) -> None:
+    """Carry a study out through a launcher; its scores are bitwise those of one without."""
     (folder / "small.toml").write_text(STUDY)
+    study = ("study", "small.toml", "--json", "--store")
     with address_of("postgresql", folder) as url:
-        said = command_line(
-            *("study", "small.toml", "--jobs", "2", "--json", "--store", url, *words),
-            folder=folder,
-            limit=600,
-        )
+        said = command_line(*study, url, "--jobs", "2", *words, folder=folder, limit=900)
         assert said.code == 0, said.err
         assert json.loads(said.out)["trained"] == 2
-        with Store.open(url, mode="read") as store:
-            assert [run.status for run in store.runs()] == ["finished"] * 2
+        launched = scores(url)
+    quiet = command_line(*study, "quiet.db", "--device", "cpu", folder=folder, limit=300)
+    assert quiet.code == 0, quiet.err
+    assert scores(str(folder / "quiet.db")) == launched
+
+
+def scores(url: str) -> dict[int, list[float | None]]:
+    """Seed -> scores of its run, which has finished."""
+    with Store.open(url, mode="read") as store:
+        assert [run.status for run in store.runs()] == ["finished"] * 2
+        return {run.seed: [score.value for score in store.scores(run.id)] for run in store.runs()}
 
 
 @pytest.mark.slow
 @NO_POSTGRES
 def test_a_study_through_a_real_slurm(slurm, command_line, tmp_path):
-    carried_out(command_line, tmp_path, "--launcher", "slurm", "--launcher-set", "minutes=10")
+    check_study(command_line, tmp_path, "--launcher", "slurm", "--launcher-set", "minutes=10")
 
 
 @pytest.mark.slow
 @NO_POSTGRES
 def test_a_study_through_a_real_local_ray(command_line, tmp_path):
     pytest.importorskip("ray")
-    carried_out(command_line, tmp_path, "--launcher", "ray")
+    check_study(command_line, tmp_path, "--launcher", "ray")
