@@ -227,6 +227,7 @@ def test_a_study_through_a_real_slurm(slurm, command_line, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @NO_POSTGRES
 def test_a_study_through_a_real_local_ray(command_line, tmp_path):
     pytest.importorskip("ray")

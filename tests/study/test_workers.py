@@ -184,6 +184,7 @@ def test_compressed_rows_wait_in_the_queue_for_the_runs_that_they_compress(comma
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(7200)
 @NO_POSTGRES
 def test_sixty_runs_by_eight_workers_of_which_one_is_killed_every_five_seconds(
     command_line, tmp_path
