@@ -55,7 +55,7 @@ def server(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) ->
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "me")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     made.start()
-    s3fs.S3FileSystem(skip_instance_cache=True).mkdir(BUCKET)
+    s3fs.S3FileSystem(skip_instance_cache=True).makedirs(BUCKET, exist_ok=True)
     yield made
     made.stop()
 
