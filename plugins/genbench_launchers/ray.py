@@ -82,6 +82,8 @@ class Ray:
     def _connected(self) -> Any:
         """Ray, connected to the cluster, or to one that is started here."""
         ray, address = _ray(), self.settings.address
+        # Ray gives its workers a niceness of 15, so that they stand still on a busy machine.
+        os.environ.setdefault("RAY_worker_niceness", "0")
         for left in reversed(range(1 if address else STARTS)):
             try:
                 ray.init(address=address, log_to_driver=False, include_dashboard=False)
