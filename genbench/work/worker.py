@@ -116,6 +116,7 @@ class Worker:
         for job in self._jobs if stopping else ():
             job.stop()
         try:
+            self._read_ends()
             self._beat()
             self._settle()
             if stopping and not self._jobs:
@@ -240,14 +241,20 @@ class Worker:
 
     # --- what came of it
 
+    def _read_ends(self) -> None:
+        """Read how commands ended; the spool is told its runs at once, as it needs no server."""
+        for job in self._jobs:
+            if job.task.number not in self._ends and job.child.has_ended():
+                end = job.child.result()
+                self._ends[job.task.number] = end
+                if self.spool is not None and job.spooled and end.code == 0:
+                    self.spool.keep(job.task, end.answer)
+
     def _settle(self) -> None:
         """Store how commands ended; what can't be stored now is tried again later."""
-        for job in [job for job in self._jobs if job.child.has_ended()]:
-            key = job.task.number
-            end = self._ends[key] if key in self._ends else job.child.result()
-            self._ends[key] = end
+        for job in [job for job in self._jobs if job.task.number in self._ends]:
+            end = self._ends[job.task.number]
             if self.spool is not None and job.spooled and end.code == 0:
-                self.spool.keep(job.task, end.answer)
                 self.spool.take_in(self._store)
             if job.kept:
                 self._settle_one(job, end)
