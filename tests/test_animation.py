@@ -74,7 +74,7 @@ def test_an_mp4_without_ffmpeg_is_one_sentence(pictures, tmp_path, monkeypatch):
 @pytest.mark.parametrize("content", [b"", b"no picture", b"\x89PNG\r\n\x1a\n cut"])
 def test_a_picture_that_is_missing_or_damaged_is_one_sentence(pictures, tmp_path, content):
     pictures[1].write_bytes(content)
-    with pytest.raises(DataError, match=r"epoch-1\.png is no picture"):
+    with pytest.raises(DataError, match=r"epoch-1\.png is not a picture"):
         save_animation(pictures, tmp_path / "a.gif", fps=5)
     pictures[1].unlink()
     with pytest.raises(DataError, match="epoch-1"):

@@ -130,12 +130,14 @@ def install(command: str, folder: Path) -> None:
 )
 def test_every_command_of_the_documentation_runs(page, command_line, workplace, tmp_path):
     shutil.copytree(workplace, tmp_path / "here")
+    only_planned = page.name == "gallery.md"  # its models are trained by the tests of the contract
+    if only_planned:
+        (tmp_path / "here" / "genbench.toml").unlink()
     for command in commands(page):
         if command.startswith(INSTALL):
             install(command, tmp_path / "here")
         else:
-            # Each model of the gallery is trained by the tests of the contract.
-            planned = page.name == "gallery.md" or LONG.search(command)
+            planned = only_planned or LONG.search(command)
             run(command_line, f"{command} --dry-run" if planned else command, tmp_path / "here")
 
 
