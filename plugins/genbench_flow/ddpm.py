@@ -118,7 +118,8 @@ class Levels(nn.Module):
     def at(self, ratio: Tensor) -> Tensor:
         """The level (B,), 1 to T and between, of a ratio (B,) of noise to signal."""
         log = ratio.log()
-        above = torch.searchsorted(self.log_ratio, log).clamp(1, len(self.log_ratio) - 1)
+        # What searchsorted gives, in operations that ONNX has.
+        above = (self.log_ratio < log[:, None]).sum(1).clamp(1, len(self.log_ratio) - 1)
         low, high = self.log_ratio[above - 1], self.log_ratio[above]
         return above + ((log - low) / (high - low)).clamp(0, 1)
 

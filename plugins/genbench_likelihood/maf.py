@@ -8,6 +8,7 @@ data is standardised.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from typing import cast
 
@@ -69,18 +70,20 @@ class MADE(nn.Module):
         super().__init__()
         most = max(1, dims - 1)
         self.dims = dims
-        self.degrees = [
-            torch.arange(1, dims + 1),
-            *(1 + torch.arange(units) * most // units for units in hidden),
+        of_layers = [
+            [*range(1, dims + 1)],
+            *([1 + unit * most // units for unit in range(units)] for units in hidden),
         ]
+        self._ends = [_ends(degrees, dims) for degrees in of_layers]
+        degrees = [torch.tensor(values) for values in of_layers]
         sizes = (dims, *hidden)
         linear = [nn.Linear(sizes[k], sizes[k + 1]) for k in range(len(hidden))]
         self.hidden = cast("Sequence[nn.Linear]", nn.ModuleList(linear))
         self.mean, self.log_scale = (nn.Linear(hidden[-1], dims) for _ in range(2))
         for k in range(len(hidden)):
-            mask = self.degrees[k + 1][:, None] >= self.degrees[k]
+            mask = degrees[k + 1][:, None] >= degrees[k]
             self.register_buffer(f"mask{k}", mask.float(), persistent=False)
-        last = (self.degrees[0][:, None] > self.degrees[-1]).float()
+        last = (degrees[0][:, None] > degrees[-1]).float()
         self.register_buffer("last", last, persistent=False)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -94,8 +97,7 @@ class MADE(nn.Module):
 
     def inverse(self, z: Tensor) -> Tensor:
         """x from z, value by value: x_d, then the units of degree d, which x_{d+1} depends on."""
-        ends = [self._ends(degree) for degree in self.degrees]
-        units: list[list[Tensor]] = [[] for _ in self.degrees]
+        units: list[list[Tensor]] = [[] for _ in self._ends]
         for d in range(self.dims):
             seen = torch.cat(units[-1], 1) if units[-1] else z.new_zeros(z.shape[0], 0)
             mean, raw = (
@@ -104,19 +106,17 @@ class MADE(nn.Module):
             )
             units[0].append(z[:, d : d + 1] * bounded(raw).exp() + mean)
             for k, layer in enumerate(self.hidden):
-                new = slice(ends[k + 1][d], ends[k + 1][d + 1])
+                new = slice(self._ends[k + 1][d], self._ends[k + 1][d + 1])
                 if new.start < new.stop:
                     below = torch.cat(units[k], 1)
                     weight = layer.weight[new, : below.shape[1]]
                     units[k + 1].append(F.relu(F.linear(below, weight, layer.bias[new])))
         return torch.cat(units[0], 1)
 
-    def _ends(self, degrees: Tensor) -> list[int]:
-        """How many units of a layer have degree 0, at most 1, ..., at most D."""
-        found: list[int] = torch.searchsorted(
-            degrees, torch.arange(self.dims + 1), right=True
-        ).tolist()
-        return found
+
+def _ends(degrees: list[int], most: int) -> list[int]:
+    """How many units of a layer, in order of degree, have degree 0, at most 1, ..., at most D."""
+    return [bisect_right(degrees, degree) for degree in range(most + 1)]
 
 
 def bounded(raw: Tensor) -> Tensor:
