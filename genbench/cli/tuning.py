@@ -87,6 +87,10 @@ def tune(
             min=0, max=1_000, help="Number of fresh seeds that each of the best is trained with."
         ),
     ] = None,
+    against_defaults: Annotated[
+        bool,
+        typer.Option("--against-defaults", help="Train the defaults too with the fresh seeds."),
+    ] = False,
     name: Annotated[str | None, typer.Option(help="Name of the tuning, and of its runs.")] = None,
     resume: Annotated[
         str | None, typer.Option(metavar="NAME", help="Continue the tuning with this name.")
@@ -129,6 +133,8 @@ def tune(
     shared["config"] = None if config is None else str(config.resolve())
     kept = {key: value for key, value in shared.items() if value is not None and key != "seed"}
     asked: dict[str, Any] = {"trials": trials, "top": top, "confirm": confirm}
+    if against_defaults:
+        asked["defaults"] = True
     if budget is not None:
         from genbench.tuning.plan import seconds_in
 
@@ -158,6 +164,11 @@ def tune(
             options=kept,
         )
         question, effort = planner.question(chosen), Effort(**_given(asked))
+    if effort.defaults and not (effort.confirm and question.first):
+        raise UsageError(
+            "--against-defaults trains the defaults with fresh seeds; "
+            + ("add --confirm 5" if question.first else "widen the space so that it holds them")
+        )
     if dry_run:
         print_plan(question, effort, as_json=as_json)
         return

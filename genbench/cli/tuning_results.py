@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from genbench.cli.session import say
 from genbench.formatting import counted, duration, number
 
 if TYPE_CHECKING:
+    from genbench.compare.certainty import Difference
     from genbench.store.tunings import TuningRecord
     from genbench.tuning.history import History
     from genbench.tuning.question import SearchQuestion
@@ -44,7 +46,8 @@ def print_plan(question: SearchQuestion, effort: Effort, *, as_json: bool) -> No
     print(f"  scored on the validation split: {', '.join(question.objectives)}")
     runs = f"{counted(effort.trials, 'trial')}"
     if effort.confirm:
-        runs += f", then {effort.top * effort.confirm} runs that confirm the best {effort.top}"
+        beside = " and the defaults" if effort.defaults else ""
+        runs += f", then {effort.repeats} runs that confirm the best {effort.top}{beside}"
     within = f", within {duration(effort.budget_s)}" if effort.budget_s else ""
     seconds = question.limit[1] if question.limit and question.limit[0] == "seconds" else None
     cost = f", {duration(seconds * effort.trials)} of training in all trials" if seconds else ""
@@ -62,16 +65,19 @@ def print_result(
 ) -> None:
     """Print the best trials: what they reported beside what fresh seeds confirmed."""
     from genbench.tuning.commands import next_command
-    from genbench.tuning.result import as_dict, counts, winners
+    from genbench.tuning.result import against_defaults, confirmed_defaults, counts, winners
 
     found = winners(history.trials, effort.top, history.runs, history.confirmed)
+    defaults = confirmed_defaults(question, history)
+    tested = against_defaults(defaults, found, history.direction) if defaults else {}
     if as_json:
         print_json(
             {
                 "tuning": record.name,
                 "trials": counts(history.trials),
                 "objectives": list(question.objectives),
-                "best": [as_dict(one, history.direction) for one in found],
+                "best": [_tested(one, tested, history.direction) for one in found],
+                "defaults": defaults and _tested(defaults, tested, history.direction),
                 "spent_s": history.spent_s,
             }
         )
@@ -79,25 +85,55 @@ def print_result(
     if not found:
         say(f"no trial has a score: {_counted(counts(history.trials))}")
         return
-    n = sum(trial.is_good for trial in history.trials)
-    names = question.objectives
+    names, confirms = question.objectives, bool(effort.confirm)
     headings = ["trial", "run", *(f"reported {name}" for name in names)]
-    headings += [f"confirmed {names[0]}", "95 % interval"] if effort.confirm else []
+    headings += [f"confirmed {names[0]}", "95 % interval"] if confirms else []
     headings += [knob.name for knob in question.space]
-    confirms = bool(effort.confirm)
-    rows = [_row(one, question, history.direction, confirms=confirms) for one in found]
+    others = () if defaults is None or defaults in found else (defaults,)
+    rows = [_row(one, question, history.direction, confirms=confirms) for one in (*found, *others)]
     print_table(headings, rows, format=format, title=f"tuning {record.name}")
-    say(
-        f"note: reported is the best of {counted(n, 'trial')} on the validation split, which is "
-        "optimistic; confirmed is the mean of fresh seeds on it. The two are never "
-        "ranked against each other"
-        if effort.confirm
-        else f"note: these are the best of {counted(n, 'trial')} on the validation split, so they "
-        "look better than they are; to measure them again: --confirm 5"
-    )
+    _say_how_to_read(sum(trial.is_good for trial in history.trials), confirms=confirms)
+    for trial, difference in tested.items():
+        say(f"trial {trial} against the defaults: {_in_words(names[0], difference)}")
     say(f"trials: {_counted(counts(history.trials))}; all runs took {duration(history.spent_s)}")
     own = next(one for one in history.proposals if one.number == found[0].trial.number)
     say(f"next, on the test split: {next_command(question, own)} --seeds 0..4")
+
+
+def _say_how_to_read(good: int, *, confirms: bool) -> None:
+    """Say what the best of ``good`` trials means."""
+    best = f"the best of {counted(good, 'trial')} on the validation split"
+    say(
+        f"note: reported is {best}, which is optimistic; confirmed is the mean of fresh seeds on "
+        "it. The two are never ranked against each other"
+        if confirms
+        else f"note: these are {best}, so they look better than they are; to measure them again: "
+        "--confirm 5"
+    )
+
+
+def _tested(one: Winner, differences: Mapping[int, Difference], direction: str) -> dict[str, Any]:
+    """A winner as JSON values, with its difference to the defaults where both are confirmed."""
+    from genbench.tuning.result import as_dict
+
+    told, found = as_dict(one, direction), differences.get(one.trial.number)
+    if found is not None:
+        told["against_defaults"] = {
+            "difference": found.estimate,
+            "interval": found.interval,
+            "distinguishable": found.distinguishable,
+        }
+    return told
+
+
+def _in_words(metric: str, found: Difference) -> str:
+    """'fd_clf -45 (-60 to -30 at 96 %)'."""
+    text = f"{metric} {found.estimate:+.4g}"
+    if found.interval is None or found.level is None:
+        return f"{text}; fewer than 3 seeds, so no order is certain"
+    low, high = found.interval
+    certain = "" if found.distinguishable else ", not distinguishable"
+    return f"{text} ({low:.4g} to {high:.4g} at {100 * found.level:.3g} %){certain}"
 
 
 def _row(

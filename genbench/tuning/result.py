@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
 
+from genbench.compare.certainty import Difference, against_best
+from genbench.compare.measure import Measure
 from genbench.compare.student import critical
 from genbench.formatting import counted, duration, number
 from genbench.tuning.history import History, shown
 from genbench.tuning.question import SearchQuestion, State
-from genbench.tuning.search import Trial, best
+from genbench.tuning.search import Trial, best, of_defaults
 
 LEVEL = 0.95
 """The level of the interval of a confirmed mean."""
@@ -69,6 +71,31 @@ def winners(
     if found and all(one.confirmed for one in found):
         found.sort(key=lambda one: (not math.isfinite(one.mean or 0.0), one.mean))
     return found
+
+
+def confirmed_defaults(question: SearchQuestion, history: History) -> Winner | None:
+    """The trial of the defaults beside what fresh seeds say about it; None if they say nothing."""
+    trial = of_defaults(question, history.trials)
+    values = history.confirmed.get(trial.number) if trial else None
+    if trial is None or not values:
+        return None
+    return Winner(trial=trial, run=history.runs.get(trial.number), confirmed=values)
+
+
+def against_defaults(
+    defaults: Winner, found: Sequence[Winner], direction: str
+) -> dict[int, Difference]:
+    """By the number of a trial: its confirmed mean minus that of the defaults, with the test.
+
+    It is that of `compare`, Welch's with Holm's correction over all pairs of what was confirmed.
+    """
+    measures = {
+        one.trial.number: Measure(values=tuple(shown(value, direction) for value in one.confirmed))
+        for one in (defaults, *found)
+        if one.confirmed
+    }
+    own = measures.pop(defaults.trial.number)
+    return against_best(own, measures, len(measures) + 1)
 
 
 def findings(question: SearchQuestion, history: History, top: int) -> Iterator[str]:

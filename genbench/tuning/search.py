@@ -99,6 +99,13 @@ def best(history: Iterable[Trial]) -> list[Trial]:
     return sorted(done, key=lambda trial: (trial.values, trial.number))
 
 
+def of_defaults(question: SearchQuestion, history: Iterable[Trial]) -> Trial | None:
+    """The trial that took the defaults of the model; None if they aren't in the space."""
+    if not question.first:
+        return None
+    return next((one for one in history if one.settings == question.first), None)
+
+
 class Pruning:
     """The decision to stop a trial, from what all trials have reported by then."""
 

@@ -17,7 +17,7 @@ from genbench.store.tunings import Proposal, TuningRecord
 from genbench.tuning.commands import FRESH, may_stop, tag
 from genbench.tuning.history import History, read_history
 from genbench.tuning.question import SearchQuestion
-from genbench.tuning.search import Trial, best, cells
+from genbench.tuning.search import Trial, best, cells, of_defaults
 from genbench.tuning.trials import Trials
 from genbench.work.children import Command
 
@@ -29,13 +29,20 @@ CONFIRMS_FROM, CONFIRMS_EACH = 1_000_000, 1_000
 class Effort:
     """How long to search: ``trials``, and wall seconds of all runs (None: no bound).
 
-    The ``top`` best trials are repeated with ``confirm`` fresh seeds.
+    The ``top`` best trials are repeated with ``confirm`` fresh seeds, and with ``defaults`` the
+    trial that took the defaults too, if it is not among them.
     """
 
     trials: int = 20
     budget_s: float | None = None
     top: int = 3
     confirm: int = 0
+    defaults: bool = False
+
+    @property
+    def repeats(self) -> int:
+        """The most runs that confirm a trial."""
+        return (self.top + self.defaults) * self.confirm
 
 
 def carry_on(trials: Trials, effort: Effort) -> History:
@@ -46,7 +53,7 @@ def carry_on(trials: Trials, effort: Effort) -> History:
     """
     trials.wait_for_others()
     trials.train(lambda count: _search(trials, effort, count))
-    for rank in range(effort.top * effort.confirm):
+    for rank in range(effort.repeats):
         _confirmation(trials, effort, rank)
     trials.train(lambda count: _confirm(trials, count))
     return trials.history()
@@ -106,8 +113,11 @@ def _winner(
 ) -> tuple[Trial, int] | None:
     """The trial and the seed of a repeat; None if there are not so many good trials."""
     place, k = divmod(rank, effort.confirm)
-    winners = best(history.trials)[: effort.top]
-    return (winners[place], FRESH + question.seed + k) if place < len(winners) else None
+    repeated = best(history.trials)[: effort.top]
+    default = of_defaults(question, history.trials) if effort.defaults else None
+    if default is not None and default.is_good and default not in repeated:
+        repeated.append(default)
+    return (repeated[place], FRESH + question.seed + k) if place < len(repeated) else None
 
 
 def _stored(history: History, trial: Trial, seed: int) -> Proposal | None:
@@ -135,7 +145,7 @@ def enqueue_tuning(
     missing = [n for n in range(min(cells(question) or count, count)) if n not in done]
     tasks = [_new_task(tuning, question, ("trial", str(n)), priority) for n in missing]
     trials = [task.identity for task in tasks]
-    for rank in range(effort.top * effort.confirm):
+    for rank in range(effort.repeats):
         if trials or not _is_confirmed(history, question, effort, rank):
             words = ("trial", "--confirm", str(rank))
             tasks.append(_new_task(tuning, question, words, priority, trials))

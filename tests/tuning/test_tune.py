@@ -130,6 +130,26 @@ def test_the_best_are_confirmed_on_fresh_seeds_and_a_search_goes_on(
     assert "next, on the test split: genbench run gan digits" in table.err
 
 
+def test_the_defaults_are_confirmed_beside_the_best_with_the_same_seeds(
+    genbench, stage, tmp_path: Path
+) -> None:
+    more = ("--trials", "3", "--top", "1", "--confirm", "3", "--against-defaults", "--name", "s")
+    stage.score = lambda spec, share: spec.model_settings["g_lr"] + 1e-6 * (spec.seed % 10)
+    found = genbench(*SEARCH, "--set", "g_lr=1e-5..1e-3", *more, "--json").json
+    defaults, [winner] = found["defaults"], found["best"]
+    assert (defaults["trial"], defaults["settings"]) == (0, {"g_lr": 2e-4})
+    assert winner["trial"] != 0
+    difference = winner["against_defaults"]["difference"]
+    assert difference == pytest.approx(winner["settings"]["g_lr"] - 2e-4)
+    assert winner["against_defaults"]["distinguishable"] is True
+    with Store.open(tmp_path / "runs.db", mode="read") as store:
+        specs = [RunSpec.from_json(run.spec) for run in store.runs() if "confirm" in str(run.name)]
+    seeds = [(spec.model_settings["g_lr"] == 2e-4, spec.seed % 1_000_000) for spec in specs]
+    assert sorted(seeds) == [(False, 0), (False, 1), (False, 2), (True, 0), (True, 1), (True, 2)]
+    told = genbench("tune", "--resume", "s", "--table-only").err
+    assert f"trial {winner['trial']} against the defaults: fd_clf {difference:+.4g} (" in told
+
+
 def test_each_repeat_is_told_with_its_own_score_in_whatever_order_they_end(
     genbench, stage, monkeypatch
 ) -> None:
@@ -283,6 +303,11 @@ def _option(words, name: str) -> str:
         (("--resume", "x"), "leave out the rest of it"),
         (("--priority", "1"), "add --enqueue"),
         (("--table-only",), "name it with --resume NAME"),
+        (("--against-defaults",), "add --confirm 5"),
+        (
+            ("--against-defaults", "--confirm", "2", "--set", "g_lr=1e-3..1e-2"),
+            "widen the space so that it holds them",
+        ),
     ],
 )
 def test_a_tuning_that_can_not_be_made_is_one_sentence_before_anything_trains(
