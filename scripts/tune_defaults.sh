@@ -31,7 +31,7 @@ adam="beta1=0..0.9"
 
 tune_one() {
     case $1 in
-        gan) search gan 14 g_lr=log:5e-5..5e-3 d_lr=log:5e-5..5e-3 batch_size=50,100 ;;
+        gan) search gan 14 g_lr=log:5e-5..5e-3 d_lr=log:5e-5..5e-3 $adam ;;
         dcgan) search dcgan 14 g_lr=log:5e-5..5e-3 d_lr=log:5e-5..5e-3 batch_size=64,128 ;;
         began) search began 14 g_lr=log:2e-4..5e-3 d_lr=log:2e-4..5e-3 gamma=0.4..1 k_rate=log:1e-3..0.2 ;;
         vaegan-larsen) search vaegan-larsen 14 lr=log:5e-4..1e-2 d_lr=log:5e-5..2e-3 gamma=log:0.1..10 ;;
