@@ -60,14 +60,6 @@ SETTINGS = ("genbench.toml", "pyproject.toml")
 
 INTERRUPTED = 130
 """The exit code after Ctrl-C."""
-SPINS = "1000"
-"""How many times a waiting thread of libgomp checks for work before it sleeps.
-
-With libgomp's default, one other busy process makes a training many times slower, because waiting
-threads keep the cores busy; 1,000 cost nothing on an idle machine [vaegan digits, 40
-epochs, 2 cores, idle: 29.6 s by default, 28.6 s with 1,000, 35.2 s with OMP_WAIT_POLICY=PASSIVE;
-with one busy process: more than 176 s, 42 s and 44 s, and 65 s with 10,000, 52 s with 0].
-"""
 
 
 def main() -> None:
@@ -95,18 +87,11 @@ def _quiet_interrupts() -> None:
         signal.signal(signal.SIGINT, leave)
 
 
-def _few_spins() -> None:
-    """Let waiting threads sleep soon, unless the user has set it; before torch is imported."""
-    if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
-
-
 def _run(given: list[str]) -> int:
     """Run a command line; return its exit code."""
     from genbench.cli import streams
     from genbench.cli.session import SESSION, complain
 
-    _few_spins()
     streams.prepare()
     SESSION.opened = SESSION.files = None
     try:

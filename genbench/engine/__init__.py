@@ -43,3 +43,4 @@ from genbench.engine.threads import (
     threads_are_chosen as threads_are_chosen,
     using_threads as using_threads,
 )
+from genbench.engine.waiting_threads import share_cores as share_cores

@@ -58,6 +58,7 @@ def _take_part(asked: queue.Queue[dict[str, Any]], answers: IO[str]) -> None:
         follow,
         joined,
         resolve_devices,
+        share_cores,
         using_threads,
     )
     from genbench.registry import Registry
@@ -71,6 +72,7 @@ def _take_part(asked: queue.Queue[dict[str, Any]], answers: IO[str]) -> None:
     job = asked.get()
     spec, device = RunSpec.from_json(job["spec"]), resolve_devices(job["devices"])[job["rank"]]
     access = DataAccess(root=Path(job["root"]), cache=Path(job["cache"]), offline=job["offline"])
+    share_cores()
     with ExitStack() as stack:
         stack.enter_context(using_threads(job["threads"]))
         data = load_data(spec, registry, with_runs(access, registry, job["store"]))

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from genbench.contracts import DataAccess
-from genbench.engine import load_weights, planned_epochs, resolve_device
+from genbench.engine import load_weights, planned_epochs, resolve_device, share_cores
 from genbench.errors import UsageError, hints_for
 from genbench.evaluation.loaded_run import LoadedRun
 from genbench.registry import Registry
@@ -44,6 +44,7 @@ def load(
         )
     spec = replace(spec, model_settings={**spec.model_settings, **(drawing or {})})
     chosen = resolve_device(device)
+    share_cores()
     data = load_data(spec, registry, access)
     model = model_of(spec, data.spec, registry, store)
     with hints_for(run.id):

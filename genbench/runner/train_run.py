@@ -20,6 +20,7 @@ from genbench.engine import (
     drop_training_state,
     resolve_devices,
     resolve_precision,
+    share_cores,
     train,
     using_threads,
 )
@@ -205,6 +206,7 @@ def assemble(
     is_new = resume_on is None
     name = resume_on or spec.device
     device, *others = resolve_devices(name)
+    share_cores()
     if data is None:
         data = load_data(spec, registry, with_runs(stoppable(access, should_stop), registry, store))
     stop_if(should_stop)

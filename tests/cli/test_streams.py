@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -102,40 +101,6 @@ def test_an_ascii_terminal_gets_escapes_for_what_it_lacks(shell, folder) -> None
     assert done.returncode == 0
     assert done.stdout.isascii()
     assert "\\u2500" in done.stdout
-
-
-@pytest.mark.parametrize("given", [{}, {"GOMP_SPINCOUNT": "7"}, {"OMP_WAIT_POLICY": "active"}])
-def test_waiting_threads_sleep_soon_unless_the_user_says_how(tmp_path, given) -> None:
-    """Set before libgomp is loaded with torch, which reads it then; seen by children too."""
-    # Alone, the library says the same as with torch, and is loaded within milliseconds.
-    origin = find_spec("torch").origin
-    library = next(Path(origin).parent.glob("lib/libgomp*"), None)
-    script = (
-        "import os, sys; sys.argv[1:] = ['models', '-q']\n"
-        "import genbench; assert 'torch' not in sys.modules\n"
-        "before = os.environ.get('GOMP_SPINCOUNT')\n"
-        "from genbench.cli import main\n"
-        "try: main()\n"
-        "except SystemExit: pass\n"
-        "assert 'torch' not in sys.modules\n"
-        "print('spins', before, os.environ.get('GOMP_SPINCOUNT'), flush=True)\n"
-        "os.environ['OMP_DISPLAY_ENV'] = 'verbose'\n"
-        f"if {library is not None}: __import__('ctypes').CDLL({str(library)!r})\n"
-    )
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("GOMP_", "OMP_"))}
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=tmp_path,
-        env={**kept, **given},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    asked = given.get("GOMP_SPINCOUNT")
-    expected = asked or (None if given else "1000")
-    assert f"spins {asked} {expected}" in done.stdout
-    if expected and library is not None:
-        assert f"GOMP_SPINCOUNT = '{expected}'" in done.stderr
 
 
 def test_python_looks_for_garbage_rarely_until_a_run_starts(folder) -> None:
