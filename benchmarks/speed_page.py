@@ -118,9 +118,7 @@ def page(found: Found, start: Pair, shared: Sharing, stages: list[dict[str, Any]
         "## Fréchet inception distance",
         "All programs get Inception-v3 with the same weights, drawn at random from a fixed seed: "
         "the published weights are a download, and neither the seconds nor the agreement depend "
-        "on them. Each program reads PNG files of MNIST with its own defaults. "
-        f"Medians of {len(found.fid[0].ours)} rounds for the features.",
-        _table(found.fid),
+        "on them. Each program reads PNG files of MNIST with its own defaults.",
         *_fid_text(found),
         *_precision_text(found),
         "## Start-up",
@@ -146,7 +144,8 @@ def _machine(found: Found) -> str:
         f"{cpu_name()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads; Python "
         f"{platform.python_version()}, torch {torch.__version__}; {datetime.now(UTC):%Y-%m-%d}; "
         f"load average before and after each part {', '.join(f'{x:.1f}' for x in found.loads)}. "
-        "A load above 2 means that other work slowed both sides, so that only ratios count."
+        f"A load above {os.cpu_count()} means that other work slowed both sides, so that only "
+        "ratios count."
     )
 
 
@@ -157,8 +156,10 @@ def _table(pairs: list[Pair]) -> str:
 def _fid_text(found: Found) -> list[str]:
     from speed.fid import whole
 
-    said = []
+    if not found.fid:
+        return []
     half = len(found.fid) // 2
+    said = [f"Medians of {len(found.fid[0].ours)} rounds for the features.", _table(found.fid)]
     pairs = zip(found.agreements, found.fid[:half], found.fid[half:], strict=True)
     for agreement, features, distance in pairs:
         theirs, ours, again = whole([features, distance], SCORED)

@@ -211,7 +211,7 @@ def suggest(given: str, known: Iterable[str]) -> str:
     """
     names = sorted(known)
     near = difflib.get_close_matches(given, names, n=3)
-    # Of equally near names, the one with the same letters: 'modle' is 'model', not 'modes'.
+    # Among equally near names, the one with the same letters wins: 'modle' is 'model', not 'modes'.
     near.sort(key=lambda name: sorted(name) != sorted(given))
     if near:
         return f"; did you mean '{near[0]}'?"

@@ -141,7 +141,7 @@ class ModelSettings(Settings):
         if not self.widths:
             raise IncompatibleError(
                 f"{type(self).__name__} declares no widths, so no student of another width can be "
-                "derived from it; set width=1 and the student's sizes by --set model.KEY=VALUE"
+                "derived from it; set width=1 and the student's sizes with --set model.KEY=VALUE"
             )
         given = {name: getattr(self, name) for name in self.widths}
         scaled = {name: _scaled(value, width) for name, value in given.items() if value}

@@ -1,4 +1,4 @@
-"""The commands of a tuning, played in this process: runs whose scores are known beforehand.
+"""The commands of a tuning, played in this process: runs with scores that are known beforehand.
 
 A run is planned by the real command line and recorded in the real store; only its training is left
 out, and its score is a closed form of its settings.

@@ -157,7 +157,7 @@ def drawn(rank: int, shards: Shards) -> list[bool]:
 
 
 def differing(rank: int, shards: Shards) -> str:
-    """What is said of processes whose weights are not the same."""
+    """What is said of processes with weights that are not the same."""
     net = nn.Linear(2, 2)
     with torch.no_grad():
         net.weight.fill_(rank)

@@ -10,7 +10,7 @@ from genbench.contracts import Score
 
 
 class Plain:
-    """Sound, also for models that take labels and for models whose h is a code."""
+    """Sound, also for models that take labels and for models with a code as h."""
 
     requires: tuple[str, ...] = ("generates",)
 

@@ -56,7 +56,7 @@ class OfModel:
 
 
 class Unready(Seen):
-    """A metric whose reference can't be had."""
+    """A metric with a reference that can't be had."""
 
     def begin(self, context: MetricContext) -> None:
         raise DataError("no weights at PATH; give them by --set")

@@ -215,7 +215,7 @@ def test_a_note_about_n_stands_once_however_often_the_metric_was_computed(
     assert capsys.readouterr().out.count("fd_pixel: n = 40 is below") == 1
 
 
-def test_as_scored_needs_a_final_score_whose_seed_and_weights_are_there(
+def test_as_scored_needs_a_final_score_with_its_seed_and_weights(
     rest: dict[str, Any], store: Store, tmp_path: Path
 ) -> None:
     made: list[Run] = []

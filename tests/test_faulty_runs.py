@@ -24,7 +24,7 @@ from genbench.store.records import Status
 
 
 class Broken:
-    """Which of the parts below raise; a test mends them by clearing it."""
+    """Which of the parts below raise; a test repairs them by clearing it."""
 
     parts: ClassVar[set[str]] = set()
 

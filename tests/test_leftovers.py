@@ -91,7 +91,7 @@ def test_nothing_of_a_run_that_is_alive_is_touched(url, access):
     assert run_id
 
 
-def test_a_folder_whose_run_is_gone_goes_and_what_is_not_ours_stays(url, access, tmp_path):
+def test_a_folder_without_its_run_goes_and_what_is_not_ours_stays(url, access, tmp_path):
     kept = made(url, files=NEEDED)
     runs = tmp_path / "runs"
     for name in ("0123456789", ".removing-0123456780", "notes", "0123456789abcdef", "keep.txt"):
@@ -214,7 +214,7 @@ def test_a_removal_that_is_refused_leaves_the_folder_where_it_was(url, access, t
     assert contents(tmp_path / "runs" / run_id) == set(NEEDED)
 
 
-def test_a_run_whose_folder_cannot_be_made_is_not_stored(url, tmp_path):
+def test_a_run_is_not_stored_if_its_folder_cannot_be_made(url, tmp_path):
     (tmp_path / "runs").write_text("a file where a folder belongs")
     with Store.open(url, mode="create") as store:
         with pytest.raises(Exception, match="can't be used"):

@@ -28,7 +28,7 @@ def genbench(folder, *arguments):
 
 
 def cpu_seconds() -> float:
-    """Of all children so far: on one thread the work done, whatever else the machine does."""
+    """Those of all children so far: the work done on one thread, whatever else the machine does."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 

@@ -233,7 +233,7 @@ def test_a_run_resumed_with_another_version_was_made_with_both(
     assert made == ["0.1.0", "0.2.0"]
 
 
-def test_every_use_of_a_run_whose_plugin_is_gone_names_what_to_install(
+def test_every_use_of_a_run_without_its_plugin_names_what_to_install(
     store: Store, access: DataAccess, tmp_path: Path
 ) -> None:
     done = run(SPEC, registry=registry_with("0.1.0"), store=store, access=access)

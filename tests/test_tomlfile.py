@@ -31,7 +31,9 @@ def test_what_is_no_settings_file_is_one_sentence(tmp_path, content, sentence) -
 
 
 @pytest.mark.parametrize("text", ["tool = 3", "tool.genbench = 'x'"])
-def test_a_project_whose_table_is_none_has_no_address_and_no_settings(tmp_path, text) -> None:
+def test_a_project_with_something_else_as_table_has_no_address_and_no_settings(
+    tmp_path, text
+) -> None:
     """Every command looks for the address; only those that take their settings there say why."""
     path = tmp_path / "pyproject.toml"
     path.write_text(text)

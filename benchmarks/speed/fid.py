@@ -29,7 +29,7 @@ from speed.notebook import Images
 from speed.pair import Pair, Seconds, timed
 
 FEATURES = 10_000
-"""Features in each of the two sets whose distance is measured."""
+"""Features in each of the two sets between which the distance is measured."""
 READ = 500
 """Images that `genbench evaluate` scores at once."""
 
@@ -227,13 +227,12 @@ def whole(pairs: list[Pair], images: int) -> tuple[float, float, float]:
     """
     features, distance = pairs
     n = int(features.unit.split()[0])
-    theirs, own = (
-        [np.median([seconds[0] for seconds in side]) for side in (pair.theirs, pair.ours)]
-        for pair in (features, distance)
+    theirs, ours = (
+        [np.median([seconds[0] for seconds in side]) for side in sides]
+        for sides in ((features.theirs, distance.theirs), (features.ours, distance.ours))
     )
-    per_image = [seconds / n for seconds in theirs]
     return (
-        2 * images * per_image[0] + own[0],
-        2 * images * per_image[1] + own[1],
-        images * per_image[1] + own[1],
+        2 * images * theirs[0] / n + theirs[1],
+        2 * images * ours[0] / n + ours[1],
+        images * ours[0] / n + ours[1],
     )

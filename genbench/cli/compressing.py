@@ -67,8 +67,8 @@ def compress(
         return
     if WEIGHTS not in scored:
         say(
-            f"note: the size of {parent.id} isn't measured; to compare both: genbench evaluate "
-            f"{parent.id} --metric size --metric latency"
+            f"note: the size of {parent.id} hasn't been measured; to compare both: genbench "
+            f"evaluate {parent.id} --metric size --metric latency"
         )
     listeners = resolve_parts("listener", listen or (), (), SESSION.registry, spec)
     train(spec, access, listeners, store=store, name=name, tags=tag or (), as_json=as_json)

@@ -10,6 +10,7 @@ import typer
 from genbench.cli.options import JsonOption
 from genbench.cli.output import print_json, print_table
 from genbench.cli.session import SESSION, say
+from genbench.formatting import counted
 
 if TYPE_CHECKING:
     from genbench.contracts import DataAccess
@@ -62,5 +63,5 @@ def _clean(url: str, access: DataAccess) -> list[str]:
     removed = leftovers.clean(url, access)
     for left in removed:
         say(f"removed {left.path} ({left.what}; {size(left.bytes)})")
-    say(f"{len(removed)} leftovers removed, {size(sum(left.bytes for left in removed))}")
+    say(f"{counted(len(removed), 'leftover')} removed, {size(sum(left.bytes for left in removed))}")
     return [str(left.path) for left in removed]

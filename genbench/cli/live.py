@@ -116,7 +116,7 @@ def _watch_on_screen(store: Store, where: Sequence[Filter]) -> None:
 
 
 def _now(store: Store, where: Sequence[Filter], seen: dict[str, None]) -> list[LiveRun]:
-    """The runs that train now, then those that did when this was called before."""
+    """The runs that are training now, then those that were at an earlier call."""
     from genbench.live.state import live_ids, read_live
 
     current = live_ids(store, where)

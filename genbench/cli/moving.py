@@ -193,7 +193,8 @@ def import_(
         say(f"note: the name '{name}' is taken, so run {run_id} has none; see: genbench edit")
     for run_id, parents in missing.items():
         if parents:
-            say(f"note: run {run_id} is built on {', '.join(parents)}, which is not in this store")
+            missed = ", ".join(parents)
+            say(f"note: run {run_id} is built on what is not in this store: {missed}")
     if as_json:
         print_json({"imported": found.new, "known": found.known, "unnamed": dict(found.unnamed)})
         return

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from genbench.cli import options
 from genbench.cli.output import record
 from genbench.cli.session import SESSION
+from genbench.formatting import counted
 
 if TYPE_CHECKING:
     from genbench.store import Store
@@ -56,10 +57,8 @@ class ModelOptions:
             with StopSignals(quiet=True) as signals, display:
                 return work(access=access, device=self.device or "auto", should_stop=signals)
         except (KeyboardInterrupt, InterruptedRunError):
-            scores = f"{count} new scores are" if (count := added()) else "nothing was"
-            raise InterruptedRunError(
-                f"interrupted; {scores} {'in' if count else 'added to'} the store"
-            ) from None
+            scores = counted(count, "new score") if (count := added()) else "nothing"
+            raise InterruptedRunError(f"interrupted; {scores} added to the store") from None
 
 
 def head(run: Run) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def print_plan(
 
     if as_toml:
         if seeds:
-            raise UsageError("a settings file is of one run; leave out --seeds for --format toml")
+            raise UsageError("a settings file describes one run; leave out --seeds")
         from genbench.planning.toml_plan import as_toml as written
 
         print(written(spec), end="")

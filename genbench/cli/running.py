@@ -13,7 +13,7 @@ from genbench.cli import completing, options
 from genbench.cli.opening import ModelOptions, open_store, resolved
 from genbench.cli.session import SESSION, say
 from genbench.errors import UsageError
-from genbench.formatting import spans
+from genbench.formatting import counted, spans
 
 if TYPE_CHECKING:
     from genbench.contracts import DataAccess
@@ -247,7 +247,7 @@ def rm(
                 raise UsageError("deleting runs can't be undone; add --yes to do it without asking")
             for found in runs:
                 say(f"{found.id}  {found.model} on {found.dataset}  {found.status}")
-            if not typer.confirm(f"Delete {len(runs)} run(s) and their files?", err=True):
+            if not typer.confirm(f"Delete {counted(len(runs), 'run')} and all files?", err=True):
                 say("nothing was deleted")
                 return
         for run_id in ids:
@@ -278,9 +278,9 @@ def _builders_first(store: Store, ids: Sequence[str]) -> list[str]:
         named = ", ".join(f"{run.id} ({run.model} on {run.dataset})" for run in runs)
         gone = " ".join(ids)
         raise UsageError(
-            f"{gone} can't be deleted without {named}: their scores are compared with its own"
+            f"{gone} can't be deleted without {named}: scores are compared with those of a parent"
             if all(RunSpec.from_json(run.spec).compressors for run in runs)
-            else f"{gone} can't be deleted without {named}: they use its latent space",
+            else f"{gone} can't be deleted without {named}: the latent space is in use",
             hint=f"To delete all of them: genbench rm {' '.join((*ids, *staying))}",
         )
     return order

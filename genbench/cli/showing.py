@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -57,19 +58,21 @@ def show(
 
 
 def _show_plan(store: Store, identity: str, format: Format, *, json: bool) -> None:
-    """All settings of a run, and at their defaults those that were added after it."""
+    """All settings of a run, with those that were added after it."""
     from genbench.planning.toml_plan import as_toml
 
     spec = RunSpec.from_json(store.run(identity).spec)
     defaults = setting_defaults(spec)
-    values = {**defaults, **store.params(identity)}
+    values = _all_settings(store, identity, spec)
     rows = [(key, value, defaults.get(key)) for key, value in values.items()]
     if json:
         columns = ("setting", "value", "default")
         settings = [dict(zip(columns, row, strict=True)) for row in rows]
         print_json({"run": identity, "digest": spec.digest, "settings": settings})
     elif format is Format.TABLE:
-        print(plain(as_toml(spec), keep="\n"), end="")
+        former = {} if (cls := _settings_of("model", spec.model)) is None else cls.formerly
+        whole = replace(spec, model_settings={**former, **spec.model_settings})
+        print(plain(as_toml(whole), keep="\n"), end="")
     else:
         texts = [(k, in_words(v), in_words(d) if k in defaults else None) for k, v, d in rows]
         print_table(("setting", "value", "default"), texts, format=format)
@@ -270,6 +273,19 @@ def setting_defaults(spec: RunSpec) -> dict[str, Any]:
 
     decided = {"epochs", "batch_size", "samplers", "metrics", "device"}
     found = {k: v for k, v in _plain_defaults(RunSettings).items() if k not in decided}
+    for prefix, settings in _classes(spec):
+        found |= {f"{prefix}.{k}": v for k, v in _plain_defaults(settings).items()}
+    return found
+
+
+def _all_settings(store: Store, identity: str, spec: RunSpec) -> dict[str, Any]:
+    """The settings of a run; those that it was stored without have the value of its version."""
+    former = {f"{prefix}.{k}": v for prefix, cls in _classes(spec) for k, v in cls.formerly.items()}
+    return {**setting_defaults(spec), **former, **store.params(identity)}
+
+
+def _classes(spec: RunSpec) -> Iterator[tuple[str, type[Settings]]]:
+    """The settings classes of the parts of a run, each with the prefix of its stored keys."""
     parts: list[tuple[Kind, str, str]] = [
         ("model", spec.model, "model"),
         ("dataset", spec.dataset, "dataset"),
@@ -277,13 +293,16 @@ def setting_defaults(spec: RunSpec) -> dict[str, Any]:
         *(("metric", p.name, f"metric.{p.name}") for p in spec.metrics),
     ]
     for kind, name, prefix in parts:
-        try:
-            settings = SESSION.registry.settings(kind, name)
-        except GenbenchError:
-            continue
-        if settings is not None:
-            found |= {f"{prefix}.{k}": v for k, v in _plain_defaults(settings).items()}
-    return found
+        if (settings := _settings_of(kind, name)) is not None:
+            yield prefix, settings
+
+
+def _settings_of(kind: Kind, name: str) -> type[Settings] | None:
+    """The settings class of a part; None if it has none or isn't installed."""
+    try:
+        return SESSION.registry.settings(kind, name)
+    except GenbenchError:
+        return None
 
 
 def _plain_defaults(settings: type[Settings]) -> dict[str, Any]:
@@ -405,9 +424,7 @@ def differing(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[tuple[str, Any
 def _settings(store: Store, identity: str) -> dict[str, Any]:
     run = store.run(identity)
     fixed = {"model": run.model, "dataset": run.dataset, "seed": run.seed, "device": run.device}
-    # An older run, without the setting, has it at its default.
-    defaults = setting_defaults(RunSpec.from_json(run.spec))
-    params = {**defaults, **store.params(identity)}
+    params = _all_settings(store, identity, RunSpec.from_json(run.spec))
     return {**fixed, "precision": run.precision, "preset": run.preset, **params}
 
 

@@ -47,7 +47,7 @@ class StopSignals:
         return self.asked or self._is_orphan()
 
     def _is_orphan(self) -> bool:
-        """Whether the process that would end this one is gone; it is looked for every second."""
+        """Whether the process that would end this one is gone; this is checked every second."""
         parent, now = os.environ.get(ENDS_WITH), time.monotonic()
         if parent is None or now - self._looked < ONE_LOOK_S or sys.platform == "win32":
             return False

@@ -265,7 +265,7 @@ def _search(
     _check_not_enqueued(store, record)
     say(f"tuning {record.name}: {question.model} on {question.dataset}, {in_words(question)}")
     if jobs > 1:
-        say("note: a search with several jobs isn't repeatable: proposals depend on who ends first")
+        say("note: with several jobs a search can't be repeated: which trial ends first decides")
     with StopSignals(quiet=SESSION.verbosity < 0) as signals:
         trials = Trials(
             tuning=record,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,15 +69,15 @@ def print_result(
 
     found = winners(history.trials, effort.top, history.runs, history.confirmed)
     defaults = confirmed_defaults(question, history)
-    tested = against_defaults(defaults, found, history.direction) if defaults else {}
+    tested = against_defaults(defaults, found, history.directions[0]) if defaults else {}
     if as_json:
         print_json(
             {
                 "tuning": record.name,
                 "trials": counts(history.trials),
                 "objectives": list(question.objectives),
-                "best": [_tested(one, tested, history.direction) for one in found],
-                "defaults": defaults and _tested(defaults, tested, history.direction),
+                "best": [_tested(one, tested, history.directions) for one in found],
+                "defaults": defaults and _tested(defaults, tested, history.directions),
                 "spent_s": history.spent_s,
             }
         )
@@ -90,7 +90,7 @@ def print_result(
     headings += [f"confirmed {names[0]}", "95 % interval"] if confirms else []
     headings += [knob.name for knob in question.space]
     others = () if defaults is None or defaults in found else (defaults,)
-    rows = [_row(one, question, history.direction, confirms=confirms) for one in (*found, *others)]
+    rows = [_row(one, question, history.directions, confirms=confirms) for one in (*found, *others)]
     print_table(headings, rows, format=format, title=f"tuning {record.name}")
     _say_how_to_read(sum(trial.is_good for trial in history.trials), confirms=confirms)
     for trial, difference in tested.items():
@@ -112,11 +112,13 @@ def _say_how_to_read(good: int, *, confirms: bool) -> None:
     )
 
 
-def _tested(one: Winner, differences: Mapping[int, Difference], direction: str) -> dict[str, Any]:
+def _tested(
+    one: Winner, differences: Mapping[int, Difference], directions: Sequence[str]
+) -> dict[str, Any]:
     """A winner as JSON values, with its difference to the defaults where both are confirmed."""
     from genbench.tuning.result import as_dict
 
-    told, found = as_dict(one, direction), differences.get(one.trial.number)
+    told, found = as_dict(one, directions), differences.get(one.trial.number)
     if found is not None:
         told["against_defaults"] = {
             "difference": found.estimate,
@@ -137,12 +139,12 @@ def _in_words(metric: str, found: Difference) -> str:
 
 
 def _row(
-    one: Winner, question: SearchQuestion, direction: str, *, confirms: bool
+    one: Winner, question: SearchQuestion, directions: Sequence[str], *, confirms: bool
 ) -> list[int | str | None]:
     """A row of the table of the best trials."""
     from genbench.tuning.result import as_dict
 
-    told = as_dict(one, direction)
+    told = as_dict(one, directions)
     row = [one.trial.number, one.run, *map(number, told["reported"])]
     if confirms:
         ends = told["confirmed_interval"] if one.interval else None

@@ -149,7 +149,7 @@ def queue(
     for name, count in totals.items():
         say(f"{counted(count, 'task')} {name}")
     if len(found) > limit:
-        say(f"{len(found) - limit} more tasks are not shown; see --limit and --state")
+        say(f"{counted(len(found) - limit, 'more task')} not shown; see --limit and --state")
 
 
 def _chosen(store: Store, words: Sequence[str], state: str | None) -> list[Task]:

@@ -312,5 +312,5 @@ def _parents(store: Store, keys: str) -> dict[int, list[tuple[str, int | None, s
 
 
 def quoted(texts: Iterable[str]) -> str:
-    """Strings as a list of SQL literals."""
-    return ", ".join("'" + text.replace("'", "''") + "'" for text in texts)
+    """Strings as a list of SQL literals; NULL for none, because PostgreSQL has no empty lists."""
+    return ", ".join("'" + text.replace("'", "''") + "'" for text in texts) or "NULL"

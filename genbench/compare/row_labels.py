@@ -158,7 +158,7 @@ def _told(key: str, value: Any) -> str:
 
 
 def flat_settings(run: RunResult) -> dict[str, Any]:
-    """All settings that the training of a run depends on; a source run's have its model as prefix.
+    """All settings that a training depends on; those of a source run have its model as a prefix.
 
     The versions of the plugins count as settings, under the names of their distributions.
     """

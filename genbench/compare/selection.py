@@ -168,7 +168,7 @@ def _heads(store: Store, where: str, parameters: Mapping[str, Any]) -> list[Head
 
 
 def _settings(store: Store) -> dict[str, str]:
-    """Experiment -> the settings of its data set and its split, unless there is none of both."""
+    """Experiment -> the settings of its data set and its split, unless both are the defaults."""
     rows = store.rows(
         "SELECT r.experiment, r.spec FROM runs r WHERE r.run IN "
         "(SELECT max(n.run) FROM runs n WHERE n.status = 'finished' GROUP BY n.experiment) "

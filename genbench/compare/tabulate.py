@@ -187,7 +187,7 @@ def _in_order(rows: list[Row], sort: str | None, columns: Sequence[Column]) -> l
 
 
 def _sorted_by(row: Row, name: str, column: Column | None) -> tuple[float, str]:
-    """A number, and a text for what is none; (inf, "") if the value isn't known."""
+    """A sort key of a number and a text, one of them empty; (inf, "") for an unknown value."""
     value: Any = math.inf
     if column is not None:
         value = column.better(row.ranked(column.metric))

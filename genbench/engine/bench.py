@@ -33,9 +33,9 @@ from genbench.spec import RunSpec
 SIDE, SIDE_CPU = 4096, 1024
 """The side of square matrices; their product shows the arithmetic rate of the machine."""
 LEAST_ROUNDS = 5
-"""The least number of measurements of anything, whatever time they take."""
+"""The least number of measurements of anything, however long they take."""
 BLOCK_S = 0.05
-"""About the seconds of steps that are timed at once."""
+"""The approximate seconds of a block of steps that is timed as a whole."""
 
 BuildModel = Callable[[], Model]
 

@@ -177,7 +177,7 @@ class Group:
     # --- the runs
 
     def _each(self, action: Callable[[Member], None]) -> None:
-        """Do something for every run that goes on; an error ends the run that it is of."""
+        """Do something for every run that goes on; an error ends its own run only."""
         for member in tuple(self.going_on):
             try:
                 action(member)

@@ -46,8 +46,8 @@ def _hold_out(data: Data, owner: str) -> Data:
     found = int(out.sum())
     if found < 2 or found == len(out):
         raise DataError(
-            f"{owner} has {len(out):,} training samples, of which {found} are held out for "
-            "validation, which is too few; use more data, or --scored-on test"
+            f"{owner} has {len(out):,} training samples, and --scored-on validation would hold out "
+            f"{found}, but needs at least 2 on either side; use more data, or --scored-on test"
         )
     train, test = _part(data.train, ~out, "training"), _part(data.train, out, "validation")
     # The sizes that planning expects, so that defaults that depend on them are the same.

@@ -142,8 +142,8 @@ class Shards:
         dist.all_gather_object(found, list(own))
         if any(other != found[0] for other in found):
             raise GenbenchError(
-                f"the processes of this run don't have {what} any more, so it was stopped; its "
-                "last checkpoint is kept; use one device"
+                f"the processes of this run no longer have {what}, so it was stopped; its last "
+                "checkpoint is kept; use one device"
             )
 
 

@@ -236,7 +236,7 @@ def _gradient(optimizer: NamedOptimizer, i: int | None = None) -> Tensor:
 def _in_words(error: BaseException, where: str = "") -> str:
     """An error of a trial as half a sentence."""
     if is_out_of_memory(error):
-        return "all of them don't fit in memory at once"
+        return "they don't all fit in memory at once"
     words = " ".join(str(error).split())
     if isinstance(error, GenbenchError):
         return words

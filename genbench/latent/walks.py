@@ -54,8 +54,8 @@ def unit_of(codes: Tensor) -> Unit:
 def stops(scale: Scale, reach: float, steps: int, law: Law | None = None) -> list[float]:
     """The values that a walk stops at, ascending.
 
-    Evenly from -reach to reach, or the quantiles (i + 1/2) / steps of the prior (of N(0, 1) where
-    there is none), so that each stop stands for as much of its mass.
+    They are evenly spaced from -reach to reach, or the quantiles (i + 1/2) / steps of the prior (or
+    of N(0, 1) if there is none), so that all stops stand for equal shares of its mass.
     """
     if scale == "linear":
         spread = torch.linspace(-reach, reach, steps, dtype=torch.float64)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 LOG_RATIO = 12.0
-"""The largest value over the smallest from which a plot is logarithmic, as in the charts."""
+"""The ratio of the largest to the smallest value from which on a plot is logarithmic."""
 
 _DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
 """The bit of each dot of a braille character: columns from the left, rows from the top."""

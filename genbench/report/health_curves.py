@@ -1,7 +1,7 @@
 """Signs of health over the training: D's outputs, gradient norms, and scores of few samples.
 
 Scores of few samples are the monitor's. They are the same for all models on a data set, so each has
-one chart with a curve for every row; they are no scores of a protocol and rank nothing.
+one chart with a curve for every row; they are not scores of a protocol and rank nothing.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ from genbench.report.table_part import protocol_number, table_part
 
 
 def no_abilities(model: str, dataset: str) -> frozenset[str]:
-    """What a model can do, if that isn't known: nothing."""
+    """The capabilities of a model if they aren't known: none."""
     return frozenset()
 
 

@@ -138,7 +138,7 @@ class Processes:
         return None
 
     def _release_devices(self) -> None:
-        """NCCL would let a device wait for ever for a process that is gone."""
+        """NCCL would let a device wait forever for a process that is gone."""
         while not self._done.wait(LOOK_S):
             if any(child.has_failed() for child in self._children):
                 leave(abort=True)

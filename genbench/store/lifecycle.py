@@ -185,8 +185,8 @@ def remove(connection: Connection, run_id: str) -> None:
     children = connection.execute(needed.order_by(runs.c.run)).scalars().all()
     if children:
         raise UsageError(
-            f"run {run_id} is needed by {', '.join(children)}, which was made from it",
-            hint=f"Delete that first: genbench rm {' '.join(children)}",
+            f"run {run_id} is needed by what was made from it: {', '.join(children)}",
+            hint=f"Delete these first: genbench rm {' '.join(children)}",
         )
     connection.execute(delete(runs).where(runs.c.run == row.run))
 

@@ -148,7 +148,7 @@ def datasette_metadata(store: Store) -> str:
     """
     if not _is_sqlite(store):
         raise UsageError(
-            f"datasette reads SQLite files, and the store {store.url} is a server",
+            f"datasette reads SQLite files, and the store {store.url} is on a server",
             hint="To get the tables as files: genbench export --csv DIR",
         )
     name = Path(store.url).stem

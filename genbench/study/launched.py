@@ -61,7 +61,7 @@ class Launched:
                     warned = True
                     waiting = counted(found.get(TaskState.QUEUED, 0), "task")
                     say(
-                        f"no worker has taken one of {waiting} for {QUIET_S:g} s; the logs of the "
+                        f"no worker has taken any of {waiting} for {QUIET_S:g} s; the logs of the "
                         f"workers are in {self.order.folder}"
                     )
                 time.sleep(LOOK_S)

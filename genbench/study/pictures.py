@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from genbench.errors import InterruptedRunError
+from genbench.formatting import counted
 from genbench.store import Store
 from genbench.store.records import Run, Status
 from genbench.study.existing_runs import ExistingRuns
@@ -77,7 +78,7 @@ def draw(
     folder.mkdir(parents=True, exist_ok=True)
     for name in {drawing.name for drawing in drawings}:
         (folder / name).unlink(missing_ok=True)  # no old picture if drawing fails
-    say(f"{len(commands)} pictures")
+    say(f"drawing {counted(len(commands), 'picture')}")
 
     def ended(end: Ended) -> None:
         if end.code and not should_stop():

@@ -60,7 +60,7 @@ def _pilot(
         title="pilot",
         arguments=("run", *words, "--epochs", str(epochs), *SCORELESS),
         log=folder / "log",
-        # Its run is none of the task and of the store, and neither are its files.
+        # Neither its run nor its files belong to the task or to the store.
         environ={"GENBENCH_STORE": str(store), FILES: str(folder), CLAIM: ""},
         enough=enough if seconds is not None else None,
     )

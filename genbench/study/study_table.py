@@ -174,7 +174,9 @@ def _fact(name: str, row: Row, sampler: str, first: str, found: StoredResults) -
         case "train_s":
             return _value(row.total_s, of=row.total_s.n)
         case "cpu_s":
-            return _value(row.over_seeds(lambda run: found.cpu_s.get(run.id)), of=of)
+            own = {run.id for run in row.timed}
+            known = {run: seconds for run, seconds in found.cpu_s.items() if run in own}
+            return _value(row.over_seeds(lambda run: known.get(run.id)), of=of)
         case "target_s":
             return _value(_to_target(row), of=len(row.timed))
         case "s/sample":

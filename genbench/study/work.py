@@ -115,7 +115,7 @@ class _Work:
             if planned.source is not None and planned.source_run is None:
                 self._lacks_source(planned.title)
         if found.reused:
-            self.say(f"{len(found.reused)} runs are already in the store")
+            self.say(f"{counted(len(found.reused), 'run')} found in the store")
         pilots = sum(task.command[0] == "pace" for task in found.tasks)
         if pilots:
             self.say(f"{counted(pilots, 'pilot')}, to measure how long an epoch takes")

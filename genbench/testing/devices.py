@@ -140,8 +140,8 @@ def _use(name: str, model: Any, data: Data, held: list[str]) -> None:
 
 def _is_here(tensor: Tensor, what: str) -> None:
     assert tensor.device == CUDA, (
-        f"{what} gives a tensor on {tensor.device.type}, not where nets are; make it there, or, if "
-        "it is drawn on the CPU with a generator, move it: .to(device)"
+        f"{what} gives a tensor on {tensor.device.type}, not on the device of nets; make it "
+        "there, or, if it is drawn on the CPU with a generator, move it: .to(device)"
     )
 
 

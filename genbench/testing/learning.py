@@ -1,4 +1,4 @@
-"""The laws of what a model has learned: reconstructions are upright, the judge points upwards."""
+"""The laws of a trained model: reconstructions are upright, and real samples get higher logits."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST_STEPS = 200
 JUDGE_STEPS = 30
 """Minibatches of 8 that a discriminator is trained on alone."""
 CLEAR = 1.0
-"""Standard deviations of the logits from which on a gap between real and generated is no chance."""
+"""Standard deviations of the logits from which on a gap between real and generated is real."""
 
 
 # --- reconstructions ----------------------------------------------------------------------------

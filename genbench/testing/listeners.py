@@ -103,7 +103,7 @@ class _Trial:
         except _TooLateError:
             raise AssertionError(
                 f"{self.part.name}: {what} has not returned after {self.patience_s:g} s, so a run "
-                "would never end; wait for nothing without a timeout"
+                "would never end; never wait without a timeout"
             ) from None
         except CAUGHT as error:
             raise AssertionError(

@@ -33,13 +33,13 @@ AT_ONCE = 500
 class HistoryEntry:
     """A proposal as a trial, with the wall seconds of its run.
 
-    ``direction`` is that of the first objective, None before there is a score.
+    ``directions`` are those of the objectives; empty before there are scores.
     """
 
     proposal: Proposal
     trial: Trial
     spent_s: float = 0.0
-    direction: str | None = None
+    directions: tuple[str, ...] = ()
 
     @property
     def is_settled(self) -> bool:
@@ -89,10 +89,10 @@ class History:
         return sum(entry.spent_s for entry in self.entries)
 
     @property
-    def direction(self) -> str:
-        """That of the first objective: min, max or floor."""
-        known = [entry.direction for entry in self.entries if entry.direction]
-        return known[-1] if known else "min"
+    def directions(self) -> Sequence[str]:
+        """Those of the objectives, of which there are at most two: min, max or floor."""
+        known = [entry.directions for entry in self.entries if entry.directions]
+        return known[-1] if known else ("min", "min")
 
     def entry(self, number: int) -> HistoryEntry | None:
         """The entry of a proposal."""
@@ -134,9 +134,14 @@ def _entry(
         reported=_reported(question, run, scores),
         notes=one.notes.get("sampler", {}),
     )
-    way = next((s.direction for s in scores if s.metric == question.objectives[0]), None)
-    spent = run.wall_s if run else 0.0
-    return HistoryEntry(proposal=one, trial=trial, spent_s=spent, direction=way)
+    known = {SECONDS: "min"} | {score.metric: score.direction or "min" for score in scores}
+    ways = tuple(known[name] for name in question.objectives if name in known)
+    return HistoryEntry(
+        proposal=one,
+        trial=trial,
+        spent_s=run.wall_s if run else 0.0,
+        directions=ways if len(ways) == len(question.objectives) else (),
+    )
 
 
 @dataclass(frozen=True)

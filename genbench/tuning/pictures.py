@@ -65,7 +65,7 @@ def _pictures(
     done = [trial for trial in history.trials if trial.is_good]
     if not done:
         return []
-    name, way = question.objectives[0], history.direction
+    name, way = question.objectives[0], history.directions[0]
     first = np.array([trial.values[0] for trial in done])
     axes = [_axis(knob, done) for knob in question.space]
     known = [(t, _last(t)) for t in history.trials if math.isfinite(_last(t))]
@@ -86,7 +86,8 @@ def _pictures(
     if len(question.objectives) > 1:
         front = {trial.number for trial in best(history.trials)}
         on_it = np.array([trial.number in front for trial in done])
-        second = np.array([trial.values[1] for trial in done])
+        other = history.directions[1]
+        second = np.array([shown(trial.values[1], other) for trial in done])
         scores, names = np.array([shown(v, way) for v in first]), (name, question.objectives[1])
         found.append(("front", lambda f: searches.draw_front(f, scores, second, on_it, names)))
     return found

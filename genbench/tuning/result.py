@@ -109,7 +109,7 @@ def findings(question: SearchQuestion, history: History, top: int) -> Iterator[s
         f"all runs took {duration(history.spent_s)}"
     )
     for one in winners(history.trials, top, history.runs, history.confirmed):
-        told = as_dict(one, history.direction)
+        told = as_dict(one, history.directions)
         pairs = zip(question.objectives, told["reported"], strict=True)
         reported = ", ".join(f"{name} {number(value)}" for name, value in pairs)
         settings = ", ".join(
@@ -131,15 +131,15 @@ def counts(history: Sequence[Trial]) -> dict[str, int]:
     return {name: count for name, count in found.items() if count}
 
 
-def as_dict(winner: Winner, direction: str) -> dict[str, Any]:
-    """A winner as JSON values in the direction of its metric ("max": higher is better)."""
-    reported = [shown(winner.trial.values[0], direction), *winner.trial.values[1:]]
+def as_dict(winner: Winner, directions: Sequence[str]) -> dict[str, Any]:
+    """A winner as JSON values in the directions of its metrics ("max": higher is better)."""
+    direction = directions[0]
     ends = sorted(shown(end, direction) for end in winner.interval or ())
     return {
         "trial": winner.trial.number,
         "run": winner.run,
         "settings": dict(winner.trial.settings),
-        "reported": reported,
+        "reported": list(map(shown, winner.trial.values, directions)),
         "confirmed": [shown(value, direction) for value in winner.confirmed],
         "confirmed_mean": None if winner.mean is None else shown(winner.mean, direction),
         "confirmed_interval": ends or None,

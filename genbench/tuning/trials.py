@@ -279,12 +279,11 @@ class Trials:
         if proposal.confirms is not None:
             entry = history.entry(proposal.number)
             values = entry.trial.values[:1] if entry else ()
-            told = [number(shown(value, history.direction)) for value in values] or [state.value]
-            self.say(f"{title_of(proposal)}: {self.question.objectives[0]} {told[0]}")
+            self.say(f"{title_of(proposal)}: {self._in_words(history, values) or state.value}")
             return
         own = next(trial for trial in history.trials if trial.number == proposal.number)
         done = sum(may_stop(trial.state) for trial in history.trials)
-        what = state.value if not own.values else self._in_words(history, own)
+        what = self._in_words(history, own.values) or state.value
         if state is State.FAILED:
             what = f"failed: {end.reason}" if end.code else "failed: its score is not finite"
         front = best(history.trials)
@@ -294,7 +293,7 @@ class Trials:
             f"({run_name(self.tuning.name, proposal)}, {duration(end.seconds)})"
         )
 
-    def _in_words(self, history: History, own: Trial) -> str:
-        directions = (history.direction, "min")
-        pairs = zip(self.question.objectives, own.values, directions, strict=False)
+    def _in_words(self, history: History, values: Sequence[float]) -> str:
+        """'fd_clf 33.1, seconds 44.8'; empty without values."""
+        pairs = zip(self.question.objectives, values, history.directions, strict=False)
         return ", ".join(f"{name} {number(shown(value, way))}" for name, value, way in pairs)

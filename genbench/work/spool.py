@@ -1,8 +1,8 @@
 """A store of a worker's own, for nodes that can lose the store of the queue while a run trains.
 
-A run is recorded in an SQLite file on this machine. When its command has ended, the file is told
-which task the run is of, and the run is merged into the store. If that can't be reached, the run is
-in the file, and merging the file later also tells the queue that its task has a run.
+A run is recorded in an SQLite file on this machine. When its command has ended, the file gets the
+task that the run belongs to, and the run is merged into the store. If that can't be reached, the
+run stays in the file; merging the file later also tells the queue that its task has a run.
 """
 
 from __future__ import annotations

@@ -47,7 +47,10 @@ KEPT = ("run", "epochs", "pace")
 
 @dataclass
 class _Job:
-    """A claimed task with its child; ``kept`` is false when the task was taken away."""
+    """A claimed task with its child; ``kept`` is false when the task was taken away.
+
+    ``noted``: the spool knows which runs the child has made.
+    """
 
     slot: Slot
     task: Task
@@ -55,6 +58,7 @@ class _Job:
     kept: bool = True
     stopped: bool = False
     spooled: bool = False
+    noted: bool = False
 
     def stop(self) -> None:
         """Ask the child to stop with a checkpoint."""
@@ -83,7 +87,7 @@ class Worker:
     spool: Spool | None = None
 
     def work(self) -> None:
-        """Work until the queue is empty or for ever.
+        """Work until the queue is empty, or forever.
 
         Raises InterruptedRunError after a stop: the tasks are back in the queue. Raises StoreError
         if the store can't be reached for a minute, and DiskFullError if there is no space.
@@ -245,16 +249,17 @@ class Worker:
         """Read how commands ended; the spool is told its runs at once, as it needs no server."""
         for job in self._jobs:
             if job.task.number not in self._ends and job.child.has_ended():
-                end = job.child.result()
-                self._ends[job.task.number] = end
-                if self.spool is not None and job.spooled and end.code == 0:
-                    self.spool.keep(job.task, end.answer)
+                self._ends[job.task.number] = job.child.result()
+            end = self._ends.get(job.task.number)
+            if self.spool is not None and job.spooled and end and end.code == 0 and not job.noted:
+                self.spool.keep(job.task, end.answer)
+                job.noted = True
 
     def _settle(self) -> None:
         """Store how commands ended; what can't be stored now is tried again later."""
         for job in [job for job in self._jobs if job.task.number in self._ends]:
             end = self._ends[job.task.number]
-            if self.spool is not None and job.spooled and end.code == 0:
+            if self.spool is not None and job.noted:
                 self.spool.take_in(self._store)
             if job.kept:
                 self._settle_one(job, end)

@@ -59,7 +59,7 @@ def read_image(file: Path, mode: Literal["L", "RGB"] = "RGB") -> Image.Image:
         with Image.open(file, formats=FORMATS) as opened:
             return _flat(ImageOps.exif_transpose(opened), mode)
     except UnidentifiedImageError:
-        raise ValueError(f"its format is none of {', '.join(FORMATS)}") from None
+        raise ValueError(f"its format is not one of {', '.join(FORMATS)}") from None
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         raise ValueError(f"it has more than the maximum of {MOST_PIXELS:,} pixels") from None
 

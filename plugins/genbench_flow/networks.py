@@ -251,7 +251,7 @@ def normalisation(width: int) -> nn.GroupNorm:
 
 
 def zeroed(layer: nn.Conv2d) -> nn.Conv2d:
-    """The layer with all weights 0, so that a residual branch starts as nothing."""
+    """The layer with all weights 0, so that a residual branch adds nothing at first."""
     nn.init.zeros_(layer.weight)
     assert layer.bias is not None
     nn.init.zeros_(layer.bias)

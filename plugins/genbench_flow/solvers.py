@@ -163,5 +163,5 @@ def clamped(x: Tensor, path: NoisePath) -> Tensor:
 
 
 def _filled(t: float, x: Tensor) -> Tensor:
-    """The time (B,) of all rows; made of x, so that a traced draw takes any number of them."""
+    """The time of all rows, (B,); it is made from x, so that a trace takes any number of rows."""
     return torch.full_like(x.flatten(1)[:, 0], t)

@@ -33,7 +33,7 @@ class CGANSettings(AdversarialSettings):
     )
 
     def fitted(self, data: DataSpec) -> Self:
-        """Convolutional networks where they fit; sizes and normalisation made concrete."""
+        """These settings with the kind of network, sizes and normalisation filled in."""
         return super(CGANSettings, conv_where_it_fits(self, data)).fitted(data)
 
     def check(self, data: DataSpec) -> None:

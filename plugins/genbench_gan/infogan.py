@@ -53,7 +53,7 @@ class InfoGANSettings(AdversarialSettings):
     q_hidden: int = Field(128, ge=1, le=4096, description="width of the hidden layer of Q")
 
     def fitted(self, data: DataSpec) -> Self:
-        """Convolutional networks where they fit; sizes and normalisation made concrete."""
+        """These settings with the kind of network, sizes and normalisation filled in."""
         return super(InfoGANSettings, conv_where_it_fits(self, data)).fitted(data)
 
 

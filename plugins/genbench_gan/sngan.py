@@ -39,7 +39,7 @@ class SNGANSettings(AdversarialSettings):
     )
 
     def forbids_batch_norm(self) -> bool:
-        """Always: its gains would undo the bound on D's slope."""
+        """True, since the gains of batch normalisation would undo the bound on D's slope."""
         return True
 
 

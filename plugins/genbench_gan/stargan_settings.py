@@ -84,7 +84,7 @@ class StarGANSettings(ModelSettings):
     )
 
     def fitted(self, data: DataSpec) -> Self:
-        """Networks and their depths made concrete."""
+        """These settings with the kind of network and its depths filled in."""
         network = self.network
         if network == "auto":
             network = "conv" if data.is_image else "mlp"

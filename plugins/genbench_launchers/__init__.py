@@ -23,7 +23,7 @@ def genbench_register_launchers(register: genbench.Register) -> None:
         "genbench_launchers.slurm:Slurm",
         settings="genbench_launchers.slurm:SlurmSettings",
         family="cluster",
-        summary="a job array of Slurm, which is requeued at its time limit, by submitit",
+        summary="a job array of Slurm, which is requeued at its time limit; uses submitit",
         source="https://github.com/facebookincubator/submitit",
     )
     register(

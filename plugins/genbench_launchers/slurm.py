@@ -2,7 +2,7 @@
 
 Before the time limit Slurm sends a signal. The worker then asks its command to write a checkpoint,
 gives the task back to the queue and is submitted again. Slurm's own states are never asked for:
-without accounting they stay UNKNOWN for ever.
+without accounting they stay UNKNOWN forever.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Slurm:
             executor = self._executor(order)
             jobs = executor.map_array(_call, [self._work(order)] * order.count)
         except (RuntimeError, OSError, subprocess.CalledProcessError) as error:
-            raise UsageError(f"Slurm took no job: {' '.join(str(error).split())}") from error
+            raise UsageError(f"Slurm accepted no job: {' '.join(str(error).split())}") from error
         number = jobs[0].job_id.partition("_")[0]
         return (
             f"submitted {order.count} jobs to Slurm as {number}; their logs are in {order.folder}"

@@ -44,7 +44,7 @@ class _Copying(FeatureMetric[S]):
         return neighbours(queries, self._collected.chunks(self._train), k)
 
     def _distances(self, queries: Tensor) -> Tensor:
-        """Of each query to its nearest training image, (n,)."""
+        """The distance of each query to its nearest training image, (n,)."""
         return self._nearest(queries).distances[:, 0]
 
 

@@ -62,7 +62,7 @@ class EnergySettings(ModelSettings):
     beta1: float = Field(0.5, ge=0, lt=1, description="Adam's beta1")
 
     def fitted(self, data: DataSpec) -> Self:
-        """Sizes made concrete; the widths of an mlp stay unset for conv networks."""
+        """These settings with the sizes filled in; conv networks have no widths of an mlp."""
         sizes = {
             name: value
             for name, value in self.sizes[_kind(data)].items()

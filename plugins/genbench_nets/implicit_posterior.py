@@ -1,9 +1,9 @@
 """An implicit posterior with known moments (Mescheder et al. 2017, arXiv:1701.04722).
 
 z = a_0(x) + sum_i v_i(eps) * a_i(x), elementwise, i = 1 .. K, eps ~ N(0, I): the encoder gives
-all a, a small network of the noise all v (the paper's encoder on MNIST; its noise is split among
-the v_i, ours is common to them). So q(z|x) has no density in closed form, but its mean and its
-variance follow from those of v, which do not depend on x.
+all a, and a small network gives all v from the noise (as in the paper's encoder on MNIST, but its
+noise is split among the v_i, and ours is common to them). So q(z|x) has no density in closed form,
+but its mean and its variance follow from those of v, which do not depend on x.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ def genbench_register_samplers(register: genbench.Register) -> None:
         "drs",
         "genbench_samplers.drs:DRS",
         settings="genbench_samplers.sampler_settings:DRSSettings",
-        summary="accept or reject generated samples by the discriminator",
+        summary="accept or reject generated samples with the discriminator",
         source="Azadi et al. 2019, arXiv:1810.06758",
     )
     judged(

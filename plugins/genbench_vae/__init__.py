@@ -31,28 +31,28 @@ def genbench_register_models(register: genbench.Register) -> None:
         "ae",
         "genbench_vae.ae:ae",
         settings="genbench_vae.ae:AESettings",
-        summary="autoencoder, sampled by a mixture fitted to its codes",
+        summary="autoencoder, sampled from a mixture fitted to its codes",
         source="Hinton & Salakhutdinov 2006; Ghosh et al. 2020, arXiv:1903.12436",
     )
     vae(
         "dae",
         "genbench_vae.dae:dae",
         settings="genbench_vae.dae:DAESettings",
-        summary="denoising autoencoder, sampled by a mixture fitted to its codes",
+        summary="denoising autoencoder, sampled from a mixture fitted to its codes",
         source="Vincent et al. 2008, ICML; Bengio et al. 2013, arXiv:1305.6663",
     )
     vae(
         "cae",
         "genbench_vae.cae:cae",
         settings="genbench_vae.cae:CAESettings",
-        summary="contractive autoencoder, sampled by a mixture fitted to its codes",
+        summary="contractive autoencoder, sampled from a mixture fitted to its codes",
         source="Rifai et al. 2011, ICML",
     )
     vae(
         "vae-gmm",
         "genbench_vae.vae_gmm:VAEGMM",
         settings="genbench_vae.vae_gmm_settings:VAEGMMSettings",
-        summary="VAE sampled by a mixture of Gaussians fitted to its codes",
+        summary="VAE sampled from a mixture of Gaussians fitted to its codes",
         source="Ghosh et al. 2020, arXiv:1903.12436",
     )
     vae(

@@ -1,4 +1,4 @@
-"""The deterministic autoencoder, sampled by a mixture fitted to its codes.
+"""The deterministic autoencoder, sampled from a mixture fitted to its codes.
 
 The code is a bottleneck without noise (Hinton & Salakhutdinov 2006, Science 313). The density is
 that of Ghosh et al. 2020, arXiv:1903.12436 (see `genbench_nets.ex_post`); this is the plain

@@ -185,7 +185,7 @@ LOSS = ("query", "select value from epoch_losses order by epoch, key", "--json")
 
 
 def check_cache(count: int, genbench: Any, folder: Path) -> None:
-    """A run whose decoded images are damaged trains on the whole ones."""
+    """A run with damaged decoded images trains on the intact ones."""
     cache = folder / "cache"
     env = {"GENBENCH_CACHE": str(cache)}
     train = (

@@ -1,4 +1,4 @@
-"""A run that is killed, or whose disk fails, at its n-th operation ends as an unbroken one.
+"""A run that is killed, or has a failing disk, at its n-th operation ends as an unbroken one.
 
 The other kills are timed (tests/proofs/test_kill.py); these strike at exact operations: each
 open, rename, remove and fsync of a file and each statement on the store has its turn.

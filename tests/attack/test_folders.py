@@ -20,7 +20,7 @@ showpage
 
 
 def png_of(width: int, height: int) -> bytes:
-    """A PNG whose header promises so many pixels."""
+    """A PNG with a header that promises so many pixels."""
 
     def chunk(kind: bytes, body: bytes) -> bytes:
         return (

@@ -61,7 +61,7 @@ def stop(path: Path, **changes: object) -> Run:
 
 @pytest.fixture(scope="module")
 def left_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder whose store has two such runs, of the seeds 0 and 1."""
+    """A folder with a store of two such runs, of the seeds 0 and 1."""
     folder = tmp_path_factory.mktemp("left")
     for seed in (0, 1):
         stop(folder / "runs.db", seed=seed)
@@ -82,7 +82,7 @@ def epochs(path: Path, run_id: str) -> list[int]:
         return [e.epoch for e in store.epochs(run_id)]
 
 
-def test_a_run_whose_checkpoint_is_gone_is_not_started_again_silently(
+def test_a_run_without_its_checkpoint_is_not_started_again_silently(
     genbench, left, tmp_path
 ) -> None:
     path, mine, _ = left

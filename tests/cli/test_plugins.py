@@ -172,7 +172,7 @@ def test_a_plugin_that_is_left_out_is_not_even_imported(genbench, tmp_path, envi
     assert found["fine"]["status"] == "ok"
 
 
-def test_plugins_doctor_says_what_is_wrong_and_whose_it_is(genbench, tmp_path):
+def test_plugins_doctor_says_what_is_wrong_and_who_owns_it(genbench, tmp_path):
     install(tmp_path, "sick", GOOD.format(name="sick", target="bench_sick:Model", more=""))
     done = genbench(tmp_path, "plugins", "doctor")
     assert done.code == 4

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from recorded import epoch_done
+from recorded import epoch_done, start
 
 from genbench.cli.progress import Display, PlainScreen, losses_in_words, open_display
 from genbench.contracts import Score
@@ -71,6 +71,19 @@ def test_a_plan_as_toml_is_taken_by_config_and_shown_of_a_stored_run(genbench, t
     settings = json.loads(genbench("show", "@1", "--plan", "--json").out)["settings"]
     values = {setting["setting"]: setting["value"] for setting in settings}
     assert (values["model.hidden"], values["seed"]) == ([8], 5)
+
+
+def test_a_setting_that_is_newer_than_a_run_is_shown_as_it_was_fixed_then(
+    genbench, tmp_path
+) -> None:
+    """A flow of the version before the setting ``margin`` had 0.05; new ones have 1e-6."""
+    with Store.open(tmp_path / "runs.db", mode="create") as store:
+        store.finish(start(store, "old", model="maf"))
+    plan = tomllib.loads(genbench("show", "old", "--plan").out)
+    assert plan["model"]["maf"] == {"lr": 0.001, "margin": 0.05}
+    rows = genbench("show", "old", "--plan", "--json").json["settings"]
+    [margin] = [row for row in rows if row["setting"] == "model.margin"]
+    assert (margin["value"], margin["default"]) == (0.05, 1e-6)
 
 
 def test_a_failed_run_ends_json_with_its_status_and_one_sentence(genbench) -> None:

@@ -57,7 +57,7 @@ def test_a_reader_that_goes_away_ends_the_program_well(shell, folder, command) -
     assert len(done.stdout.splitlines()) == 1
 
 
-def test_a_run_whose_stderr_nobody_reads_goes_on_and_finishes(shell, tmp_path) -> None:
+def test_a_run_with_a_stderr_that_nobody_reads_goes_on_and_finishes(shell, tmp_path) -> None:
     done = shell(f"{RUN} -v 2>&1 | head -1", tmp_path)
     assert done.returncode == 0
     with Store.open(tmp_path / "runs.db", mode="read") as store:

@@ -92,7 +92,7 @@ def test_a_run_that_was_compressed_is_not_deleted_alone(bench, dcgan, half, genb
     assert f"{half.id} (dcgan on digits)" in said.err
     assert f"{dcgan.id} can't be deleted without " in said.err
     assert "latent" not in said.err
-    with pytest.raises(UsageError, match=rf"needed by .*{half.id}.* made from it"):
+    with pytest.raises(UsageError, match=rf"needed by what was made from it: .*{half.id}"):
         bench.store.delete(dcgan.id)
 
 

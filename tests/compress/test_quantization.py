@@ -28,7 +28,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(scope="module")
 def resized(bench):
-    """A DCGAN whose generator has convolutions after an upsampling."""
+    """A DCGAN with convolutions after an upsampling in its generator."""
     small = ("g_channels=4", "d_channels=4", "z_dim=8", "upsample=resize")
     return bench.train("dcgan", "data.size=28", *small)
 

@@ -28,12 +28,12 @@ pytestmark = pytest.mark.cuda
 CPU = torch.device("cpu")
 STEPS = 50
 TOLERANCE = 1e-3
-"""Of a loss at equal weights: float32 has 24 bits, and sums have up to 10^4 terms."""
+"""The tolerance of a loss at equal weights: float32 has 24 bits, and sums have up to 10^4 terms."""
 LATER_TOLERANCE = 2e-2
-"""Of the losses of later steps, relative to the largest: one ReLU on the other side of its edge
-changed `cae`'s by 4e-3."""
+"""That of the losses of later steps, relative to the largest: one ReLU on the other side of its
+edge changed the loss of `cae` by 4e-3."""
 GRADIENT_TOLERANCE = 1e-2
-"""Of a phase's gradient by its norm; a ReLU or an argmax near its edge may be on either side."""
+"""That of a phase's gradient by its norm; a ReLU near its edge may be on either side."""
 SHORT = {"vae_epochs": 3, "components": 3, "fit_samples": 200, "prior_epochs": 2}
 """Settings by which all stages of a model are within the first steps."""
 

@@ -14,7 +14,7 @@ from genbench.events import EpochDone
 
 @pytest.fixture
 def restless(tiny):
-    """The tiny model, whose decoder is shaken at the end of each epoch of its first stage."""
+    """The tiny model; its decoder is shaken at the end of each epoch of its first stage."""
 
     class Restless(tiny.LatentGAN):
         def __init__(self) -> None:

@@ -112,7 +112,7 @@ def test_another_runs_checkpoint_is_refused(tmp_path, written, words):
             read(tmp_path, MINE)
     with pytest.raises(CheckpointError, match=words):
         load_weights(model(), tmp_path, CPU, MINE)
-    assert read_checkpoint(tmp_path).position["step"] == 1  # nobody asked whose it is
+    assert read_checkpoint(tmp_path).position["step"] == 1  # nobody asked which run it belongs to
 
 
 def test_a_checkpoint_of_before_runs_were_named_is_anybodys(tmp_path):

@@ -57,6 +57,6 @@ def test_each_process_draws_its_rows_of_the_noise_of_the_whole_batch(found: list
         assert process["consecutive"]
 
 
-def test_processes_whose_weights_differ_say_so(found: list[Any]) -> None:
+def test_processes_with_weights_that_differ_say_so(found: list[Any]) -> None:
     for process in found:
         assert "don't have the same weights any more" in process["differing"]

@@ -22,7 +22,7 @@ def two_threads():
 
 
 def slower_with(threads, tiny, seconds=0.004, rounding=0.0):
-    """A model whose losses take longer with a number of threads, and may round differently."""
+    """A model with losses that take longer with some threads, and may round differently."""
 
     class Slow(tiny.LatentGAN):
         def g_loss(self, batch):

@@ -18,7 +18,7 @@ CPU = torch.device("cpu")
 
 
 def model_of(nets, clip_norm=None, lr=1.0):
-    """A model whose every net has its own plain SGD: the step is the gradient, negated."""
+    """A model with plain SGD for each of its nets: the step is the gradient, negated."""
     settings = {
         name: Optimizer(nets=(name,), kind="sgd", lr=lr, clip_norm=clip_norm) for name in nets
     }
@@ -215,7 +215,7 @@ def test_loss_that_reaches_only_another_players_weights_is_refused(batch):
         update_of(model, Phase(name="swapped", loss=swapped, updates=("g", "d")))(batch)
 
 
-def test_loss_whose_terms_change_their_names_is_refused(batch):
+def test_loss_with_terms_that_change_their_names_is_refused(batch):
     net, extra = nn.Linear(5, 1), {}
 
     def loss(b):
@@ -236,7 +236,7 @@ def test_unknown_optimizer_gets_the_nearest_name():
 
 @pytest.mark.slow
 def test_compiled_losses_move_the_weights_as_eager_ones_do(batch):
-    """Needs a C++ compiler; a loss that reads batch.step must not be compiled anew each step."""
+    """Needs a C++ compiler; a loss that reads batch.step must not be recompiled at each step."""
     results = []
     for compiled in (False, True):
         torch.manual_seed(0)

@@ -231,7 +231,7 @@ def test_parent_and_children_are_deleted_together(tmp_path, bench, genbench, par
         assert not store.folder(parent.id).exists()
 
 
-def test_a_child_whose_parent_is_gone_says_so(tmp_path, bench, parent, child):
+def test_a_child_without_its_parent_says_so(tmp_path, bench, parent, child):
     copy = tmp_path / "copy"
     shutil.copytree(bench.store.runs_folder.parent, copy)
     with Store.open(copy / "runs.db") as store:

@@ -148,7 +148,7 @@ def test_wandb_writes_the_run_offline(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["tensorboard", "mlflow", "wandb"])
-def test_a_listener_whose_package_is_missing_says_what_to_install(name, monkeypatch):
+def test_a_listener_without_its_package_says_what_to_install(name, monkeypatch):
     monkeypatch.setattr("genbench_listeners.values.find_spec", lambda package: None)
     registry = Registry.from_environment()
     settings = registry.settings("listener", name)()

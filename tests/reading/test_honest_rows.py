@@ -231,7 +231,7 @@ def test_the_limit_keeps_the_best_on_every_data_set(bench):
     assert selected.hidden == {"mnist": 3, "digits": 3}
 
 
-def test_a_metric_whose_best_value_is_its_floor_ranks_by_the_distance_from_it(bench, genbench):
+def test_a_metric_that_is_best_at_its_floor_ranks_by_the_distance_from_it(bench, genbench):
     bench.directions = {"spread": "floor"}
     for i, value in enumerate((0.1, 1.8, 2.1, 9.0)):  # the floor is 2
         bench.add("vae", scores={"spread": value}, settings={"b": i}, curve=())

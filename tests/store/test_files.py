@@ -246,7 +246,7 @@ def test_a_wrong_address_is_one_sentence_and_no_run_is_left(
             assert store.runs() == []
 
 
-def test_a_protocol_whose_package_is_missing_says_what_to_install(monkeypatch, tmp_path):
+def test_a_protocol_without_its_package_says_what_to_install(monkeypatch, tmp_path):
     pytest.importorskip("fsspec")
     monkeypatch.setitem(__import__("sys").modules, "s3fs", None)
     with pytest.raises(StoreError, match="s3fs"):

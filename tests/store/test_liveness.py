@@ -1,4 +1,4 @@
-"""A run whose process is gone is lost: at once on this machine, after a minute on another."""
+"""A run without its process is lost: at once on this machine, after a minute on another."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_run_of_this_process_is_running(store, create):
     assert store.run(run.id).status is Status.RUNNING
 
 
-def test_a_run_whose_process_died_is_lost_at_once(store, create):
+def test_a_run_is_lost_at_once_if_its_process_died(store, create):
     run = create()
     pid, started = dead_process()
     give(store, run.id, pid=pid, process_start=started)

@@ -219,7 +219,7 @@ def test_what_came_with_schema_2_is_there_in_a_migrated_store(old):
 
 @pytest.fixture
 def of_schema_2(tmp_path):
-    """A store of schema 2 whose validation series were told twice, and that was scored again."""
+    """A store of schema 2 with validation series that were told twice, and with new scores."""
     path = tmp_path / "runs.db"
     shutil.copy(OLD[1], path)
     connection = sqlite3.connect(path)

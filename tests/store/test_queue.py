@@ -135,7 +135,7 @@ def test_a_living_run_holds_the_lease_of_its_task(store, create, monkeypatch):
     assert select_tasks(store)[0].runs == (run.id,)
 
 
-def test_a_command_whose_task_was_given_to_another_worker_makes_no_run(store, create, monkeypatch):
+def test_a_command_makes_no_run_if_its_task_was_given_to_another_worker(store, create, monkeypatch):
     enqueue(store, [task("a")])
     first = claimed(store)
     claims.release(store, first)

@@ -1,7 +1,7 @@
 """What a recorder does while the store is locked, lost, or its run another process's.
 
-Law: nothing that was told is dropped, an epoch is told only when it is stored, and a process whose
-run was taken over writes no more of it.
+Law: nothing that was told is dropped, an epoch is told only when it is stored, and a process
+writes nothing more of a run that was taken over.
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ def take_away(store, run_id):
         connection.execute(statement, {"id": run_id})
 
 
-def test_a_process_whose_run_was_taken_over_writes_no_more_of_it(store, create, make):
+def test_a_process_writes_nothing_more_of_a_run_that_was_taken_over(store, create, make):
     run = create()
     recorder = Recorder(store, run.id)
     recorder(make.epoch(1))
@@ -249,7 +249,7 @@ def test_a_log_that_is_deleted_is_noticed_and_nothing_of_it_is_lost(store, creat
         assert [e.epoch for e in rescued.epochs(run.id)] == [1, 2]
 
 
-def test_a_store_whose_folder_is_gone_fails_in_one_sentence(tmp_path, make):
+def test_a_store_without_its_folder_fails_in_one_sentence(tmp_path, make):
     folder = tmp_path / "folder"
     folder.mkdir()
     with Store.open(folder / "runs.db", mode="create") as store:

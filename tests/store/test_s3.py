@@ -72,7 +72,7 @@ def wait_for_checkpoint(url: Path) -> str:
     raise AssertionError("no checkpoint was uploaded")
 
 
-def test_a_run_whose_bucket_goes_away_is_resumed_elsewhere_and_reported(
+def test_a_run_that_loses_its_bucket_is_resumed_elsewhere_and_reported(
     server: Server, command_line: CommandLine, tmp_path: Path
 ) -> None:
     """Each working folder is a machine: only the store and the bucket are shared."""

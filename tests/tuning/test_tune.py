@@ -1,4 +1,4 @@
-"""``genbench tune``: a search whose trials are runs like any other."""
+"""``genbench tune``: a search with trials that are runs like any other."""
 
 from __future__ import annotations
 
@@ -157,11 +157,12 @@ def test_each_repeat_is_told_with_its_own_score_in_whatever_order_they_end(
         return stage.carry_out(reversed([*commands]), **options)
 
     monkeypatch.setattr("genbench.tuning.trials.carry_out", carry_out)
-    stage.score = lambda spec, share: 1.0 + spec.seed % 1_000
-    more = ("--trials", "1", "--top", "1", "--confirm", "2", "--jobs", "2")
+    stage.score = lambda spec, share: None if spec.seed == 1_000_002 else 1.0 + spec.seed % 1_000
+    more = ("--trials", "1", "--top", "1", "--confirm", "3", "--jobs", "2")
     said = genbench(*SEARCH, *SPACE, *more)
     told = [line for line in (stage.said + said.err).splitlines() if " again with " in line]
     assert told == [
+        "trial 0 again with seed 1000002: failed",
         "trial 0 again with seed 1000001: fd_clf 2",
         "trial 0 again with seed 1000000: fd_clf 1",
     ]
@@ -183,9 +184,7 @@ def test_a_report_shows_a_search_in_sentences_and_pictures(genbench, stage, tmp_
     assert "## Searches for settings" in text
 
 
-def test_a_trial_whose_score_is_not_finite_or_settings_are_refused_fails_alone(
-    genbench, stage
-) -> None:
+def test_a_trial_with_an_infinite_score_or_refused_settings_fails_alone(genbench, stage) -> None:
     def score(spec: RunSpec, share: float) -> float | None:
         settings = spec.model_settings
         wrong = math.nan if settings["r1"] else None

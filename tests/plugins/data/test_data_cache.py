@@ -177,7 +177,7 @@ def test_an_entry_of_another_shape_is_made_again(access, decoder):
 
 
 @pytest.mark.parametrize("damage", [b"[", b"{", b'"', b"\x00", b"9"])
-def test_an_entry_whose_header_is_no_text_of_numpys_is_made_again(access, decoder, damage):
+def test_an_entry_with_a_header_that_is_no_text_of_numpys_is_made_again(access, decoder, damage):
     load(access, decoder)
     file = entry(access) / "train-y.npy"
     whole = file.read_bytes()

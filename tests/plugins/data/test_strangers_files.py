@@ -83,7 +83,7 @@ def test_postscript_under_the_name_of_a_picture_is_not_run(access, folder, tmp_p
     monkeypatch.setattr(EpsImagePlugin, "gs_binary", None)
     (folder / "e.png").write_bytes(POSTSCRIPT)
     with pytest.raises(
-        DataError, match=r"e\.png can't be decoded \(its format is none of BMP, GIF"
+        DataError, match=r"e\.png can't be decoded \(its format is not one of BMP, GIF"
     ):
         load(access, folder)
     assert not ran.exists()

@@ -49,7 +49,7 @@ def count(context, model: type = PartlyCollapsed, **settings) -> tuple[float, st
     return score.value, score.note
 
 
-def test_units_whose_mean_varies_by_more_than_a_hundredth_are_active(context):
+def test_units_with_a_mean_that_varies_by_more_than_a_hundredth_are_active(context):
     assert count(context) == (3.0, "of 6")
 
 

@@ -110,7 +110,7 @@ def test_the_test_split_spreads_as_itself(context: Any) -> None:
     assert score.value == pytest.approx(1.0)
 
 
-def test_the_spread_is_a_ratio_whose_target_is_one(context: Any) -> None:
+def test_the_spread_is_a_ratio_with_a_target_of_one(context: Any) -> None:
     order = np.random.default_rng(0)
     x = order.normal(3.0, 1.0, (400, 2)).astype(np.float32)
     split = Split(x=x, y=None, digest="normal")

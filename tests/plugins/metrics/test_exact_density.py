@@ -57,7 +57,7 @@ def test_images_of_uniform_levels_have_the_bits_of_a_normal_in_closed_form(conte
     levels = np.random.default_rng(1).integers(0, 256, (400, 1, 16, 16), dtype=np.uint8)
     split = Split(x=levels, y=None, digest="uniform")
     score = taken(BitsPerDim(), context(model=Gaussian(), train=split, test=split))
-    # E -log2 N(x; 0, 1) of x uniform in [-1, 1], whose variance is 1/3; 7 bits of scale.
+    # E -log2 N(x; 0, 1) of x uniform in [-1, 1] (its variance is 1/3); 7 bits of scale.
     expected = (0.5 / 3 + 0.5 * math.log(2 * math.pi)) / math.log(2) + 7
     assert score.value == pytest.approx(expected, abs=0.005)
 

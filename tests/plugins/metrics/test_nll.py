@@ -206,7 +206,7 @@ def test_elbo_is_reconstruction_less_divergence_and_short_of_the_likelihood_by_q
 
 
 class OnAGrid(LinearGaussian):
-    """The same model, whose code is a grid (1, 1, 2)."""
+    """The same model with a grid (1, 1, 2) as its code."""
 
     def encode(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
         mean, logvar = super().encode(x)

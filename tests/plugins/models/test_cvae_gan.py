@@ -166,7 +166,7 @@ def test_running_means_move_while_the_engine_trains(make, tmp_path):
     assert float(model.nets["c_means"].fake.seen.min()) > 0
 
 
-# --- whose loss is whose
+# --- which loss trains which network
 
 
 def gradients(model, value, nets: str) -> list[torch.Tensor | None]:

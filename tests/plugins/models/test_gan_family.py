@@ -87,7 +87,7 @@ def test_the_convolutional_networks_keep_the_contract(registry):
 
 @pytest.mark.parametrize("name", FAMILY)
 def test_no_gradient_of_one_networks_loss_is_meant_for_the_other(registry, name):
-    """Of the engine's law the model's half: D's loss sees G's samples as plain data."""
+    """The model's half of the engine's law: D's loss sees G's samples as plain data."""
     model = build(registry, name, **SMALL)
     (stage,) = model.stages()
     generator = list(model.nets["generator"].parameters())

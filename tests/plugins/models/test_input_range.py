@@ -25,7 +25,7 @@ ENCODERS = (
     "avb",
     "cvae-gan",
 )
-"""Every model whose encoder is one of `genbench_nets.coders`."""
+"""Every model with an encoder from `genbench_nets.coders`."""
 OF_ZERO_TO_ONE = {
     ("vae", "lin2023"),
     ("vae", "guo2023"),
@@ -35,7 +35,7 @@ OF_ZERO_TO_ONE = {
     ("vaegan", "lin2023"),
     ("cvae-gan", "guo2023"),
 }
-"""Presets whose code feeds [0, 1], or whose document holds a sigmoid against its own input."""
+"""Presets with code that feeds [0, 1], or a document that compares a sigmoid with its own input."""
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_what_has_a_scale_of_its_own_takes_no_other(plugins, name, settings):
         validate(plugins.settings("model", name), given, owner=name)
 
 
-def test_the_presets_whose_source_feeds_zero_to_one_do_so(plugins):
+def test_the_presets_with_a_source_that_feeds_zero_to_one_do_so(plugins):
     asking = {
         (model.name, preset.name)
         for model in plugins.of("model")

@@ -29,7 +29,7 @@ def black_and_white(n: int) -> Tensor:
 
 
 def gradients(model: VAE, x: Tensor, *terms: str) -> dict[str, Tensor]:
-    """Of the sum of some terms of the loss, by the name of the weight, one noise for all."""
+    """The gradients of the sum of some terms, by the name of the weight, with one noise for all."""
     torch.manual_seed(1)
     loss = model.loss(Batch(x=x))["vae"]
     model.nets.zero_grad()

@@ -1,4 +1,4 @@
-"""Generators and discriminators whose exact densities are known."""
+"""Generators and discriminators with exact densities that are known."""
 
 from __future__ import annotations
 

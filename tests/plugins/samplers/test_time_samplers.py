@@ -29,7 +29,7 @@ def context(seed=0, **changes):
 
 
 def velocity(x, t):
-    """Of straight lines between N(0, 1) and N(MEAN, STD^2)."""
+    """The velocity of straight lines between N(0, 1) and N(MEAN, STD^2)."""
     slope = (t * STD**2 - (1 - t)) / ((t * STD) ** 2 + (1 - t) ** 2)
     return MEAN + slope * (x - t * MEAN)
 

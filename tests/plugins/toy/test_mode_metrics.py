@@ -19,7 +19,7 @@ CROSS = torch.tensor([[0.0, 1.0], [0.0, -1.0], [1.0, 0.0], [-1.0, 0.0]], dtype=t
 
 
 def pair_of_modes() -> Data:
-    """Two modes at (0, 0) and (10, 0) whose std is 1 / sqrt(2) exactly."""
+    """Two modes at (0, 0) and (10, 0) with a std of exactly 1 / sqrt(2)."""
     x = torch.cat((CROSS, CROSS + torch.tensor([10.0, 0.0]))).numpy().astype(np.float32)
     y = np.repeat(np.arange(2, dtype=np.int64), 4)
     spec = DataSpec(name="pair", shape=(2,), classes=2)
