@@ -15,20 +15,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Generic, TypeVar
+from typing import Generic
 
 import torch
 from torch import nn
 
 from genbench.contracts import Batch
-from genbench.engine.graphs import Graphs
+from genbench.engine.graphs import Graphs, Result
 from genbench.engine.rehearsal import Rehearsal, difference
 from genbench.errors import is_out_of_memory
 
 WARM_UP = 2
 """Ordinary steps before the rehearsals, in which optimizers and libraries set themselves up."""
 
-Result = TypeVar("Result")
 Form = Callable[[], AbstractContextManager[object]]
 
 

@@ -14,7 +14,7 @@ from genbench.contracts import Picture
 from genbench.latent.spaces import LatentSpace, Law
 from genbench.pictures.classes import class_name
 
-Scale = Literal["linear", "quantiles"]
+Spacing = Literal["linear", "quantiles"]
 
 PLANE_RANGE, RANGE, UNIFORM_RANGE = 5.0, 3.0, 1.0
 """Range of a walk around 0: for one or two dimensions, for more, and for a uniform prior."""
@@ -51,13 +51,13 @@ def unit_of(codes: Tensor) -> Unit:
     return Unit(mean=codes.mean(0), std=codes.std(0, correction=0), name=name)
 
 
-def stops(scale: Scale, reach: float, steps: int, law: Law | None = None) -> list[float]:
+def stops(spacing: Spacing, reach: float, steps: int, law: Law | None = None) -> list[float]:
     """The values that a walk stops at, ascending.
 
     They are evenly spaced from -reach to reach, or the quantiles (i + 1/2) / steps of the prior (or
     of N(0, 1) if there is none), so that all stops stand for equal shares of its mass.
     """
-    if scale == "linear":
+    if spacing == "linear":
         spread = torch.linspace(-reach, reach, steps, dtype=torch.float64)
         return [round(float(value), 12) for value in spread]
     shares = [(step + 0.5) / steps for step in range(steps)]

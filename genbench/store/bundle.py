@@ -96,7 +96,7 @@ def _add_run(archive: zipfile.ZipFile, store: Store, run_id: str) -> dict[str, A
 
 def _rows(store: Store, run_id: str) -> dict[str, Any]:
     with store.transaction() as connection:
-        rows = read_rows(connection, lifecycle.number_of(connection, run_id))
+        rows = read_rows(connection, lifecycle.locked_number(connection, run_id))
     [head] = rows["runs"]
     if head["status"] in (Status.RUNNING.value, Status.QUEUED.value):  # its process is gone
         head["status"] = Status.INTERRUPTED.value

@@ -92,7 +92,7 @@ def create(
     return run_id
 
 
-def number_of(connection: Connection, run_id: str) -> int:
+def locked_number(connection: Connection, run_id: str) -> int:
     """The number of a run in the other tables. Raises NoSuchRunError."""
     return int(locked(connection, run_id).run)
 

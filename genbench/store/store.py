@@ -486,7 +486,7 @@ class Store(ReadableStore):
         from genbench.store import lifecycle, scoring
 
         with self.transaction() as connection:
-            run = lifecycle.number_of(connection, run_id)
+            run = lifecycle.locked_number(connection, run_id)
             scoring.add_evaluation(connection, run, evaluated, preferred=preferred)
 
     def add_plugins(self, run_id: str, parts: Sequence[PartVersion]) -> None:
@@ -496,7 +496,7 @@ class Store(ReadableStore):
         known = {(part.kind, part.name) for part in self.plugins(run_id)}
         new = [part for part in parts if known and (part.kind, part.name) not in known]
         with self.transaction() as connection:
-            lifecycle.add_plugins(connection, lifecycle.number_of(connection, run_id), new)
+            lifecycle.add_plugins(connection, lifecycle.locked_number(connection, run_id), new)
 
     def add_artifact(self, run_id: str, kind: str, path: Path | str, epoch: int | None) -> None:
         """Store a file of the run's folder with its digest. Raises StoreError if it is missing."""
@@ -506,7 +506,7 @@ class Store(ReadableStore):
         row = describe(kind, Path(path), epoch, self.folder(run_id))
         self.upload(run_id, [self.folder(run_id) / row["path"]])()
         with self.transaction() as connection:
-            journal.add_artifact(connection, lifecycle.number_of(connection, run_id), row)
+            journal.add_artifact(connection, lifecycle.locked_number(connection, run_id), row)
 
     def _make_folder(self, run_id: str) -> None:
         folder = self.folder(run_id)

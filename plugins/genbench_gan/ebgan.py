@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field
 
 from genbench import MONITOR, Batch, DataSpec, Preset, Terms, Training
-from genbench_nets.energy_settings import SIZES, EnergySettings, Sizes
+from genbench_nets.adversarial_settings import Sizes
+from genbench_nets.energy_settings import SIZES, EnergySettings
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -45,11 +45,11 @@ def coders(
     )
 
 
-Layers = tuple[Iterable[nn.Module], Iterable[nn.Module]]
-"""Those of an encoder and of a decoder, for inputs with the classes joined."""
+CoderLayers = tuple[Iterable[nn.Module], Iterable[nn.Module]]
+"""The layers of an encoder and of a decoder, for inputs with the classes joined."""
 
 
-def _dense(s: CoderSettings, data: DataSpec, outputs: int, classes: int) -> Layers:
+def _dense(s: CoderSettings, data: DataSpec, outputs: int, classes: int) -> CoderLayers:
     pixels, act = flat_size(data.shape), s.activation
     sizes = (pixels + classes, *s.hidden, outputs * s.z_dim)
     encoder = mlp(sizes, act=act, dropout=s.dropout)
@@ -57,7 +57,7 @@ def _dense(s: CoderSettings, data: DataSpec, outputs: int, classes: int) -> Laye
     return (nn.Flatten(), *encoder), (*decoder, Unflatten(data.shape))
 
 
-def _convolutional(s: CoderSettings, data: DataSpec, outputs: int, classes: int) -> Layers:
+def _convolutional(s: CoderSettings, data: DataSpec, outputs: int, classes: int) -> CoderLayers:
     seen = (data.shape[0] + classes, *data.shape[1:])
     encoder = conv_encoder(
         seen, s.channels, s.conv_hidden, outputs * s.z_dim, kernel=s.kernel, norm=s.batch_norm
@@ -68,12 +68,12 @@ def _convolutional(s: CoderSettings, data: DataSpec, outputs: int, classes: int)
     return encoder, decoder
 
 
-def _imagenette(s: CoderSettings, data: DataSpec, outputs: int, classes: int) -> Layers:
+def _imagenette(s: CoderSettings, data: DataSpec, outputs: int, classes: int) -> CoderLayers:
     encoder = imagenette_encoder(data.shape[0] + classes, outputs * s.z_dim)
     return encoder, imagenette_decoder(s.z_dim + classes, data.shape[0])
 
 
-def _spatial(s: CoderSettings, data: DataSpec, outputs: int, classes: int) -> Layers:
+def _spatial(s: CoderSettings, data: DataSpec, outputs: int, classes: int) -> CoderLayers:
     """Strided convolutions to a grid of codes and back, with no linear layer between."""
     deepest, norm = s.channels[-1], s.batch_norm
     down: list[nn.Module] = []

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from genbench import DataSpec, IncompatibleError, ModelSettings, Training
-from genbench_nets.adversarial_settings import SIDES, has_side
-
-Sizes = Mapping[Literal["image", "points", "latents"], Mapping[str, Any]]
+from genbench_nets.adversarial_settings import SIDES, Sizes, has_side
 
 SIZES: Sizes = {
     "image": {"z_dim": 64, "g_hidden": (256, 512), "d_hidden": (256,), "code": 32},

@@ -54,7 +54,7 @@ class PatchDiscriminator(nn.Module):
         return self.realness(features).flatten(1), self.domain(features).flatten(1)
 
 
-class ResidualBlock(nn.Module):
+class TranslatorBlock(nn.Module):
     """x + two 3x3 convolutions, each with instance normalisation."""
 
     def __init__(self, width: int) -> None:
@@ -91,7 +91,7 @@ def conv_translator(
     for _ in range(halvings):
         layers += [*convolved(width, 2 * width, 4, 2, 1), nn.ReLU()]
         width *= 2
-    layers += [ResidualBlock(width) for _ in range(blocks)]
+    layers += [TranslatorBlock(width) for _ in range(blocks)]
     for _ in range(halvings):
         up = nn.ConvTranspose2d(width, width // 2, 4, 2, 1, bias=False)
         layers += [up, instance_norm(width // 2), nn.ReLU()]
