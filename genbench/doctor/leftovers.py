@@ -21,7 +21,7 @@ from genbench.store import Run, Status, Store
 from genbench.store.address import Address
 from genbench.store.reader import connect_read_only
 from genbench.store.rescue import backups
-from genbench.store.store import ADDRESS_FILE, REMOVING
+from genbench.store.run_folders import ADDRESS_FILE, REMOVING
 
 RUN_ID = re.compile(r"[0-9a-f]{10}")
 UNTOUCHED_S = 3600.0

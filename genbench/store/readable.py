@@ -85,9 +85,8 @@ class ReadableStore:
         """The heads of the runs that meet all conditions, newest first or by a key.
 
         ``where`` and ``sort`` have the keys of `genbench.store.filters`; the other conditions are
-        shorthands. With ``archived`` None, archived runs are included. With a limit, the first
-        ``skip`` runs are left out. Raises UnknownNameError for
-        a key that the store doesn't have.
+        short for these. With ``archived`` None, archived runs are included. With a limit, the first
+        ``skip`` runs are left out. Raises UnknownNameError for a key that the store doesn't have.
         """
         given = {
             "model": model,

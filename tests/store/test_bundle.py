@@ -17,7 +17,7 @@ from genbench.errors import DataError, UsageError
 from genbench.runner import data_access
 from genbench.store import Store
 from genbench.store.bundle import export_runs, import_runs
-from genbench.store.store import ADDRESS_FILE
+from genbench.store.run_folders import ADDRESS_FILE
 
 
 @pytest.fixture
