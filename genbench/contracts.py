@@ -534,7 +534,7 @@ class HasVelocity(Protocol):
 
 @runtime_checkable
 class Denoises(Protocol):
-    """The model estimates the sample beneath the noise of its ``path``.
+    """The model estimates the sample in an x with the noise of its ``path``.
 
     Like the velocity, the estimate may take several ``passes``.
     """

@@ -300,9 +300,10 @@ def _classes(spec: RunSpec) -> Iterator[tuple[str, type[Settings]]]:
 def _settings_of(kind: Kind, name: str) -> type[Settings] | None:
     """The settings class of a part; None if it has none or isn't installed."""
     try:
-        return SESSION.registry.settings(kind, name)
+        found: type[Settings] | None = SESSION.registry.settings(kind, name)
     except GenbenchError:
         return None
+    return found
 
 
 def _plain_defaults(settings: type[Settings]) -> dict[str, Any]:

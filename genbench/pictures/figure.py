@@ -55,7 +55,7 @@ LINES = ("-", "--", ":", "-.")
 """What tells apart those that have the same colour, where there are more than ten."""
 
 LETTERS, CAPTION = 44, 72
-"""Letters of a line in a legend, and above a plane."""
+"""The number of letters in a line of a legend, and of a caption above a plane."""
 
 LEGEND_ROWS = 20
 

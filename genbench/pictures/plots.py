@@ -27,7 +27,7 @@ MIDDLE = (0.002, 0.998)
 """Quantiles of each axis that the frame holds: one stray point must not shrink all others."""
 
 NAMED = 12
-"""Classes up to which names stand among the points too."""
+"""The number of classes up to which names are also written among the points."""
 
 BINS, BELL = 180, 2.0
 """Bins of a density, and the standard deviation, in bins, of the kernel that smooths it."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from genbench.store.store import Store
 
 MOST_ATTEMPTS = 10
-"""A task fails after so many workers that died, or that lost its process."""
+"""A task fails after so many workers have died or have lost its process."""
 
 UNOWNED: Mapping[str, Any] = dict.fromkeys(
     ("host", "pid", "process_start", "heartbeat_at", "started_at", "finished_at")

@@ -167,17 +167,7 @@ def make_plan(
     study = study if epochs is None else shortened(study, epochs)
     if epoch_images is not None:
         study = study.model_copy(update={"epoch_images": epoch_images})
-    for name in study.datasets:
-        with _within(path, "datasets"):
-            registry.get("dataset", name)
-    for name in study.metrics or ():
-        with _within(path, "metrics"):
-            registry.get("metric", name)
-    titles = [row.title for row in study.runs]
-    for title in only:
-        if title not in titles:
-            raise UsageError(f"--only {title}: {path} has no such row{suggest(title, titles)}")
-    check_columns(path, study, registry)
+    _check_names(study, path, registry, only)
     wanted = {*only, *(row.source for row in study.runs if row.title in only)}
     rows = [row for row in study.runs if not only or row.title in wanted]
     entries: list[Entry] = []
@@ -191,10 +181,13 @@ def make_plan(
                     )
                 )
     _check_apart(path, entries)
-    narrowed = ["--seeds " + ",".join(map(str, seeds))] if seeds else []
-    narrowed += [f"--epochs {epochs}"] if epochs is not None else []
-    narrowed += [f"--share {share:g}"] if share != 1 else []
-    narrowed += [f"--epoch-images {epoch_images}"] if epoch_images is not None else []
+    flags = {
+        "--seeds": ",".join(map(str, seeds)) or None,
+        "--epochs": epochs,
+        "--share": None if share == 1 else f"{share:g}",
+        "--epoch-images": epoch_images,
+    }
+    narrowed = [f"{flag} {value}" for flag, value in flags.items() if value is not None]
     return Plan(
         path=path,
         study=study,
@@ -203,6 +196,21 @@ def make_plan(
         device=entries[0].spec.device,
         narrowed=(*narrowed, *(f'--only "{title}"' for title in only)),
     )
+
+
+def _check_names(study: StudyFile, path: Path, registry: Registry, only: Sequence[str]) -> None:
+    """Raise UsageError or PluginError for a name in the file, or a title, that is not known."""
+    for name in study.datasets:
+        with _within(path, "datasets"):
+            registry.get("dataset", name)
+    for name in study.metrics or ():
+        with _within(path, "metrics"):
+            registry.get("metric", name)
+    titles = [row.title for row in study.runs]
+    for title in only:
+        if title not in titles:
+            raise UsageError(f"--only {title}: {path} has no such row{suggest(title, titles)}")
+    check_columns(path, study, registry)
 
 
 def training_key(spec: RunSpec) -> str:

@@ -54,7 +54,7 @@ class Watch:
         self._last = None
 
     def _check_moves(self, weights: dict[str, Tensor]) -> None:
-        """What moved since the last loss is the updated optimizers' own."""
+        """Everything that has changed since the last loss belongs to the updated optimizers."""
         if self._last is None:
             return
         phase, where, before = self._last

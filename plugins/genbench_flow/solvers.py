@@ -107,7 +107,7 @@ def denoised_step(
 ) -> tuple[Tensor, float]:
     """The mean of x at the time ``later``, and the standard deviation around it.
 
-    ``sample`` is what the model takes for the sample beneath the noise of x at t. With the signal a
+    ``sample`` is the model's estimate of the sample in x at t. With the signal a
     and the noise s of the path, and n = (x - a_t sample) / s_t,
 
         mean = a_later sample + sqrt(s_later^2 - c^2) n,

@@ -43,10 +43,6 @@ class _Copying(FeatureMetric[S]):
     def _nearest(self, queries: Tensor, k: int = 1) -> Neighbours:
         return neighbours(queries, self._collected.chunks(self._train), k)
 
-    def _distances(self, queries: Tensor) -> Tensor:
-        """The distance of each query to its nearest training image, (n,)."""
-        return self._nearest(queries).distances[:, 0]
-
 
 class Copying(_Copying[CopyingSettings]):
     """C_T of Meehan, Chaudhuri and Dasgupta 2020, arXiv:2004.05675, section 4.

@@ -162,8 +162,8 @@ def test_each_repeat_is_told_with_its_own_score_in_whatever_order_they_end(
     said = genbench(*SEARCH, *SPACE, *more)
     told = [line for line in (stage.said + said.err).splitlines() if " again with " in line]
     assert told == [
-        "trial 0 again with seed 1000002: failed",
         "trial 0 again with seed 1000001: fd_clf 2",
+        "trial 0 again with seed 1000002: failed",
         "trial 0 again with seed 1000000: fd_clf 1",
     ]
 
