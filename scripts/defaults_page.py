@@ -1,6 +1,6 @@
-"""Write docs/tables/defaults.md from the tunings and the test runs of scripts/tune_defaults.sh.
+"""Write the tables of docs/tables/defaults.md from the runs of scripts/tune_defaults.sh.
 
-    python scripts/defaults_page.py STORE.db > docs/tables/defaults.md
+    python scripts/defaults_page.py STORE.db docs/tables/defaults.md
 
 A default is said to change only if both tests tell it from the one that it replaces: the mean of
 fresh seeds on the validation split, and that of longer runs on the test split.
@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from genbench.compare.certainty import Difference, against_best
 from genbench.compare.measure import Measure
@@ -24,28 +25,27 @@ from genbench.tuning.result import Winner, against_defaults, confirmed_defaults,
 from genbench.tuning.search import Trial
 
 METRIC = "fd_clf"
-HEAD = """# The defaults, tuned on the validation split
-
-HEAD
-"""
+FIRST = "## What the searches found"
+"""The heading of the first table: the text above it is written by hand."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Searched:
     """One model: its search, the best of it and the defaults, both with fresh seeds.
 
-    ``tests`` has the scores on the test split by ``old`` and ``new``, and ``images`` how many these
-    runs were trained on.
+    ``images`` are those of a run with the defaults and of one with the best settings; they differ
+    where the batch size does. ``tests`` has the scores on the test split by ``old`` and ``new``,
+    and ``tested`` is the spec of the new ones.
     """
 
     question: SearchQuestion
     history: History
-    images: int
+    images: tuple[int, ...]
     best: Winner
     defaults: Winner
     difference: Difference | None
     tests: Mapping[str, Measure]
-    test_images: int
+    tested: RunSpec | None
 
     @property
     def test_difference(self) -> Difference | None:
@@ -84,28 +84,31 @@ def read(store: Store) -> Iterator[Searched]:
         if not record.name.startswith("defaults-") or defaults is None or not found[0].confirmed:
             continue
         differences = against_defaults(defaults, found, history.direction)
-        tests, images = _tests(store, question.model)
+        tests, tested = _tests(store, question.model)
         yield Searched(
             question=question,
             history=history,
-            images=_images(store, str(defaults.run)),
+            images=tuple(_images(_spec(store, str(one.run))) for one in (defaults, found[0])),
             best=found[0],
             defaults=defaults,
             difference=differences.get(found[0].trial.number),
             tests=tests,
-            test_images=images,
+            tested=tested,
         )
 
 
-def _images(store: Store, run: str) -> int:
-    spec = RunSpec.from_json(store.run(run).spec)
+def _images(spec: RunSpec) -> int:
     return (spec.epochs or 0) * (spec.epoch_images or 0)
 
 
-def _tests(store: Store, model: str) -> tuple[dict[str, Measure], int]:
-    """The scores of the runs of both settings on the test split, and the images of one run."""
+def _spec(store: Store, run: str) -> RunSpec:
+    return RunSpec.from_json(store.run(run).spec)
+
+
+def _tests(store: Store, model: str) -> tuple[dict[str, Measure], RunSpec | None]:
+    """The scores of the runs of both settings on the test split, and a spec of the new ones."""
     found: dict[str, Measure] = {}
-    images = 0
+    spec = None
     for which in ("old", "new"):
         runs = store.runs(tag=f"defaults:{model}:{which}")
         finished = [run.id for run in runs if run.status is Status.FINISHED]
@@ -113,17 +116,17 @@ def _tests(store: Store, model: str) -> tuple[dict[str, Measure], int]:
         values = tuple(one.value for one in scores if one.value is not None)
         if values:
             found[which] = Measure(values=values)
-            images = _images(store, finished[0])
-    return found, images
+            spec = _spec(store, finished[0])
+    return found, spec
 
 
-def page(found: list[Searched]) -> str:
-    """The page in Markdown."""
-    return HEAD + "\n" + "\n".join(_lines(found)) + "\n"
+def page(text: str, found: list[Searched]) -> str:
+    """The page with new tables below its own text."""
+    return text.partition(FIRST)[0] + "\n".join(_lines(found)) + "\n"
 
 
 def _lines(found: list[Searched]) -> Iterator[str]:
-    yield from ("## What the searches found", "")
+    yield from (FIRST, "")
     yield from _table(
         (
             *("model", "trials", "images each", "all runs took", "present defaults"),
@@ -137,20 +140,22 @@ def _lines(found: list[Searched]) -> Iterator[str]:
         [row for one in found for row in _settings(one)],
     )
     yield from ("", "## Longer runs on the test split", "")
-    tested = [one for one in found if one.test_difference is not None]
     yield from _table(
-        ("model", "images each", "present defaults", "new settings", "n", "difference"),
-        [
-            (
-                one.question.model,
-                f"{one.test_images:,}",
-                _told(one.tests["old"]),
-                _told(one.tests["new"]),
-                str(min(measure.n for measure in one.tests.values())),
-                _difference(one.test_difference),
-            )
-            for one in tested
-        ],
+        ("model", "images each", "present defaults", "new settings", "n", "difference", "new"),
+        [_longer(one, one.tested) for one in found if one.tested and one.test_difference],
+    )
+
+
+def _longer(one: Searched, spec: RunSpec) -> tuple[str, ...]:
+    values = {**spec.model_settings, "batch_size": spec.batch_size}
+    return (
+        one.question.model,
+        f"{_images(spec):,}",
+        _told(one.tests["old"]),
+        _told(one.tests["new"]),
+        str(min(measure.n for measure in one.tests.values())),
+        _difference(one.test_difference),
+        ", ".join(f"`{knob.name}={values[knob.name]:g}`" for knob in one.question.space),
     )
 
 
@@ -158,7 +163,7 @@ def _searched(one: Searched) -> tuple[str, ...]:
     return (
         one.question.model,
         str(len(one.history.trials)),
-        f"{one.images:,}",
+        " and ".join(f"{count:,}" for count in dict.fromkeys(one.images)),
         duration(one.history.spent_s),
         _told(Measure(values=one.defaults.confirmed)),
         _told(Measure(values=one.best.confirmed)),
@@ -205,4 +210,5 @@ def _table(headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> Iterator[s
 
 if __name__ == "__main__":
     with Store.open(sys.argv[1], mode="read") as opened:
-        sys.stdout.write(page(list(read(opened))))
+        written = Path(sys.argv[2])
+        written.write_text(page(written.read_text(), list(read(opened))))
