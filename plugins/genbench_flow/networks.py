@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from genbench import DataSpec, Optimizer, Schedule
 from genbench_flow.flow_settings import FieldSettings
-from genbench_nets.labels import one_hot, required
+from genbench_nets.labels import as_weights, required
 from genbench_nets.mlp import flat_size
 
 FASTEST = 100.0
@@ -102,11 +102,6 @@ class ConditionEmbedding(nn.Module):
         if self.label is not None and labels is not None:
             found = found + self.label(labels)
         return F.silu(found)
-
-
-def as_weights(y: Tensor, classes: int) -> Tensor:
-    """Labels int64 (B,), or weights of classes (B, classes), as float weights."""
-    return y.float() if y.dim() == 2 else one_hot(y, classes).float()
 
 
 def guided(net: nn.Module, x: Tensor, t: Tensor, labels: Tensor | None, guidance: float) -> Tensor:

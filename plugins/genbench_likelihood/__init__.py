@@ -8,7 +8,12 @@ import genbench
 @genbench.hookimpl
 def genbench_register_models(register: genbench.Register) -> None:
     """Register the family."""
-    exact = partial(register, family="likelihood", capabilities=("generates", "has-density"))
+    exact = partial(
+        register,
+        family="likelihood",
+        capabilities=("generates", "has-density"),
+        optional=("conditional",),
+    )
     exact(
         "realnvp",
         "genbench_likelihood.realnvp:realnvp",

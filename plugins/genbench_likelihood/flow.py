@@ -2,7 +2,9 @@
 
 All flows share this model and differ in their bijection. Images are dequantised in each step (see
 `genbench.dequantized`) and mapped to logits, as in Dinh et al. 2017 (arXiv:1605.08803), section
-4.1; any data is then standardised by the training split.
+4.1; any data is then standardised by the training split. With ``conditional``, the networks of the
+bijection get the label, and the density is that of x given its label (Papamakarios et al. 2017,
+section 3.4).
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from genbench import (
     dequantized,
 )
 from genbench_likelihood.flow_settings import FlowSettings
+from genbench_nets.labels import as_weights, required
 from genbench_nets.mlp import flat_size
 from genbench_nets.prior_noise import draw_prior
 
@@ -39,16 +42,17 @@ SCALE = math.log(128)
 class Bijection(nn.Module):
     """An invertible network of standardised samples (B, *shape) and normal noise z (B, D).
 
+    Labels are weights of classes, float (B, classes), or None for a flow without them.
     ``evaluations`` is the number of passes of an inverse, one after the other.
     """
 
     evaluations = 1
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """z (B, D) and log |dz/dx| in nats, (B,)."""
         raise NotImplementedError
 
-    def inverse(self, z: Tensor) -> Tensor:
+    def inverse(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """x (B, *shape)."""
         raise NotImplementedError
 
@@ -61,6 +65,9 @@ class Flow:
     def __init__(self, bijection: Bijection, data: DataSpec, s: FlowSettings) -> None:
         self._bounded, self._dims, self._lr = data.bounded, flat_size(data.shape), s.lr
         self._bijection = bijection
+        self._classes = label_count(s, data)
+        if self._classes:
+            self.classes = self._classes
         self.evaluations = bijection.evaluations
         self._scaling = Scaling(data.shape, s.margin if data.bounded else None)
         self.nets = nn.ModuleDict({"flow": bijection, "scaling": self._scaling})
@@ -78,12 +85,12 @@ class Flow:
 
     def loss(self, batch: Batch) -> Terms:
         """-log p(x) in nats per sample, for images with new noise in each step."""
-        nll = -self.log_density(self._continuous(batch.x)).mean()
+        nll = -self.log_density(self._continuous(batch.x), batch.y).mean()
         return {"flow": {"nll": nll}, MONITOR: self._bits(nll.detach())}
 
     def validate(self, batch: Batch) -> Mapping[str, Tensor]:
         """The same of test samples."""
-        nll = -self.log_density(self._continuous(batch.x)).mean()
+        nll = -self.log_density(self._continuous(batch.x), batch.y).mean()
         return {"loss": nll, **self._bits(nll)}
 
     def _continuous(self, x: Tensor) -> Tensor:
@@ -96,10 +103,13 @@ class Flow:
     # --- what it can do
 
     def log_density(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """log p(x) in nats, (B,): that of z and the logarithms of all derivatives."""
+        """log p(x) in nats, (B,): that of z and the logarithms of all derivatives.
+
+        With ``conditional``, it is given the labels y, which are required.
+        """
         with torch.autocast(x.device.type, enabled=False):
             scaled, stretched = self._scaling(x.float())
-            z, log_det = self._bijection(scaled)
+            z, log_det = self._bijection(scaled, self._weights(y))
             normal = -0.5 * (z.square().sum(1) + self._dims * math.log(2 * math.pi))
             log_p: Tensor = normal + log_det + stretched
         return log_p
@@ -111,7 +121,15 @@ class Flow:
     def generate(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """x (B, *shape) by the inverse; images in [-1, 1]."""
         with torch.autocast(z.device.type, enabled=False):
-            return self._scaling.inverse(self._bijection.inverse(z.float()))
+            return self._scaling.inverse(self._bijection.inverse(z.float(), self._weights(y)))
+
+    def _weights(self, y: Tensor | None) -> Tensor | None:
+        return as_weights(required(y), self._classes) if self._classes else None
+
+
+def label_count(s: FlowSettings, data: DataSpec) -> int:
+    """The number of classes that the networks are told of, or 0."""
+    return (data.classes or 0) if s.conditional else 0
 
 
 class Scaling(nn.Module):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib.util import find_spec
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field
 
 from genbench import DataSpec, IncompatibleError, ModelSettings, Preset, Training
+from genbench_nets.labels import check_conditional
 
 
 class FlowSettings(ModelSettings):
@@ -25,7 +26,7 @@ class FlowSettings(ModelSettings):
         None,
         min_length=1,
         description="widths of the fully connected networks; by default 128, 128 for points and "
-        "latents",
+        "latents, and 256, 256 for images (nsf: 64, 64)",
     )
     lr: float = Field(1e-3, gt=0, description="learning rate of Adam, which falls to 0 as a cosine")
     margin: float = Field(
@@ -35,6 +36,13 @@ class FlowSettings(ModelSettings):
         description="margin of the logits: pixels in [0, 1] are moved into [margin, 1 - margin]; "
         "0.05 suits photographs; images with many black pixels need far less",
     )
+
+    conditional: bool = Field(False, description="give the label to each network of the flow")
+
+    def check(self, data: DataSpec) -> None:
+        """Raise IncompatibleError if there are no labels for ``conditional``."""
+        if self.conditional:
+            check_conditional(data, "a flow")
 
     def fitted(self, data: DataSpec) -> Self:
         """The widths for this data."""
@@ -54,22 +62,37 @@ class RealNVPSettings(FlowSettings):
     training: ClassVar[Training] = Training(images=200_000, batch_size=100)
     widths: ClassVar[tuple[str, ...]] = ("hidden", "channels")
 
-    couplings: int = Field(
-        8, ge=2, le=100, description="number of couplings (points and vectors of latents)"
+    network: Literal["auto", "conv", "mlp"] = Field(
+        "auto",
+        description="networks of the couplings: convolutional at several scales (images and "
+        "grids), or fully connected (mlp); auto: conv if the data fits",
     )
+    couplings: int = Field(8, ge=2, le=100, description="number of couplings (network mlp)")
     channels: int = Field(
-        32, ge=1, le=1024, description="channels of the residual networks (images and grids)"
+        32, ge=1, le=1024, description="channels of the residual networks (network conv)"
     )
     blocks: int = Field(
-        1, ge=0, le=32, description="residual blocks of each network (images and grids)"
+        1, ge=0, le=32, description="residual blocks of each network (network conv)"
     )
     scales: int = Field(
-        2, ge=0, le=6, description="maximum number of times that an image's sides are halved"
+        2, ge=0, le=6, description="maximum number of times that a side is halved (network conv)"
     )
 
+    def fitted(self, data: DataSpec) -> Self:
+        """The networks that take this data, and their widths."""
+        network = "conv" if data.is_image else "mlp"
+        chosen = network if self.network == "auto" else self.network
+        return super().fitted(data).model_copy(update={"network": chosen})
+
     def check(self, data: DataSpec) -> None:
-        """A coupling needs at least two values: one that is kept, and one that is changed."""
+        """A coupling keeps at least one value and changes another; convolutions need an image."""
+        super().check(data)
         _refuse_one_value("realnvp", data)
+        if self.network == "conv" and not data.is_image:
+            raise IncompatibleError(
+                f"network=conv takes images or grids, and '{data.name}' has shape {data.shape}; "
+                "set network=mlp"
+            )
 
 
 class MAFSettings(FlowSettings):
@@ -91,6 +114,7 @@ class NSFSettings(FlowSettings):
 
     def check(self, data: DataSpec) -> None:
         """Raise IncompatibleError without zuko, or for a single value."""
+        super().check(data)
         _refuse_one_value("nsf", data)
         if find_spec("zuko") is None:
             raise IncompatibleError(

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genbench import DataSpec
-from genbench_likelihood.flow import Bijection, Flow
+from genbench_likelihood.flow import Bijection, Flow, label_count
 from genbench_likelihood.flow_settings import MAFSettings
 from genbench_nets.mlp import flat_size
 
@@ -29,32 +29,33 @@ def maf(settings: MAFSettings, data: DataSpec) -> Flow:
     """The flow for this data; images and grids are flattened."""
     settings.check(data)
     s = settings.fitted(data)
-    assert s.hidden is not None
-    return Flow(AutoregressiveLayers(data.shape, s.hidden, s.layers), data, s)
+    return Flow(AutoregressiveLayers(s, data), data, s)
 
 
 class AutoregressiveLayers(Bijection):
     """Layers in a row, with the order of the values reversed in between."""
 
-    def __init__(self, shape: tuple[int, ...], hidden: tuple[int, ...], layers: int) -> None:
+    def __init__(self, s: MAFSettings, data: DataSpec) -> None:
         super().__init__()
-        self.shape, self.evaluations = shape, flat_size(shape)
-        made = [MADE(flat_size(shape), hidden) for _ in range(layers)]
+        assert s.hidden is not None, "the settings must be fitted to the data first"
+        self.shape, self.evaluations = data.shape, flat_size(data.shape)
+        classes = label_count(s, data)
+        made = [MADE(flat_size(data.shape), s.hidden, classes) for _ in range(s.layers)]
         self.layers = cast("Sequence[MADE]", nn.ModuleList(made))
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """z (B, D), and the log-determinant (B,)."""
         x, total = x.flatten(1), x.new_zeros(len(x))
         for layer in self.layers:
-            mean, log_scale = layer(x)
+            mean, log_scale = layer(x, labels)
             x = ((x - mean) * (-log_scale).exp()).flip(1)
             total = total - log_scale.sum(1)
         return x, total
 
-    def inverse(self, z: Tensor) -> Tensor:
+    def inverse(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """x (B, *shape)."""
         for layer in reversed(self.layers):
-            z = layer.inverse(z.flip(1))
+            z = layer.inverse(z.flip(1), labels)
         return z.view(-1, *self.shape)
 
 
@@ -63,10 +64,10 @@ class MADE(nn.Module):
 
     A hidden unit has a degree d from 1 to D - 1 and sees the first d values; units are ordered by
     degree. So the inverse needs each unit once, after value d, as `inverse` shows: its arithmetic
-    is that of one pass, not of D passes.
+    is that of one pass, not of D passes. Labels are added to the first hidden layer.
     """
 
-    def __init__(self, dims: int, hidden: tuple[int, ...]) -> None:
+    def __init__(self, dims: int, hidden: tuple[int, ...], classes: int) -> None:
         super().__init__()
         most = max(1, dims - 1)
         self.dims = dims
@@ -80,24 +81,33 @@ class MADE(nn.Module):
         linear = [nn.Linear(sizes[k], sizes[k + 1]) for k in range(len(hidden))]
         self.hidden = cast("Sequence[nn.Linear]", nn.ModuleList(linear))
         self.mean, self.log_scale = (nn.Linear(hidden[-1], dims) for _ in range(2))
+        self.label = nn.Linear(classes, hidden[0], bias=False) if classes else None
         for k in range(len(hidden)):
             mask = degrees[k + 1][:, None] >= degrees[k]
             self.register_buffer(f"mask{k}", mask.float(), persistent=False)
         last = (degrees[0][:, None] > degrees[-1]).float()
         self.register_buffer("last", last, persistent=False)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Mean and log-scale of all values in one pass."""
         for k, layer in enumerate(self.hidden):
-            x = F.relu(F.linear(x, layer.weight * self.get_buffer(f"mask{k}"), layer.bias))
+            x = F.linear(x, layer.weight * self.get_buffer(f"mask{k}"), layer.bias)
+            x = F.relu(x if k else x + self._told(labels))
         last = self.get_buffer("last")
         mean = F.linear(x, self.mean.weight * last, self.mean.bias)
         raw = F.linear(x, self.log_scale.weight * last, self.log_scale.bias)
         return mean, bounded(raw)
 
-    def inverse(self, z: Tensor) -> Tensor:
+    def _told(self, labels: Tensor | None) -> Tensor:
+        """What the labels add to the first hidden layer, (B, units), or 0."""
+        if self.label is None or labels is None:
+            return self.mean.bias.new_zeros(1, 1)
+        return cast("Tensor", self.label(labels))
+
+    def inverse(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """x from z, value by value: x_d, then the units of degree d, which x_{d+1} depends on."""
         units: list[list[Tensor]] = [[] for _ in self._ends]
+        told = self._told(labels).expand(-1, self.hidden[0].out_features)
         for d in range(self.dims):
             seen = torch.cat(units[-1], 1) if units[-1] else z.new_zeros(z.shape[0], 0)
             mean, raw = (
@@ -109,8 +119,8 @@ class MADE(nn.Module):
                 new = slice(self._ends[k + 1][d], self._ends[k + 1][d + 1])
                 if new.start < new.stop:
                     below = torch.cat(units[k], 1)
-                    weight = layer.weight[new, : below.shape[1]]
-                    units[k + 1].append(F.relu(F.linear(below, weight, layer.bias[new])))
+                    unit = F.linear(below, layer.weight[new, : below.shape[1]], layer.bias[new])
+                    units[k + 1].append(F.relu(unit if k else unit + told[:, new]))
         return torch.cat(units[0], 1)
 
 

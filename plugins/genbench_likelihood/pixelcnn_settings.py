@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from genbench import DataSpec, IncompatibleError, ModelSettings, Preset, Training
+from genbench_nets.labels import check_conditional
 
 
 class PixelCNNSettings(ModelSettings):
@@ -26,8 +27,12 @@ class PixelCNNSettings(ModelSettings):
     hidden: int = Field(64, ge=1, le=4096, description="channels of the layer before the output")
     lr: float = Field(2e-3, gt=0, description="learning rate of Adam, which falls to 0 as a cosine")
 
+    conditional: bool = Field(False, description="give the label to each layer (eq. 4)")
+
     def check(self, data: DataSpec) -> None:
-        """Pixels, which have 256 levels."""
+        """Pixels, which have 256 levels, and labels if they are asked for."""
+        if self.conditional:
+            check_conditional(data, "pixelcnn")
         if not data.bounded:
             raise IncompatibleError(
                 f"pixelcnn takes images of 256 levels, and '{data.name}' has unbounded values; use "

@@ -54,6 +54,11 @@ def one_hot(y: Tensor, classes: int) -> Tensor:
     return y[:, None] == torch.arange(classes, device=y.device)
 
 
+def as_weights(y: Tensor, classes: int) -> Tensor:
+    """Labels int64 (B,), or weights of classes (B, classes), as float weights."""
+    return y.float() if y.dim() == 2 else one_hot(y, classes).float()
+
+
 def with_labels(x: Tensor, y: Tensor, classes: int) -> Tensor:
     """Join labels to the input as one-hot channels, in the input's type.
 
@@ -62,7 +67,7 @@ def with_labels(x: Tensor, y: Tensor, classes: int) -> Tensor:
     """
     import torch
 
-    hot = (y if y.is_floating_point() else one_hot(y, classes)).to(x.dtype)
+    hot = as_weights(y, classes).to(x.dtype)
     if x.dim() == 4:
         hot = hot[:, :, None, None].expand(-1, -1, *x.shape[2:])
     return torch.cat((x, hot), dim=1)

@@ -81,20 +81,34 @@ def test_the_shipped_classifier_reads_each_channel_and_the_joint_class_is_the_nu
     assert classifier.features(images).shape == (200, 252)
 
 
-def test_modes_are_counted_and_their_divergence_is_that_from_uniform(stacked, context):
-    def scores(images):
+@pytest.fixture
+def scores(context):
+    def scored(images):
         metric = ClassCounts()
         metric.begin(context)
         for part in torch.split(images, 300):
             metric.update(part)
         return {score.metric: score for score in metric.result()}
 
+    return scored
+
+
+def test_modes_are_counted_and_their_divergence_is_that_from_uniform(stacked, scores):
     real = torch.tensor(stacked.test.x)
-    whole = scores(real)
-    assert whole["classes"].value > 930
-    assert whole["classes"].floor == 1000
+    assert scores(real)["classes"].value > 930
     collapsed = scores(real[:1].expand(1000, 3, 28, 28))
     assert collapsed["classes"].value == 1
     assert collapsed["class_kl"].value == pytest.approx(math.log(1000), abs=1e-6)
     few = scores(real[torch.tensor(stacked.test.y) < 100].repeat(10, 1, 1, 1))
     assert few["class_kl"].value == pytest.approx(math.log(10), abs=0.1)
+
+
+def test_the_floor_of_modes_is_what_as_many_independent_real_images_reach(stacked, scores):
+    """n of them reach 1000 (1 - (1 - 1/1000)^n) of the 1000 modes on average."""
+    torch.manual_seed(0)
+    for n in (100, 500):
+        rows = torch.randint(1000, (n,))
+        found = scores(torch.tensor(stacked.test.x)[rows])["classes"]
+        assert found.floor == pytest.approx(1000 * (1 - 0.999**n), abs=2)
+        assert found.floor < n
+        assert found.value == pytest.approx(len(rows.unique()), rel=0.02)

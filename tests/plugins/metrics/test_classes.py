@@ -12,7 +12,13 @@ import torch
 from genbench import Data, DataAccess, DataSpec, Metric, MetricContext, Score, Split, UsageError
 from genbench.features.lenet import LeNet
 from genbench.registry import Registry
-from genbench_metrics.class_counts import ClassCounts, divergence, expected_divergence, hits
+from genbench_metrics.class_counts import (
+    ClassCounts,
+    divergence,
+    expected_divergence,
+    expected_hits,
+    hits,
+)
 from genbench_metrics.fd_clf import FdClf
 from genbench_metrics.metric_settings import ClassesSettings, SpreadSettings
 from genbench_metrics.spread import Spread
@@ -65,6 +71,12 @@ def test_classes_and_fd_clf_pass_each_minibatch_through_the_classifier_once(
             metric.update(batch)
     assert passes == [100, 100, 100]
     assert [score.n for metric in metrics for score in metric.result()] == [250, 250, 250]
+
+
+def test_the_floor_of_classes_counts_rare_labels_as_draws_of_them_do() -> None:
+    assert expected_hits(np.array([50, 50, 0]), 100) == 2  # no draw has an absent class
+    assert expected_hits(np.full(10, 98), 10) == 7  # 10 (1 - 0.9^10) = 6.5
+    assert expected_hits(np.full(1000, 10), 10_000) == 1000
 
 
 def test_a_few_slips_of_the_classifier_hit_no_class() -> None:

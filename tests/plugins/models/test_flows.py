@@ -9,7 +9,7 @@ from itertools import product
 import pytest
 import torch
 
-from genbench import DataAccess, DataSpec, IncompatibleError, dequantized
+from genbench import DataAccess, DataSpec, IncompatibleError, UsageError, dequantized
 from genbench.planning.amend import amend
 from genbench.runner.build_parts import build_model, completed
 from genbench.spec import RunSpec
@@ -59,7 +59,50 @@ def test_the_density_of_points_integrates_to_one_on_a_grid(moved, name):
 )
 def test_the_inverse_is_exact_and_the_determinant_is_that_of_the_jacobian(moved, name, shape):
     small = SMALL_ON_IMAGES if len(shape) == 3 else SMALL
-    flow = moved(name, DataSpec(name="x", shape=shape), **small[name]).nets["flow"]
+    check_exact(moved(name, DataSpec(name="x", shape=shape), **small[name]).nets["flow"], shape)
+
+
+def test_a_dense_realnvp_of_images_is_exact_and_keeps_the_colours_of_a_checkerboard_in_turn(moved):
+    data = DataSpec(name="x", shape=(1, 4, 6))
+    flow = moved("realnvp", data, network="mlp", **SMALL["realnvp"]).nets["flow"]
+    check_exact(flow, data.shape)
+    first, second, *_ = (coupling.kept.view(4, 6) for coupling in flow.couplings)
+    assert torch.equal(first + second, torch.ones(4, 6))
+    assert torch.equal(first[:, 1:] + first[:, :-1], torch.ones(4, 5))
+    assert torch.equal(first[1:] + first[:-1], torch.ones(3, 6))
+
+
+@pytest.mark.parametrize(("name", "shape"), list(product(SMALL, [(2,), (1, 8, 8)])))
+def test_a_conditional_flow_is_exact_for_each_label_and_another_one_for_others(moved, name, shape):
+    small = SMALL_ON_IMAGES if len(shape) == 3 else SMALL
+    data = DataSpec(name="x", shape=shape, classes=3)
+    model = moved(name, data, conditional=True, **small[name])
+    x, y = torch.randn(4, *shape).clamp(-1, 1), torch.tensor([0, 1, 2, 2])
+    with torch.no_grad():
+        labels = torch.nn.functional.one_hot(y, 3).float()
+        z, log_det = model.nets["flow"](x, labels)
+        assert float((model.nets["flow"].inverse(z, labels) - x).abs().max()) < 1e-5
+        assert float((model.generate(z, y) - model.generate(z, labels)).abs().max()) == 0
+        apart = model.log_density(x, y) - model.log_density(x, (y + 1) % 3)
+    assert float(apart.abs().min()) > 1e-6
+    jacobian = torch.autograd.functional.jacobian(
+        lambda one: model.nets["flow"](one[None], labels[:1])[0][0], x[0]
+    )
+    expected = torch.linalg.slogdet(jacobian.reshape(z.shape[1], -1)).logabsdet
+    assert float(log_det[0]) == pytest.approx(float(expected), abs=1e-4)
+    with pytest.raises(UsageError, match="needs the label of each sample"):
+        model.log_density(x)
+    with pytest.raises(IncompatibleError, match="conditional=true needs labels"):
+        moved(name, DataSpec(name="x", shape=shape), conditional=True)
+
+
+def test_convolutions_of_points_are_refused_with_what_to_set(plugins):
+    with pytest.raises(IncompatibleError, match=r"images or grids.*set network=mlp"):
+        plugins.settings("model", "realnvp")(network="conv").check(POINTS)
+
+
+def check_exact(flow, shape):
+    """The inverse, and the determinant if the Jacobian is small enough to compute."""
     with torch.no_grad():
         x = torch.randn(3, *shape)
         z, log_det = flow(x)

@@ -20,10 +20,10 @@ KINDS = ("logistic", "categorical", "bernoulli")
 
 @pytest.fixture
 def tiny(make):
-    def build(shape=(1, 6, 5), likelihood="logistic", **settings):
+    def build(shape=(1, 6, 5), likelihood="logistic", classes=None, **settings):
         torch.manual_seed(0)
         values = {**TINY, "likelihood": likelihood, **settings}
-        model = make("pixelcnn", DataSpec(name="x", shape=shape), **values)
+        model = make("pixelcnn", DataSpec(name="x", shape=shape, classes=classes), **values)
         for parameter in model.nets.parameters():
             parameter.data.add_(0.2 * torch.randn_like(parameter))
         return model
@@ -86,6 +86,31 @@ def test_masses_sum_to_one_and_samples_are_their_quantiles(tiny, shape, likeliho
     ends = torch.cat([torch.zeros(len(u), 1), below, torch.ones(len(u), 1)], 1)
     assert (ends.gather(1, index[:, None])[:, 0] <= u + 1e-5).all()
     assert (u <= ends.gather(1, index[:, None] + 1)[:, 0] + 1e-5).all()
+
+
+def test_a_conditional_model_draws_the_quantiles_of_the_law_that_its_label_gives(tiny):
+    model = tiny((1, 4, 4), "bernoulli", classes=3, conditional=True)
+    z = model.prior(200, torch.Generator().manual_seed(1))
+    told = [model.generate(z, torch.full((200,), label)) for label in range(3)]
+    assert not torch.equal(told[0], told[1])
+    both = model.generate(z, torch.arange(200) % 3)
+    hot = torch.nn.functional.one_hot(torch.arange(200) % 3, 3).float()
+    assert torch.equal(both, model.generate(z, hot))
+    for label in range(3):
+        assert torch.equal(both[label::3], told[label][label::3])
+    every = torch.cartesian_prod(*[torch.tensor([-1.0, 1.0])] * 4).view(16, 1, 2, 2)
+    small = tiny((1, 2, 2), "bernoulli", classes=3, conditional=True)
+    with torch.no_grad():
+        masses = [small.log_density(every, torch.full((16,), y)).exp() for y in range(3)]
+    assert all(float(mass.sum()) == pytest.approx(1, abs=1e-5) for mass in masses)
+    assert float((masses[0] - masses[1]).abs().max()) > 1e-3
+
+
+def test_a_conditional_model_needs_labels(tiny):
+    with pytest.raises(IncompatibleError, match="conditional=true needs labels"):
+        tiny(conditional=True)
+    with pytest.raises(UsageError, match="needs the label of each sample"):
+        tiny(classes=3, conditional=True).log_density(torch.zeros(1, 1, 6, 5))
 
 
 def test_levels_survive_noise_and_both_scales_of_the_pixels():
