@@ -25,7 +25,10 @@ from pathlib import Path
 import torch
 
 INTERVAL_S = 0.2
-"""Seconds between two looks at the kernel's accounts."""
+"""The least seconds between two looks at the kernel's accounts."""
+WORTH = 500
+"""How many times as long as a look the pause after it is at least: a look reads a file for each
+thread [30 us each], and a large machine has hundreds of them."""
 SHARED = 0.1
 """The seconds that threads wait for a core, per second, from which the cores are shared."""
 QUIET_S = 2.0
@@ -100,9 +103,12 @@ class CoreWatch:
 
     def run(self) -> None:
         """Look until the process ends."""
+        pause = INTERVAL_S
         while True:
-            time.sleep(INTERVAL_S)
-            self.look(time.perf_counter())
+            time.sleep(pause)
+            begun = time.perf_counter()
+            self.look(begun)
+            pause = max(INTERVAL_S, WORTH * (time.perf_counter() - begun))
 
     def look(self, now: float) -> None:
         """Hold or release the team by what happened since the last look; ``now`` in seconds."""
