@@ -83,7 +83,7 @@ def read(store: Store) -> Iterator[Searched]:
         defaults = confirmed_defaults(question, history)
         if not record.name.startswith("defaults-") or defaults is None or not found[0].confirmed:
             continue
-        differences = against_defaults(defaults, found, history.direction)
+        differences = against_defaults(defaults, found, history.directions[0])
         tests, tested = _tests(store, question.model)
         yield Searched(
             question=question,

@@ -21,12 +21,16 @@ def assignments(*tables: Mapping[str, Any]) -> tuple[str, ...]:
     for table in tables:
         for key, value in table.items():
             merged |= _flat(key, value)
-    return tuple(f"{key}={value_of(value)}" for key, value in merged.items())
+    return tuple(f"{key}={_typed(value)}" for key, value in merged.items())
 
 
 def for_sampler(name: str, settings: Mapping[str, Any]) -> tuple[str, ...]:
-    """The settings of one sampler, such as ``sampler.drs.percentile=95``."""
-    return tuple(f"sampler.{name}.{key}={value_of(value)}" for key, value in settings.items())
+    """The settings of one sampler, such as ``sampler.drs.percentile=95``.
+
+    >>> for_sampler("drs", {"gamma": None, "calibration": "none"})
+    ('sampler.drs.gamma=none', 'sampler.drs.calibration="none"')
+    """
+    return tuple(f"sampler.{name}.{key}={_typed(value)}" for key, value in settings.items())
 
 
 def words(options: Mapping[str, Any]) -> tuple[str, ...]:
@@ -41,6 +45,11 @@ def words(options: Mapping[str, Any]) -> tuple[str, ...]:
             if value is not None and value is not False:
                 found += [f"--{name}"] if value is True else [f"--{name}", str(value)]
     return tuple(found)
+
+
+def _typed(value: Any) -> str:
+    """A value as ``--set`` takes it: unlike in TOML, None is the bare word."""
+    return "none" if value is None else value_of(value)
 
 
 def _flat(key: str, value: Any) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from genbench.planning.sources import literal
 from genbench.planning.toml_plan import value_of
 from genbench.registry import Registry
 from genbench.study import make_plan, read_study
-from genbench.study.assignments import assignments
+from genbench.study.assignments import assignments, for_sampler
 from genbench.study.file import FigureEntry
 
 STUDIES = sorted((Path(__file__).parents[2] / "studies").glob("*.toml"))
@@ -198,3 +198,11 @@ def test_a_dry_run_imports_no_torch_and_makes_nothing(tmp_path):
     runs = json.loads(done.stdout)["runs"]
     assert [run["status"] for run in runs] == [None] * 4
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("value", [None, "none", "isotonic", 80.0, True])
+def test_a_setting_of_a_sampler_reaches_its_command_as_the_value_that_it_is(value):
+    for texts in (for_sampler("drs", {"gamma": value}), assignments({"sampler.drs.gamma": value})):
+        [text] = texts
+        path, _, typed = text.partition("=")
+        assert (path, literal(typed)) == ("sampler.drs.gamma", value)
