@@ -90,7 +90,7 @@ def test_a_wrong_registration_says_what_was_expected(target, details, words):
     assert words in Registry().add(plugin("m", target=target, **details)).error
 
 
-def test_strict_raises_at_the_first_broken_plugin_with_the_mend():
+def test_strict_raises_at_the_first_broken_plugin_with_the_fix():
     with pytest.raises(PluginError, match="GENBENCH_DISABLE_PLUGINS=half") as caught:
         Registry().add(plugin("half", fail=True), strict=True)
     assert caught.value.exit_code == 4

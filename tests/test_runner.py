@@ -302,7 +302,7 @@ def test_a_failed_run_keeps_its_error_its_epochs_and_its_code(
     assert "Traceback" in (store.folder(failed.id) / "error.txt").read_text()
 
 
-def test_a_failed_run_resumed_after_the_mend_ends_where_an_unbroken_one_ends(
+def test_a_failed_run_resumed_after_the_fix_ends_where_an_unbroken_one_ends(
     registry, store, access, monkeypatch
 ) -> None:
     made: list[Run] = []

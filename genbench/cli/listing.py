@@ -14,7 +14,7 @@ import typer
 
 from genbench.cli.options import FormatOption, JsonOption
 from genbench.cli.output import Format, print_json, print_table, record
-from genbench.cli.session import SESSION, warn
+from genbench.cli.session import SESSION, answer, warn
 
 if TYPE_CHECKING:
     from genbench.registry import Kind, Registration
@@ -217,7 +217,7 @@ def _words(value: Any) -> Any:
 
 def _print_head(registration: Registration) -> None:
     about = f": {registration.summary}" if registration.summary else ""
-    print(f"{registration.kind} {registration.name}{about}")
+    answer(f"{registration.kind} {registration.name}{about}")
     lines: Mapping[str, str] = {
         "family": registration.family,
         "source": registration.source,
@@ -227,7 +227,7 @@ def _print_head(registration: Registration) -> None:
     }
     for label, text in lines.items():
         if text:
-            print(f"  {label:<7} {text}")
+            answer(f"  {label:<7} {text}")
 
 
 def _print_settings(settings: tuple[SettingInfo, ...], format: Format) -> None:
@@ -242,21 +242,21 @@ def _print_settings(settings: tuple[SettingInfo, ...], format: Format) -> None:
     print("\nSettings (--set name=value):")
     print_table(["name", "type", "default", "bounds", "help"], rows, format=format)
     if of_drawing:
-        print(
+        answer(
             f"For a trained run, sample and evaluate take --set model.NAME=VALUE of: {of_drawing}"
         )
 
 
 def _print_preset(preset: Preset) -> None:
     on = f" on {_words(preset.datasets)}" if preset.datasets else ""
-    print(f"--preset {preset.name}{on}: {preset.source}")
+    answer(f"--preset {preset.name}{on}: {preset.source}")
     shown = {"epochs": preset.epochs, "batch_size": preset.batch_size, "seed": preset.seed}
     values = {**{k: v for k, v in shown.items() if v is not None}, **preset.settings}
     values |= {f"data.{key}": value for key, value in preset.data.items()}
     if values:
-        print("  " + ", ".join(f"{key}={_typed(value)}" for key, value in values.items()))
+        answer("  " + ", ".join(f"{key}={_typed(value)}" for key, value in values.items()))
     if preset.note:
-        print(f"  {preset.note}")
+        answer(f"  {preset.note}")
 
 
 def _typed(value: Any) -> str:

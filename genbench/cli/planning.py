@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from genbench.cli.output import print_json
+from genbench.cli.session import answer
 from genbench.contracts import TEST
 from genbench.errors import UsageError
 from genbench.formatting import counted, spans
@@ -59,10 +60,11 @@ def print_plan(
     use = "to test" if spec.scored_on == TEST else "to validate"
     about = "" if spec.scored_on == TEST else "about "
     sizes = f"{_count(data.train)} to train, {about}{_count(data.test)} {use}"
-    print(f"  data         {_shape(data)}, {sizes}")
-    for key, value in cost.items():
-        print(f"  {key.replace('_', ' '):12} {_count(value)}")
-    print(f"  {_LATER}")
+    told = {"data": f"{_shape(data)}, {sizes}"}
+    told |= {key.replace("_", " "): _count(value) for key, value in cost.items()}
+    for label, text in told.items():
+        print(f"  {label:{max(map(len, told))}}  {text}")
+    answer(f"  {_LATER}")
 
 
 def print_grid(
@@ -102,7 +104,7 @@ def print_grid(
     if seeds:
         print(f"  seeds = {spans(seeds)} for each of them")
     print(f"total cost: {_count(total)} training images in the last stages")
-    print(f"  {_LATER}")
+    answer(f"  {_LATER}")
 
 
 def cost_of(spec: RunSpec, data: DataSpec) -> dict[str, int | None]:

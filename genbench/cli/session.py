@@ -85,7 +85,7 @@ SESSION = Session()
 
 def warn(message: str) -> None:
     """A warning on stderr."""
-    print(_broken(f"genbench: warning: {visible(without_passwords(message))}"), file=sys.stderr)
+    _to_stderr(f"genbench: warning: {visible(without_passwords(message))}")
 
 
 def _show_warning(
@@ -109,18 +109,27 @@ def _show_warning(
 
 def complain(message: str) -> None:
     """An error on stderr."""
-    print(f"genbench: error: {visible(without_passwords(message))}", file=sys.stderr)
+    _to_stderr(f"genbench: error: {visible(without_passwords(message))}")
 
 
 def say(message: str) -> None:
     """A plain line on stderr, unless -q; on a terminal it breaks between words."""
     if SESSION.verbosity >= 0:
-        print(_broken(plain(without_passwords(message))), file=sys.stderr, flush=True)
+        _to_stderr(plain(without_passwords(message)))
 
 
-def _broken(text: str) -> str:
-    """The text in lines that fit the terminal, if stderr is one."""
-    if not sys.stderr.isatty():
+def answer(text: str) -> None:
+    """A line on stdout, without control characters; on a terminal it breaks between words."""
+    print(_broken(plain(text), sys.stdout))
+
+
+def _to_stderr(text: str) -> None:
+    print(_broken(text, sys.stderr), file=sys.stderr, flush=True)
+
+
+def _broken(text: str, stream: TextIO) -> str:
+    """The text in lines that fit the terminal, if the stream is one."""
+    if not stream.isatty():
         return text
     return textwrap.fill(
         text,

@@ -11,7 +11,7 @@ import typer
 from genbench.cli.opening import age, compressed_by, head, open_store, ratio_to_floor
 from genbench.cli.options import FormatOption, JsonOption, RunArgument, StoreOption
 from genbench.cli.output import Format, print_json, print_table
-from genbench.cli.session import SESSION
+from genbench.cli.session import SESSION, answer
 from genbench.errors import GenbenchError
 from genbench.events import NO_GRAPHS
 from genbench.formatting import counted, duration, in_words, number, plain, spans
@@ -202,7 +202,7 @@ def _print_scores(store: Store, identity: str, table: _Table) -> None:
     title = f"Scores (and {earlier} of earlier epochs: --json)" if earlier else "Scores"
     table(title, _SCORES, [_score_row(score) for score in scores])
     for told in dict.fromkeys(f"  {score.metric}: {score.note}" for score in scores if score.note):
-        print(plain(told))
+        answer(told)
 
 
 def _print_draws(store: Store, identity: str, table: _Table) -> None:
@@ -218,7 +218,8 @@ def _print_draws(store: Store, identity: str, table: _Table) -> None:
     for sampler, draw in named:
         for metric, reason in draw.skipped.items():
             of = f" of {sampler}" if sampler else ""
-            print(plain(f"  {metric}{of} at epoch {draw.epoch} was skipped: {reason}"))
+            told = f"  {metric}{of} at epoch {draw.epoch} was skipped: {reason}"
+            answer(told)
 
 
 def _print_machines(store: Store, identity: str) -> None:

@@ -130,11 +130,11 @@ def _seconds(table: Table) -> Iterator[str]:
 def _speedup(row: Row, table: Table) -> str:
     many = len(row.stages) > 1
     main = row.first.main_stage
-    where = f" of its stage '{row.stages[main]}'" if many else ""
+    where = f"stage '{row.stages[main]}' of " if many else ""
     own = duration(row.epoch_s.mean)
     assert row.epoch_speedup is not None
     times = _times(row.epoch_speedup, row.epoch_speedup_sd)
-    text = f"An epoch of {row.title}{where} takes {own}, {times} one of {table.baseline}."
+    text = f"An epoch of {where}{row.title} takes {own}, {times} one of {table.baseline}."
     total = duration(row.total_s.mean)
     parts = [
         f"{duration(row.stage(i, 'total_s').mean)} of stage '{name}'"

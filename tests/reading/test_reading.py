@@ -12,6 +12,7 @@ import sys
 import pytest
 
 from genbench.cli.output import print_table
+from genbench.cli.session import answer
 from genbench.cli.text_table import Best
 
 COMMANDS = [
@@ -115,7 +116,7 @@ def test_show_has_every_part_of_a_run(filled, genbench):
     assert "a CPU" in out
 
 
-def test_show_of_a_failed_run_has_its_error_and_the_mend(bench, genbench):
+def test_show_of_a_failed_run_has_its_error_and_the_fix(bench, genbench):
     run = bench.add("gan", end="fail")
     out = genbench("show", run).out
     assert "training diverged: <b>nan</b>" in out
@@ -200,6 +201,17 @@ def test_a_terminal_gets_short_headings_and_colour_unless_it_asks_for_none(capsy
     monkeypatch.setenv("NO_COLOR", "1")
     print_table(*table)
     assert "\x1b" not in capsys.readouterr().out
+
+
+def test_the_notes_of_show_break_between_words_on_a_terminal(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    note = "  fd_clf: the value is biased upwards; compare it with its floor"
+    answer(note)
+    assert capsys.readouterr().out == f"{note}\n"
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    answer(note)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == ["  fd_clf: the value is biased upwards;", "  compare it with its floor"]
 
 
 def test_a_heading_that_a_query_names_can_not_move_the_cursor(filled, genbench):

@@ -78,7 +78,7 @@ def test_the_page_says_what_the_table_says(filled):
     page = page_of(filled, baseline="gan")
     assert "gan and vaegan on mnist" in page
     assert "vaegan has the lowest fd_clf, 21.0 ± 1.0: 10.5 times" in page
-    assert "An epoch of vaegan of its stage &#x27;gan&#x27; takes 1 s, 10 times as fast" in page
+    assert "An epoch of stage &#x27;gan&#x27; of vaegan takes 1 s, 10 times as fast" in page
     assert "With 16 s of stage &#x27;vae&#x27;, training takes 24 s" in page
     assert "vae 16 (3 × 4)<br>gan 8 (5 × 1)" in page
     assert "10×" in page

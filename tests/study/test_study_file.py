@@ -95,7 +95,7 @@ def test_a_share_shortens_every_stage_of_every_row(tmp_path: Path, registry) -> 
         (HEAD + ROW + ROW.replace("VAE", "B"), ["'VAE' and 'B' train the same thing on digits"]),
     ],
 )
-def test_nonsense_is_one_sentence_that_names_file_place_and_mend(text, words, tmp_path, registry):
+def test_nonsense_is_one_sentence_that_names_file_place_and_fix(text, words, tmp_path, registry):
     with pytest.raises(UsageError) as refused:
         plan(text, tmp_path, registry)
     assert "one.toml" in str(refused.value)

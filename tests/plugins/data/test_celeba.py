@@ -266,7 +266,7 @@ def test_images_that_are_not_there_are_counted_and_the_first_is_named(celeba, ac
         load(access)
 
 
-def test_a_corrupt_face_is_named_with_the_mend(celeba, access):
+def test_a_corrupt_face_is_named_with_the_fix(celeba, access):
     spoilt = celeba / "img_align_celeba" / "000002.jpg"
     spoilt.write_bytes(spoilt.read_bytes()[:200])
     with pytest.raises(DataError, match=f"{spoilt} can't be decoded .*delete"):

@@ -104,7 +104,7 @@ def test_only_the_files_that_are_missing_are_named(access, mnist_like):
         (lambda content: b"", r"begins with nothing"),
     ],
 )
-def test_a_corrupt_file_is_named_with_what_was_found_and_the_mend(
+def test_a_corrupt_file_is_named_with_what_was_found_and_the_fix(
     access, mnist_like, spoil, message
 ):
     file = mnist_like(access.root) / "train-images-idx3-ubyte"

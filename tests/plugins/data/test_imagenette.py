@@ -142,7 +142,7 @@ def test_hidden_files_and_other_folders_are_left_out(access, imagenette):
     assert len(load(access, size=8).train.x) == 30
 
 
-def test_a_corrupt_picture_is_named_with_the_mend(access, imagenette):
+def test_a_corrupt_picture_is_named_with_the_fix(access, imagenette):
     folder = imagenette(access.root)
     spoilt = folder / "val" / CHUTE / f"{CHUTE}_1.JPEG"
     spoilt.write_bytes(spoilt.read_bytes()[:300])

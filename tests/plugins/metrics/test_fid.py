@@ -118,7 +118,7 @@ def test_grey_images_are_repeated_to_rgb(weights: Path) -> None:
     assert torch.equal(extractor.features(grey), extractor.features(grey.repeat(1, 3, 1, 1)))
 
 
-def test_without_weights_one_sentence_names_both_ways_to_mend_it(
+def test_without_weights_one_sentence_names_both_ways_to_fix_it(
     context: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
