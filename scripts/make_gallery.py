@@ -29,7 +29,7 @@ OPTIONS = {
     **dict.fromkeys(("vae-bernoulli", "vaegan-larsen"), "--epochs 50"),
     "cvae-gan": "--epochs 20",
     "began": "--epochs 200",
-    "dcgan": "--epochs 80",
+    "dcgan": "--epochs 80 --batch-size 128 --set g_lr=2e-4 --set d_lr=2e-4",
     "ddpm": "--epochs 60 --set data.size=8",
     "edm": "--epochs 60 --set data.size=8",
     "flow-matching": "--epochs 60 --set data.size=8",

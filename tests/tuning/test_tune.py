@@ -334,14 +334,16 @@ def test_without_optuna_one_sentence_says_what_to_install(genbench, monkeypatch)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3_600)  # on a busy machine a trial of five seconds takes minutes
 def test_a_search_that_is_killed_at_five_random_moments_ends_with_all_of_its_trials(
-    tmp_path: Path,
+    tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     command = [sys.executable, "-m", "genbench", "tune", "gan", "digits", "--trials", "20"]
     command += ["--limit", "seconds=5", "--metric", "fd_pixel", "--name", "k"]
     draw = random.Random(0)
     for kill in range(6):
         process = subprocess.Popen(command, cwd=tmp_path, start_new_session=True)
+        request.addfinalizer(process.kill)
         if kill < 5:
             time.sleep(draw.uniform(5, 60))
             os.kill(process.pid, signal.SIGKILL)
