@@ -6,6 +6,11 @@ network learns the noise (eq. 14, L_simple):
 
     L = E | eps - eps(x_t, t) |^2,    t ~ U{1, ..., T}.
 
+With ``target=velocity`` the network learns v = sqrt(abar_t) eps - sqrt(1 - abar_t) x_0 (Salimans
+and Ho 2022, arXiv:2202.00512, section 4), and eps = sqrt(abar_t) v + sqrt(1 - abar_t) x_t. An error
+of eps at a high level is multiplied by sqrt(1 / abar_t - 1), up to 157, in the sample, so that eps
+has to be learned there more accurately than its loss asks for in a short run. An error of v is not.
+
 For the samplers that all models of this package share, x_t is divided by sqrt(abar_t). The result
 is the sample plus noise of the level s = sqrt((1 - abar_t) / abar_t), and s is the time of the
 `path`: it falls from 157 to 0. Along this path the velocity dx/ds is the noise eps itself, so one
@@ -60,7 +65,7 @@ class DDPM:
     # --- training
 
     def loss(self, batch: Batch) -> Terms:
-        """The mean squared error of the noise, per value."""
+        """The mean squared error of the target, per value."""
         return {"ddpm": {"noise": self._error(batch)}}
 
     def validate(self, batch: Batch) -> Mapping[str, Tensor]:
@@ -74,14 +79,18 @@ class DDPM:
         eps = torch.randn_like(x)
         noisy = kept.sqrt() * x + (1 - kept).sqrt() * eps
         found = self._field.trained(noisy, (level + 1) / s.levels, batch.y)
-        return (found - eps).square().mean()
+        target = eps if s.target == "noise" else kept.sqrt() * eps - (1 - kept).sqrt() * x
+        return (found - target).square().mean()
 
     # --- what it can do
 
     def velocity(self, x: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
         """The noise eps in x = sample + t eps, for x (B, *shape) and t (B,) > 0."""
-        signal = beside((1 + t.square()).rsqrt(), x)
-        return self._field.drawn(signal * x, self._levels.at(t) / self.settings.levels, y)
+        signal = beside((1 + t.square()).rsqrt(), x)  # sqrt(abar)
+        found = self._field.drawn(signal * x, self._levels.at(t) / self.settings.levels, y)
+        if self.settings.target == "noise":
+            return found
+        return signal * (found + beside(t, x) * signal * x)
 
     def denoise(self, x: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
         """x - t eps: x without the noise that the network predicts."""

@@ -174,6 +174,11 @@ class FlowMatchingSettings(FieldSettings):
 class DDPMSettings(FieldSettings):
     """Noise at discrete levels."""
 
+    target: Literal["noise", "velocity"] = Field(
+        "noise",
+        description="what the network predicts and its loss measures: the noise, as in the paper, "
+        "or v (Salimans and Ho 2022), which has the same weight at the highest levels",
+    )
     levels: int = Field(1000, ge=2, le=100_000, description="number T of noise levels")
     beta_first: float = Field(1e-4, gt=0, lt=1, description="variance of the first level's noise")
     beta_last: float = Field(0.02, gt=0, lt=1, description="variance of the last level's noise")

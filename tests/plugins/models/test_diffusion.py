@@ -87,6 +87,24 @@ def test_ddpms_levels_are_the_published_ones():
     assert (levels.ratio(0), levels.ratio(1)) == pytest.approx((0, 0.01), rel=1e-3)
 
 
+@pytest.mark.parametrize("level", [0, 400, 999])
+def test_the_noise_follows_from_v_and_v_is_what_its_loss_compares_with(level, monkeypatch):
+    """v = sqrt(abar) eps - sqrt(1 - abar) x_0 has no loss, and gives eps and the sample back."""
+    model = DDPM(DDPMSettings(target="velocity", **TINY), POINTS)
+    sample, eps = torch.randn(3, 2), torch.randn(3, 2)
+    kept = Levels(1000, 1e-4, 0.02).kept[level]
+    v = kept.sqrt() * eps - (1 - kept).sqrt() * sample
+    for name in ("trained", "drawn"):
+        monkeypatch.setattr(model._field, name, lambda x, t, y: v)
+    ratio = ((1 - kept) / kept).sqrt()
+    x, times = sample + ratio * eps, ratio.expand(3)
+    assert torch.allclose(model.velocity(x, times), eps, atol=1e-4)
+    assert torch.allclose(model.denoise(x, times), sample, atol=1e-3)
+    monkeypatch.setattr(torch, "randint", lambda high, size, device: torch.full(size, level))
+    monkeypatch.setattr(torch, "randn_like", lambda x: eps)
+    assert float(model.loss(Batch(x=sample))["ddpm"]["noise"]) < 1e-10
+
+
 @pytest.mark.parametrize("t", [2, 400, 1000])
 def test_one_ancestral_step_is_ddpms_posterior(t):
     """Equations 6 and 7 of Ho et al., after x_t is divided by sqrt(abar_t)."""
@@ -120,6 +138,7 @@ def test_optimal_pairing_is_a_permutation_that_shortens_the_lines():
     [
         ("flow-matching", {"conditional": True, "guidance": 2.0, "times": "logit-normal"}),
         ("edm", {"conditional": True}),
+        ("ddpm", {"target": "velocity"}),
     ],
 )
 def test_options_keep_the_contract_on_points(name, settings, plugins):
