@@ -15,6 +15,7 @@ from postgres_server import shared_server
 from recorded import record, start
 from stores import GIVEN, NO_POSTGRES, STORES, address_of, opened_store
 
+from genbench.compare.read_results import quoted
 from genbench.errors import NoSuchRunError, StoreError, UsageError
 from genbench.events import Resumed
 from genbench.live.run_list import run_list
@@ -237,6 +238,12 @@ def test_filters_select_the_same_runs_on_postgresql_as_on_sqlite(filled, words) 
         assert {(run.seed,) for run in opened.runs(where=where, sort="lr")} == set(seeds)
         found.append(seeds)
     assert found[0] == found[1]
+
+
+def test_a_list_of_no_ids_selects_nothing_on_postgresql_as_on_sqlite(filled) -> None:
+    """As for a study that has no finished run yet; PostgreSQL refuses ``IN ()``."""
+    for opened in filled[1:]:
+        assert opened.rows(f"SELECT id FROM runs WHERE id IN ({quoted([])})") == []
 
 
 def test_nul_is_refused_in_names_and_stored_as_an_escape_in_other_texts(store, create):

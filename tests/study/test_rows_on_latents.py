@@ -18,6 +18,7 @@ from genbench.events import StageStarted
 from genbench.registry import Registry
 from genbench.store import Recorder, Store
 from genbench.store.claimed_task import CLAIM
+from genbench.store.lifecycle import environment_number
 from genbench.study import Places, execute, forecast, make_plan, read_study, results
 from genbench.study.existing_runs import ExistingRuns
 from genbench.study.grid import planned_runs
@@ -166,3 +167,18 @@ def test_its_cpu_seconds_include_those_of_the_run_that_it_is_trained_on(plan, pl
         (table,) = results(store, plan, {}).tables
     means = {row.title: row.values["cpu_s"].measure.mean for row in table.rows}
     assert means == {"VAE": 2.0, "graft": 4.0}
+
+
+def test_cpu_seconds_of_two_machines_are_not_averaged(plan, places, carried_out):
+    execute(plan, places, should_stop=lambda: False, say=lambda text: None)
+    with Store.open(places.store) as store, store.transaction() as connection:
+        other = environment_number(connection, {"cpu": "another one"})
+        connection.exec_driver_sql(
+            "UPDATE run_environments SET environment = ? WHERE run = "
+            "(SELECT run FROM runs WHERE model = 'vae' AND seed = 1)",
+            (other,),
+        )
+    with Store.open(places.store, mode="read") as store:
+        (table,) = results(store, plan, {}).tables
+    (vae,) = [row for row in table.rows if row.title == "VAE"]
+    assert vae.values["cpu_s"].text == "2 (n 1)"
