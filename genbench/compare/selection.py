@@ -129,7 +129,7 @@ def select(store: Store, selection: Selection) -> Selected:
 
 
 def _others(heads: Sequence[Head], runs: Sequence[int]) -> list[int]:
-    """One run of each experiment of which none is among these."""
+    """One run of each experiment that has no run among these."""
     first = {head.experiment: head.run for head in reversed(heads)}
     return sorted(set(first.values()).difference(runs))
 

@@ -1,4 +1,4 @@
-"""Can models be trained together, and is that faster? Found out by trying, not by their names.
+"""Whether models can be trained together, and whether that is faster: a trial finds out.
 
 Each phase is tried on one batch: an update of the stack must give two of its models the terms,
 gradients, weights and buffers that an update of each model alone gives it from the same noise.

@@ -148,7 +148,7 @@ def rounded_weight(weight: Tensor) -> Tensor:
 
 
 def rounded_input(layer: RoundingLinear | RoundingConv2d, x: Tensor) -> Tensor:
-    """An input with the values that int8 leaves of it; in train mode its scale follows them."""
+    """An input rounded to the values of int8; in train mode the scale follows the input."""
     x = x.float()
     if layer.training:
         seen = x.detach().abs().amax().clamp_min(SMALLEST) / kernels.MOST

@@ -137,7 +137,7 @@ class PixelNetwork(nn.Module):
         return torch.stack(masses, dim=1)
 
     def drawn(self, u: Tensor, labels: Tensor | None = None) -> Tensor:
-        """The image of which u (B, C, H, W) in [0, 1] are the quantiles."""
+        """The image with the quantiles u (B, C, H, W) in [0, 1]."""
         x = torch.full_like(u, 0)
         row_before = torch.zeros_like(u[:, :, :1])
         rows = [layer.no_rows(u) for layer in self.layers]

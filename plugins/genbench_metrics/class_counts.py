@@ -21,7 +21,7 @@ from genbench_metrics.metric_settings import ClassesSettings
 SHARE = 0.1
 """The minimum frequency of a class that is hit, relative to equal frequencies of all classes."""
 DRAWS = 100
-"""Draws of perfect samples that the floor of ``classes`` is the mean of."""
+"""The number of draws of perfect samples over which the floor of ``classes`` is averaged."""
 PRIOR = 0.5
 """Added to the data's count of each class, so that an absent class doesn't make KL infinite."""
 
