@@ -39,7 +39,7 @@ OPTIONS = {
     "maf": "--epochs 30 --set data.size=8 --set lr=3e-3",
     "nsf": "--epochs 20 --set data.size=8 --set lr=3e-3",
     "pixelcnn": "--epochs 15 --set data.size=8 --set lr=5e-3",
-    "r3gan": "--epochs 20 --set data.size=8 --set lr=4e-3 --set final_lr=1e-3",
+    "r3gan": "--epochs 6 --set data.size=8 --set lr=4e-3 --set final_lr=1e-3",
     "realnvp": "--epochs 20 --set data.size=8 --set lr=3e-3",
     "stargan": "--epochs 20 --set data.size=16",
     "vq-vae": "--epochs 10 --set code_epochs=30",
