@@ -68,7 +68,7 @@ def one_run(store: Store, spec: RunSpec) -> int:
             environment=environment,
             parameters=1_000_000,
         )
-        run = lifecycle.number_of(connection, run_id)
+        run = lifecycle.locked_number(connection, run_id)
         for index, (stage, epochs) in enumerate(stages):
             first = index * epochs + 1
             started = StageStarted(

@@ -64,7 +64,9 @@ def test_the_test_split_is_left_as_it_is(images) -> None:
 
 def test_too_few_samples_to_hold_out_is_one_sentence(images) -> None:
     kept = images[~is_held_out(images)][:5]
-    with pytest.raises(DataError, match="has 5 training samples, of which 0 are held out"):
+    with pytest.raises(
+        DataError, match="has 5 training samples, and --scored-on validation would hold out 0"
+    ):
         scored_on(data(kept), "validation", "data set 'few'")
 
 

@@ -59,4 +59,4 @@ def test_each_process_draws_its_rows_of_the_noise_of_the_whole_batch(found: list
 
 def test_processes_with_weights_that_differ_say_so(found: list[Any]) -> None:
     for process in found:
-        assert "don't have the same weights any more" in process["differing"]
+        assert "no longer have the same weights" in process["differing"]
