@@ -74,8 +74,13 @@ class SpareTeam:
 
     def hold(self) -> None:
         """Start them, from a thread of their own, because a team belongs to the thread."""
-        self._end = end = threading.Event()
-        threading.Thread(target=self._keep, args=(end,), name="spare team", daemon=True).start()
+        end = threading.Event()
+        thread = threading.Thread(target=self._keep, args=(end,), name="spare team", daemon=True)
+        with contextlib.suppress(
+            RuntimeError
+        ):  # no more threads are allowed: all goes on as it was
+            thread.start()
+            self._end = end
 
     def release(self) -> None:
         """End them; libgomp ends a team with its thread."""
